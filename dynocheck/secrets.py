@@ -101,9 +101,9 @@ KINDS = (
     ),
 )
 _TOKEN = re.compile("|".join(kind.pattern for kind in KINDS))
-_MARKERS = tuple({kind.marker for kind in KINDS})  # a search for these is faster than for the patterns
-
-_WORDS = ("token", "secret", "passw", "credential", "key")  # one of which is in every name of a secret
+# Most texts hold neither of these, and a search for them is faster than for the patterns.
+_MARKER = re.compile("|".join(dict.fromkeys(re.escape(kind.marker) for kind in KINDS)))
+_WORD = re.compile("token|secret|passw|credential|key", re.IGNORECASE)  # in every name of a secret
 _NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT)[-_]?KEY", re.IGNORECASE
 )
@@ -160,7 +160,7 @@ def is_placeholder(text: str) -> bool:
 def hide(value: Any) -> Any:
     """The value, of strings, lists and dictionaries, with what has the form of a secret redacted."""
     if isinstance(value, str):
-        return _TOKEN.sub(_redact, value) if any(marker in value for marker in _MARKERS) else value
+        return _TOKEN.sub(_redact, value) if _MARKER.search(value) else value
     if isinstance(value, dict):
         return {hide(key): hide(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
@@ -175,8 +175,7 @@ def _redact(match: re.Match[str]) -> str:
 
 def hide_assigned(text: str) -> str:
     """The text of a script or a configuration file, with secrets redacted by their form and their names."""
-    lowered = text.lower()
-    if any(word in lowered for word in _WORDS):
+    if _WORD.search(text):
         text = _VARIABLE.sub(lambda match: _redact_value(match, is_secret_name(match["name"])), text)
         text = _ENTRY.sub(lambda match: _redact_value(match, _is_secret_entry(match["name"])), text)
         text = _FLAG.sub(lambda match: _redact_value(match, is_secret_flag(match["name"])), text)

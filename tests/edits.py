@@ -184,7 +184,7 @@ def _is_component(chain: list[Node]) -> bool:
     )
 
 
-def _get(node: Node, step: str) -> Node | None:
+def _get(node: Node, step: str) -> Any:
     for key, child in _list_children(node):
         if key.value == step if key is not None else _is_named(child, step):
             return child

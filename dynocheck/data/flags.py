@@ -20,7 +20,9 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
     before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
     float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
-    mapping of this name. `releases` are the places of those that have it so, None for all.
+    mapping of this name. `old` is its former name, if it still takes that; `dropped` the release that is to
+    have it no more, and `instead` the option to use. `releases` are the places of those that have it so, None
+    for all.
     """
 
     names: tuple[str, ...]
@@ -28,6 +30,9 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     type: str = ""
     choices: tuple[str, ...] = ()
     keys: str = ""
+    old: str = ""
+    dropped: str = ""
+    instead: str = ""
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
@@ -47,6 +52,7 @@ class _Program(msgspec.Struct, frozen=True):
     releases: tuple[str, ...]
     flags: tuple[Flag, ...]
     mappings: tuple[_Mapping, ...]
+    variables: tuple[Flag, ...]
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -54,17 +60,19 @@ class _Table(msgspec.Struct, frozen=True):
     programs: dict[str, _Program]
 
 
-class FlagTable(msgspec.Struct, frozen=True):
+class FlagTable(msgspec.Struct, frozen=True, eq=False):
     """The options of one release of a program by every spelling; `source` is the package that names them.
 
     `mappings` are those that it makes of JSON: by name the keys that each has, and no others, with the name
-    of the mapping that the value of a key is, empty where that is anything.
+    of the mapping that the value of a key is, empty where that is anything. `variables` are those of the
+    environment whose values it takes apart, by name.
     """
 
     title: str
     source: str
     by_name: Mapping[str, Flag]
     mappings: Mapping[str, Mapping[str, str]]
+    variables: Mapping[str, Flag]
 
     def find_matches(self, spelled: str) -> list[Flag]:
         """What argparse takes this for: the option of that name, or every one that it abbreviates."""
@@ -73,8 +81,13 @@ class FlagTable(msgspec.Struct, frozen=True):
         if not spelled.startswith("--"):
             short = self.by_name.get(spelled[:2])
             return [short] if short is not None and len(spelled) > 2 else []
-        longer = (flag for name, flag in self.by_name.items() if name.startswith(spelled))
-        return list(dict.fromkeys(longer))
+        return list(_find_longer(self, spelled))
+
+
+@lru_cache(1 << 14)  # most flags are asked of several tables, for each worker that has them
+def _find_longer(table: FlagTable, prefix: str) -> tuple[Flag, ...]:
+    longer = (flag for name, flag in table.by_name.items() if name.startswith(prefix))
+    return tuple(dict.fromkeys(longer))
 
 
 class ImageRelease(msgspec.Struct, frozen=True):
@@ -92,15 +105,18 @@ class ImageRelease(msgspec.Struct, frozen=True):
 
 
 @lru_cache(1024)
-def find_release(image: str) -> ImageRelease:
-    """What the tag of an image tells of its release; only the tags of Dynamo's own images tell anything."""
+def find_release(image: str, runtime: str = "") -> ImageRelease:
+    """What the tag of an image tells of its release; only the tags of Dynamo's own images tell anything.
+
+    :param runtime: the release that `runtimeVersionOverride` claims: an image that names none is near it.
+    """
     reference = images.parse_image(image)
     row = images.find_image(reference)
     tag = _TAG.fullmatch(reference.tag) if reference.dynamo_name else None
     release = row.release if row is not None else tag[1] if tag else ""
     if release in _table().engines:
         return ImageRelease(release, None, (release,))
-    number = _NUMBER.match(reference.tag) if reference.dynamo_name else None
+    number = _NUMBER.match(runtime) or (_NUMBER.match(reference.tag) if reference.dynamo_name else None)
     return _find_near(number[0].removeprefix("v")) if number else ImageRelease(None, None, list_minors())
 
 
@@ -169,7 +185,7 @@ def _merge_releases(program: str) -> FlagTable:
     by_name: dict[str, Flag] = {}
     for release in _table().programs[program].releases:
         by_name |= _flags_by_name(program, release)
-    return FlagTable(_program_title(program), "", by_name, {})
+    return FlagTable(_program_title(program), "", by_name, {}, {})
 
 
 def find_flag_releases(module: str, spelled: str) -> list[str]:
@@ -202,7 +218,8 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
     package = "ai-dynamo" if program.startswith("dynamo.") else program
     source = f"https://pypi.org/project/{package}/{release}/"
     title = f"{_program_title(program)} {release}"
-    return FlagTable(title, source, _flags_by_name(program, release), _mappings(program, release))
+    flags, mappings = _flags_by_name(program, release), _mappings(program, release)
+    return FlagTable(title, source, flags, mappings, _variables(program, release))
 
 
 @cache
@@ -222,6 +239,13 @@ def _mappings(program: str, release: str) -> dict[str, dict[str, str]]:
     known = _table().programs[program]
     at = known.releases.index(release)
     return {row.name: row.keys for row in known.mappings if row.releases is None or at in row.releases}
+
+
+@cache
+def _variables(program: str, release: str) -> dict[str, Flag]:
+    known = _table().programs[program]
+    at = known.releases.index(release)
+    return {row.names[0]: row for row in known.variables if row.releases is None or at in row.releases}
 
 
 def _program_title(program: str) -> str:

@@ -31,6 +31,7 @@ class _File(msgspec.Struct):
     earlier: msgspec.Raw
 
 
+@cache
 def list_releases() -> tuple[Release, ...]:
     """Every release whose definitions are known, the oldest first."""
     return tuple(sorted(Release(*parse_version(release)) for release in _read_file().releases))

@@ -130,7 +130,7 @@ class ParsedFlags(NamedTuple):
 def parse_command_line(
     launch: Launch,
     file: str,
-    parsers: Sequence[FlagTable],
+    parsers: tuple[FlagTable, ...],
     names: Mapping[str, str],
     *,
     flexible: bool = False,
@@ -141,7 +141,7 @@ def parse_command_line(
     :param parsers: the options of Dynamo and of the engine.
     :param names: as for `collect_arguments`; `flexible` too.
     """
-    flags = list(parse_flags(launch, parsers))
+    flags = parse_flags(launch, parsers)
     arguments, complete = collect_arguments(flags, file, names, flexible=flexible)
     words = takewhile(lambda word: word.text != "--", launch.words)
     unknown = sum(word.text is None for word in words) - sum(flag.value is None for flag in flags)

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,13 +28,13 @@ class FlagOccurrence:
     following: tuple[Word, ...]
     candidates: tuple[Flag, ...]
 
-    @property
+    @cached_property
     def value(self) -> Any:
         """The flag's text, True if it has none, None if only the running container knows it."""
         if self.inline is not None:
             return self.inline
-        if self._is_glued:
-            return self.spelled[2:]
+        if self.glued is not None:
+            return self.glued
         first = self.following[0] if self.following else None
         if first is None or (first.text is None and not self._takes_value):
             return True
@@ -57,7 +57,7 @@ class FlagOccurrence:
             data = {key: data}
         return data
 
-    @property
+    @cached_property
     def negated(self) -> bool:
         """Whether it is the `--no-` form of a switch."""
         spelled = self.spelled.replace("_", "-")
@@ -69,19 +69,18 @@ class FlagOccurrence:
         )
 
     @property
+    def glued(self) -> str | None:
+        """The value that follows a short flag in the same word, `2` of `-n2`; None if none does."""
+        short = self.spelled[:2]
+        own = any(short in flag.names and self.spelled not in flag.names for flag in self.candidates)
+        return self.spelled[2:] if short != "--" and own else None
+
+    @property
     def _takes_value(self) -> bool:
         kinds = {flag.kind for flag in self.candidates} or {"unknown"}
         if "unknown" in kinds:
             return not _SWITCH.fullmatch(self.spelled)
         return not kinds <= {"switch", "negatable"}
-
-    @property
-    def _is_glued(self) -> bool:
-        """Whether the value follows a short flag in the same word: `-n2`."""
-        short = self.spelled[:2]
-        return (
-            short != "--" and self.spelled != short and any(short in flag.names for flag in self.candidates)
-        )
 
 
 def is_flag(text: str) -> bool:
@@ -99,7 +98,8 @@ def find_parsers(module: str, image: str | None) -> tuple[FlagTable, ...]:
     return flag_tables(module, release) if release else merged_flag_tables(module)
 
 
-def parse_flags(launch: Launch, parsers: Sequence[FlagTable]) -> Iterator[FlagOccurrence]:
+@lru_cache(1024)  # many checks ask for the flags of the same launch
+def parse_flags(launch: Launch, parsers: tuple[FlagTable, ...]) -> tuple[FlagOccurrence, ...]:
     """The flags of a launch, in order, up to a word `--`.
 
     :param parsers: Dynamo's own options, then those of the engine, which gets what Dynamo does not know.
@@ -108,15 +108,13 @@ def parse_flags(launch: Launch, parsers: Sequence[FlagTable]) -> Iterator[FlagOc
     words = launch.words
     ends = next((i for i, word in enumerate(words) if word.text == "--"), len(words))
     places = [i for i in range(ends) if (text := words[i].text) is not None and is_flag(text)]
+    found = []
     for place, following in pairwise([*places, ends]):
         spelled, equals, inline = (words[place].text or "").partition("=")
-        yield FlagOccurrence(
-            words[place],
-            spelled,
-            inline if equals else None,
-            words[place + 1 : following],
-            tuple(_find_candidates(module, spelled, parsers)),
-        )
+        given, after = inline if equals else None, words[place + 1 : following]
+        candidates = tuple(_find_candidates(module, spelled, parsers))
+        found.append(FlagOccurrence(words[place], spelled, given, after, candidates))
+    return tuple(found)
 
 
 def parse_flag_values(launch: Launch) -> dict[str, str]:
@@ -124,7 +122,7 @@ def parse_flag_values(launch: Launch) -> dict[str, str]:
     return {flag.spelled: flag.text or "" for flag in parse_flags(launch, ())}
 
 
-def _find_candidates(module: str, spelled: str, parsers: Sequence[FlagTable]) -> list[Flag]:
+def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) -> list[Flag]:
     """Dynamo's own options beside vLLM take no abbreviations; TensorRT-LLM's take `--trtllm.KEY`."""
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
         return [Flag((spelled,), "unknown")]

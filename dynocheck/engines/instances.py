@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine
@@ -110,11 +110,31 @@ def find_instances(graph: Graph) -> Iterator[EngineInstance]:
         yield from find_component_instances(graph, component)
 
 
-def find_component_instances(graph: Graph, component: Component) -> Iterator[EngineInstance]:
+def find_component_instances(graph: Graph, component: Component) -> tuple[EngineInstance, ...]:
     """Every engine that one component of a graph starts."""
-    for container in component.containers:
-        for launch in container.launches:
-            engine = detect_engine(launch)
-            if engine is not None:
-                given = engine.arguments(container, launch, graph.file)
-                yield EngineInstance(graph, component, container, launch, engine, given)
+    known = _found.get(id(component))
+    if known is not None and known.component is component and known.graph is graph:
+        return known.instances
+    instances = tuple(
+        EngineInstance(
+            graph, component, container, launch, engine, engine.arguments(container, launch, graph.file)
+        )
+        for container in component.containers
+        for launch in container.launches
+        if (engine := detect_engine(launch)) is not None
+    )
+    if len(_found) >= _MOST:
+        _found.clear()
+    _found[id(component)] = _Found(graph, component, instances)
+    return instances
+
+
+class _Found(NamedTuple):
+    graph: Graph
+    component: Component
+    instances: tuple[EngineInstance, ...]
+
+
+# Many checks ask for the same. By identity, as to hash a component means to hash all that it holds.
+_found: dict[int, _Found] = {}
+_MOST = 4096

@@ -72,7 +72,7 @@ def select_engine_words(launch: Launch, own: FlagTable) -> list[str] | None:
     :param own: the options of Dynamo's parser.
     """
     taken: list[Word] = []
-    for given in parse_flags(launch, [own]):
+    for given in parse_flags(launch, (own,)):
         flag = own.by_name.get(given.spelled)
         if flag is None:
             continue
@@ -80,7 +80,7 @@ def select_engine_words(launch: Launch, own: FlagTable) -> list[str] | None:
             return None
         values = {"switch": 0, "negatable": 0, "many": len(given.following)}.get(flag.kind, 1)
         taken += [given.word, *(() if given.inline is not None else given.following[:values])]
-    left = [word.text for word in launch.words if not any(word is each for each in taken)]
+    left = [word.text for word in launch.words if word not in taken]
     # Files in the container, and words that only the container knows.
     if None in left or any(text in ("--", "--config") for text in left):
         return None

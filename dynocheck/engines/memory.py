@@ -77,11 +77,12 @@ def compute_weight_bytes(model: Model, sharding: Sharding) -> float:
     """The least number of bytes of weights on one GPU."""
     if model.opaque:
         ranks = max(sharding.tensor, sharding.experts if model.experts else 1)
-        return model.checkpoint / ranks / sharding.pipeline
+        return model.weight_bytes / ranks / sharding.pipeline
     kept = model.kv_heads / max(1, sharding.attention)
     repeated = max(1.0, 1 / kept) if not model.latent else 1.0  # a KV head is held whole
     shared = model.vocabulary_bytes + model.mlp_bytes
-    keys = 2 * model.layers * model.hidden * model.head_size * model.kv_heads if not model.latent else 0
+    attending = 0 if model.latent else model.layers - model.uncached
+    keys = 2 * attending * model.hidden * model.head_size * model.kv_heads
     keys_bytes = keys * BITS[model.stored.attention] / 8
     attention = model.attention_bytes + keys_bytes * (repeated - 1)
     parts = shared / sharding.tensor + attention / sharding.attention + model.expert_bytes / sharding.experts
@@ -89,7 +90,9 @@ def compute_weight_bytes(model: Model, sharding: Sharding) -> float:
 
 
 def find_cache_bits(model: Model, asked: str) -> float | None:
-    """The bits per number in the KV cache for --kv-cache-dtype; None for an unknown value."""
+    """The bits per number in the KV cache for --kv-cache-dtype; None if that or the cache is unknown."""
+    if not model.cache:
+        return None
     kind = model.cache if asked == "auto" else asked
     if kind.startswith("fp8"):
         return BITS["fp8"]
@@ -99,9 +102,10 @@ def find_cache_bits(model: Model, asked: str) -> float | None:
 def compute_token_bytes(model: Model, sharding: Sharding, bits: float) -> float:
     """Bytes of KV cache that one more token of a long sequence takes on one GPU.
 
-    Layers with a sliding window take no more by then.
+    Layers with a sliding window take no more by then, those of linear attention and Mamba keep a state of
+    fixed size.
     """
-    layers = (model.layers - model.windowed) / sharding.pipeline
+    layers = (model.layers - model.windowed - model.uncached) / sharding.pipeline
     return layers * _compute_layer_bytes(model, sharding, bits) / sharding.cache
 
 

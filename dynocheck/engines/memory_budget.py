@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from dynocheck.data import gpus
 from dynocheck.data.models import Model
 from dynocheck.engines.instances import EngineInstance, find_component_instances
@@ -153,5 +155,7 @@ def _loads_as_stored(model: Model, quantization: str | None) -> bool:
     if quantization is None:
         return False
     method = quantization.lower().replace("_", "-")
-    kinds = {model.stored.attention, model.stored.mlp, model.stored.experts}
-    return not method or method in kinds or (method, "fp8") == ("modelopt", max(kinds - {"bf16"}, default=""))
+    kinds = {*msgspec.structs.astuple(model.stored)}
+    if method.startswith("modelopt"):
+        return bool(kinds & {"fp8", "nvfp4"})
+    return not method or method in kinds

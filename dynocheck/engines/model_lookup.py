@@ -2,7 +2,8 @@
 
 import posixpath
 
-from dynocheck.data.models import Model, find_model, parse_model_config
+from dynocheck.data.model_configs import parse_model_config
+from dynocheck.data.models import Model, find_model
 from dynocheck.engines.instances import find_instances
 from dynocheck.facts import Graph, ModelConfig, Recipe
 

@@ -31,7 +31,7 @@ def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
     The remaining arguments do not show the intended parallelism.
     """
     parsers = find_parsers(launch.module, container.image)
-    given = list(parse_flags(launch, parsers)) if parsers else []
+    given = [*parse_flags(launch, parsers)] if parsers else []
     for engine in parsers[1:]:
         entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
         given += [entry.flag for entry in entries if not entry.silent]

@@ -114,7 +114,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _is_variant(path: Path) -> bool:
-    folders = _list_folders(path)
+    folders = {*_list_folders(path)}
     return any(entry.suffix in YAML_SUFFIXES for entry in _list_entries(path) if entry not in folders)
 
 

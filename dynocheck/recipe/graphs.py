@@ -61,6 +61,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             mounts=claims,
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
+            runtime=service.get_text("runtimeVersionOverride"),
         )
         sidecars = [c for c in read_items(pod, "containers") if c.get_text("name") != "main"]
         requested = [[service.get("resources"), main.get("resources")]]
@@ -95,7 +96,12 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
         main = next((c for c in sources if c.get_text("name") == "main"), sources[0])
         container = reader.read_container(
-            main, mountable, outer=read_items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
+            main,
+            mountable,
+            outer=read_items(spec, "env"),
+            name="main",
+            defaults=_DEFAULTS.get(role, _WORKER),
+            runtime=component.get_text("runtimeVersionOverride"),
         )
         cache = component.get("compilationCache", "pvcName")
         cached = [Mount("", "claim", cache.text or "", cache.line, cache.column)] if cache else []

@@ -1,6 +1,6 @@
 """Reads the containers of pods: the commands they run, their variables and their files."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dynocheck.facts import (
@@ -79,7 +79,7 @@ class PodReader:
         self._scripts = _MAX_SCRIPTS
         self._counted: set[tuple[int, int]] = set()
         self.unread: list[UnreadPart] = []
-        self._followed: dict[tuple[int, int], tuple[_Run, ...]] = {}
+        self._followed: dict[Hashable, tuple[_Run, ...]] = {}
 
     def read_container(
         self,
@@ -90,6 +90,7 @@ class PodReader:
         mounts: Iterable[Mount] = (),
         name: str = "",
         defaults: DefaultCommand | None = None,
+        runtime: str = "",
     ) -> Container:
         """Read one container.
 
@@ -97,11 +98,11 @@ class PodReader:
         :param mounts: claims mounted around it.
         :param name: its name if it has none of its own.
         :param defaults: what the operator has it run; None for a container that the operator does not change.
+        :param runtime: its component's runtimeVersionOverride.
         """
         env = self._environments.read_variables(source, outer, merged=defaults is not None)
         image = source.get("image") or source
-        known = {variable.name: variable.value for variable in env.values()}
-        runs = tuple(self._read_processes(source, known, defaults or DefaultCommand()))
+        runs = self._follow(source, env.values(), defaults or DefaultCommand())
         return Container(
             name=source.get_text("name") or name,
             image=source.get_text("image") or None,
@@ -114,6 +115,7 @@ class PodReader:
             image_line=image.line,
             image_column=image.column,
             commands=tuple(words for words, _ in runs if words) if defaults is not None else (),
+            runtime=runtime,
         )
 
     def read_commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
@@ -121,12 +123,16 @@ class PodReader:
         return tuple(words for words, _ in self.read_runs(source, container))
 
     def read_runs(self, source: Value, container: Container) -> tuple[_Run, ...]:
-        """The commands that a container runs, each with the variables that its script sets for it; cached."""
-        place = source.line, source.column
-        if place not in self._followed:
-            environment = {variable.name: variable.value for variable in container.env}
-            self._followed[place] = tuple(self._read_processes(source, environment, DefaultCommand()))
-        return self._followed[place]
+        """The commands that a container runs, each with the variables that its script sets for it."""
+        return self._follow(source, container.env, DefaultCommand())
+
+    def _follow(self, source: Value, env: Iterable[EnvVar], defaults: DefaultCommand) -> tuple[_Run, ...]:
+        """The commands that a container runs, found once: launches, downloads and benchmarks ask for them."""
+        environment = {variable.name: variable.value for variable in env}
+        key = source.line, source.column, defaults, tuple(environment.items())
+        if key not in self._followed:
+            self._followed[key] = tuple(self._read_processes(source, environment, defaults))
+        return self._followed[key]
 
     def _read_processes(
         self, source: Value, environment: Environment, defaults: DefaultCommand

@@ -28,7 +28,8 @@ def _strip_secrets(value: Value, *, in_data: bool) -> Value:
     :param in_data: whether its keys are those of a ConfigMap's `data`, which may be names of variables.
     """
     if isinstance(value.data, str):
-        return _replace_data(value, hide_assigned(value.data))
+        shown = hide_assigned(value.data)
+        return value if shown == value.data else _replace_data(value, shown)
     if isinstance(value.data, list):
         return _replace_data(value, _hide_arguments(value.data))
     if not isinstance(value.data, dict):

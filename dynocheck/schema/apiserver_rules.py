@@ -340,8 +340,24 @@ ENFORCED: dict[str, Schema] = {
         "anyOf": [_require("apiGroups", "resources"), _require("nonResourceURLs")],
         "x-says": "needs apiGroups and resources, or nonResourceURLs",
     },
+    "api.rbac.v1.ClusterRoleBinding": _fields(
+        subjects={
+            "items": _when(
+                _require("kind", kind=_one_of("ServiceAccount")),
+                _require("namespace"),
+                "needs the namespace of its ServiceAccount",
+            )
+        }
+    ),
     "api.rbac.v1.RoleRef": _fields(kind=_one_of("Role", "ClusterRole")),
-    "api.rbac.v1.Subject": _fields(kind=_one_of("ServiceAccount", "User", "Group")),
+    "api.rbac.v1.Subject": {
+        **_fields(kind=_one_of("ServiceAccount", "User", "Group")),
+        **_when(
+            _require("kind", kind=_one_of("ServiceAccount")),
+            _fields(name=_SUBDOMAIN, apiGroup={"enum": [""]}),
+            "has a name or an apiGroup that no ServiceAccount has",
+        ),
+    },
     "api.resource.v1.DeviceRequest": _require_one("exactly", "firstAvailable"),
     "api.resource.v1.DeviceSelector": _require("cel"),
     "api.resource.v1.ExactDeviceRequest": _fields(allocationMode=_one_of("ExactCount", "All")),

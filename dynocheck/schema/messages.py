@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 MAX_QUOTED = 60  # characters of a value or a key that are quoted
@@ -45,17 +46,23 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def fits_type(data: Any, name: str) -> bool:
-    """Whether the API server would read this as the type that a schema calls by this name."""
-    return _TYPES[name](data)
+def fits_type(data: Any, names: list[str]) -> bool:
+    """Whether the API server would read this as one of the types that a schema calls by these names."""
+    return any(_TYPES[name](data) for name in names)
 
 
 def join_path(path: str, key: str) -> str:
     """The path of an entry, with keys that are no plain words in brackets: limits[nvidia.com/gpu]."""
+    shown = _format_key(key)
+    return path + shown if path or shown[0] == "[" else shown[1:]
+
+
+@lru_cache(1024)
+def _format_key(key: str) -> str:
     if _PLAIN_KEY.fullmatch(key) and len(key) <= MAX_QUOTED:
-        return f"{path}.{key}" if path else key
+        return f".{key}"
     shown = quote(key)
-    return f"{path}[{shown[1:-1] if _BARE_KEY.fullmatch(key) else shown}]"
+    return f"[{shown[1:-1] if _BARE_KEY.fullmatch(key) else shown}]"
 
 
 def quote(data: Any) -> str:

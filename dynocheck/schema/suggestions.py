@@ -21,9 +21,9 @@ def suggest_value(path: str, value: Any) -> str:
     return set_value(last[1] or f"{path[: last.start()].rpartition('.')[2]}[{last[2]}]", value)
 
 
-def convert(data: Any, wanted: Sequence[str]) -> Any:
+def convert(data: Any, wanted: list[str]) -> Any:
     """A value as one of the types wanted, if it means the same."""
-    if isinstance(data, list) and len(data) == 1 and any(fits_type(data[0], name) for name in wanted):
+    if isinstance(data, list) and len(data) == 1 and fits_type(data[0], wanted):
         return data[0]
     if "string" in wanted and isinstance(data, bool | int | float):
         return str(data).lower() if isinstance(data, bool) else str(data)

@@ -31,6 +31,7 @@ _EMBEDDED: Schema = {
 # Go decodes a list of numbers into bytes, as it decodes base64.
 _BYTES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
+_CHOICES = frozenset(("enum", "anyOf", "oneOf", "not"))
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
 MAX_VIOLATIONS = 200  # violations of one manifest that are told
 _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
@@ -78,7 +79,7 @@ class SchemaValidator:
         if schema.get("format") == "byte" and isinstance(value.data, list) and not self._structural:
             schema = _BYTES
         wanted = _list_types(schema)
-        if wanted and not any(fits_type(value.data, name) for name in wanted):
+        if wanted and not fits_type(value.data, wanted):
             message = describe_mismatch(value.data, wanted, quotes=self._quotes)
             self.report(value, path, message, suggest_value(path, convert(value.plain, wanted)))
             return
@@ -91,11 +92,14 @@ class SchemaValidator:
                 self._check_text(value, value.data, schema, path)
             case int() | float():
                 self._check_number(value, value.data, schema, path)
-        self._check_choices(value, schema, path)
+        if not _CHOICES.isdisjoint(schema):
+            self._check_choices(value, schema, path)
         for part in schema.get("allOf", ()):
             self.check(value, part, path, closed=False)
 
     def _resolve(self, schema: Schema) -> Schema:
+        if "$ref" not in schema:
+            return schema
         while isinstance(reference := schema.get("$ref"), str):  # else it is a property of that name
             target = self._definitions[reference.rpartition("/")[2]]
             beside = {key: rule for key, rule in schema.items() if key not in ("$ref", "description")}
@@ -111,28 +115,33 @@ class SchemaValidator:
         properties = self._get_properties(schema)
         others = schema.get("additionalProperties")
         key_form = schema.get("propertyNames", {}).get("format", "")
+        present = set()
         for key, entry in data.items():
             place = join_path(path, key)
-            if must := find_format_error(key_form, key):
+            if key_form and (must := find_format_error(key_form, key)):
                 self.report(entry, place, f"has a key that must be {must}")
             rule = properties.get(key, others if isinstance(others, dict) else None)
+            rule = rule if rule is None else self._resolve(rule)
+            if entry.data is not None or (key in properties and rule is not None and rule.get("nullable")):
+                present.add(key)
             if rule is not None:
-                if self._is_present(entry, rule):
+                if entry.data is not None or rule.get("nullable"):
                     self.check(entry, rule, place, closed=closed)
             elif closed and self._is_closed(schema) and not self._is_full:
                 close = find_known_name(key, properties)
                 fix = replace_words(key, close) if close else remove(key)
                 self.report(entry, place, describe_unknown(key, properties), fix)
-        self._check_presence(value, data, schema, path)
+        self._check_presence(value, data, present, schema, path)
         if schema.get("x-kubernetes-embedded-resource"):
             self.check(value, _EMBEDDED, path, closed=False)
             if metadata := value.get("metadata"):
                 check_metadata(self._found, metadata, join_path(path, "metadata"))
 
-    def _check_presence(self, value: Value, data: dict[str, Value], schema: Schema, path: str) -> None:
-        properties = self._get_properties(schema)
-        present = {key for key, entry in data.items() if self._is_present(entry, properties.get(key, {}))}
+    def _check_presence(
+        self, value: Value, data: dict[str, Value], present: set[str], schema: Schema, path: str
+    ) -> None:
         if self._structural:
+            properties = self._get_properties(schema)
             present.update(key for key, rule in properties.items() if "default" in self._resolve(rule))
         for key in schema.get("required", ()):
             if key not in present:
@@ -142,10 +151,7 @@ class SchemaValidator:
                 )
             elif not self._structural and data[key].data in ("", []):  # what Go cannot tell from absent
                 self.report(data[key], join_path(path, key), "is required, and empty does not count")
-        self._check_size(value, len(present), schema, path, "Properties", "fields")
-
-    def _is_present(self, entry: Value, rule: Schema) -> bool:
-        return entry.data is not None or bool(self._resolve(rule).get("nullable"))
+        self._check_size(value, len(present), schema, path, "minProperties", "maxProperties", "fields")
 
     def _is_closed(self, schema: Schema) -> bool:
         if self._structural:
@@ -164,7 +170,7 @@ class SchemaValidator:
                     continue
                 element = msgspec.structs.replace(element, data=zero)
             self.check(element, rule, f"{path}[{index}]", closed=closed)
-        self._check_size(value, len(data), schema, path, "Items", "items")
+        self._check_size(value, len(data), schema, path, "minItems", "maxItems", "items")
         self._check_unique(data, schema, rule, path)
 
     def _check_unique(self, data: list[Value], schema: Schema, rule: Schema, path: str) -> None:
@@ -191,14 +197,16 @@ class SchemaValidator:
             return found.plain if self._structural else found.plain or None
         return self._resolve(self._get_properties(rule).get(key, {})).get("default")
 
-    def _check_size(self, value: Value, size: int, schema: Schema, path: str, of: str, unit: str) -> None:
-        least, most = schema.get(f"min{of}", 0), schema.get(f"max{of}", size)
+    def _check_size(
+        self, value: Value, size: int, schema: Schema, path: str, low: str, high: str, unit: str
+    ) -> None:
+        least, most = schema.get(low, 0), schema.get(high, size)
         if not least <= size <= most:
             bound = f"at least {least}" if size < least else f"at most {most}"
             self.report(value, path, schema.get("x-says", f"has {size} {unit}, must have {bound}"))
 
     def _check_text(self, value: Value, text: str, schema: Schema, path: str) -> None:
-        self._check_size(value, len(text), schema, path, "Length", "characters")
+        self._check_size(value, len(text), schema, path, "minLength", "maxLength", "characters")
         must = None
         if not self._structural or schema.get("format") in ("ipv4", "ipv6"):
             must = find_format_error(schema.get("format", ""), text)
@@ -254,10 +262,12 @@ def check_metadata(found: dict[str, SchemaViolation], metadata: Value, path: str
 
 
 def _list_types(schema: Schema) -> list[str]:
+    given = schema.get("type")
+    if isinstance(given, str) and "x-kubernetes-int-or-string" not in schema:
+        return [given]
     if schema.get("x-kubernetes-int-or-string"):
         return ["integer", "string"]
-    given = schema.get("type", ())
-    return [given] if isinstance(given, str) else [name for name in given if name != "null"]
+    return [name for name in given or () if name != "null"]
 
 
 @functools.cache

@@ -162,7 +162,9 @@ class Dynamo:
         have: Counter[str] = Counter()
         for namespace in state["namespaces"].values():
             have.update({name: kind["workers"] for name, kind in namespace["worker_types"].items()})
-        return bool(state["ready"]) and wanted <= have and (not wanted["prefill"] or self._answers_prompt(url))
+        return (
+            bool(state["ready"]) and wanted <= have and (not wanted["prefill"] or self._answers_prompt(url))
+        )
 
     def _answers_prompt(self, url: str | None) -> bool:
         body = json.dumps({"model": self.model, "prompt": "a", "max_tokens": 1}).encode()

@@ -33,11 +33,11 @@ FLAGS = [
 ]
 NAMES = [(name, flag) for flag in FLAGS for name in flag.names]
 NEGATED = [(f"--no-{name}", flag) for name, flag in zip(SWITCHES, FLAGS[-2:], strict=True)]
-TABLE = FlagTable("own", "", dict([*NAMES, *NEGATED]), {})
+TABLE = FlagTable("own", "", dict([*NAMES, *NEGATED]), {}, {})
 
 
 def parse(*texts: str | None) -> ParsedFlags:
-    return parse_command_line(launch("dynamo.own", texts), "deploy.yaml", [TABLE], {})
+    return parse_command_line(launch("dynamo.own", texts), "deploy.yaml", (TABLE,), {})
 
 
 def parse_vllm(*texts: str | None) -> ParsedFlags:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from dynocheck.data.models import Model, find_model, parse_model_config
+from dynocheck.data.model_configs import parse_model_config
+from dynocheck.data.models import Model, find_model
 from dynocheck.engines.memory import (
     GIB,
     MemoryBudget,
@@ -41,6 +43,35 @@ PUBLISHED = {
 def test_checkpoints_have_the_published_size(name: str, published: int) -> None:
     assert model(name).disk_bytes == pytest.approx(published, rel=0.002)
     assert model(name).disk_bytes <= published
+
+
+# What cards, pages and engines say of others, less exactly.
+REPORTED = {
+    "deepseek-ai/DeepSeek-V4-Flash": 148.66 * GIB,  # github.com/vllm-project/vllm/issues/40802
+    "moonshotai/Kimi-K2.6": 555 * GIB,  # huggingface.co/gratex/Kimi-K2.6-REAM-25
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": 31.6e9 * 2,  # its card
+    "Qwen/Qwen3.5-122B-A10B": 250e9,  # huggingface.co/olka-fi/Qwen3.5-122B-A10B-MXFP4
+    "Qwen/Qwen3.6-35B-A3B": 67 * GIB,  # huggingface.co/Infatoshi/Qwen3.6-35B-A3B-NVFP4-FP8
+    "Qwen/Qwen3.6-35B-A3B-FP8": 37e9,  # huggingface.co/gsting/Qwen3.6-35B-A3B-abliterated-FP8
+}
+
+
+@pytest.mark.parametrize(("name", "reported"), REPORTED.items())
+def test_newer_families_have_the_reported_size(name: str, reported: float) -> None:
+    assert model(name).disk_bytes == pytest.approx(reported, rel=0.02)
+    assert model(name).disk_bytes < reported * 1.002  # as exact as what is reported
+
+
+def test_only_layers_with_full_attention_cache_tokens() -> None:
+    """VLLM holds 567,978 tokens in 5.98 GiB: github.com/noonghunna/club-3090/issues/612."""
+    token = compute_token_bytes(model("Qwen/Qwen3.6-35B-A3B"), Sharding(), bits=8)
+    assert token == 10 * 2 * 2 * 256
+    assert 0.9 < token * 567_978 / (5.98 * GIB) < 1
+
+
+def test_a_cache_of_an_unknown_form_is_not_counted() -> None:
+    left = left_on("deepseek-ai/DeepSeek-V4-Flash", 288, cache="fp8")
+    assert (left.tokens, left.sequences, left.fits) == (None, None, True)
 
 
 def test_names_are_found_in_any_case_and_no_others() -> None:
@@ -173,3 +204,83 @@ def test_a_configuration_is_read() -> None:
 )
 def test_a_configuration_of_another_kind_is_not_guessed(change: dict[str, object]) -> None:
     assert parse_model_config(QWEN | change, "own/model", "config.json") is None
+
+
+NEMOTRON = {
+    "architectures": ["NemotronHForCausalLM"],
+    "hybrid_override_pattern": "ME*",
+    "mlp_hidden_act": "relu2",
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 32,
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 16,
+    "n_groups": 2,
+    "ssm_state_size": 32,
+    "n_routed_experts": 8,
+    "moe_intermediate_size": 32,
+    "moe_shared_expert_intermediate_size": 64,
+    "n_shared_experts": 1,
+    "vocab_size": 100,
+    "max_position_embeddings": 512,
+    "torch_dtype": "bfloat16",
+}
+
+
+def test_each_layer_of_a_hybrid_is_one_of_three() -> None:
+    found = parse_model_config(NEMOTRON, "own/model", "config.json")
+    assert found is not None
+    inner = 8 * 16
+    assert found.attention_bytes == 2 * (2 * 64 * 16 * (4 + 2) + 64 * (3 * inner + 2 * 2 * 32 + 8))
+    assert found.expert_bytes == 2 * 8 * 2 * 64 * 32
+    assert compute_token_bytes(found, Sharding(), 16) == 2 * 2 * 16 * 2
+
+
+def test_a_multimodal_model_is_its_language_model() -> None:
+    outer = {"architectures": ["Qwen3VLForConditionalGeneration"], "vision_config": {"hidden_size": 9}}
+    inner = {key: value for key, value in QWEN.items() if key != "architectures"}
+    plain, found = (
+        parse_model_config(each, "own/model", "x") for each in (QWEN, {**outer, "text_config": inner})
+    )
+    assert plain is not None
+    assert plain == found
+
+
+MIXED = {
+    "quant_method": "modelopt",
+    "quant_algo": "MIXED_PRECISION",
+    "quantized_layers": {
+        "backbone.layers.0.mixer.in_proj": {"quant_algo": "FP8"},
+        "backbone.layers.1.mixer.experts.0.down_proj": {"quant_algo": "NVFP4"},
+    },
+}
+GROUP = {"weights": {"type": "int", "num_bits": 4, "group_size": 32}}
+PACKED = {"quant_method": "compressed-tensors", "config_groups": {"group_0": GROUP}}
+
+
+@pytest.mark.parametrize(
+    ("quantized", "stored"),
+    [
+        (MIXED, ("bf16", "bf16", "nvfp4", "fp8")),
+        (PACKED, ("int4-g32",) * 4),
+        ({**PACKED, "ignore": ["re:.*self_attn.*", "lm_head"]}, ("bf16", *("int4-g32",) * 3)),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, ("nvfp4",) * 4),
+        (
+            {
+                "quant_method": "modelopt",
+                "quant_algo": "NVFP4",
+                "exclude_modules": ["model.layers.0*", "model.layers.2.self_attn*"],
+            },
+            ("bf16", "nvfp4", "nvfp4", "nvfp4"),
+        ),
+        ({**PACKED, "config_groups": {"a": GROUP, "b": GROUP}}, None),
+        ({**MIXED, "quantized_layers": {"layers.0.mixer.in_proj": {"quant_algo": "NF3"}}}, None),
+    ],
+)
+def test_what_a_quantization_leaves_out_is_not_counted_as_small(
+    quantized: dict[str, Any], stored: tuple[str, ...] | None
+) -> None:
+    found = parse_model_config(QWEN | {"quantization_config": quantized}, "own/model", "x")
+    assert (found and tuple(msgspec.structs.astuple(found.stored))) == stored

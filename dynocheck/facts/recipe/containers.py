@@ -66,6 +66,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
 class Container(msgspec.Struct, frozen=True):
     """A container of a pod. Without an image, `image_line` and `image_column` are the container's own
     position. `commands` are the words of each command that it runs, as `launches` are those of engines.
+    `runtime` is the release of Dynamo that its component claims to run, in `runtimeVersionOverride`.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Container(msgspec.Struct, frozen=True):
     image_line: int = 1
     image_column: int = 1
     commands: tuple[tuple[Word, ...], ...] = ()
+    runtime: str = ""
 
     def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:
         """A variable that the script sets for this launch, else one of the container."""

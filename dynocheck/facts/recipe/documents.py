@@ -1,7 +1,8 @@
 """The files of recipes as YAML values with positions. Lines and columns count from 1."""
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -46,19 +47,22 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
         while pending:
             value = pending.pop()
             yield value
-            pending += [entry for _, entry in value._entries()]
+            pending += value._children
 
     def find_all(self, key: str) -> Iterator["Value"]:
         """Every value under this key, at any depth."""
         pending = [self]
         while pending:
-            for name, value in pending.pop()._entries():
-                if name == key:
-                    yield value
-                pending.append(value)
+            value = pending.pop()
+            if isinstance(value.data, dict) and (found := value.data.get(key)) and found.data is not None:
+                yield found
+            pending += value._children
 
-    def _entries(self) -> Iterable[tuple[str, "Value"]]:
-        return self.mapping.items() or (("", element) for element in self.sequence)
+    @property
+    def _children(self) -> list["Value"]:
+        if isinstance(self.data, dict):
+            return [value for value in self.data.values() if value.data is not None]
+        return self.sequence
 
     def get(self, *path: str) -> "Value | None":
         """The value at this path; None if it is missing or null, or a value above it is not a mapping."""
@@ -94,26 +98,26 @@ class Problem(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True, dict=True):
     """A YAML document that is a mapping, as Kubernetes objects are: its file and its root."""
 
     file: str
     root: Value
 
-    @property
+    @cached_property
     def kind(self) -> str:
         return self.root.get_text("kind")
 
-    @property
+    @cached_property
     def api_version(self) -> str:
         return self.root.get_text("apiVersion")
 
-    @property
+    @cached_property
     def group(self) -> str:
         """The API group, empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.root.get_text("metadata", "name")
 
@@ -126,7 +130,7 @@ class Role(enum.StrEnum):
     CONTEXT = "context"  # part of the model around what the user named: read, not checked
 
 
-class SourceFile(msgspec.Struct, frozen=True):
+class SourceFile(msgspec.Struct, frozen=True, dict=True):
     """A file of a recipe: its path as the user would write it, its documents, and its errors.
 
     `template`: envsubst fills in its `${NAME}` before it is applied.
@@ -146,11 +150,17 @@ class SourceFile(msgspec.Struct, frozen=True):
     def folder(self) -> str:
         return self.path.rpartition("/")[0]
 
-    @property
-    def manifests(self) -> Iterator[Manifest]:
+    @cached_property
+    def manifests(self) -> tuple[Manifest, ...]:
         """Its objects. A `List`, or a list of a kind, is expanded, as kubectl does."""
-        for root in self.documents:
-            items = root.get("items") if Manifest(self.path, root).kind.endswith("List") else None
-            for value in items.sequence if items is not None else [root]:
-                if isinstance(value.data, dict):
-                    yield Manifest(self.path, value)
+        return tuple(
+            Manifest(self.path, value)
+            for root in self.documents
+            for value in _expand_list(root)
+            if isinstance(value.data, dict)
+        )
+
+
+def _expand_list(root: Value) -> list[Value]:
+    items = root.get("items") if root.get_text("kind").endswith("List") else None
+    return [root] if items is None else items.sequence

@@ -195,6 +195,11 @@ def listen(port: int, *args: str) -> dict[str, Any]:
 
 SCRIPT = "export DYN_SYSTEM_PORT=8081\nexec python3 -m dynamo.vllm --model m\n"
 EXPORTED: dict[str, Any] = {"command": ["bash", "-c"], "args": [SCRIPT]}
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server"}}
+SYSTEM = [{"name": "system", "containerPort": 8081}]
+SIDE = {"name": "side", "containerPort": 7000}
+EXEC: dict[str, Any] = {name: {"exec": {"command": ["true"]}} for name in ("livenessProbe", "readinessProbe")}
+OFF = {"DYN_SYSTEM_PORT": "-1"}
 PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
 
 
@@ -206,11 +211,25 @@ PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
         (probe(8000), ["fail"]),
         (probe("system"), []),
         (probe("9090"), ["fail"]),
-        (probe(8081, **EXPORTED), []),
+        (probe(8081, **EXPORTED), ["fail"]),  # the operator's other probes
+        (probe(8081, **EXPORTED, ports=SYSTEM), []),
         (probe(9090, **EXPORTED), ["fail"]),
-        (probe(8081, env=PORT), []),
+        (probe(8081, env=PORT), ["fail"]),
+        (probe("system", env=PORT), ["fail"]),
+        (probe(8081, env=PORT, ports=SYSTEM), []),
         (probe(9090, env=PORT), ["fail"]),
-        (probe(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
+        (probe(9090, env=OFF), ["fail"]),
+        (engine(env=OFF), ["fail"]),
+        (engine(env={"DYN_SYSTEM_ENABLED": "false"}), []),  # read by no release since 0.7
+        (probe(7000, ports=[SIDE, {"name": "system", "containerPort": 9090}]), []),
+        (probe(7000, ports=[SIDE]), ["fail"]),
+        (probe("side", ports=[{"name": "system", "containerPort": 9090}]), ["fail"]),
+        (engine(main={"ports": [SIDE]}), ["fail"]),
+        (engine(main={"ports": []}), []),
+        (engine(env={"DYN_SYSTEM_PORT": "$PORT"}), []),
+        (engine(main={"ports": [SIDE], **EXEC}), ["fail"]),  # the operator's startupProbe
+        (probe(7000, ports=[SIDE], **EXEC), []),
+        (engine(main={"ports": [SIDE]}, extraPodSpecMergeStrategy="strategic"), []),
         (probe(9090, "/healthz"), ["fail"]),
         (probe(9090, "/healthz", env=PATH), []),
         (probe(1234, command=["./start.sh"], args=[]), ["unjudged"]),
@@ -218,13 +237,35 @@ PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
         (listen(8000), []),
         (listen(9090), []),
         (listen(8080), ["fail"]),
-        (listen(8080, "--http-port", "8080"), []),
+        (listen(8080, "--http-port", "8080"), ["fail"]),  # the operator's livenessProbe
+        (front("", "--http-port", "8080", ports=[{"name": "http", "containerPort": 8080}]), []),
+        (front("", ports=[{"name": "web", "containerPort": 8000}]), ["fail"]),
         (listen(8000, "--http-port=8080"), ["fail"]),
     ],
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     workers = [engine()] if one["name"] == "Frontend" else []
     assert judge(probes, deploy(tmp_path, graph(one, *workers))) == expected
+
+
+def serve(port: int | str, *ports: dict[str, Any]) -> dict[str, Any]:
+    """A Pod whose only container is asked at this port and lists these ports."""
+    asked = {"readinessProbe": {"httpGet": {"path": "/health", "port": port}}}
+    container = {"name": "engine", "image": "vllm/vllm-openai:v0.11.0", "ports": list(ports), **asked}
+    return {**POD, "spec": {"containers": [container]}}
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve("side", SIDE), []),
+        (serve("http", SIDE), ["fail"]),
+        (serve("http"), ["fail"]),
+        (serve(8000), ["skip"]),
+    ],
+)
+def test_probes_of_other_pods(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(probes, deploy(tmp_path, one)) == expected
 
 
 @pytest.mark.parametrize(

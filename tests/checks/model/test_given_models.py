@@ -127,16 +127,31 @@ def test_an_index_that_is_too_small_for_the_config(tmp_path: Path) -> None:
     assert judge(weights_fit, write(tmp_path, files)) == []
 
 
-def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "fit", "cached"),
+    [("FP8", [], ["warn"]), ("NVFP4", [], ["pass"]), ("W4A8_AWQ", ["unjudged"], ["unjudged"])],
+)
+def test_modelopt_says_it_in_a_file_of_its_own(
+    tmp_path: Path, algorithm: str, fit: list[str], cached: list[str]
+) -> None:
     """Without it the config reads as BF16, and twice as large as the weights are."""
-    algorithms = {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}
+    algorithms = {"quant_algo": algorithm, "kv_cache_quant_algo": "FP8"}
     quantized = {"producer": {"name": "modelopt"}, "quantization": algorithms}
-    files = {"config.json": LLAMA_70B, "hf_quant_config.json": quantized, "deploy.yaml": own()}
-    assert "unknown kind of model" in explain_unjudged(weights_fit, write(tmp_path, files))
-    given = write(tmp_path, {**files, INDEX: index(71e9)})
-    assert judge(weights_fit, given) == []
-    assert judge(kv_cache, given) == ["unjudged"]
-    assert "precision of its KV cache" in explain_unjudged(kv_cache, given)
+    files = {"config.json": LLAMA_70B, "hf_quant_config.json": quantized}
+    given = write(tmp_path, {**files, "deploy.yaml": own("--max-model-len", "65536")})
+    assert judge(weights_fit, given) == fit
+    assert judge(kv_cache, given) == [each for each in cached if each != "pass"]
+
+
+def test_another_architecture_is_judged_by_its_size_alone(tmp_path: Path) -> None:
+    files = {"config.json": LLAMA_70B | {"architectures": ["OtherForCausalLM"]}, "deploy.yaml": own()}
+    assert judge(weights_fit, write(tmp_path, files)) == ["unjudged"]
+    given = write(tmp_path, {**files, INDEX: index(141e9)})
+    assert judge(weights_fit, given) == ["fail"]
+    files["deploy.yaml"] = own("-tp", "3")
+    given = write(tmp_path, files)
+    assert outcomes(divisibility.heads_divide, given) == ["fail"]
+    assert "takes of a token is unknown" in explain_unjudged(kv_cache, given)
 
 
 @pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
