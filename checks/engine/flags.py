@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import partial
 
+import msgspec
+
 from dynocheck import Finding, Location, Result, check, unknown
 from dynocheck.checks.engine._programs import (
     Problem,
@@ -254,6 +256,8 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
         return None
     if flag.choices:
         return None if value in flag.choices else f"is {value}; it takes {', '.join(flag.choices)}"
+    if flag.members:
+        return _find_bad_member(value, flag)
     if not flag.type:
         return None
     try:
@@ -270,6 +274,19 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
         f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(number, bound)
     ]
     return f"is {value}; it must be {' and '.join(missed)}" if missed else None
+
+
+def _find_bad_member(value: str, flag: Flag) -> str | None:
+    """Why a JSON object is refused for a value in it; engine.shell-quoting tells of what is no JSON."""
+    try:
+        members = msgspec.json.decode(value, type=dict[str, object])
+    except msgspec.DecodeError:
+        return None
+    for name, choices in flag.members:
+        member = members.get(name)
+        if isinstance(member, str) and member not in choices:
+            return f"has {name} {member}; it takes {', '.join(choices)}"
+    return None
 
 
 def _parse_number(value: str, kind: str) -> float:

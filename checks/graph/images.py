@@ -1,11 +1,12 @@
 """Checks the images of a graph: engine, pinned tags and one Dynamo release."""
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
 from dynocheck.core.fixes import replace_words, set_value
 from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, find_image, parse_image
@@ -15,6 +16,12 @@ from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templ
 # The name of each engine's image, in any registry.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
 _ENGINES = {image: engine for engine, image in _IMAGES.items()}
+# Dynamo's programs (components/src/dynamo), and its packages with a name like one of these.
+_MODULES = (
+    *("dynamo.frontend", "dynamo.global_planner", "dynamo.global_router", "dynamo.llm", "dynamo.mocker"),
+    *("dynamo.planner", "dynamo.router", "dynamo.sglang", "dynamo.trtllm", "dynamo.vllm"),
+)
+_MISSPELT = 0.93  # how alike two names are of which one is taken for a misspelling of the other
 # An unreplaced placeholder; manifest.placeholders reports it.
 _UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
 _SEMVER = re.compile(
@@ -67,6 +74,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
     Fix: name the image, the module and the framework of one engine
     """
     for graph in _list_graphs(recipes):
+        yield from _check_modules(graph)
         engines = list(find_instances(graph))
         for engine in engines:
             name, container = engine.engine.name, engine.container
@@ -90,6 +98,19 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
+def _check_modules(graph: Graph) -> Iterator[Finding]:
+    """Reports programs whose name must be a misspelling of one of Dynamo's."""
+    for component in graph.components:
+        for launch in (launch for container in component.containers for launch in container.launches):
+            close = difflib.get_close_matches(launch.module, _MODULES, 1, _MISSPELT)
+            if close and close[0] != launch.module and launch.module.startswith("dynamo."):
+                yield fail(
+                    f"{component.name} starts {launch.module}, which Dynamo does not have",
+                    fix=f"start {close[0]}",
+                    location=Location(graph.file, launch.line, launch.column),
+                )
+
+
 def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
     """The position of a graph's backendFramework."""
     manifests = (m for recipe in recipes for m in recipe.manifests)
@@ -98,7 +119,11 @@ def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
     return Location(graph.file, value.line, value.column)
 
 
-@check("graph.images-pinned", title="Graph images are pinned to a release")
+@check(
+    "graph.images-pinned",
+    title="Graph images are pinned to a release",
+    explained_by={"manifest.admission": same_place},
+)
 def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     """Without a tag, or with a mutable one, the next node may pull another image: two workers of one graph
     then run different code.
@@ -132,9 +157,11 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
-    """Reports init containers of components whose image has a mutable tag or none."""
+    """Reports init containers and sidecars of components whose image has a mutable tag or none."""
     for template in (t for recipe in recipes for t in list_pod_templates(recipe) if t.of_graph):
-        for container in template.spec.get_items("initContainers"):
+        sidecar = template.around.get("frontendSidecar")
+        sidecars = [sidecar] if sidecar is not None and sidecar.mapping else []
+        for container in (*template.spec.get_items("initContainers"), *sidecars):
             image = container.get("image") or container
             name, tag = image.text or "", parse_image(image.text or "").tag
             if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):

@@ -1,7 +1,7 @@
 """Checks the ports, paths and startup budgets of a graph's probes."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -10,12 +10,13 @@ from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.core.fixes import add_element, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_model
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_model
 from dynocheck.facts import (
     Component,
     Container,
     EnvVar,
     Graph,
+    HubModels,
     Launch,
     PodTemplate,
     Recipe,
@@ -79,7 +80,7 @@ class _Pod(NamedTuple):
         return _PORTS.get(self.component.role, {}) if listed is None else listed
 
 
-def _list_pods(recipes: Recipes) -> Iterator[_Pod]:
+def _list_pods(recipes: Iterable[Recipe]) -> Iterator[_Pod]:
     for recipe in recipes:
         templates = {
             (t.manifest.file, t.around.line, t.around.column): t
@@ -93,7 +94,7 @@ def _list_pods(recipes: Recipes) -> Iterator[_Pod]:
                     yield _Pod(recipe, graph, component, template)
 
 
-def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
+def _find_own_probes(recipes: Iterable[Recipe]) -> Iterator[_Probe]:
     for pod in _list_pods(recipes):
         for name, value in _list_probes(pod.template):
             yield _Probe(*pod, name, value)
@@ -258,7 +259,7 @@ def _guess_ports(template: PodTemplate, container: Value) -> dict[str, int]:
 
 
 @check("graph.startup-budget", title="Startup probes allow time to load the weights")
-def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
+def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | None = None) -> Iterator[Result]:
     """The kubelet restarts a container whose startup probe fails `failureThreshold` times, `periodSeconds`
     apart. If that is too short to read the weights, the container never becomes ready.
 
@@ -272,7 +273,7 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
     """
     probes = [
         (probe, engine)
-        for probe in _find_own_probes(recipes)
+        for probe in _find_own_probes(add_hub_configs(recipes, models))
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
     if not probes:

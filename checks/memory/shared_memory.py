@@ -2,10 +2,19 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.core.fixes import set_value
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Component, Graph, Manifest, Recipes, Value, parse_quantity
+from dynocheck.facts import (
+    Component,
+    Graph,
+    Manifest,
+    Recipe,
+    Recipes,
+    Value,
+    list_pod_templates,
+    parse_quantity,
+)
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
 _ENOUGH = "16Gi"
@@ -18,12 +27,14 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
     8 GiB there; without it a container has 64 MiB, and NCCL or the engine exits with a bus error or "No space
     left on device". A volume on disk works, but slowly.
 
-    Checked are pods with more than one GPU.
+    Checked are pods with more than one GPU, and the medium of every emptyDir: one that the kubelet does not
+    know, such as `memory`, leaves the pod in ContainerCreating.
 
     Fix: remove sharedMemory, or set sharedMemorySize: 16Gi (v1alpha1: sharedMemory: {size: 16Gi})
     """
     judged = False
     for recipe in recipes:
+        yield from _check_media(recipe)
         entries = {(m.file, m.name): dict(_list_components(m)) for m in recipe.manifests if m.kind == _GRAPH}
         for graph in recipe.graphs:
             known = entries.get((graph.file, graph.name), {})
@@ -37,6 +48,22 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
 
 
 _GRAPH = "DynamoGraphDeployment"
+
+
+def _check_media(recipe: Recipe) -> Iterator[Finding]:
+    for template in list_pod_templates(recipe):
+        for volume in template.spec.get_items("volumes"):
+            medium = volume.get("emptyDir", "medium")
+            if medium is not None and medium.text and not _is_medium(medium.text):
+                yield fail(
+                    f"{template.owner}: the kubelet knows no medium {medium.text}",
+                    fix=set_value("medium", "Memory", "or remove it for a volume on disk"),
+                    location=Location(template.manifest.file, medium.line, medium.column),
+                )
+
+
+def _is_medium(name: str) -> bool:
+    return name == "Memory" or name.startswith("HugePages")
 
 
 def _shares_memory(component: Component) -> bool:
@@ -60,7 +87,7 @@ def _check_component(graph: Graph, component: Component, entry: Value) -> Iterat
         return
     if own is not None:
         medium = own.get("medium")
-        if medium is None or medium.data != "Memory":
+        if medium is None or not medium.data:
             yield _warn(graph, component, own, f"{_SHM} is a volume on disk", set_value("medium", "Memory"))
             return
     size, place = (own.get("sizeLimit"), own) if own is not None else _read_size(entry)

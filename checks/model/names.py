@@ -83,10 +83,10 @@ def config(recipes: Recipes) -> Iterator[Finding]:
 
 def _check_agreement(workers: Sequence[EngineInstance]) -> Iterator[Finding]:
     """Reports prefill workers whose model no decode worker of the graph serves."""
-    others = [worker for worker in workers if worker.component.role != "prefill"]
+    others = [worker for worker in workers if worker.side != "prefill"]
     names = sorted({worker.served_name or "" for worker in others})
     for worker in workers:
-        name = worker.served_name if worker.component.role == "prefill" else None
+        name = worker.served_name if worker.side == "prefill" else None
         if name is not None and names and "" not in names and name not in names:
             yield fail(
                 f"{worker.name} prefills {name}, its graph decodes {', '.join(names)}",

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage.weight_paths import find_download_target
 from dynocheck.core.fixes import set_value
-from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_downloaded
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded
 from dynocheck.facts import (
     Claim,
     Component,
     Graph,
+    HubModels,
     Recipe,
     Recipes,
     Value,
@@ -131,7 +132,7 @@ def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
 
 
 @check("storage.size", title="Claims are large enough for the downloaded weights")
-def size(recipes: Recipes) -> Iterator[Result]:
+def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """A download that fills its volume ends with "No space left on device", often after hours. Classes of
     block storage and most file systems enforce the size of a claim; NFS and EFS do not.
 
@@ -141,15 +142,15 @@ def size(recipes: Recipes) -> Iterator[Result]:
     Fix: resources: {requests: {storage: SIZE}}
     """
     applies = False
-    for recipe in recipes:
+    for recipe in add_hub_configs(recipes, models):
         claims = {claim.name: (claim, parse_quantity(claim.size)) for claim in recipe.claims if claim.size}
-        for (file, name), models in _collect_weights(recipe).items():
+        for (file, name), sizes in _collect_weights(recipe).items():
             claim, capacity = claims.get(name, (None, None))
             if claim is None or capacity is None:
                 continue
             applies = True
-            needed = sum(size for size in models.values() if size is not None)
-            unknown = [model for model, size in models.items() if size is None]
+            needed = sum(size for size in sizes.values() if size is not None)
+            unknown = [model for model, size in sizes.items() if size is None]
             if needed <= capacity and unknown:
                 yield unjudged(
                     f"claim {name}: {', '.join(unknown)}",
@@ -161,7 +162,7 @@ def size(recipes: Recipes) -> Iterator[Result]:
             yield judged(1, "claims")
             if needed > capacity:
                 yield warn(
-                    f"claim {name} requests {claim.size}; {', '.join(sorted(models))} needs "
+                    f"claim {name} requests {claim.size}; {', '.join(sorted(sizes))} needs "
                     f"{needed / 2**30:.0f}Gi on disk",
                     fix=set_value(
                         "size" if _is_of_graph(recipe, claim) else "spec.resources.requests.storage",

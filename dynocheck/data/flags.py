@@ -20,9 +20,9 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
     before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
     float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
-    mapping of this name. `old` is its former name, if it still takes that; `dropped` the release that is to
-    have it no more, and `instead` the option to use. `releases` are the places of those that have it so, None
-    for all.
+    mapping of this name, of which the `members` have one of these values. `old` is its former name, if it
+    still takes that; `dropped` the release that is to have it no more, and `instead` the option to use.
+    `releases` are the places of those that have it so, None for all.
     """
 
     names: tuple[str, ...]
@@ -30,6 +30,7 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     type: str = ""
     choices: tuple[str, ...] = ()
     keys: str = ""
+    members: tuple[tuple[str, tuple[str, ...]], ...] = ()
     old: str = ""
     dropped: str = ""
     instead: str = ""
@@ -38,6 +39,27 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     lt: float | None = None
     le: float | None = None
     releases: tuple[int, ...] | None = None
+
+
+class _Limit(msgspec.Struct, frozen=True):
+    """What programs demand of a flag's value that their parsers do not state."""
+
+    programs: tuple[str, ...]
+    flags: tuple[str, ...]
+    source: str
+    choices: tuple[str, ...] = ()
+    members: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    gt: float | None = None
+    ge: float | None = None
+    le: float | None = None
+
+    def apply(self, flag: Flag) -> Flag:
+        """The flag with these limits, where its parser states none."""
+        if flag.choices or not (flag.gt is flag.ge is flag.lt is flag.le is None):
+            return flag
+        return msgspec.structs.replace(
+            flag, choices=self.choices, members=self.members, gt=self.gt, ge=self.ge, le=self.le
+        )
 
 
 class _Mapping(msgspec.Struct, frozen=True, rename={"releases": "in"}):
@@ -229,9 +251,17 @@ def _flags_by_name(program: str, release: str) -> dict[str, Flag]:
     found = {"--help": Flag(("--help",), "switch"), "-h": Flag(("-h",), "switch")}
     for flag in known.flags:
         if flag.releases is None or at in flag.releases:
+            limits = [limit for name in flag.names if (limit := _limits().get((program, name)))]
+            flag = limits[0].apply(flag) if limits else flag
             negated = [f"--no-{name[2:]}" for name in flag.names if flag.kind in ("negatable", "unknown")]
             found |= dict.fromkeys((*flag.names, *negated), flag)
     return found
+
+
+@cache
+def _limits() -> dict[tuple[str, str], _Limit]:
+    rows = msgspec.json.decode(read_table("flag_limits.json"), type=list[_Limit])
+    return {(program, name): row for row in rows for program in row.programs for name in row.flags}
 
 
 @cache

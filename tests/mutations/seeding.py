@@ -12,7 +12,8 @@ from random import Random
 from typing import NamedTuple
 
 from tests.fuzz.judging import judge_path
-from tests.mutations.kinds import KINDS, Defect
+from tests.mutations.defect import Defect
+from tests.mutations.kinds import KINDS
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
@@ -59,7 +60,12 @@ def sites(kind: Defect, roots: Collection[Path]) -> list[Site]:
         and re.search(kind.files, f"{model.name}/{file}")
         and re.search(kind.needs, text, re.MULTILINE)
         for match in re.finditer(kind.old, text, re.MULTILINE)
+        if not _is_comment(text, match.start()) and re.search(kind.after, text[: match.start()])
     ]
+
+
+def _is_comment(text: str, at: int) -> bool:
+    return text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#")
 
 
 def apply_defect(kind: Defect, text: str, start: int) -> tuple[str, set[int]]:

@@ -173,7 +173,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.json` of the Hugging Face hub in a recipe: its contents and errors.
+    """A `config.json` of the Hugging Face hub: its contents and errors.
+
+    `model` is the model's hub id, for one that is not in a recipe but in the hub's cache or on the hub.
 
     `scope` is the folder whose graphs, at any depth, may use it: its own, or the model's for one in
     `model-cache/`. `checkpoint` is the size of all weights in bytes, from the index beside it; None without
@@ -182,6 +184,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     scope: str
+    model: str = ""
     config: dict[str, Any] = {}
     checkpoint: int | None = None
     problems: tuple[tuple[str, Problem], ...] = ()

@@ -157,6 +157,23 @@ def test_duplicates(tmp_path: Path, files: dict[str, str], expected: list[tuple[
 
 
 @pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("kubectl apply -f model-cache/ -n dyn", ["fail"]),
+        ("kubectl apply -n dyn -f ./model-cache", ["fail"]),
+        ("kubectl apply -f model-cache/model-download.yaml", []),
+    ],
+)
+def test_alternatives_that_a_readme_applies_together(
+    tmp_path: Path, command: str, expected: list[str]
+) -> None:
+    (tmp_path / "README.md").write_text(f"```bash\n{command}\n```\n")
+    text = dump_objects(JOB)
+    given = recipes(tmp_path, model_cache__model_download=text, model_cache__model_download_fp4=text)
+    assert outcomes(objects.duplicates, given) == expected
+
+
+@pytest.mark.parametrize(
     "files",
     [
         {"vllm__agg__deploy": [GRAPH], "vllm__disagg__deploy": [GRAPH]},
