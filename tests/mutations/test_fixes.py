@@ -11,7 +11,8 @@ from random import Random
 
 import pytest
 
-from tests.mutations.kinds import KINDS, Defect
+from tests.mutations.defect import Defect
+from tests.mutations.kinds import KINDS
 from tests.mutations.mending import Outcome, find_form, list_findings, mend
 from tests.mutations.seeding import CORPUS, RECIPES, apply_defect, sites, texts
 
