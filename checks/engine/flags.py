@@ -237,11 +237,9 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
         number = _parse_number(value, flag.type) if flag.type else 0.0
     except (ValueError, OverflowError):
         return set_argument(option.spelled, "VALUE", "a number")
-    most, least = flag.le if flag.le is not None else number, flag.ge if flag.ge is not None else number
-    if most == 1 and 1 < number <= 100:
+    if flag.le == 1 and 1 < number <= 100:
         return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
-    bounded = max(min(number, most), least)
-    return set_argument(option.spelled, f"{bounded:g}" if bounded != number else "VALUE")
+    return set_argument(option.spelled, "VALUE", "within its bounds")
 
 
 def _find_needless_value(option: FlagOccurrence) -> str | None:

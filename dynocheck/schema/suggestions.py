@@ -1,23 +1,28 @@
 """Suggests the value that one which does not fit its schema was meant to be."""
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import replace_words, set_value
 from dynocheck.schema.messages import fits_type
 
-_LAST = re.compile(r"(?:([\w-]+)|\[([^\]]*\D[^\]]*)\])$")
+_LAST = re.compile(r"(?:([\w-]+)|\[([^\]]*[^\d\]][^\]]*)\])$")
 _DECIMAL = re.compile(r"[-+]?\d+(\.\d+)?")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGTPE])(i?)[bB]")
 
 
-def suggest_value(path: str, value: Any) -> str:
-    """The edit that gives the field at a path this value; empty if the value is None, or of a list's item."""
+def suggest_value(path: str, value: Any, old: Any = None) -> str:
+    """The edit that gives the field at a path this value; empty if the value is None.
+
+    An item of a list has no name: its old value is replaced, if that is a number or a boolean.
+    """
     last = _LAST.search(path)
     if value is None or last is None:
-        return ""
+        is_scalar = value is not None and isinstance(old, int | float)
+        return replace_words(json.dumps(old), json.dumps(value)) if is_scalar else ""
     return set_value(last[1] or f"{path[: last.start()].rpartition('.')[2]}[{last[2]}]", value)
 
 

@@ -81,7 +81,7 @@ class SchemaValidator:
         wanted = _list_types(schema)
         if wanted and not fits_type(value.data, wanted):
             message = describe_mismatch(value.data, wanted, quotes=self._quotes)
-            self.report(value, path, message, suggest_value(path, convert(value.plain, wanted)))
+            self.report(value, path, message, suggest_value(path, convert(value.plain, wanted), value.data))
             return
         match value.data:
             case dict():

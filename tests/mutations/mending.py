@@ -57,7 +57,7 @@ def find_form(finding: dict[str, Any]) -> str:
 
 def mend(model: Path, folder: Path, each: Finding, present: Iterable[Finding]) -> Outcome:
     """Apply the fix of one of the findings that are there, judge again, and undo it."""
-    check, finding = each
+    finding = each[1]
     form, place = find_form(finding), finding["location"]
     if form != "edit":
         return Outcome(form)
