@@ -152,7 +152,8 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
     64 KiB to 8 MiB on many, which the capability IPC_LOCK lifts: without it registering the KV cache
     fails with ENOMEM on such nodes.
 
-    A privileged container has every capability. EFA and GKE's networks are judged the same way.
+    The name has no prefix: containerd gives a container no CAP_IPC_LOCK. A privileged container has every
+    capability. EFA and GKE's networks are judged the same way.
 
     Fix: securityContext: {capabilities: {add: [IPC_LOCK]}}
     """
@@ -164,7 +165,7 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
         judged = True
         pod = worker.placement.pod
         added = {each.text for value in pod.find_all("add") for each in value.sequence}
-        if not added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"} and not _has_true(pod, "privileged"):
+        if not added & {"IPC_LOCK", "ALL"} and not _has_true(pod, "privileged"):
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)} without the capability IPC_LOCK: "
                 "registering memory fails where the node limits locked memory",

@@ -132,6 +132,7 @@ BY_CHECK = {
             r"(free_gpu_memory_fraction: )0\.(\d+)",
             r"\g<1>\2",
             files=r"\.yaml$",
+            at="kv_cache_config",
         ),
     ],
     "engine.config-keys": [
