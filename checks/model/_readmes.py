@@ -80,7 +80,7 @@ def _find_requested(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str,
 
 
 def _find_model_flags(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
-    for flag, value in zip(command, (*command[1:], None), strict=True):
+    for flag, value in zip(command, (*command[1:], None), strict=False):
         name, equals, inline = (flag.text or "").partition("=")
         if name in _MODEL_FLAGS:
             model = inline if equals else value.text if value is not None else None

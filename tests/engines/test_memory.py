@@ -276,6 +276,8 @@ PACKED = {"quant_method": "compressed-tensors", "config_groups": {"group_0": GRO
             ("bf16", "nvfp4", "nvfp4", "nvfp4"),
         ),
         ({**PACKED, "config_groups": {"a": GROUP, "b": GROUP}}, None),
+        ({**PACKED, "ignore": [f"module{n}" for n in range(2000)]}, None),
+        ({**PACKED, "ignore": ["a*" * 200]}, None),
         ({**MIXED, "quantized_layers": {"layers.0.mixer.in_proj": {"quant_algo": "NF3"}}}, None),
     ],
 )
