@@ -324,6 +324,23 @@ def old_worker(**pod: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({NAME: "g", "component": "Frontend"}, []),
+        ({NAME: "g", "component-type": "worker"}, []),
+        ({NAME: "g", "component": "Frontned"}, ["fail"]),
+        ({NAME: "other", "component": "Frontend"}, ["skip"]),
+        ({"component": "Frontned"}, ["skip"]),
+    ],
+)
+def test_services(tmp_path: Path, labels: dict[str, str], expected: list[str]) -> None:
+    selector = {f"nvidia.com/dynamo-{key}": value for key, value in labels.items()}
+    spec = {"selector": selector, "ports": [{"port": 80, "targetPort": 8000}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
+    assert judge(placement, deploy(tmp_path, graph(engine()), service)) == expected
+
+
+@pytest.mark.parametrize(
     ("pod", "expected"),
     [
         (rule("podAntiAffinity", "required", {NAME: "g"}), []),
