@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from dynocheck import Finding, Location, Result, check, unknown
+from dynocheck import Finding, Location, Result, check, fail, unknown
 from dynocheck.checks.engine._programs import (
     Problem,
     Program,
@@ -20,6 +20,7 @@ from dynocheck.checks.engine._programs import (
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes, Rulings
 
@@ -30,6 +31,7 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
+_SHARE = "free_gpu_memory_fraction"
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
@@ -114,6 +116,21 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
+    for graph in (graph for recipe in recipes for graph in recipe.graphs):
+        for engine in find_instances(graph):
+            yield from _check_share(engine)
+
+
+def _check_share(engine: EngineInstance) -> Iterator[Finding]:
+    """TensorRT-LLM refuses another share of memory in its YAML (KvCacheConfig in llmapi/llm_args.py)."""
+    cache = engine.given.get("kv-cache-config")
+    share = (cache.entries or {}).get(_SHARE) if cache is not None else None
+    if cache is not None and isinstance(share, int | float) and not 0 <= share <= 1:
+        yield fail(
+            f"{engine.name}: {_SHARE} is {share}; it must be at least 0 and at most 1",
+            fix=f"set {_SHARE} to a fraction, such as 0.9",
+            location=Location(cache.file, cache.line, cache.column),
+        )
 
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:

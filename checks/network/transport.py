@@ -67,7 +67,7 @@ def _suggest_lock(worker: Worker) -> str:
 def _may_lock(worker: Worker) -> bool:
     pod = worker.placement.pod
     added = {each.text for value in pod.find_all("add") for each in value.sequence}
-    return bool(added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"}) or _has_true(pod, "privileged")
+    return bool(added & {"IPC_LOCK", "ALL"}) or _has_true(pod, "privileged")
 
 
 def _crosses_nodes(worker: Worker) -> bool:
@@ -174,7 +174,8 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
     64 KiB to 8 MiB on many, which the capability IPC_LOCK lifts: without it registering the KV cache
     fails with ENOMEM on such nodes.
 
-    A privileged container has every capability. EFA and GKE's networks are judged the same way.
+    The name has no prefix: containerd gives a container no CAP_IPC_LOCK. A privileged container has every
+    capability. EFA and GKE's networks are judged the same way.
 
     Fix: securityContext: {capabilities: {add: [IPC_LOCK]}}
     """

@@ -206,9 +206,9 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     """A pod that mounts a missing claim stays Pending.
 
     A recipe declares its claims in `model-cache/`, or has the operator create them (`create: true` in a
-    v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, as after a
-    rename in one place only. A recipe that declares none, or whose README or comment mentions the claim,
-    relies on existing claims and gets a warning.
+    v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, or a graph
+    lists only others under `pvcs`, as after a rename in one place only. A recipe that declares none, or whose
+    README or comment mentions the claim, relies on existing claims and gets a warning.
 
     Fix: declare the claim, or mount the one that is declared.
     """
@@ -216,10 +216,17 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         declared = sorted({claim.name for claim in recipe.claims})
         announced = {(file.path, name) for file in recipe.files for name in file.announced}
+        listed = {
+            (manifest.file, pvc.get_text("name"))
+            for manifest in recipe.manifests
+            for pvc in manifest.root.get_items("spec", "pvcs")
+        }
         for name, location in list_mounted_claims(recipe):
             has_mounts = True
             if name not in declared:
-                others = declared if (location.file, name) not in announced else []
+                beside = sorted(pvc for file, pvc in listed if file == location.file)
+                others = declared or ([] if name in beside else beside)
+                others = others if (location.file, name) not in announced else []
                 yield _report_undeclared(recipe, name, others, location)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")

@@ -1,5 +1,6 @@
 """Checks of the access modes and sizes of the claims that a recipe declares."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -20,6 +21,9 @@ from dynocheck.facts import (
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _HOST = "kubernetes.io/hostname"
+_PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")  # billions
+_DRAFTS = re.compile(r"eagle|draft|speculat|mtp|lora|adapter|dflash|medusa", re.IGNORECASE)
+_LEAST_BYTES = 0.25  # of a parameter at two bits
 
 
 @check("storage.access-mode", title="Access modes fit the mounting nodes")
@@ -136,8 +140,9 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """A download that fills its volume ends with "No space left on device", often after hours. Classes of
     block storage and most file systems enforce the size of a claim; NFS and EFS do not.
 
-    Downloads of one file are added up; several files are alternatives. A claim that is large enough for the
-    models whose size is known, beside others, is not judged.
+    Downloads of one file are added up; several files are alternatives. A model whose size is unknown is taken
+    to have a quarter of a byte for each parameter in its name; a claim that is large enough for that is not
+    judged.
 
     Fix: resources: {requests: {storage: SIZE}}
     """
@@ -149,7 +154,7 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
             if claim is None or capacity is None:
                 continue
             applies = True
-            needed = sum(size for size in sizes.values() if size is not None)
+            needed = sum(_guess_least(model) if size is None else size for model, size in sizes.items())
             unknown = [model for model, size in sizes.items() if size is None]
             if needed <= capacity and unknown:
                 yield unjudged(
@@ -163,7 +168,7 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
             if needed > capacity:
                 yield warn(
                     f"claim {name} requests {claim.size}; {', '.join(sorted(sizes))} needs "
-                    f"{needed / 2**30:.0f}Gi on disk",
+                    f"{needed / 2**30:.0f}Gi on disk{' at least, by its name' if unknown else ''}",
                     fix=set_value(
                         "size" if _is_of_graph(recipe, claim) else "spec.resources.requests.storage",
                         f"{-(-int(needed * 1.1) // 2**30)}Gi",
@@ -173,6 +178,15 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
                 )
     if not applies:
         raise Skip("no model is downloaded to a claim of the recipe")
+
+
+def _guess_least(model: str) -> float:
+    """The bytes that a model of unknown size has at least, by the parameters in its name; 0 if unknown.
+
+    The parameters in the name of a draft model are those of the model that it serves.
+    """
+    billions = [float(count) for count in _PARAMETERS.findall(model)]
+    return max(billions, default=0) * 1e9 * _LEAST_BYTES if not _DRAFTS.search(model) else 0
 
 
 def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float | None]]:

@@ -206,6 +206,7 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.PodResourceClaim": _all(
         _require_one("resourceClaimName", "resourceClaimTemplateName"),
         _not_both("resourceClaimName", "resourceClaimTemplateName"),
+        **_fields(resourceClaimName=_SUBDOMAIN, resourceClaimTemplateName=_SUBDOMAIN),
     ),
     "api.core.v1.PodSecurityContext": _fields(
         sysctls=_require_unique("name"),
@@ -227,12 +228,14 @@ ENFORCED: dict[str, Schema] = {
             dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
             hostname=_DNS_LABEL,
             initContainers=_require_unique("name"),
+            nodeName=_SUBDOMAIN,
             nodeSelector=_LABELS,
             priorityClassName=_SUBDOMAIN,
             resourceClaims=_require_unique("name"),
             restartPolicy=_one_of("Always", "OnFailure", "Never"),
             runtimeClassName=_SUBDOMAIN,
             serviceAccountName=_SUBDOMAIN,
+            subdomain=_DNS_LABEL,
             topologySpreadConstraints={"x-unique": ["topologyKey", "whenUnsatisfiable"]},
             volumes=_require_unique("name"),
         ),

@@ -23,6 +23,20 @@ def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipe
     return deploy(folder, graph(engine(*args.split(), model=None, image=image, **more)))
 
 
+@pytest.mark.parametrize(
+    ("engine_name", "image", "args", "expected"),
+    [
+        ("sglang", SGLANG, "--mem-fraction-static 0.85", []),
+        ("sglang", SGLANG, "--mem-fraction-static 85", ["fail"]),
+        ("trtllm", TRTLLM, "--free-gpu-memory-fraction 90", ["fail"]),
+    ],
+)
+def test_shares_of_memory_have_bounds_that_no_parser_states(
+    tmp_path: Path, engine_name: str, image: str, args: str, expected: list[str]
+) -> None:
+    assert outcomes(values, launch(tmp_path, args, image=image, module=f"dynamo.{engine_name}")) == expected
+
+
 # engine.flags-known
 
 
@@ -123,6 +137,11 @@ def test_images_and_packages_name_the_same_engines() -> None:
         ("--tensor-parallel-size two", ["fail"]),
         ("--tensor-parallel-size", ["fail"]),
         ("--tensor-parallel-size --enforce-eager", ["fail"]),
+        ("--tensor-parallel-size 0", ["fail"]),
+        ("--disaggregation-mode decode", []),
+        ("--disaggregation-mode decoder", ["fail"]),
+        ('--kv-transfer-config {"kv_connector":"NixlConnector","kv_role":"kv_both"}', []),
+        ('--kv-transfer-config {"kv_connector":"NixlConnector","kv_role":"both"}', ["fail"]),
         ("--tensor-parallel-size 2 4", ["fail"]),
         ("--kv-cache-dtype fp7", ["fail"]),
         ("--runner generat", ["fail"]),
