@@ -53,7 +53,7 @@ renew: $(VENV)/developing
 	$(BIN)/python -m tools.write_facts
 	DYNOCHECK_RENEW=1 $(BIN)/python -m pytest -q tests/checks tests/schema/test_releases.py \
 	    tests/test_claims_against_server.py tests/test_bare_cluster.py tests/test_kinds_of_clusters.py \
-	    tests/situations/test_situations.py::test_the_healthy_cluster tests/reports/test_golden.py
+	    tests/situations/test_situations.py::test_the_healthy_cluster tests/reports/test_golden.py tests/corpus
 	$(BIN)/python -m tools.record_demo
 	$(BIN)/python -m tools.write_docs
 	git diff --stat

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
+from dynocheck.core.fixes import remove, replace_words
 from dynocheck.core.outcomes import Outcome, Unjudged
 from dynocheck.data.flags import (
     Flag,
@@ -225,8 +226,10 @@ def describe_releases(releases: Sequence[str]) -> str:
 
 @lru_cache
 def _find_close(name: str, known: tuple[str, ...]) -> str | None:
-    """The known name that is most like this one, if one is."""
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=_MIN_SIMILARITY)), None)
+    """The known name that is most like this one, if one is; their dashes do not count."""
+    bare = {each.lstrip("-"): each for each in known}
+    close = difflib.get_close_matches(name.lstrip("-"), bare, n=1, cutoff=_MIN_SIMILARITY)
+    return bare[close[0]] if close else None
 
 
 def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
@@ -235,4 +238,6 @@ def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
     :param likely: the name in the spelling of the known ones.
     """
     close = _find_close(likely, tuple(known))
-    return f"write {close}" if close else f"remove {spelled}, or use an image whose release has it"
+    if close:
+        return replace_words(spelled, close)
+    return remove(spelled, "or use an image whose release has it")

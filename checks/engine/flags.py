@@ -3,11 +3,12 @@
 import operator
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import partial
 
 import msgspec
 
-from dynocheck import Finding, Location, Result, check, unknown
+from dynocheck import Finding, Location, Result, check, fail, unknown
 from dynocheck.checks.engine._programs import (
     Problem,
     Program,
@@ -16,8 +17,10 @@ from dynocheck.checks.engine._programs import (
     list_programs,
     suggest_name,
 )
+from dynocheck.core.fixes import remove_argument, replace_words, set_argument
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes, Rulings
 
@@ -28,6 +31,7 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
+_SHARE = "free_gpu_memory_fraction"
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
@@ -92,7 +96,7 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
     names = [name for name in every if name.startswith(start)] or every
     return program.report(
         f"{option.spelled} could be {' or '.join(names[:4])}",
-        fix=f"write one of them in full, such as {names[0]}",
+        fix=replace_words(option.spelled, names[0], f"or {', '.join(names[1:4])}"),
         evidence={"release": program.title},
         location=program.locate(option),
     )
@@ -112,6 +116,21 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
+    for graph in (graph for recipe in recipes for graph in recipe.graphs):
+        for engine in find_instances(graph):
+            yield from _check_share(engine)
+
+
+def _check_share(engine: EngineInstance) -> Iterator[Finding]:
+    """TensorRT-LLM refuses another share of memory in its YAML (KvCacheConfig in llmapi/llm_args.py)."""
+    cache = engine.given.get("kv-cache-config")
+    share = (cache.entries or {}).get(_SHARE) if cache is not None else None
+    if cache is not None and isinstance(share, int | float) and not 0 <= share <= 1:
+        yield fail(
+            f"{engine.name}: {_SHARE} is {share}; it must be at least 0 and at most 1",
+            fix=f"set {_SHARE} to a fraction, such as 0.9",
+            location=Location(cache.file, cache.line, cache.column),
+        )
 
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:
@@ -123,7 +142,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
             report = partial(
                 program.report,
                 f"{option.spelled} {problem}",
-                fix=f"see python3 -m {program.launch.module} --help in the image",
+                fix=_suggest_value(option, option.candidates[0]),
                 evidence={"release": program.title},
                 location=place,
             )
@@ -135,7 +154,9 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 program.report,
                 f"{variable.name} {problem}",
                 harmless=not _is_fatal(program, known),
-                fix=f"set it to {known.choices[0]}" if known.choices else f"unset {variable.name}",
+                fix=set_argument(variable.name, known.choices[0])
+                if known.choices
+                else remove_argument(variable.name),
                 evidence={"release": program.title},
                 location=place,
             )
@@ -214,6 +235,28 @@ def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
     if len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
+
+
+def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
+    """The fix for a value that a parser rejects."""
+    value, switch = option.text or "", flag.kind in ("switch", "negatable")
+    if switch and option.inline is not None:
+        return replace_words(f"{option.spelled}={option.inline}", option.spelled)
+    if switch:
+        return f"remove the words behind {option.spelled}"
+    if flag.choices:
+        close = get_close_matches(value, flag.choices, n=1)
+        if not close:
+            return set_argument(option.spelled, "VALUE", f"one of {', '.join(flag.choices)}")
+        others = ", ".join(choice for choice in flag.choices if choice not in close)
+        return set_argument(option.spelled, close[0], f"or {others}" if others else "")
+    try:
+        number = _parse_number(value, flag.type) if flag.type else 0.0
+    except (ValueError, OverflowError):
+        return set_argument(option.spelled, "VALUE", "a number")
+    if flag.le == 1 and 1 < number <= 100:
+        return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
+    return set_argument(option.spelled, "VALUE", "within its bounds")
 
 
 def _find_needless_value(option: FlagOccurrence) -> str | None:

@@ -1,9 +1,11 @@
 """Checks that prefill and decode workers can transfer the KV cache."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
+from dynocheck.core.fixes import add_flag, set_argument, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
 from dynocheck.data.flags import dynamo_release, engine_versions, find_release
@@ -45,9 +47,24 @@ def _check_agreement(prefill: EngineInstance, decode: EngineInstance) -> Iterato
         if first is not None and second is not None and first != second:
             yield (fail if fatal else warn)(
                 f"{prefill.name} has {what} {first}, {decode.name} has {second}",
-                fix=f"give both the same {what}",
+                fix=_suggest_same(prefill, decode, argument, what),
                 location=_locate(decode, argument),
             )
+
+
+def _suggest_same(prefill: EngineInstance, decode: EngineInstance, argument: str, what: str) -> str:
+    """The edit that gives the decode worker an argument of the prefill worker."""
+    section, _, key = what.partition(".")
+    model, own = prefill.given.get(argument), decode.given.get(argument)
+    wanted = model.value if model is not None else None
+    if own is None or wanted is None or not own.spelled:
+        return f"give both the same {what}"
+    if not key:
+        return set_argument(own.spelled, wanted)
+    nested = (model.entries or {}).get(key) if model is not None else None
+    if nested is None or own.spelled.startswith("-") or own.spelled.isupper():
+        return f"give both the same {what}"
+    return set_value(f"{section}.{key}", nested)
 
 
 def _find_doubt(prefill: EngineInstance, decode: EngineInstance) -> Unjudged | None:
@@ -113,7 +130,7 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Result]:
         if buffer < longest:
             yield warn(
                 f"{worker.name} has a transfer buffer of {buffer} tokens, prompts have up to {longest}",
-                fix=f"set max_tokens_in_buffer to {longest} or more",
+                fix=set_value("cache_transceiver_config.max_tokens_in_buffer", longest, "or more"),
                 evidence={"source": _KNOWN_ISSUES},
                 location=_locate(worker, "cache-transceiver-config"),
             )
@@ -149,22 +166,40 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
         release = find_release(prefill.container.image or "", prefill.container.runtime)
         yield (fail if release.exact or release.near else warn)(
             f"{prefill.name} prefills and has no --kv-transfer-config",
-            fix="""--kv-transfer-config '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'""",
+            fix=add_flag("--kv-transfer-config", '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'),
             location=_locate(prefill),
         )
     elif first and second == frozenset():
         yield warn(
             f"{decode.name} decodes and has no --kv-transfer-config: it computes every prompt again",
-            fix=f"give it the connector of {prefill.name}: {', '.join(sorted(first))}",
+            fix=add_flag("--kv-transfer-config", _copy_connector(prefill)),
             location=_locate(decode),
         )
     elif first and second and not first & second:
         yield fail(
             f"{prefill.name} sends with {', '.join(sorted(first))}, {decode.name} receives with "
             f"{', '.join(sorted(second))}",
-            fix="give both the same kv_connector",
+            fix=set_argument(
+                _get_spelling(decode, "kv-transfer-config"),
+                _copy_connector(prefill),
+                f"as {prefill.name} has it",
+            ),
             location=_locate(decode, "kv-transfer-config"),
         )
+
+
+def _get_spelling(worker: EngineInstance, argument: str) -> str:
+    found = worker.given.get(argument)
+    return found.spelled if found is not None else f"--{argument}"
+
+
+def _copy_connector(prefill: EngineInstance) -> str:
+    """The --kv-transfer-config of a prefill worker, for the one that receives."""
+    config = prefill.given.get("kv-transfer-config")
+    entries = dict((config.entries or {}) if config is not None else {})
+    if entries.get("kv_role") == "kv_producer":
+        entries["kv_role"] = "kv_consumer"
+    return json.dumps(entries)
 
 
 def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:

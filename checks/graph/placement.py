@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import add_element, replace_words
 from dynocheck.facts import (
     CLASS_LABEL,
     COMPONENT_LABEL,
@@ -113,6 +114,18 @@ def _find_terms(pod: LabelledPod) -> Iterator[_AffinityRule]:
                         yield affinity_rule
 
 
+def _suggest_selector(recipe: Recipe, selected: set[str], likely: list[str]) -> str:
+    """The edits that select a component, if the value is the name of its Service, not that of its graph."""
+    for graph in (graph for graph in recipe.graphs if graph.name in likely):
+        for component in graph.components:
+            service = f"{graph.name}-{component.name.lower()}"
+            if selected == {service}:
+                only = {"key": TYPE_LABEL, "operator": "In", "values": [component.role]}
+                return f"{replace_words(service, graph.name)}; {add_element('matchExpressions', only)}"
+    name = likely[0] if likely else min(graph.name for graph in recipe.graphs)
+    return f"select {GRAPH_LABEL}={name} and {TYPE_LABEL}"
+
+
 def _report_unmatched(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     graphs = sorted(graph.name for graph in recipe.graphs)
     selected = term.keys.get(GRAPH_LABEL, set())
@@ -125,6 +138,6 @@ def _report_unmatched(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     template, rule = term.pod.template, f"{_SIDES[term.side]} pods with {term.text}"
     yield (fail if pending else warn)(
         f"{template.owner} {rule}, and the recipe has none: {effect}{hint}",
-        fix=f"select {GRAPH_LABEL}={likely[0] if likely else graphs[0]} and {TYPE_LABEL}",
+        fix=_suggest_selector(recipe, selected, likely),
         location=Location(template.manifest.file, term.selector.line, term.selector.column),
     )

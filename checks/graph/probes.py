@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.core.fixes import add_element, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_model
@@ -125,7 +126,7 @@ def probes(recipes: Recipes) -> Iterator[Result]:
             yield fail(
                 f'{probe.component.name}: its {probe.name} has port "{port.data}"; in quotes it is a '
                 "name, which needs a letter: the API server rejects the pods",
-                fix=f"set port: {port.data}",
+                fix=set_value("port", int(port.text or 0)),
                 location=Location(probe.graph.file, port.line, port.column),
             )
         elif not paths and _find_port(probe) is not None:
@@ -174,7 +175,7 @@ def _check_expected(
         yield fail(
             f"the operator's {probes} of {name} use the port named {expected}, which its ports lack: "
             "it never becomes ready",
-            fix=f"add {{name: {expected}, containerPort: {default}}} to its ports",
+            fix=add_element("ports", {"name": expected, "containerPort": default}),
             location=Location(file, at.line, at.column),
         )
     moved = _find_moved(pod.component, expected, number) if number else None
@@ -183,7 +184,9 @@ def _check_expected(
         yield fail(
             f"{probes} of {name} use port {number}, on which it does not listen because of {setting}: "
             "it never becomes ready",
-            fix=f"use port {number}, or list {{name: {expected}, containerPort: NUMBER}} in its ports",
+            fix=set_variable(place.name, number)
+            if isinstance(place, EnvVar)
+            else set_flag("--http-port", number),
             location=Location(file, place.line, place.column),
         )
 
@@ -292,8 +295,11 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
             yield warn(
                 f"{probe.component.name} has {budget} s to start and {size / 1e9:.0f} GB of weights to read, "
                 f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
-                fix=f"set failureThreshold: {-(-2 * needed // _read_seconds(probe.value, 'periodSeconds'))}, "
-                "or set read-gigabytes to the GB/s at which a pod reads there",
+                fix=set_value(
+                    "failureThreshold",
+                    -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),
+                    "or set read-gigabytes to the GB/s at which a pod reads there",
+                ),
                 location=_locate_threshold(probe),
             )
 
@@ -413,7 +419,7 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         ports = " and ".join(map(str, paths))
         yield fail(
             f"{component.name}: its {probe.name} uses port {port.data}, it listens on {ports}",
-            fix=f"set port: {next(iter(paths))}",
+            fix=set_value("port", next(iter(paths))),
             location=place,
         )
         return
@@ -424,7 +430,7 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         yield fail(
             f"{component.name}: its {probe.name} requests {path.text} on port {port.data}, "
             f"which serves {', '.join(served)}",
-            fix="set path: /live, or /health",
+            fix=set_value("path", served[0]),
             location=Location(template.manifest.file, path.line, path.column),
         )
 

@@ -6,6 +6,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.fixes import remove, set_value
 from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
@@ -32,7 +33,7 @@ def names(recipes: Recipes) -> Iterator[Finding]:
         if "." in graph.name:
             yield warn(
                 f"{graph.name} has a dot, which the name of its Service must not have",
-                fix=f"call it {graph.name.replace('.', '-')}",
+                fix=set_value("metadata.name", graph.name.replace(".", "-")),
                 location=Location(graph.file, graph.line, graph.column),
             )
         yield from _check_lengths(graph)
@@ -49,7 +50,7 @@ def _check_lengths(graph: Graph) -> Iterator[Finding]:
             yield warn(
                 f"{component.name}: its Service {service} has a name of {len(service)} characters; "
                 f"at most {_MAX_SERVICE_NAME} are allowed",
-                fix="shorten the name of the graph or of the component",
+                fix=set_value("metadata.name", "NAME", "a shorter one"),
                 location=place,
             )
         elif shortened + length > _MAX_GROVE_NAMES:
@@ -215,7 +216,7 @@ def _warn(obj: _NamespacedObject, fact: str, other: _NamespacedObject, other_fac
     return warn(
         f"{obj.manifest.kind} {obj.manifest.name} {fact}, "
         f"{other.manifest.kind} {other.manifest.name} {other_fact}",
-        fix="remove metadata.namespace, and apply with -n NAMESPACE",
+        fix=remove("metadata.namespace", "and apply with -n NAMESPACE"),
         location=Location(obj.manifest.file, obj.at.line, obj.at.column),
     )
 
@@ -288,7 +289,7 @@ def _report_duplicate(manifest: Manifest, other: Manifest, report: Callable[...,
     line = (other.root.get("metadata", "name") or other.root).line
     return report(
         f"{manifest.kind} {manifest.name} is defined here and at {where or 'line '}{line}",
-        fix="rename one of them, or remove it",
+        fix=set_value("metadata.name", "NAME", "or remove one of them"),
         location=Location(manifest.file, at.line, at.column),
     )
 

@@ -153,6 +153,7 @@ def _report_violations(
         path = f"the pod of {component}: {violation.path}" if component else violation.path
         yield fail(
             f"{path}: {violation.message}" if path else violation.message,
+            fix=violation.fix or None,
             evidence=_describe_schema(manifest, version),
             location=Location(manifest.file, *place),
         )

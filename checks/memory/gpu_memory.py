@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
 from dynocheck.checks.memory._coverage import describe_unsized
+from dynocheck.core.fixes import set_argument
 from dynocheck.engines.memory import GIB, MemoryEstimate
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
 from dynocheck.engines.model_lookup import add_hub_configs
@@ -103,11 +104,19 @@ def kv_cache(
             )
 
 
+def _suggest_length(engine: SizedEngine, room: MemoryEstimate) -> str:
+    other = "or store the cache in FP8, or split the model over more GPUs"
+    longest = engine.instance.given.get("max-model-len", "context-length", "max-seq-len")
+    if longest is None or not longest.spelled or room.tokens is None or room.tokens < 1:
+        return f"limit the sequence length, {other}"
+    return set_argument(longest.spelled, room.tokens, other)
+
+
 def _report_cache(engine: SizedEngine, room: MemoryEstimate, memory: float | None) -> Finding:
     return warn(
         f"{engine.instance.name}: the KV cache holds at most {room.tokens} tokens, a sequence of "
         f"{engine.name} up to {room.longest} ({_describe_gpu(engine)})",
-        fix="limit the sequence length, store the cache in FP8, or split the model over more GPUs",
+        fix=_suggest_length(engine, room),
         evidence=_collect_evidence(engine, room, memory or 0),
         location=Location(*engine.instance.locate("max-model-len", "context-length", "max-seq-len")),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.engines import detect_engine
 from dynocheck.facts import (
     Component,
@@ -16,6 +17,7 @@ from dynocheck.facts import (
 )
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
+_ENOUGH = "16Gi"
 _SHM = "/dev/shm"  # noqa: S108
 
 
@@ -55,7 +57,7 @@ def _check_media(recipe: Recipe) -> Iterator[Finding]:
             if medium is not None and medium.text and not _is_medium(medium.text):
                 yield fail(
                     f"{template.owner}: the kubelet knows no medium {medium.text}",
-                    fix="set medium: Memory, or remove it for a volume on disk",
+                    fix=set_value("medium", "Memory", "or remove it for a volume on disk"),
                     location=Location(template.manifest.file, medium.line, medium.column),
                 )
 
@@ -86,13 +88,21 @@ def _check_component(graph: Graph, component: Component, entry: Value) -> Iterat
     if own is not None:
         medium = own.get("medium")
         if medium is None or not medium.data:
-            yield _warn(graph, component, own, f"{_SHM} is a volume on disk", "set medium: Memory")
+            yield _warn(graph, component, own, f"{_SHM} is a volume on disk", set_value("medium", "Memory"))
             return
     size, place = (own.get("sizeLimit"), own) if own is not None else _read_size(entry)
+    fix = _suggest_size(entry, own)
     if own is None and place is not None and size is None:
-        yield _warn(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}")
+        yield _warn(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}", fix)
     elif size is not None and (found := parse_quantity(size.data)) is not None and found < _LEAST:
-        yield _warn(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}")
+        yield _warn(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}", fix)
+
+
+def _suggest_size(entry: Value, own: Value | None) -> str:
+    if own is not None:
+        return set_value("sizeLimit", _ENOUGH)
+    older = entry.get("sharedMemory") is not None
+    return set_value("sharedMemory", {"size": _ENOUGH}) if older else set_value("sharedMemorySize", _ENOUGH)
 
 
 def _read_size(entry: Value) -> tuple[Value | None, Value | None]:
@@ -135,9 +145,9 @@ def _get_text(value: Value, key: str) -> str | None:
     return found.text if found is not None else None
 
 
-def _warn(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:
+def _warn(graph: Graph, component: Component, place: Value, problem: str, fix: str) -> Finding:
     return warn(
         f"{component.name}: {problem}",
-        fix=fix or f"set the size of {_SHM} to 1Gi or more",
+        fix=fix,
         location=Location(graph.file, place.line, place.column),
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, warn
+from dynocheck.core.fixes import replace_words
 from dynocheck.engines import find_instances
 from dynocheck.facts import Graph, Page, Recipe, Word
 
@@ -35,7 +36,7 @@ def check_readme_models(recipe: Recipe) -> Iterator[Finding]:
             if name not in known and not _PLACEHOLDER.fullmatch(name):
                 yield warn(
                     f"the README requests {name}, its graphs serve {', '.join(served)}",
-                    fix=f"write {served[0] if served else 'the served model name'}",
+                    fix=replace_words(name, served[0] if served else "NAME"),
                     location=Location(page.path, word.line, word.column),
                 )
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
 from dynocheck.checks.storage.weight_paths import find_hf_home, is_hub_id
+from dynocheck.core.fixes import add_flag, import_secret, replace_words, set_argument
 from dynocheck.data.gated import gated_models
 from dynocheck.data.models import find_model
 from dynocheck.engines import Argument, EngineInstance, find_instances
@@ -87,11 +88,19 @@ def _report_missing(
     revision = f"revision {requested.value}" if requested is not None else "main"
     message = f"{engine.name} loads {revision} of {engine.model}, the recipe downloads {fetched[0]}"
     place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
-    fix = f"set --revision {fetched[0]} (revision: in TensorRT-LLM's YAML)"
+    fix = _suggest_revision(engine, requested, fetched[0])
     if engine.is_offline:
         yield fail(f"{message}, and HF_HUB_OFFLINE is set: it finds nothing", fix=fix, location=place)
     else:
         yield warn(f"{message}: each pod downloads its own", fix=fix, location=place)
+
+
+def _suggest_revision(engine: EngineInstance, requested: Argument | None, revision: str) -> str:
+    if requested is not None and requested.spelled:
+        return set_argument(requested.spelled, revision)
+    if engine.engine.name == "trtllm":
+        return f"set revision: {revision} in the engine's YAML"
+    return add_flag("--revision", revision)
 
 
 def _report_drift(download: Download, engines: list[EngineInstance]) -> Finding:
@@ -156,7 +165,7 @@ def token(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]
             if not tokened:
                 yield fail(
                     f"{fetch.name} downloads gated model {fetch.model} without a token",
-                    fix="add envFrom: [{secretRef: {name: hf-token-secret}}]",
+                    fix=import_secret(fetch.template, fetch.container, "hf-token-secret"),
                     evidence={"source": fetch.source},
                     location=fetch.place,
                 )
@@ -167,7 +176,7 @@ def token(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]
             rare = min(names, key=lambda name: len(secrets[name]))
             yield warn(
                 f"the token comes from {len(secrets)} Secrets: {', '.join(names)}",
-                fix=f"use {next(name for name in names if name != rare)} everywhere",
+                fix=replace_words(rare, next(name for name in names if name != rare)),
                 location=secrets[rare][0],
             )
     if not applies:

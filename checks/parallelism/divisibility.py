@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place
 from dynocheck.checks.memory._coverage import describe_unsized
+from dynocheck.core.fixes import set_argument, set_gpus, set_value
 from dynocheck.data import gpus
 from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import Model
@@ -43,7 +44,10 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
                 continue
             yield fail(
                 f"{name}: request {request.data}, {f'limit {limit.data}' if limit else 'no limit'}",
-                fix=f"set limits and requests of {name} to the same number",
+                fix=set_value(
+                    f"limits[{name}]" if limit is None else f"requests[{name}]",
+                    (limit or request).data,
+                ),
                 location=Location(manifest.file, request.line, request.column),
             )
 
@@ -71,7 +75,8 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
             )
             yield fail(
                 f"{component.name}: a pod requests {component.gpus} GPUs, {node} has {most}",
-                fix=f"set nvidia.com/gpu to {most} and multinode.nodeCount to {-(-component.gpus // most)}",
+                fix=set_gpus(graph, component, most)
+                + f"; {set_value('multinode.nodeCount', -(-component.gpus // most) * component.nodes)}",
                 location=Location(graph.file, component.line, component.column),
             )
     if not judged:
@@ -95,10 +100,10 @@ def heads_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[
         name = engine.instance.engine.name
         if model.heads % ranks:
             problem = f"{model.heads} attention heads do not divide over {ranks} ranks"
-            yield _report_undivided(engine, problem)
+            yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
         elif not model.latent and name != "trtllm" and _is_uneven(model.kv_heads, ranks):
             problem = f"{model.kv_heads} key-value heads do not divide evenly over {ranks} ranks"
-            yield _report_undivided(engine, problem)
+            yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
 
 
 @check("parallelism.experts-divide", title="Experts divide evenly over their ranks")
@@ -189,12 +194,24 @@ def _is_uneven(heads: int, ranks: int) -> bool:
     return bool(ranks % heads) if ranks > heads else bool(heads % ranks)
 
 
+def _suggest_ranks(engine: SizedEngine, model: Model) -> str:
+    """The most ranks on the component's GPUs that divide the heads, if nothing but tensors is split."""
+    component, given = engine.instance.component, engine.instance.given
+    argument = given.get("tensor-parallel-size")
+    most = (component.gpus or 0) * component.nodes
+    fits = [n for n in range(1, most + 1) if not model.heads % n and not _is_uneven(model.kv_heads, n)]
+    others = [given.size(name) for name in ("pipeline-parallel-size", "data-parallel-size")]
+    if argument is None or not argument.spelled or not fits or others != [1, 1]:
+        return ""
+    return set_argument(argument.spelled, fits[-1])
+
+
 def _report_undivided(
-    engine: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size"
+    engine: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size", fix: str = ""
 ) -> Finding:
     return fail(
         f"{engine.instance.name}: {problem}",
-        fix="choose parallel sizes that divide them",
+        fix=fix or "choose parallel sizes that divide them",
         evidence={"model": engine.name, "source": engine.model.source if engine.model else ""},
         location=Location(*engine.instance.locate(argument)),
     )

@@ -1,6 +1,8 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
+import shlex
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, mentions, unjudged, warn
 from dynocheck.checks.storage._claims import (
@@ -10,12 +12,14 @@ from dynocheck.checks.storage._claims import (
     locate_claim,
     resolve_class,
 )
+from dynocheck.core.fixes import replace_words
 from dynocheck.data import provisioner
 from dynocheck.facts import (
     Claim,
     PersistentVolume,
     PersistentVolumeClaims,
     PersistentVolumes,
+    Recipe,
     Recipes,
     StorageClass,
     StorageClasses,
@@ -186,6 +190,17 @@ def _can_bind(claim: Claim, volume: PersistentVolume, namespace: str) -> bool:
     return is_free and is_large_enough and set(claim.access_modes) <= set(volume.access_modes)
 
 
+def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
+    """The fix for a claim that its recipe does not declare."""
+    close = get_close_matches(name, declared, n=1)
+    mentions = sum(value.text == name for m in recipe.manifests for value in m.root.walk())
+    if close and mentions == 1:
+        return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
+    if declared:
+        return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
+    return f"kubectl get pvc {shlex.quote(name)}"
+
+
 @check("storage.claim-declared", title="Mounted claims are declared in the recipe")
 def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     """A pod that mounts a missing claim stays Pending.
@@ -212,12 +227,12 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                 beside = sorted(pvc for file, pvc in listed if file == location.file)
                 others = declared or ([] if name in beside else beside)
                 others = others if (location.file, name) not in announced else []
-                yield _report_undeclared(name, others, location)
+                yield _report_undeclared(recipe, name, others, location)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
 
 
-def _report_undeclared(name: str, others: Sequence[str], location: Location) -> Finding:
+def _report_undeclared(recipe: Recipe, name: str, others: Sequence[str], location: Location) -> Finding:
     """The finding for a claim that the recipe does not make.
 
     :param others: the claims that it makes, of which one may be meant.
@@ -225,10 +240,9 @@ def _report_undeclared(name: str, others: Sequence[str], location: Location) -> 
     listed = (
         f"the recipe declares {', '.join(others)}" if others else "it must already exist in the namespace"
     )
-    declare = f"declare a PersistentVolumeClaim {name}, or mount {others[0]}" if others else ""
     return (fail if others else warn)(
         f"claim {name} is mounted but not declared; {listed}",
-        fix=declare or f"kubectl get pvc {name}",
+        fix=_suggest_claim(recipe, name, others),
         evidence={"claim": name},
         location=location,
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage.weight_paths import find_download_target
+from dynocheck.core.fixes import set_value
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded
 from dynocheck.facts import (
     Claim,
@@ -56,6 +57,19 @@ def _locate(recipe: Recipe, claim: Claim, *path: str) -> Location:
     return Location(claim.file, place.line, place.column)
 
 
+def _is_of_graph(recipe: Recipe, claim: Claim) -> bool:
+    """Whether the operator creates the claim, for a v1alpha1 graph."""
+    files = {(m.file, m.name) for m in recipe.manifests if m.kind == "PersistentVolumeClaim"}
+    return (claim.file, claim.name) not in files
+
+
+def _suggest_mode(recipe: Recipe, claim: Claim) -> str:
+    remark = "needs a class of a shared file system"
+    if _is_of_graph(recipe, claim):
+        return set_value("volumeAccessMode", "ReadWriteMany", remark)
+    return set_value("spec.accessModes", ["ReadWriteMany"], remark)
+
+
 def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
     modes = set(claim.access_modes)
     if not modes or not modes <= _ONE_NODE:
@@ -63,7 +77,7 @@ def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Compon
     location = _locate(recipe, claim, "accessModes")
     spanning = next((c for c in users if c.nodes > 1), None)
     pods = sum(c.replicas * c.nodes for c in users)
-    fix = "set accessModes: [ReadWriteMany], and a class that gives it"
+    fix = _suggest_mode(recipe, claim)
     evidence = {c.name: c.replicas * c.nodes for c in users}
     if spanning is not None:
         yield fail(
@@ -115,7 +129,7 @@ def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
         if any(m.name == claim.name for m in download.container.mounts if m.source == "claim"):
             yield fail(
                 f"claim {claim.name} is ReadOnlyMany, and {download.model or 'a model'} is downloaded to it",
-                fix="set accessModes: [ReadWriteMany]",
+                fix=_suggest_mode(recipe, claim),
                 location=_locate(recipe, claim, "accessModes"),
             )
             return
@@ -155,7 +169,10 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
                 yield warn(
                     f"claim {name} requests {claim.size}; {', '.join(sorted(sizes))} needs "
                     f"{needed / 2**30:.0f}Gi on disk{' at least, by its name' if unknown else ''}",
-                    fix=f"ask for {-(-int(needed * 1.1) // 2**30)}Gi or more",
+                    fix=set_value(
+                        "size" if _is_of_graph(recipe, claim) else "spec.resources.requests.storage",
+                        f"{-(-int(needed * 1.1) // 2**30)}Gi",
+                    ),
                     evidence={"downloaded by": file},
                     location=_locate(recipe, claim, "resources", "requests", "storage"),
                 )

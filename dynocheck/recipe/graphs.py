@@ -77,6 +77,11 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
             resources=_collect_extended([service.get("resources"), main.get("resources")]),
+            gpu_places=tuple(
+                place
+                for path in ("resources", "extraPodSpec.mainContainer.resources")
+                for place in _list_gpu_places(path, service.get(*path.split(".")))
+            ),
             line=service.line,
             column=service.column,
         )
@@ -112,6 +117,13 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
             claims=_deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
             resources=_collect_extended([main.get("resources") if main else None]),
+            gpu_places=tuple(
+                place
+                for c in sources
+                for place in _list_gpu_places(
+                    f"podTemplate.spec.containers[{c.get_text('name')}].resources", c.get("resources")
+                )
+            ),
             line=component.line,
             column=component.column,
         )
@@ -147,6 +159,16 @@ def _count_gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[V
     if None in amounts or (not requested and any(map(_brings_gpus, claims))):
         return None
     return sum(amount for amount in amounts if amount is not None)
+
+
+def _list_gpu_places(path: str, resources: Value | None) -> Iterator[str]:
+    """The fields of `resources` that count GPUs."""
+    for side in ("limits", "requests"):
+        for holder in (side, f"{side}.custom"):
+            amounts = resources.get(*holder.split(".")) if resources is not None else None
+            for key in amounts.mapping if amounts is not None else ():
+                if _is_gpu(key) or key == "gpu":
+                    yield f"{path}.{holder}{f'.{key}' if key == 'gpu' else f'[{key}]'}"
 
 
 def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:

@@ -49,6 +49,12 @@ def _convert_service(service: Value, extra: Value, claims: Iterable[str], shared
     if isinstance(main.data, dict):
         variables = [*shared, *service.get_items("envs"), *main.get_items("env")]
         env = {"env": Value(variables, main.line, main.column)} if variables else {}
+        devices = service.get("resources", "claims")
+        if devices is not None:
+            resources = main.get("resources") or devices
+            env["resources"] = Value(
+                {**resources.mapping, "claims": devices}, resources.line, resources.column
+            )
         main = Value({**main.data, **env, "name": _text("main", main)}, main.line, main.column)
     others = extra.get_items("containers")
     fields["containers"] = Value([main, *others], main.line, main.column)

@@ -132,17 +132,7 @@ BY_CHECK = {
             r"(free_gpu_memory_fraction: )0\.(\d+)",
             r"\g<1>\2",
             files=r"\.yaml$",
-        ),
-    ],
-    "engine.config-keys": [
-        Defect(
-            "a misspelt key in YAML", r"^( +)kv_cache_config:", r"\1kv_cache_confg:", needs=r"dynamo\.trtllm"
-        ),
-        Defect(
-            "a misspelt key of a part",
-            r"^( +)free_gpu_memory_fraction:",
-            r"\1free_gpu_mem_fraction:",
-            needs=r"dynamo\.trtllm",
+            at="kv_cache_config",
         ),
     ],
     "engine.pair-agrees": [
@@ -202,15 +192,6 @@ BY_CHECK = {
             at=COMPONENT,
         ),
         Defect(
-            "no GPUs at all",
-            rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
-            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?",
-            "",
-            files=MANIFEST,
-            at=COMPONENT,
-            needs=LAUNCH,
-        ),
-        Defect(
             "more nodes than ranks",
             r"(nodeCount: )(\d+)",
             lambda m: f"{m[1]}{int(m[2]) * 2}",
@@ -227,6 +208,17 @@ BY_CHECK = {
             files=MANIFEST,
             at=COMPONENT,
             needs="[Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss",
+        ),
+    ],
+    "parallelism.*": [
+        Defect(
+            "no GPUs at all",
+            rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
+            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?",
+            "",
+            files=MANIFEST,
+            at=COMPONENT + "|gpu:",
+            needs=LAUNCH,
         ),
     ],
     "engine.*": [

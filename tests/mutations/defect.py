@@ -13,8 +13,10 @@ Edit = str | Callable[[Match[str]], str]
 COMPONENT = r"^  (  )?- name: |^    (?!podTemplate|multinode|eppConfig)[\w-]+:$"
 LAUNCH = r"dynamo\.(?:vllm|sglang|trtllm)\b"
 
-# Manifests of graphs, but for those whose scripts start nothing as they are and an engine that is not known.
-MANIFEST = r"^(?!.*(perf|bench|download|data-gen|tokenspeed))(?!accuracy/|qwen3-vl-32b-fp8/).*\.yaml$"
+# Manifests of graphs, but for those whose scripts start nothing as they are and engines that Dynamo has not.
+MANIFEST = (
+    r"^(?!.*(perf|bench|download|data-gen|tokenspeed|vllm-serve))(?!accuracy/|qwen3-vl-32b-fp8/).*\.yaml$"
+)
 
 
 class Defect(NamedTuple):

@@ -200,7 +200,7 @@ BY_CHECK = {
             "a router's other block size",
             flag("--kv-cache-block-size", r"(\d+)"),
             r"\g<1>16\3",
-            at="dynamo.frontend|kv-cache-block-size|block-size",
+            within="dynamo.frontend|block-size|dynamo.(vllm|sglang|trtllm)",
         ),
     ],
     "engine.pair-agrees": [
@@ -221,10 +221,15 @@ BY_CHECK = {
         ),
     ],
     "engine.trtllm-buffer": [
-        Defect("a buffer too small", r"(?<=max_tokens_in_buffer: )\d+$", "16", at="cache_transceiver_config:")
+        Defect(
+            "a buffer too small",
+            r"(?<=max_tokens_in_buffer: )[1-9]\d*$",
+            "16",
+            at="cache_transceiver_config:",
+        )
     ],
     "parallelism.gpus-match": [
-        Defect("twice the tensor parallelism", TP, doubled, at=COMPONENT, files=DEPLOY),
+        Defect("twice the tensor parallelism", TP, doubled, at=COMPONENT, files=MANIFEST),
         Defect(
             "GPUs that stand idle",
             GPUS,
@@ -239,7 +244,7 @@ BY_CHECK = {
         Defect("more GPUs than a node has", GPUS, lambda m: f'{m[1]}32{m[3]}32"', at=COMPONENT)
     ],
     "parallelism.heads-divide": [
-        Defect("heads that do not divide", TP, r"\g<1>3\3", at=COMPONENT, files=DEPLOY)
+        Defect("heads that do not divide", TP, r"\g<1>3\3", at=COMPONENT, files=MANIFEST)
     ],
     "model.same-everywhere": [
         Defect(
@@ -278,7 +283,13 @@ BY_CHECK = {
         )
     ],
     "memory.kv-cache": [
-        Defect("no room for a sequence", flag("--max-model-len", r"(\d+)"), r"\g<1>99000000\3", at=ENTRY)
+        Defect(
+            "no room for a sequence",
+            flag("--max-model-len", r"(\d+)"),
+            r"\g<1>99000000\3",
+            at=ENTRY,
+            files=MANIFEST,
+        )
     ],
     "memory.shared-memory": [
         Defect("little shared memory", r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL, "1Mi", at=COMPONENT)

@@ -63,7 +63,6 @@ BY_CHECK = {
             at="- name:",
         ),
         Defect("two mounts at one path", r"^( +- name: \S+\n +mountPath: \S+)$", r"\1\n\1", at="mountPath"),
-        Defect("a medium there is not", r"(?<=medium: )\W?Memory\W?$", "memory"),
         Defect("a label that is none", r"^( +)(labels:\n +[\w./-]+: ).*$", r'\1\2"a b"'),
         Defect("a number for text", r"""^( +- name: [A-Z_]+\n +value: )["'](\d+|true|false)["']$""", r"\1\2"),
         Defect("a number among words", r"""^( +- )["'](\d+)["']$""", r"\1\2"),
@@ -105,6 +104,9 @@ BY_CHECK = {
             needs="v1alpha1",
             at="limits",
         ),
+    ],
+    "memory.shared-memory": [
+        Defect("a medium there is not", r"(?<=medium: )\W?Memory\W?$", "memory"),
     ],
     "network.ipc-lock": [
         Defect(
@@ -164,7 +166,13 @@ BY_CHECK = {
             r"\1old/\2",
             files=r"README\.md$",
         ),
-        Defect("a job of another name", r"(?<=job/)[a-z][\w.-]+", "download-weights", files=r"README\.md$"),
+        Defect(
+            "a job of another name",
+            r"(?<=job/)[a-z][\w.-]+",
+            "download-weights",
+            files=r"README\.md$",
+            at="kubectl",
+        ),
     ],
     "docs.gpus": [
         Defect(

@@ -33,9 +33,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     """A component of a graph, in the same form for both API versions.
 
     `role` is frontend, worker, prefill, decode, planner, epp, or any other type in the manifest. `gpus` is
-    per node, and None if GPUs are requested through a resource claim. `nodes` is the number of nodes that one
-    replica spans. `sidecar` is true if a frontend runs beside its engine. `resources` are the extended
-    resources that its main container requests besides GPUs, per node.
+    per node, and None if GPUs are requested through a resource claim; `gpu_places` are the fields below the
+    component that count them. `nodes` is the number of nodes that one replica spans. `sidecar` is true if a
+    frontend runs beside its engine. `resources` are the extended resources that its main container requests
+    besides GPUs, per node.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[Mount, ...]
     sidecar: bool = False
     resources: dict[str, str] = {}
+    gpu_places: tuple[str, ...] = ()
     line: int
     column: int
 

@@ -159,6 +159,10 @@ spec:
         ({"cache": claim(), "deploy": mounting("model-cache")}, []),
         ({"cache": claim("weights"), "deploy": mounting("model-cache")}, ["fail"]),
         ({"deploy": mounting("model-cache")}, ["warn"]),
+        (
+            {"cache": claim("weights"), "deploy": "# Make model-cache first.\n" + mounting("model-cache")},
+            ["warn"],
+        ),
         ({"deploy": GRAPH + FRONTEND}, ["skip"]),
         ({"deploy": LEGACY % "true"}, []),  # the operator creates it
         ({"deploy": LEGACY % "false"}, ["warn"]),
