@@ -18,7 +18,8 @@ SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py
 demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
-# What CI runs, with the locked versions, as two processes with a control plane each. The first build of the control plane takes minutes, Dynamo's installation less.
+# What CI runs, with the locked versions, as two processes with a control plane each.
+# The first build of the control plane takes minutes, Dynamo's installation less.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
 	$(BIN)/python -m tests.dynamo.build
@@ -47,11 +48,12 @@ lint: $(VENV)/developing
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
 
-# Renews what is written down of what dynocheck says: read the difference before you commit it.
+# Renews what is made of the code, and of what dynocheck says: read the difference before you commit it.
 renew: $(VENV)/developing
+	$(BIN)/python -m tools.write_facts
 	DYNOCHECK_RENEW=1 $(BIN)/python -m pytest -q tests/checks tests/schema/test_releases.py \
 	    tests/test_claims_against_server.py tests/test_bare_cluster.py tests/test_kinds_of_clusters.py \
-	    tests/situations/test_situations.py::test_the_healthy_cluster tests/reports/test_golden.py
+	    tests/situations/test_situations.py::test_the_healthy_cluster tests/reports/test_golden.py tests/corpus
 	$(BIN)/python -m tools.record_demo
 	$(BIN)/python -m tools.write_docs
 	git diff --stat

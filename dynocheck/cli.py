@@ -154,6 +154,7 @@ _recipe_option = click.option(
     metavar="DIR",
     help="Recipe to check against this cluster (repeatable).",
 )
+_hub_option = click.option("--hub", is_flag=True, help="Ask the Hugging Face hub for the recipe's models.")
 
 
 def _pop_options(kind: type[OptionsT], options: dict[str, Any]) -> OptionsT:
@@ -184,15 +185,16 @@ def cli(context: click.Context) -> None:
     ),
 )
 @_recipe_option
+@_hub_option
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
-def preflight(recipes: tuple[str, ...], **options: Any) -> int:
+def preflight(recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
     """Check a cluster, and with --recipe whether a recipe fits it, before deployment."""
     from dynocheck.commands import preflight
 
-    return preflight.run(CommonOptions(**options), recipes)
+    return preflight.run(CommonOptions(**options), recipes, hub=hub)
 
 
 @cli.command(
@@ -225,6 +227,7 @@ def preflight(recipes: tuple[str, ...], **options: Any) -> int:
     help="File with NAME=VALUE lines for ${NAME} in templates (repeatable).",
 )
 @click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
+@_hub_option
 @click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
 @_report_options
 @_baseline_options
@@ -353,9 +356,10 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
 )
 @click.argument("file", default="-")
 @_recipe_option
+@_hub_option
 @_check_options
 @_cluster_options
-def snapshot(file: str, recipes: tuple[str, ...], **options: Any) -> int:
+def snapshot(file: str, recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
     """Record a cluster to FILE or standard output, for --snapshot.
 
     Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
@@ -363,7 +367,7 @@ def snapshot(file: str, recipes: tuple[str, ...], **options: Any) -> int:
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(CommonOptions(**options), file, recipes)
+    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub)
 
 
 @cli.command(

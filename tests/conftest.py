@@ -13,6 +13,9 @@ from tests.controlplane.server import ControlPlane
 
 # Tests start many commands, which need not compile the same modules each time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What is judged is read with the models in the cache of whoever runs it: tests have none but their own.
+os.environ["HF_HOME"] = os.devnull
+os.environ.pop("HF_HUB_CACHE", None)
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:

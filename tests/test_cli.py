@@ -196,7 +196,7 @@ def test_several_reports_of_one_run(tmp_path: Path) -> None:
 
 
 def test_detail_is_chosen() -> None:
-    quiet = dynocheck(*RECIPE, "-q")
+    quiet = dynocheck(*RECIPE, "-q", env={"COLUMNS": "120"})
     assert len(quiet.out.splitlines()) == 1
     assert quiet.out.startswith("✔ fit")
     verbose = dynocheck(*RECIPE, "--verbose")

@@ -8,7 +8,15 @@ import pytest
 
 from dynocheck.data.flags import dynamo_release, engine_versions, flag_tables
 from tools.config_classes import find_config_classes
-from tools.write_flags import list_mappings, parse_type, read_annotated_field, read_calls, read_vllm_flags
+from tools.write_flags import (
+    list_mappings,
+    parse_type,
+    read_annotated_field,
+    read_calls,
+    read_variables,
+    read_vllm_flags,
+    split_variables,
+)
 
 NEGATABLE = "argparse.BooleanOptionalAction"
 RELEASES = [f"1.{minor}" for minor in range(7)]
@@ -47,6 +55,55 @@ def read(source: str) -> list[dict[str, object]]:
 )
 def test_a_parser_is_read(source: str, flag: dict[str, object]) -> None:
     assert read(source) == [flag]
+
+
+@pytest.mark.parametrize(
+    ("more", "flag"),
+    [
+        ("deprecated=Deprecated('x in --b', remove_in='v1.7')", {"dropped": "1.7", "instead": "--b"}),
+        ("deprecated=_own('x')", {"dropped": "1.8", "instead": "--c"}),
+    ],
+)
+def test_the_end_of_a_flag_is_read(more: str, flag: dict[str, object]) -> None:
+    own = "def _own(name):\n    return Deprecated(f'{name} in --c', remove_in='v1.8')\n"
+    assert read(f"{own}add_argument(p, flag_name='--a', {more})") == [{"names": ["--a"]} | flag]
+
+
+def test_the_old_name_of_a_flag_is_read() -> None:
+    assert read("p.add_argument('--a', '--b', action=_UniqueAlias)")[0]["old"] == "--b"
+
+
+@pytest.mark.parametrize(
+    ("call", "variable"),
+    [
+        ('add_argument(p, flag_name="--a", env_var="A", arg_type=int)', {"type": "int"}),
+        ('add_argument(p, flag_name="--a", env_var="A", choices=["x"])', {"choices": ["x"]}),
+        ('add_negatable_bool_argument(p, flag_name="--a", env_var="A")', {"type": "bool"}),
+        ('add_argument(p, flag_name="--a", env_var="A")', None),
+        ('add_argument(p, flag_name="--a", arg_type=int)', None),
+    ],
+)
+def test_the_variable_of_a_flag_is_read(call: str, variable: dict[str, object] | None) -> None:
+    flags = read(call)
+    assert list(split_variables(flags)) == ([{"names": ["A"]} | variable] if variable else [])
+    assert "env" not in flags[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "variable"),
+    [
+        ('d = {"VLLM_A": lambda: bool(int(os.getenv("VLLM_A", "0")))}', {"type": "int"}),
+        ('d = {"VLLM_A": lambda: float(os.environ["VLLM_A"]) if x else None}', {"type": "float"}),
+        ('d = {"VLLM_A": env_with_choices("VLLM_A", None, ["x", "y"])}', {"choices": ["x", "y"]}),
+        ('d = {"VLLM_A": env_with_choices("VLLM_A", None, ["x"], case_sensitive=False)}', None),
+        ('d = {"VLLM_A": lambda: os.getenv("VLLM_A") or int(os.getenv("B"))}', None),
+        ("class Envs:\n    SGLANG_A = EnvIntWithAlias(1)", {"type": "int"}),
+        ("class Envs:\n    SGLANG_A = EnvStr('')", None),
+    ],
+)
+def test_the_variables_of_an_engine_are_read(source: str, variable: dict[str, object] | None) -> None:
+    found = list(read_variables(ast.parse(source)))
+    assert [{**row, "names": []} for row in found] == ([{"names": []} | variable] if variable else [])
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
     python -m tools.write_flags
 
 The argument parsers are read from the source in the published wheels, never run, and so are the classes that
-the JSON of vLLM's flags becomes. TensorRT-LLM has no parser of its own here: `dynamo.trtllm` names every flag
-that it takes; what its own file may say is in no package that PyPI has.
+the JSON of vLLM's flags becomes, and the variables that stand for flags or that an engine converts.
+TensorRT-LLM has no parser of its own here: `dynamo.trtllm` names every flag that it takes; what its own file
+may say is in no package that PyPI has.
 """
 
 import ast
@@ -39,12 +40,16 @@ DYNAMO = {
 }
 PROGRAMS = ("frontend", "mocker", "sglang", "trtllm", "vllm")
 ENGINES = {"vllm": "vllm/", "sglang": "sglang/srt/"}
+VARIABLES = {"vllm": "vllm/envs.py", "sglang": "sglang/srt/environ.py"}
 _OWN = ("args", "backend_args", "frontend_args", "main", "_compat")
 _GROUP = re.compile(r"from (dynamo\.common\.configuration\.groups\.\w+) import")
 _PIN = re.compile(r"^Requires-Dist: (vllm|sglang|tensorrt-llm)(?:\[[^\]]*\])?==([^;\s]+)", re.MULTILINE)
 # What vLLM's human_readable_int reads: 32k, 1M.
 _WITH_UNITS = ("max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes")
 _BOUNDS = ("gt", "ge", "lt", "le")
+_LAST = re.compile(r"v(\d+\.\d+)")
+_REPLACEMENT = re.compile(r"--[a-z][a-z-]*")
+_SGLANG_TYPES = {"EnvInt": "int", "EnvFloat": "float", "EnvBool": "bool"}
 
 _MANY = ("list", "List", "tuple", "Tuple", "Sequence", "set", "Set")
 
@@ -54,13 +59,16 @@ Flag = dict[str, Any]
 def main() -> None:
     tables: dict[str, dict[str, list[Flag]]] = {}
     mappings: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    variables: dict[str, dict[str, list[Flag]]] = {}
     engines: dict[str, dict[str, str]] = {}
     for release, version in DYNAMO.items():
         package = open_wheel(f"ai-dynamo=={version}")
         metadata = next(name for name in package.namelist() if name.endswith(".dist-info/METADATA"))
         engines[release] = dict(_PIN.findall(package.read(metadata).decode()))
         for program in PROGRAMS:
-            tables.setdefault(f"dynamo.{program}", {})[release] = list(_read_dynamo_flags(package, program))
+            flags = list(_read_dynamo_flags(package, program))
+            variables.setdefault(f"dynamo.{program}", {})[release] = list(split_variables(flags))
+            tables.setdefault(f"dynamo.{program}", {})[release] = flags
     for engine, folder in ENGINES.items():
         for version in sorted({pins[engine] for pins in engines.values()}, key=_parse_version):
             package = open_wheel(f"{engine}=={version}")
@@ -71,11 +79,14 @@ def main() -> None:
             flags = list(read_vllm_flags(sources) if engine == "vllm" else _read_sglang_flags(sources))
             tables.setdefault(engine, {})[version] = flags
             mappings.setdefault(engine, {})[version] = list(list_mappings(sources, flags))
+            own = ast.parse(package.read(VARIABLES[engine]))
+            variables.setdefault(engine, {})[version] = list(read_variables(own))
     rows = {
         program: {
             "releases": list(releases),
             "flags": sorted(_compact(releases), key=lambda flag: flag["names"]),
             "mappings": sorted(_compact(mappings.get(program, {})), key=json.dumps),
+            "variables": sorted(_compact(variables[program]), key=lambda flag: flag["names"]),
         }
         for program, releases in tables.items()
     }
@@ -122,6 +133,58 @@ def _read_dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]
             text = package.read(name).decode()
             pending += [f"{group.replace('.', '/')}.py" for group in _GROUP.findall(text)]
             yield from read_calls(ast.parse(text), {})
+
+
+def split_variables(flags: list[Flag]) -> Iterator[Flag]:
+    """The variables of flags, taken out of these: what is known of the value that each stands for."""
+    for flag in flags:
+        name = flag.pop("env", None)
+        kind = {"type": "bool"} if flag.get("kind") == "negatable" else {}
+        kind |= {key: flag[key] for key in ("type", "choices") if key in flag}
+        if name and kind and flag.get("kind") in (None, "negatable"):
+            yield {"names": [name]} | kind
+
+
+def read_variables(tree: ast.Module) -> Iterator[Flag]:
+    """The variables that an engine converts: vLLM's in a mapping of functions, SGLang's in a class."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Dict(keys, values):
+                rows = ((_evaluate_literal(key), value) for key, value in zip(keys, values, strict=True))
+                for name, value in rows:
+                    if (
+                        isinstance(name, str)
+                        and name.startswith("VLLM_")
+                        and (kind := _read_kind(name, value))
+                    ):
+                        yield {"names": [name]} | kind
+            case ast.ClassDef("Envs", body=body):
+                yield from (row for each in body for row in _read_field(each))
+
+
+def _read_field(node: ast.stmt) -> Iterator[Flag]:
+    match node:
+        case ast.Assign([ast.Name(name)], ast.Call(ast.Name(field))) if name.startswith("SGLANG_"):
+            if found := _SGLANG_TYPES.get(field.removesuffix("WithAlias")):
+                yield {"names": [name], "type": found}
+
+
+def _read_kind(name: str, value: ast.expr) -> Flag:
+    """The type that a variable's text is converted to, or the choices that it is held to."""
+    match value:
+        case ast.Call(ast.Name("env_with_choices"), [_, _, choices], keywords=[]):
+            return {"choices": found} if (found := _parse_choices(choices)) else {}
+    for node in ast.walk(value):
+        match node:
+            case ast.Call(ast.Name("int" | "float" as kind), [ast.Call(_, [ast.Constant(read), *_])]) if (
+                read == name
+            ):
+                return {"type": kind}
+            case ast.Call(ast.Name("int" | "float" as kind), [ast.Subscript(_, ast.Constant(read))]) if (
+                read == name
+            ):
+                return {"type": kind}
+    return {}
 
 
 def read_vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
@@ -248,9 +311,33 @@ def read_calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
         texts = [_evaluate_text(each, scope) for each in spelled]
         names = [text for text in texts if text is not None and text.startswith("-")]
         if names:
-            yield {"names": names} | _read_spec(node, called, keywords, fields)
+            spec = _read_spec(node, called, keywords, fields)
+            alias = "action" in keywords and "Alias" in ast.unparse(keywords["action"])
+            renamed = {"old": names[1]} if alias and len(names) == 2 else {}
+            yield {"names": names} | spec | renamed | _read_lifetime(keywords, tree)
         elif not any(isinstance(each, ast.Starred | ast.Name) for each in spelled):
             raise ValueError(f"which flag is {ast.unparse(node)}?")
+
+
+def _read_lifetime(keywords: dict[str, ast.expr], tree: ast.AST) -> Flag:
+    """A flag's variable, and the release that is to drop it with the flag to use instead."""
+    found: Flag = {}
+    if isinstance(env := _evaluate_literal(keywords.get("env_var")), str):
+        found["env"] = env
+    if "deprecated" in keywords:
+        called = {ast.unparse(n.func) for n in ast.walk(keywords["deprecated"]) if isinstance(n, ast.Call)}
+        made = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in called)
+        texts = [
+            n.value
+            for each in (keywords["deprecated"], *made)
+            for n in ast.walk(each)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
+        dropped = [match[1] for text in texts if (match := _LAST.fullmatch(text))]
+        instead = [match[0] for text in texts if (match := _REPLACEMENT.search(text))]
+        found |= {"dropped": dropped[0]} if dropped else {}
+        found |= {"instead": instead[0]} if instead else {}
+    return found
 
 
 def _unroll_calls(tree: ast.AST) -> Iterator[tuple[ast.Call, dict[str, str]]]:

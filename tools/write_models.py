@@ -93,14 +93,12 @@ PLAIN = {
 
 # Other checkpoints of those: what is stored in less, the cache that they ask for, and who says so.
 _FP8 = {"stored": WeightPrecisions("fp8", "fp8", "fp8", "fp8"), "source": HUB}
-_BLOCKS = {**_FP8, "block": 128}  # "fine-grained fp8 quantization with block size of 128", says each card
 QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
     "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic": ("meta-llama/Meta-Llama-3.1-70B", _FP8),
     "nvidia/Llama-3.1-70B-Instruct-FP8": (
         "meta-llama/Meta-Llama-3.1-70B",
         {**_FP8, "cache": "fp8", "source": SOURCE},
     ),
-    "nvidia/Llama-3.1-8B-Instruct-FP8": ("meta-llama/Meta-Llama-3.1-8B", {**_FP8, "cache": "fp8"}),
     "nvidia/Qwen3-235B-A22B-NVFP4": (
         "Qwen/Qwen3-235B-A22B",
         {"stored": WeightPrecisions("nvfp4", "nvfp4", "nvfp4"), "cache": "fp8", "source": SOURCE},
@@ -113,10 +111,15 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
             "source": HUB + "nvidia/DeepSeek-R1-0528-FP4-v2",
         },
     ),
-    "Qwen/Qwen3-VL-30B-A3B-Instruct-FP8": ("Qwen/Qwen3-VL-30B-A3B-Instruct", _BLOCKS),
-    "Qwen/Qwen3-VL-32B-Instruct-FP8": ("Qwen/Qwen3-VL-32B-Instruct", _BLOCKS),
-    "Qwen/Qwen3.5-122B-A10B-FP8": ("Qwen/Qwen3.5-122B-A10B", _BLOCKS),
-    "Qwen/Qwen3.6-35B-A3B-FP8": ("Qwen/Qwen3.6-35B-A3B", _BLOCKS),
+    # FP8 by their names; the configurations were not at hand, and so the blocks are not known.
+    "Qwen/Qwen3-VL-30B-A3B-Instruct-FP8": ("Qwen/Qwen3-VL-30B-A3B-Instruct", _FP8),
+    "Qwen/Qwen3-VL-32B-Instruct-FP8": ("Qwen/Qwen3-VL-32B-Instruct", _FP8),
+    "Qwen/Qwen3.5-122B-A10B-FP8": ("Qwen/Qwen3.5-122B-A10B", _FP8),
+    # A checkpoint "identical" in its format says blocks of 128.
+    "Qwen/Qwen3.6-35B-A3B-FP8": (
+        "Qwen/Qwen3.6-35B-A3B",
+        {**_FP8, "block": 128, "source": "https://friendli.ai/models/gsting/Qwen3.6-35B-A3B-abliterated-FP8"},
+    ),
     # "Kimi-K2.6 adopts the same native int4 quantization method as Kimi-K2-Thinking": as K2.5.
     "moonshotai/Kimi-K2.6": ("moonshotai/Kimi-K2.5", {"source": HUB}),
 }

@@ -1,9 +1,11 @@
 """Checks that README instructions match the manifests."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 
 from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.core.fixes import replace_words
 from dynocheck.facts import Page, Recipe, Recipes, Word
 
 # Kinds of objects in recipes, by their kubectl names.
@@ -120,6 +122,14 @@ def _collect_names(recipe: Recipe, page: Page) -> dict[str, set[str]]:
     return known
 
 
+def _suggest_object(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    if not close:
+        return f"write one of {', '.join(known)}"
+    others = ", ".join(each for each in known if each not in close)
+    return replace_words(name, close[0], f"or {others}" if others else "")
+
+
 def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]) -> Iterator[Finding]:
     for kind, name in _parse_objects(command):
         # Others may create Services, and all objects of kinds that the recipe does not have.
@@ -127,7 +137,7 @@ def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, se
         if known[kind] and name not in known[kind] and not foreign:
             yield warn(
                 f"the recipe has no {kind} {name}",
-                fix=f"write one of {', '.join(sorted(known[kind]))}",
+                fix=_suggest_object(name, sorted(known[kind])),
                 location=Location(page.path, command[0].line),
             )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
+from dynocheck.core.endpoint_remedies import suggest_remedy
 from dynocheck.facts import (
     NO_CHAT_STATUSES,
     AdapterReplies,
@@ -97,10 +98,8 @@ def ready(readiness: Readiness) -> Iterator[Finding]:
 
 def _suggest_fix(readiness: Readiness) -> str:
     trouble = readiness.trouble
-    if trouble is not None and trouble.status in (401, 403):
-        return "give the key: --api-key-env NAME or --api-key-file FILE"
-    if trouble is not None and trouble.kind == "tls":
-        return "trust its certificate authority: --ca-file FILE"
+    if trouble is not None and (readiness.stage == "connect" or trouble.status in (401, 403)):
+        return suggest_remedy(trouble.kind, trouble.status, trouble.message)
     if readiness.stage == "list" and readiness.listed:
         return f"--model {readiness.listed[0]}"
     return _FIX_BY_STAGE[readiness.stage]

@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
-from dynocheck.core.outcomes import Unjudged
+from dynocheck.core.fixes import remove, replace_words
+from dynocheck.core.outcomes import Outcome, Unjudged
 from dynocheck.data.flags import (
+    Flag,
     FlagTable,
     ImageRelease,
     describe_span,
@@ -19,7 +21,7 @@ from dynocheck.data.flags import (
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
-from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
+from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 _OLDEST = describe_span().partition(" ")[0]
@@ -67,6 +69,15 @@ class Program:
         own = self.parsers[0].by_name
         flags = parse_flags(self.launch, self.parsers)
         return (flag for flag in flags if self.ruling is None or flag.spelled in own)
+
+    @property
+    def variables(self) -> Iterator[tuple[EnvVar, Flag]]:
+        """The variables of its environment that it or its engine takes apart, each with what it takes."""
+        by_name = {variable.name: variable for variable in (*self.container.env, *self.launch.env)}
+        for name, variable in by_name.items():
+            known = [parser.variables[name] for parser in self.parsers if name in parser.variables]
+            if known:
+                yield variable, known[0]
 
     @property
     def entries(self) -> Iterator[ConfigEntry]:
@@ -122,8 +133,19 @@ def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result
     """The problems of command lines, and the number of those that could be judged.
 
     With an unknown release, a command line is judged by all known ones: problems in all of them are reported;
-    if the releases that the image may have differ, it is not judged.
+    if the releases that the image may have differ, it is not judged. What several programs share, such as a
+    file or a variable of the graph, is reported once, as the worst that it is to one of them.
     """
+    found: dict[Location | None, Finding] = {}
+    for result in _judge_each(programs, judge):
+        if not isinstance(result, Finding):
+            yield result
+        elif result.location not in found or found[result.location].outcome is not Outcome.FAIL:
+            found[result.location] = result
+    yield from found.values()
+
+
+def _judge_each(programs: Iterable[Program], judge: Judge) -> Iterator[Result]:
     for program in programs:
         if not program.parsers:
             yield _describe_unlisted(program)
@@ -190,7 +212,7 @@ def _find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Progra
         for graph in recipe.graphs:
             for component in graph.components:
                 for container in component.containers:
-                    release = find_release(container.image or "")
+                    release = find_release(container.image or "", container.runtime)
                     for launch in container.launches:
                         parsers = flag_tables(launch.module, release.exact or list_minors()[-1])
                         ruling = ruled.get((graph.file, launch.line, launch.column))
@@ -204,8 +226,10 @@ def describe_releases(releases: Sequence[str]) -> str:
 
 @lru_cache
 def _find_close(name: str, known: tuple[str, ...]) -> str | None:
-    """The known name that is most like this one, if one is."""
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=_MIN_SIMILARITY)), None)
+    """The known name that is most like this one, if one is; their dashes do not count."""
+    bare = {each.lstrip("-"): each for each in known}
+    close = difflib.get_close_matches(name.lstrip("-"), bare, n=1, cutoff=_MIN_SIMILARITY)
+    return bare[close[0]] if close else None
 
 
 def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
@@ -214,4 +238,6 @@ def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
     :param likely: the name in the spelling of the known ones.
     """
     close = _find_close(likely, tuple(known))
-    return f"write {close}" if close else f"remove {spelled}, or use an image whose release has it"
+    if close:
+        return replace_words(spelled, close)
+    return remove(spelled, "or use an image whose release has it")

@@ -6,12 +6,16 @@ from itertools import pairwise
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged
 from dynocheck.checks.engine._programs import Program, list_programs
+from dynocheck.data.images import parse_image
 from dynocheck.engines.command_line import FlagOccurrence
-from dynocheck.facts import Container, Graph, Recipes, Word
+from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Value, Word, list_pod_templates
 
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
 _STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
 _MODULE = re.compile(r"(?:dynamo|vllm|sglang|tensorrt_llm)\.\S+")
+_ONE_STRING = re.compile(r"[\w./-]+ +\S.*", re.DOTALL)
+_WORKERS = ("worker", "prefill", "decode")
+_BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
 _ONE_VALUE = ("value", "optional")
 
 
@@ -23,7 +27,9 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
     backslash makes a blank part of the next word and `cd` or `ulimit` takes the program as its arguments; a
     dash or quote that an editor has made typographic; a command that is one string instead of a list.
 
-    Checked are the containers of graphs. A launch whose words are known only when it runs is not judged.
+    Checked are the containers of graphs; of other pods, whether the container starts a program at all: a
+    command that is one string, and arguments without a command in an image without an entry point. A launch
+    whose words are known only when it runs is not judged.
 
     Fix: write the script as a block with | and a backslash at the end of each line but the last
     """
@@ -36,12 +42,61 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
         for container in component.containers
         if container.commands
     ]
-    if not containers:
-        raise Skip("no command line in a graph")
+    starts = [found for recipe in recipes for found in _list_starts(recipe)]
+    if not containers and not starts:
+        raise Skip("no container has a command or arguments")
+    for template, source in starts:
+        yield from _check_start(template, source)
     for graph, container in containers:
         yield from _check_commands(graph, container)
     for program in programs:
         yield from _check_program(program)
+
+
+def _list_starts(recipe: Recipe) -> Iterator[tuple[PodTemplate, Value]]:
+    """The containers that set a command or arguments, with their pods."""
+    for template in list_pod_templates(recipe):
+        for container in template.containers:
+            if container.get("command") or container.get("args"):
+                yield template, container
+
+
+def _check_start(template: PodTemplate, container: Value) -> Iterator[Finding]:
+    """Reports a container that starts nothing, because of how its command and arguments are given."""
+    command, args = container.get_items("command"), container.get_items("args")
+    first = next(iter(command or args), None)
+    text = (first.text if first is not None else None) or ""
+    is_told = template.of_graph and _STARTS.fullmatch(text)  # in _check_commands
+    if first is None or is_told:
+        return
+    place = Location(template.manifest.file, first.line, first.column)
+    if command and _ONE_STRING.fullmatch(text):
+        message = f"a program of this whole name is started: {_shorten(text)}"
+        fix = "write each word as an element of its own, or use sh -c"
+        yield fail(f"{template.owner}: {message}", fix=fix, location=place)
+    elif not command and text.startswith("-") and (runs := _describe_default(template, container, text)):
+        yield fail(
+            f"{template.owner}: {_shorten(text)} is an argument of {runs}: no program is started",
+            fix="set the command, such as [python3, -m, dynamo.vllm]",
+            location=place,
+        )
+
+
+def _describe_default(template: PodTemplate, container: Value, first: str) -> str:
+    """What takes the arguments of a container without a command; empty if unknown, or if it takes them."""
+    around, name = template.around, container.get_text("name")
+    role = around.get_text("type") or around.get_text("componentType")
+    if template.of_graph and name and name == around.get_text("frontendSidecar"):
+        role = "frontend"
+    elif template.of_graph and name != "main" and container is not template.spec.get("mainContainer"):
+        role = ""
+    if role == "frontend":
+        return "" if first.startswith("-m") else "python3, the operator's command"
+    if role in _WORKERS:
+        return "/bin/sh -c, the operator's command"
+    image = parse_image(container.get_text("image"))
+    is_bare = not role and (image.name in _BARE_IMAGES or image.dynamo_name.endswith("-runtime"))
+    return f"the image {image.name}, which has no program of its own" if is_bare else ""
 
 
 def _has_launches(recipes: Recipes) -> bool:

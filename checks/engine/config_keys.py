@@ -12,6 +12,7 @@ from dynocheck.checks.engine._programs import (
     list_programs,
     suggest_name,
 )
+from dynocheck.core.fixes import replace_words
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
@@ -98,7 +99,7 @@ def _check_flag(program: Program, engine: FlagTable, option: FlagOccurrence) -> 
             f"{engine.title if program.release.exact else 'the engine'} does not read the file of "
             f"{option.word.text}",
             harmless=program.launch.module != "dynamo.vllm",
-            fix=f"write --config and {option.inline} as two words",
+            fix=replace_words(f"--config={option.inline}", f"--config {option.inline}", "as two words"),
             evidence={},
             location=place,
         )
@@ -122,7 +123,7 @@ def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Ite
         report = partial(
             program.report,
             f"{entry.key} could be {' or '.join(names[:4])}",
-            fix=f"write one of them in full, such as {names[0]}",
+            fix=replace_words(entry.key, names[0], f"or {', '.join(names[1:4])}"),
             evidence={},
             location=place,
         )

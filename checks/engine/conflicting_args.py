@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Location, Result, Skip, check, judged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
+from dynocheck.core.fixes import remove_argument
 from dynocheck.engines.arguments import Argument
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
@@ -29,7 +30,7 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Result]:
             yield warn(
                 f"{worker.name}: {lost.name} is {_shorten(lost.value)} here and "
                 f"{_shorten(won.value)} at {_describe_place(won, lost)}, which wins",
-                fix=f"remove {lost.name} here, or set it to {_shorten(won.value)}",
+                fix=remove_argument(lost.spelled or lost.name, f"or set it to {_shorten(won.value)}"),
                 location=Location(lost.file, lost.line, lost.column),
             )
 

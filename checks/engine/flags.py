@@ -3,9 +3,12 @@
 import operator
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import partial
 
-from dynocheck import Finding, Location, Result, check, unknown
+import msgspec
+
+from dynocheck import Finding, Location, Result, check, fail, unknown
 from dynocheck.checks.engine._programs import (
     Problem,
     Program,
@@ -14,13 +17,21 @@ from dynocheck.checks.engine._programs import (
     list_programs,
     suggest_name,
 )
+from dynocheck.core.fixes import remove_argument, replace_words, set_argument
+from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes, Rulings
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
+_SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", "n")
+# argparse compares no default with the choices. The runtime parses these itself and returns an error.
+_PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
+_EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
+_SHARE = "free_gpu_memory_fraction"
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
@@ -55,6 +66,28 @@ def _find_flag_problems(program: Program) -> Iterator[Problem]:
             yield Problem(place, option.spelled, partial(_report_ambiguous, program, option))
         elif not option.candidates and not program.forwards_unknown_flags:
             yield Problem(place, option.spelled, partial(_report_unknown, program, option))
+        elif program.release.exact and (end := _describe_end(option)):
+            yield Problem(place, option.spelled, partial(_report_end, program, option, *end))
+
+
+def _describe_end(option: FlagOccurrence) -> tuple[str, str] | None:
+    """That an option, or this name of it, is deprecated, and what to write; None if it stays."""
+    for flag in option.candidates:
+        if flag.dropped:
+            return f"is deprecated, to be removed in Dynamo {flag.dropped}", f"use {flag.instead}"
+        if flag.old == option.spelled:
+            return f"is the old name of {flag.names[0]}", f"write {flag.names[0]}"
+    return None
+
+
+def _report_end(program: Program, option: FlagOccurrence, end: str, fix: str) -> Finding:
+    return program.report(
+        f"{option.spelled} {end}",
+        harmless=True,
+        fix=fix,
+        evidence={"release": program.title},
+        location=program.locate(option),
+    )
 
 
 def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
@@ -63,7 +96,7 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
     names = [name for name in every if name.startswith(start)] or every
     return program.report(
         f"{option.spelled} could be {' or '.join(names[:4])}",
-        fix=f"write one of them in full, such as {names[0]}",
+        fix=replace_words(option.spelled, names[0], f"or {', '.join(names[1:4])}"),
         evidence={"release": program.title},
         location=program.locate(option),
     )
@@ -75,12 +108,29 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     without a value, and at a switch with one: `--enforce-eager true`.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
-    every known one, as for engine.flags-known. Values that only the running container knows are not checked.
-    With --engine-parser, vLLM's own parser checks them.
+    every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
+    engine converts (VLLM_, SGLANG_). Some of these have an invalid value replaced by their default, which is
+    a warning. Values that only the running container knows are not checked. With --engine-parser, vLLM's own
+    parser checks the flags.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
+    for graph in (graph for recipe in recipes for graph in recipe.graphs):
+        for engine in find_instances(graph):
+            yield from _check_share(engine)
+
+
+def _check_share(engine: EngineInstance) -> Iterator[Finding]:
+    """TensorRT-LLM refuses another share of memory in its YAML (KvCacheConfig in llmapi/llm_args.py)."""
+    cache = engine.given.get("kv-cache-config")
+    share = (cache.entries or {}).get(_SHARE) if cache is not None else None
+    if cache is not None and isinstance(share, int | float) and not 0 <= share <= 1:
+        yield fail(
+            f"{engine.name}: {_SHARE} is {share}; it must be at least 0 and at most 1",
+            fix=f"set {_SHARE} to a fraction, such as 0.9",
+            location=Location(cache.file, cache.line, cache.column),
+        )
 
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:
@@ -92,11 +142,44 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
             report = partial(
                 program.report,
                 f"{option.spelled} {problem}",
-                fix=f"see python3 -m {program.launch.module} --help in the image",
+                fix=_suggest_value(option, option.candidates[0]),
                 evidence={"release": program.title},
                 location=place,
             )
             yield Problem(place, option.spelled, report)
+    for variable, known in program.variables:
+        if variable.value and (problem := _find_bad_variable(variable.value, known)):
+            place = Location(program.graph.file, variable.line, variable.column)
+            report = partial(
+                program.report,
+                f"{variable.name} {problem}",
+                harmless=not _is_fatal(program, known),
+                fix=set_argument(variable.name, known.choices[0])
+                if known.choices
+                else remove_argument(variable.name),
+                evidence={"release": program.title},
+                location=place,
+            )
+            yield Problem(place, variable.name, report)
+
+
+def _find_bad_variable(value: str, known: Flag) -> str | None:
+    """Why a program does not take a variable's value; Dynamo's choices are also known in capitals."""
+    if known.type == "bool":
+        return None if value.strip().lower() in _SWITCH_VALUES else f"is {value}, not true or false"
+    own = known.names[0].startswith("DYN_") and known.choices
+    return _find_bad_value(value.lower() if own else value, known)
+
+
+def _is_fatal(program: Program, known: Flag) -> bool:
+    """Whether a program exits at an invalid value of a variable instead of using the default."""
+    name = known.names[0]
+    if name.startswith("SGLANG_") or known.type == "bool":
+        return False
+    if name == _EVENT_PLANE:
+        release = program.release.exact or program.release.near
+        return release is not None and parse_version(release) >= _EVENT_PLANE_CHECKED
+    return not (name.startswith("DYN_") and known.choices) or name in _PARSED_CHOICES
 
 
 def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
@@ -141,16 +224,39 @@ def _report_unknown(program: Program, option: FlagOccurrence) -> Finding:
 
 def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
     """Why a parser would reject the words after a flag; None if it would not or that is unknown."""
-    texts = [option.inline] if option.inline is not None else [word.text for word in option.following]
+    inline = option.glued if option.glued is not None else option.inline
+    texts = [inline] if inline is not None else [word.text for word in option.following]
     if flag.kind in ("switch", "negatable"):
         return _find_needless_value(option)
-    if flag.kind != "value" or len(option.spelled) == 2:
+    if flag.kind != "value":
         return None
     if not texts:
         return "has no value"
-    if option.inline is None and len(texts) > 1 and None not in texts:
+    if len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
+
+
+def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
+    """The fix for a value that a parser rejects."""
+    value, switch = option.text or "", flag.kind in ("switch", "negatable")
+    if switch and option.inline is not None:
+        return replace_words(f"{option.spelled}={option.inline}", option.spelled)
+    if switch:
+        return f"remove the words behind {option.spelled}"
+    if flag.choices:
+        close = get_close_matches(value, flag.choices, n=1)
+        if not close:
+            return set_argument(option.spelled, "VALUE", f"one of {', '.join(flag.choices)}")
+        others = ", ".join(choice for choice in flag.choices if choice not in close)
+        return set_argument(option.spelled, close[0], f"or {others}" if others else "")
+    try:
+        number = _parse_number(value, flag.type) if flag.type else 0.0
+    except (ValueError, OverflowError):
+        return set_argument(option.spelled, "VALUE", "a number")
+    if flag.le == 1 and 1 < number <= 100:
+        return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
+    return set_argument(option.spelled, "VALUE", "within its bounds")
 
 
 def _find_needless_value(option: FlagOccurrence) -> str | None:
@@ -165,6 +271,8 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
         return None
     if flag.choices:
         return None if value in flag.choices else f"is {value}; it takes {', '.join(flag.choices)}"
+    if flag.members:
+        return _find_bad_member(value, flag)
     if not flag.type:
         return None
     try:
@@ -181,6 +289,19 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
         f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(number, bound)
     ]
     return f"is {value}; it must be {' and '.join(missed)}" if missed else None
+
+
+def _find_bad_member(value: str, flag: Flag) -> str | None:
+    """Why a JSON object is refused for a value in it; engine.shell-quoting tells of what is no JSON."""
+    try:
+        members = msgspec.json.decode(value, type=dict[str, object])
+    except msgspec.DecodeError:
+        return None
+    for name, choices in flag.members:
+        member = members.get(name)
+        if isinstance(member, str) and member not in choices:
+            return f"has {name} {member}; it takes {', '.join(choices)}"
+    return None
 
 
 def _parse_number(value: str, kind: str) -> float:

@@ -1,10 +1,12 @@
 """Checks that a KV router gets events from its workers."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Result, Skip, check, judged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
+from dynocheck.core.fixes import add_flag, remove_argument, set_argument
 from dynocheck.data.flags import find_release
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
@@ -12,7 +14,8 @@ from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
-_OFF = ("0", "false", "no", "off")
+_OFF = ("", "0", "false", "no", "off")
+_EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
 _BLOCKS = {"vllm": "block-size", "sglang": "page-size", "trtllm": "kv-block-size"}
 
 
@@ -62,17 +65,40 @@ def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
     if silence is not None:
         yield warn(
             f"the {router.name} routes by KV events, but {worker.name} {silence}",
-            fix="publish KV events, or use another --router-mode",
+            fix=_suggest_events(worker),
             location=_locate(worker, "kv-events-config", "enable-prefix-caching"),
         )
     block = worker.number(_BLOCKS[worker.engine.name])
     if router.block is not None and block is not None and router.block != block:
         yield warn(
             f"the {router.name} uses blocks of {router.block} tokens, {worker.name} blocks of {block}",
-            fix="give both the same block size",
+            fix=set_argument(_get_spelling(worker), router.block),
             evidence={"router": router.block, "worker": block},
             location=_locate(worker, _BLOCKS[worker.engine.name]),
         )
+
+
+def _get_spelling(worker: EngineInstance) -> str:
+    found = worker.given.get(_BLOCKS[worker.engine.name])
+    return found.spelled if found is not None else ""
+
+
+def _suggest_events(worker: EngineInstance) -> str:
+    """The edit that makes a worker publish its KV events."""
+    other = "or use another --router-mode"
+    caching = worker.given.get("enable-prefix-caching")
+    if worker.engine.name == "trtllm":
+        return add_flag("--publish-kv-events", remark=other)
+    if caching is not None and caching.enabled is False:
+        return remove_argument(caching.spelled, other)
+    events = worker.given.get("kv-events-config")
+    wanted = _EVENTS | ((events.entries or {}) if events is not None else {})
+    wanted |= {"enable_kv_cache_events": True}
+    if wanted.get("publisher") == "null":
+        wanted["publisher"] = "zmq"
+    if events is None:
+        return add_flag("--kv-events-config", json.dumps(wanted), other)
+    return set_argument(events.spelled, json.dumps(wanted), other)
 
 
 def _find_routers(graph: Graph) -> Iterator[_Router]:
@@ -118,9 +144,10 @@ def _explain_silence(worker: EngineInstance) -> str | None:
     if worker.engine.name == "vllm":
         return _explain_vllm_silence(worker)
     if worker.engine.name == "trtllm":
+        old = worker.find_variable(_OLD_VARIABLE)
+        old_on = old is not None and (old.value is None or old.value.strip().lower() not in _OFF)
         enabled = given.is_enabled("publish-kv-events") is not False
-        old = worker.container.find_variable(_OLD_VARIABLE)
-        return None if enabled or old else "does not set --publish-kv-events"
+        return None if enabled or old_on else "does not set --publish-kv-events"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
@@ -129,7 +156,7 @@ def _explain_silence(worker: EngineInstance) -> str | None:
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
-    given, release = worker.given, find_release(worker.container.image or "")
+    given, release = worker.given, find_release(worker.container.image or "", worker.container.runtime)
     caching = given.get("enable-prefix-caching")
     if caching is not None and caching.enabled is False:
         return "has prefix caching switched off"
@@ -146,7 +173,7 @@ def _explain_vllm_silence(worker: EngineInstance) -> str | None:
 def _is_too_old(worker: EngineInstance) -> bool:
     """Whether it is unknown if the worker's release publishes events by default."""
     silent = worker.engine.name == "vllm" and worker.given.get("kv-events-config") is None
-    return silent and not find_release(worker.container.image or "").possible
+    return silent and not find_release(worker.container.image or "", worker.container.runtime).possible
 
 
 def _locate(worker: EngineInstance, *names: str) -> Location:

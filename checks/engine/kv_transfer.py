@@ -1,23 +1,28 @@
 """Checks that prefill and decode workers can transfer the KV cache."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
+from dynocheck.core.fixes import add_flag, set_argument, set_value
 from dynocheck.core.outcomes import Unjudged
-from dynocheck.data.flags import find_release
+from dynocheck.data import parse_version
+from dynocheck.data.flags import dynamo_release, engine_versions, find_release
 from dynocheck.data.models import find_model
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
 
+_COMPARES_DRAFTS = (1, 5)  # the release of Dynamo, with vLLM 0.28
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
 
 
 @check("engine.pair-agrees", title="Prefill and decode workers use the same KV transfer")
 def pair_agrees(recipes: Recipes) -> Iterator[Result]:
-    """A decode worker reads the KV cache of a prefill worker through the same connector and in the same
-    precision. If these differ, the transfer fails or yields garbage; if the block sizes differ, it is slower
-    or fails.
+    """A decode worker reads the KV cache of a prefill worker through the same connector, in the same
+    precision and layout. If these differ, the transfer fails or yields garbage; if the block sizes differ, it
+    is slower or fails. NIXL's connector also refuses a peer with another vLLM, --model, --dtype, attention
+    backend or speculative method.
 
     From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
     computes every prompt again.
@@ -37,14 +42,29 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
 
 
 def _check_agreement(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
-    for read, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
+    for read, fatal, argument, what in _list_agreements(prefill, decode):
         first, second = read(prefill), read(decode)
         if first is not None and second is not None and first != second:
             yield (fail if fatal else warn)(
                 f"{prefill.name} has {what} {first}, {decode.name} has {second}",
-                fix=f"give both the same {what}",
+                fix=_suggest_same(prefill, decode, argument, what),
                 location=_locate(decode, argument),
             )
+
+
+def _suggest_same(prefill: EngineInstance, decode: EngineInstance, argument: str, what: str) -> str:
+    """The edit that gives the decode worker an argument of the prefill worker."""
+    section, _, key = what.partition(".")
+    model, own = prefill.given.get(argument), decode.given.get(argument)
+    wanted = model.value if model is not None else None
+    if own is None or wanted is None or not own.spelled:
+        return f"give both the same {what}"
+    if not key:
+        return set_argument(own.spelled, wanted)
+    nested = (model.entries or {}).get(key) if model is not None else None
+    if nested is None or own.spelled.startswith("-") or own.spelled.isupper():
+        return f"give both the same {what}"
+    return set_value(f"{section}.{key}", nested)
 
 
 def _find_doubt(prefill: EngineInstance, decode: EngineInstance) -> Unjudged | None:
@@ -52,7 +72,7 @@ def _find_doubt(prefill: EngineInstance, decode: EngineInstance) -> Unjudged | N
     pair = (prefill, decode)
     doubted = [
         (argument, what)
-        for read, _, argument, what in _AGREEMENTS.get(prefill.engine.name, ())
+        for read, _, argument, what in _list_agreements(*pair)
         if (read(prefill) is None) != (read(decode) is None) or _is_hidden(pair, argument)
     ]
     if prefill.engine.name == "vllm" and None in map(_find_connectors, pair):
@@ -110,7 +130,7 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Result]:
         if buffer < longest:
             yield warn(
                 f"{worker.name} has a transfer buffer of {buffer} tokens, prompts have up to {longest}",
-                fix=f"set max_tokens_in_buffer to {longest} or more",
+                fix=set_value("cache_transceiver_config.max_tokens_in_buffer", longest, "or more"),
                 evidence={"source": _KNOWN_ISSUES},
                 location=_locate(worker, "cache-transceiver-config"),
             )
@@ -143,25 +163,43 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
         return
     first, second = _find_connectors(prefill), _find_connectors(decode)
     if first == frozenset():
-        release = find_release(prefill.container.image or "")
+        release = find_release(prefill.container.image or "", prefill.container.runtime)
         yield (fail if release.exact or release.near else warn)(
             f"{prefill.name} prefills and has no --kv-transfer-config",
-            fix="""--kv-transfer-config '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'""",
+            fix=add_flag("--kv-transfer-config", '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'),
             location=_locate(prefill),
         )
     elif first and second == frozenset():
         yield warn(
             f"{decode.name} decodes and has no --kv-transfer-config: it computes every prompt again",
-            fix=f"give it the connector of {prefill.name}: {', '.join(sorted(first))}",
+            fix=add_flag("--kv-transfer-config", _copy_connector(prefill)),
             location=_locate(decode),
         )
     elif first and second and not first & second:
         yield fail(
             f"{prefill.name} sends with {', '.join(sorted(first))}, {decode.name} receives with "
             f"{', '.join(sorted(second))}",
-            fix="give both the same kv_connector",
+            fix=set_argument(
+                _get_spelling(decode, "kv-transfer-config"),
+                _copy_connector(prefill),
+                f"as {prefill.name} has it",
+            ),
             location=_locate(decode, "kv-transfer-config"),
         )
+
+
+def _get_spelling(worker: EngineInstance, argument: str) -> str:
+    found = worker.given.get(argument)
+    return found.spelled if found is not None else f"--{argument}"
+
+
+def _copy_connector(prefill: EngineInstance) -> str:
+    """The --kv-transfer-config of a prefill worker, for the one that receives."""
+    config = prefill.given.get("kv-transfer-config")
+    entries = dict((config.entries or {}) if config is not None else {})
+    if entries.get("kv_role") == "kv_producer":
+        entries["kv_role"] = "kv_consumer"
+    return json.dumps(entries)
 
 
 def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
@@ -169,8 +207,8 @@ def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
     config = worker.given.get("kv-transfer-config")
     if config is None:
         older = worker.given.get("connector") or worker.container.find_variable("DYN_CONNECTOR")
-        explicit = bool(find_release(worker.container.image or "").possible) and not older
-        return frozenset() if explicit else None
+        release = find_release(worker.container.image or "", worker.container.runtime)
+        return frozenset() if release.possible and not older else None
     if config.entries is None:
         return None
     outer = config.entries.get("kv_connector")
@@ -208,21 +246,89 @@ def _find_trtllm_backend(worker: EngineInstance) -> str | None:
     return backend if isinstance(backend, str) and backend != "DEFAULT" else None
 
 
-_AGREEMENTS = {
+def _read_text(name: str, default: str = "") -> Callable[[EngineInstance], str | None]:
+    """Reads an argument as text; None if it is unset and has no default, or unknown."""
+    return lambda worker: worker.given.text(name, default) or None
+
+
+def _find_engine_version(worker: EngineInstance) -> str | None:
+    release = dynamo_release(worker.container.image or "")
+    return engine_versions(release).get(worker.engine.name) if release else None
+
+
+def _find_attention_backend(worker: EngineInstance) -> str | None:
+    return _read_text("attention-backend")(worker) or _read_variable(worker, "VLLM_ATTENTION_BACKEND")
+
+
+def _find_layout(worker: EngineInstance) -> str | None:
+    return _read_variable(worker, "VLLM_KV_CACHE_LAYOUT")
+
+
+def _read_variable(worker: EngineInstance, name: str) -> str | None:
+    variable = worker.find_variable(name)
+    return variable.value if variable is not None else None
+
+
+def _find_draft(worker: EngineInstance) -> str:
+    """How it drafts tokens from hidden states, if its vLLM compares that; "none" otherwise."""
+    release = find_release(worker.container.image or "", worker.container.runtime)
+    known = release.exact or release.near
+    config = worker.given.get("speculative-config")
+    if config is None or known is None or parse_version(known) < _COMPARES_DRAFTS:
+        return "none"
+    method = str((config.entries or {}).get("method", ""))
+    return "mtp" if method.endswith("mtp") else method if method.startswith("eagle") else "none"
+
+
+def _find_tokens_per_block(worker: EngineInstance) -> object:
+    if worker.given.get("override-engine-args") or worker.given.has_prefix("trtllm."):
+        return None
+    return worker.get_nested("kv-cache-config", "tokens_per_block") or worker.number("kv-block-size")
+
+
+# What prefill and decode must have alike: how it is read, whether the transfer fails otherwise, the argument
+# and its name in messages.
+_Agreement = tuple[Callable[[EngineInstance], object], bool, str, str]
+# What NIXL's connector hashes and compares in its handshake.
+_HANDSHAKE: tuple[_Agreement, ...] = (
+    (_find_engine_version, True, "kv-transfer-config", "vLLM"),
+    (lambda worker: worker.model, True, "model", "--model"),
+    (_read_text("dtype", "auto"), True, "dtype", "--dtype"),
+    (_find_attention_backend, True, "attention-backend", "attention backend"),
+    (_find_draft, True, "speculative-config", "speculative method"),
+    (_find_layout, True, "kv-transfer-config", "VLLM_KV_CACHE_LAYOUT"),
+)
+_AGREEMENTS: dict[str, tuple[_Agreement, ...]] = {
     "vllm": (
         (_find_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
         (lambda worker: worker.number("block-size"), False, "block-size", "--block-size"),
+        (_read_text("revision", "main"), False, "revision", "--revision"),
     ),
     "sglang": (
         (_find_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
         (_find_sglang_backend, True, "disaggregation-transfer-backend", "transfer backend"),
         (lambda worker: worker.number("page-size"), False, "page-size", "--page-size"),
+        (_read_text("revision", "main"), False, "revision", "--revision"),
     ),
     "trtllm": (
         (_find_trtllm_precision, True, "kv-cache-config", "kv_cache_config.dtype"),
         (_find_trtllm_backend, True, "cache-transceiver-config", "cache_transceiver_config.backend"),
+        (_find_tokens_per_block, True, "kv-cache-config", "kv_cache_config.tokens_per_block"),
     ),
 }
+
+
+def _list_agreements(prefill: EngineInstance, decode: EngineInstance) -> tuple[_Agreement, ...]:
+    """What must be alike for the engine, and for NIXL's handshake unless that is switched off."""
+    both = _AGREEMENTS.get(prefill.engine.name, ())
+    handshakes = prefill.engine.name == "vllm" and all(map(_compares_handshake, (prefill, decode)))
+    return (*_HANDSHAKE, *both) if handshakes else both
+
+
+def _compares_handshake(worker: EngineInstance) -> bool:
+    extra = worker.get_nested("kv-transfer-config", "kv_connector_extra_config")
+    strict = not isinstance(extra, dict) or extra.get("enforce_handshake_compat") is not False
+    return strict and "NixlConnector" in (_find_connectors(worker) or ())
 
 
 def _is_zero_copy(worker: EngineInstance, buffer: int) -> bool:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import replace_words
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
 
@@ -105,7 +106,7 @@ def _check_word(
     if glued and "=" not in glued[1]:
         yield fail(
             f"{glued[1]} and its value are one word, which {launch.module} does not split",
-            fix=f"write {glued[1]} and its value as two words, or as {glued[1]}=VALUE",
+            fix=replace_words(glued[0], f"{glued[1]}={glued[2].strip()}"),
             location=place,
         )
     for name in sorted({match[1] for match in _REFERENCE.finditer(word.text or "")}):
@@ -120,7 +121,9 @@ def _check_word(
     for name in sorted(names & known):
         yield fail(
             f"${name} reaches {launch.module} unexpanded: no shell expands it there",
-            fix=f"write $({name}) in a list of arguments, or use double quotes in a script",
+            fix=replace_words(
+                f"${name}", f"$({name})", "in a list of arguments; use double quotes in a script"
+            ),
             location=place,
         )
     if whole and not names & known and not replaced:

@@ -1,9 +1,11 @@
 """Checks that a recipe's endpoint pickers are configured for their workers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import set_value, set_variable
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, LabelledPod, Recipe, Recipes, Value, label_pods, parse_count
 
@@ -64,9 +66,17 @@ def _check_plugins(picker: _RecipePicker, config: Value) -> Iterator[Finding]:
                 yield fail(
                     f"profile {profile.get_text('name')} of {picker.component.name} uses plugin {name}, "
                     "which its configuration does not list",
-                    fix=f"use one of: {', '.join(sorted(listed))}" if listed else "list it under plugins",
+                    fix=_suggest_plugin(name, listed),
                     location=Location(picker.graph.file, plugin.line, plugin.column),
                 )
+
+
+def _suggest_plugin(name: str, listed: Iterable[str]) -> str:
+    first = next(iter(get_close_matches(name, sorted(listed), n=1, cutoff=0)), None)
+    if first is None:
+        return "list it under plugins"
+    others = ", ".join(sorted({*listed} - {first}))
+    return set_value("pluginRef", first, f"or {others}" if others else "")
 
 
 def _check_filters(picker: _RecipePicker, config: Value) -> Iterator[Finding]:
@@ -112,7 +122,7 @@ def _check_variables(picker: _RecipePicker, engines: list[EngineInstance]) -> It
         yield warn(
             f"{picker.component.name} uses blocks of {expected} tokens, {engine.name} blocks of {tokens}: "
             "it never finds a cached prefix",
-            fix=f'set {size.name} to "{tokens}"',
+            fix=set_variable(size.name, tokens),
             location=Location(picker.graph.file, size.line, size.column),
         )
     served = {name for engine in engines for name in (engine.model, engine.served_name)}
@@ -122,6 +132,6 @@ def _check_variables(picker: _RecipePicker, engines: list[EngineInstance]) -> It
         yield fail(
             f"{picker.component.name} is configured for {model.value}, its graph serves "
             f"{', '.join(sorted(filter(None, served)))}",
-            fix=f"set {model.name} to {engines[0].model}",
+            fix=set_variable(model.name, engines[0].model),
             location=Location(picker.graph.file, model.line, model.column),
         )

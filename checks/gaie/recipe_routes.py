@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.gaie._scope import GROUPS, find_pool_backends
+from dynocheck.core.fixes import remove, replace_words, set_value
 from dynocheck.engines import find_instances
 from dynocheck.facts import GAIE, Graph, Manifest, Recipe, Recipes, Value
 
@@ -70,7 +71,7 @@ def _check_backend(recipe: Recipe, manifest: Manifest, backend: Value) -> Iterat
         yield fail(
             f"route {manifest.name} refers to pool {name} of group {group or '(core)'}, "
             f"Dynamo's operator creates pools of {GAIE}",
-            fix=f"set group: {GAIE}",
+            fix=set_value("group", GAIE),
             location=_locate(manifest, backend.get("group") or backend),
         )
     elif name in without_picker - own:
@@ -83,14 +84,14 @@ def _check_backend(recipe: Recipe, manifest: Manifest, backend: Value) -> Iterat
     elif created and name not in {*created, *own}:
         yield fail(
             f"route {manifest.name} refers to pool {name}, the operator creates {', '.join(created)}",
-            fix=f"set name: {created[0]}",
+            fix=set_value("name", created[0]),
             location=place,
         )
     port = backend.get("port")
     if port is not None and name in created and port.data != _PORT:
         yield warn(
             f"route {manifest.name} uses port {port.plain} of pool {name}, whose pods listen on {_PORT}",
-            fix=f"set port: {_PORT}",
+            fix=set_value("port", _PORT),
             location=_locate(manifest, port),
         )
 
@@ -109,7 +110,7 @@ def _check_matches(manifest: Manifest, rule: Value, graph: Graph) -> Iterator[Fi
             yield fail(
                 f"route {manifest.name} matches requests for {model}, graph {graph.name} serves "
                 f"{', '.join(names)}",
-                fix=f"set value: {names[0]}",
+                fix=set_value("value", names[0]),
                 location=_locate(manifest, header.get("value") or header),
             )
 
@@ -121,7 +122,7 @@ def _check_timeouts(manifest: Manifest, rule: Value) -> Iterator[Finding]:
         yield warn(
             f"route {manifest.name} sets no request timeout: the Gateway's own ends long answers early "
             "(30 s on GKE)",
-            fix="add timeouts: {request: 300s}",
+            fix=set_value("timeouts.request", "300s"),
             location=_locate(manifest, rule),
         )
     for value in timeouts:
@@ -129,7 +130,7 @@ def _check_timeouts(manifest: Manifest, rule: Value) -> Iterator[Finding]:
         if seconds is not None and 0 < seconds < _MIN_TIMEOUT_S:
             yield warn(
                 f"route {manifest.name} has a timeout of {value.text}, which ends long answers early",
-                fix="set it to the time of the longest answer, such as 300s, or to 0s for no limit",
+                fix=replace_words(value.text or "", "300s", "the time of the longest answer; 0s is no limit"),
                 location=_locate(manifest, value),
             )
 
@@ -147,7 +148,7 @@ def _check_parents(recipe: Recipe, manifest: Manifest) -> Iterator[Finding]:
     if not parents:
         yield fail(
             f"route {manifest.name} has no parentRefs, so no Gateway serves it",
-            fix="add parentRefs",
+            fix=set_value("spec.parentRefs", [{"name": gateways[0].name if gateways else "GATEWAY"}]),
             location=_locate(manifest, manifest.root.get("spec") or manifest.root),
         )
     for parent in parents:
@@ -158,6 +159,6 @@ def _check_parents(recipe: Recipe, manifest: Manifest) -> Iterator[Finding]:
             yield fail(
                 f"route {manifest.name} refers to Gateway {name} in {namespace or 'its own namespace'}, "
                 f"the recipe creates it in {actual or 'the namespace of kubectl'}",
-                fix=f"set namespace: {actual}" if actual else "remove namespace from the parentRef",
+                fix=set_value("namespace", actual) if actual else remove("namespace"),
                 location=_locate(manifest, parent),
             )

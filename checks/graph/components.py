@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
+from dynocheck.core.fixes import add_element, add_flag, is_legacy, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
@@ -38,10 +39,22 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
         else:
             yield fail(
                 f"graph {graph.name} has no frontend: nothing accepts its requests",
-                fix="add a component of type frontend",
+                fix=_suggest_frontend(graph),
                 evidence={"components": {c.name: c.role for c in graph.components}},
                 location=place,
             )
+
+
+def _suggest_frontend(graph: Graph) -> str:
+    images = [c.main.image for c in graph.components if c.main is not None and c.main.image]
+    main = {"image": images[0] if images else "IMAGE"}
+    taken = {component.name.lower() for component in graph.components}
+    name = next(each for each in ("frontend", "http", "NAME") if each not in taken)
+    if is_legacy(graph):
+        frontend = {"componentType": "frontend", "replicas": 1, "extraPodSpec": {"mainContainer": main}}
+        return set_value(f"spec.services.{name.title()}", frontend)
+    pod = {"spec": {"containers": [{"name": "main", **main}]}}
+    return add_element("spec.components", {"name": name, "type": "frontend", "podTemplate": pod})
 
 
 def _is_pool(graph: Graph) -> bool:
@@ -89,7 +102,7 @@ def roles(recipes: Recipes) -> Iterator[Result]:
         if mode in _SIDES and mode != role:
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine runs in {mode} mode",
-                fix=f"make the component's type {mode}, or set {flag} {role}",
+                fix=set_flag(flag, role, f"or make the component's type {mode}"),
                 location=place,
             )
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
@@ -98,16 +111,22 @@ def roles(recipes: Recipes) -> Iterator[Result]:
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",
-                fix="type: worker",
+                fix=_suggest_worker(engine.graph),
                 location=place,
             )
         elif mode == "agg" and (role == "prefill" or engine.engine.name != "vllm"):
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine has no {role} mode: "
                 "it serves whole requests itself",
-                fix=f"add {flag} {role}",
+                fix=add_flag(flag, role),
                 location=place,
             )
+
+
+def _suggest_worker(graph: Graph) -> str:
+    if is_legacy(graph):
+        return f"{set_value('componentType', 'worker')}; {set_value('subComponentType', 'worker')}"
+    return set_value("type", "worker")
 
 
 def _has_prefill(graph: Graph) -> bool:

@@ -1,10 +1,14 @@
 """Checks the images of a graph: engine, pinned tags and one Dynamo release."""
 
+import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
+from dynocheck.core.fixes import replace_words, set_value
+from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
@@ -12,6 +16,12 @@ from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templ
 # The name of each engine's image, in any registry.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
 _ENGINES = {image: engine for engine, image in _IMAGES.items()}
+# Dynamo's programs (components/src/dynamo), and its packages with a name like one of these.
+_MODULES = (
+    *("dynamo.frontend", "dynamo.global_planner", "dynamo.global_router", "dynamo.llm", "dynamo.mocker"),
+    *("dynamo.planner", "dynamo.router", "dynamo.sglang", "dynamo.trtllm", "dynamo.vllm"),
+)
+_MISSPELT = 0.93  # how alike two names are of which one is taken for a misspelling of the other
 # An unreplaced placeholder; manifest.placeholders reports it.
 _UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
 _SEMVER = re.compile(
@@ -64,6 +74,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
     Fix: name the image, the module and the framework of one engine
     """
     for graph in _list_graphs(recipes):
+        yield from _check_modules(graph)
         engines = list(find_instances(graph))
         for engine in engines:
             name, container = engine.engine.name, engine.container
@@ -71,7 +82,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
             if contained is not None and contained != name:
                 yield fail(
                     f"{engine.component.name} starts {engine.launch.module} in an image of {contained}",
-                    fix=f"use the image {_IMAGES[name]}, or start dynamo.{contained}",
+                    fix=replace_words(_IMAGES[contained], _IMAGES[name], f"or start dynamo.{contained}"),
                     evidence={"image": container.image},
                     location=Location(graph.file, container.image_line, container.image_column),
                 )
@@ -81,10 +92,23 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
             yield fail(
                 f"graph {graph.name} has backendFramework: {graph.framework}, but its workers start "
                 f"{', '.join(modules)}",
-                fix=f"set backendFramework: {others[0].engine.name}",
+                fix=set_value("spec.backendFramework", others[0].engine.name),
                 evidence={engine.component.name: engine.launch.module for engine in others},
                 location=_locate_framework(recipes, graph),
             )
+
+
+def _check_modules(graph: Graph) -> Iterator[Finding]:
+    """Reports programs whose name must be a misspelling of one of Dynamo's."""
+    for component in graph.components:
+        for launch in (launch for container in component.containers for launch in container.launches):
+            close = difflib.get_close_matches(launch.module, _MODULES, 1, _MISSPELT)
+            if close and close[0] != launch.module and launch.module.startswith("dynamo."):
+                yield fail(
+                    f"{component.name} starts {launch.module}, which Dynamo does not have",
+                    fix=f"start {close[0]}",
+                    location=Location(graph.file, launch.line, launch.column),
+                )
 
 
 def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
@@ -95,7 +119,11 @@ def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
     return Location(graph.file, value.line, value.column)
 
 
-@check("graph.images-pinned", title="Graph images are pinned to a release")
+@check(
+    "graph.images-pinned",
+    title="Graph images are pinned to a release",
+    explained_by={"manifest.admission": same_place},
+)
 def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     """Without a tag, or with a mutable one, the next node may pull another image: two workers of one graph
     then run different code.
@@ -113,7 +141,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
             tag, pinned = used.reference.tag, "@" in used.image
             subject = f"{used.component.name} runs {used.image}"
             if not pinned and tag in ("", *_MUTABLE):
-                yield _warn_mutable_tag(subject, tag, used.place)
+                yield _warn_mutable_tag(subject, used.image, used.place, graph)
             elif (
                 used.container is used.component.main
                 and used.component.role not in _TOLERATED
@@ -123,30 +151,41 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 yield warn(
                     f"{subject}, whose tag is not a semantic version: newer operators reject it "
                     "without runtimeVersionOverride",
-                    fix="set runtimeVersionOverride to the release in the image, or use a release's tag",
+                    fix=set_value("runtimeVersionOverride", "1.6.1", "the image's; or use a release's tag"),
                     location=used.place,
                 )
 
 
 def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
-    """Reports init containers of components whose image has a mutable tag or none."""
+    """Reports init containers and sidecars of components whose image has a mutable tag or none."""
     for template in (t for recipe in recipes for t in list_pod_templates(recipe) if t.of_graph):
-        for container in template.spec.get_items("initContainers"):
+        sidecar = template.around.get("frontendSidecar")
+        sidecars = [sidecar] if sidecar is not None and sidecar.mapping else []
+        for container in (*template.spec.get_items("initContainers"), *sidecars):
             image = container.get("image") or container
             name, tag = image.text or "", parse_image(image.text or "").tag
             if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):
                 owner = template.owner.removeprefix("component ")
                 place = Location(template.manifest.file, image.line, image.column)
-                yield _warn_mutable_tag(f"{owner} runs {name} first", tag, place)
+                yield _warn_mutable_tag(f"{owner} runs {name} first", name, place)
 
 
-def _warn_mutable_tag(subject: str, tag: str, place: Location) -> Finding:
+def _warn_mutable_tag(subject: str, image: str, place: Location, graph: Graph | None = None) -> Finding:
+    tag = parse_image(image).tag
     problem = "whose tag is mutable" if tag else "which has no tag"
     return warn(
         f"{subject}, {problem}: each node may pull another image",
-        fix="use a release's tag, such as 1.3.0",
+        fix=replace_words(image, f"{image.removesuffix(f':{tag}')}:{_find_tag(image, graph)}"),
         location=place,
     )
+
+
+def _find_tag(image: str, graph: Graph | None) -> str:
+    """The tag of a release for one of Dynamo's images: that of others in its graph, if there is one."""
+    if not parse_image(image).dynamo_name:
+        return "TAG"
+    used = [each.reference for each in _list_images(graph)] if graph is not None else []
+    return next((each.tag for each in used if _parse_release(each)), list_minors()[-1])
 
 
 def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
@@ -173,16 +212,14 @@ def one_release(recipes: Recipes) -> Iterator[Result]:
     Fix: give all images of a graph the same release
     """
     for graph in _list_graphs(recipes):
-        releases: dict[str, _ContainerImage] = {}
-        for used in _list_images(graph):
-            release = _parse_release(used.reference)
-            if release:
-                releases.setdefault(release, used)
+        released = [(_parse_release(used.reference), used) for used in _list_images(graph)]
+        counts = Counter(release for release, _ in released if release)
+        releases = {release: used for release, used in reversed(released) if release}
         if len(releases) > 1:
-            odd = releases[list(releases)[-1]]
+            odd = releases[min(reversed(counts), key=counts.__getitem__)]
             yield warn(
                 f"graph {graph.name} runs {len(releases)} releases of Dynamo: {', '.join(sorted(releases))}",
-                fix="give all images of the graph the same release",
+                fix=_suggest_release(graph, odd, counts.most_common(1)[0][0]),
                 evidence={name: f"{used.component.name}: {used.image}" for name, used in releases.items()},
                 location=odd.place,
             )
@@ -196,6 +233,12 @@ def one_release(recipes: Recipes) -> Iterator[Result]:
                 needs="tags of releases, as in 1.3.0",
                 location=Location(graph.file, unknown.image_line, unknown.image_column),
             )
+
+
+def _suggest_release(graph: Graph, odd: _ContainerImage, common: str) -> str:
+    """The edit that gives an image the tag of those of the most common release."""
+    tag = next(u.reference.tag for u in _list_images(graph) if _parse_release(u.reference) == common)
+    return replace_words(odd.image, odd.image.replace(f":{odd.reference.tag}", f":{tag}"))
 
 
 def _find_unknown_release(graph: Graph) -> Container | None:

@@ -1,9 +1,10 @@
-"""Checks that affinity rules on Dynamo's labels match pods of the recipe."""
+"""Checks that affinity rules and Services with Dynamo's labels match pods of the recipe."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import add_element, replace_words
 from dynocheck.facts import (
     CLASS_LABEL,
     COMPONENT_LABEL,
@@ -11,6 +12,7 @@ from dynocheck.facts import (
     SUBTYPE_LABEL,
     TYPE_LABEL,
     LabelledPod,
+    Manifest,
     Recipe,
     Recipes,
     Value,
@@ -52,15 +54,15 @@ class _AffinityRule(NamedTuple):
         return selected
 
 
-@check("graph.placement", title="Affinity rules match existing pods")
+@check("graph.placement", title="Affinity rules and Services match existing pods")
 def placement(recipes: Recipes) -> Iterator[Finding]:
     """An anti-affinity rule that matches no pod has no effect; a required affinity rule that matches none
-    leaves its own pod Pending.
+    leaves its own pod Pending. A Service that selects no pod answers nobody.
 
     The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`), the
     component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
-    not judged.
+    not judged, nor are Services without the name of a graph.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -71,8 +73,31 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
             judged = True
             if not any(may_match(term.selector, pod.labels) for pod in pods):
                 yield from _report_unmatched(recipe, term)
+        for service, selector in _list_services(recipe):
+            judged = True
+            if not any(may_match(selector, pod.labels) for pod in pods):
+                yield _report_empty(service, selector)
     if not judged:
-        raise Skip("no pod has an affinity rule on the labels of Dynamo's operator")
+        raise Skip("no affinity rule and no Service selects the labels of Dynamo's operator")
+
+
+def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
+    """The Services that select pods of the recipe's graphs by the operator's labels, with their selectors."""
+    graphs = {graph.name for graph in recipe.graphs}
+    for manifest in recipe.own_manifests:
+        labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
+        if labels is not None and labels.get_text(GRAPH_LABEL) in graphs and labels.mapping.keys() <= _LABELS:
+            yield manifest, Value({"matchLabels": labels}, labels.line, labels.column)
+
+
+def _report_empty(service: Manifest, selector: Value) -> Finding:
+    labels = selector.get("matchLabels")
+    pairs = [f"{key}={value.text}" for key, value in labels.mapping.items()] if labels is not None else []
+    return fail(
+        f"Service {service.name} selects {', '.join(pairs)}, which no pod of its graph has",
+        fix=f"select the {COMPONENT_LABEL} of a component",
+        location=Location(service.file, selector.line, selector.column),
+    )
 
 
 def _find_terms(pod: LabelledPod) -> Iterator[_AffinityRule]:
@@ -89,6 +114,18 @@ def _find_terms(pod: LabelledPod) -> Iterator[_AffinityRule]:
                         yield affinity_rule
 
 
+def _suggest_selector(recipe: Recipe, selected: set[str], likely: list[str]) -> str:
+    """The edits that select a component, if the value is the name of its Service, not that of its graph."""
+    for graph in (graph for graph in recipe.graphs if graph.name in likely):
+        for component in graph.components:
+            service = f"{graph.name}-{component.name.lower()}"
+            if selected == {service}:
+                only = {"key": TYPE_LABEL, "operator": "In", "values": [component.role]}
+                return f"{replace_words(service, graph.name)}; {add_element('matchExpressions', only)}"
+    name = likely[0] if likely else min(graph.name for graph in recipe.graphs)
+    return f"select {GRAPH_LABEL}={name} and {TYPE_LABEL}"
+
+
 def _report_unmatched(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     graphs = sorted(graph.name for graph in recipe.graphs)
     selected = term.keys.get(GRAPH_LABEL, set())
@@ -101,6 +138,6 @@ def _report_unmatched(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     template, rule = term.pod.template, f"{_SIDES[term.side]} pods with {term.text}"
     yield (fail if pending else warn)(
         f"{template.owner} {rule}, and the recipe has none: {effect}{hint}",
-        fix=f"select {GRAPH_LABEL}={likely[0] if likely else graphs[0]} and {TYPE_LABEL}",
+        fix=_suggest_selector(recipe, selected, likely),
         location=Location(template.manifest.file, term.selector.line, term.selector.column),
     )

@@ -1,20 +1,22 @@
 """Checks the ports, paths and startup budgets of a graph's probes."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from itertools import zip_longest
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.core.fixes import add_element, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_model
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_model
 from dynocheck.facts import (
     Component,
     Container,
     EnvVar,
     Graph,
+    HubModels,
     Launch,
     PodTemplate,
     Recipe,
@@ -78,7 +80,7 @@ class _Pod(NamedTuple):
         return _PORTS.get(self.component.role, {}) if listed is None else listed
 
 
-def _list_pods(recipes: Recipes) -> Iterator[_Pod]:
+def _list_pods(recipes: Iterable[Recipe]) -> Iterator[_Pod]:
     for recipe in recipes:
         templates = {
             (t.manifest.file, t.around.line, t.around.column): t
@@ -92,7 +94,7 @@ def _list_pods(recipes: Recipes) -> Iterator[_Pod]:
                     yield _Pod(recipe, graph, component, template)
 
 
-def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
+def _find_own_probes(recipes: Iterable[Recipe]) -> Iterator[_Probe]:
     for pod in _list_pods(recipes):
         for name, value in _list_probes(pod.template):
             yield _Probe(*pod, name, value)
@@ -124,7 +126,7 @@ def probes(recipes: Recipes) -> Iterator[Result]:
             yield fail(
                 f'{probe.component.name}: its {probe.name} has port "{port.data}"; in quotes it is a '
                 "name, which needs a letter: the API server rejects the pods",
-                fix=f"set port: {port.data}",
+                fix=set_value("port", int(port.text or 0)),
                 location=Location(probe.graph.file, port.line, port.column),
             )
         elif not paths and _find_port(probe) is not None:
@@ -173,7 +175,7 @@ def _check_expected(
         yield fail(
             f"the operator's {probes} of {name} use the port named {expected}, which its ports lack: "
             "it never becomes ready",
-            fix=f"add {{name: {expected}, containerPort: {default}}} to its ports",
+            fix=add_element("ports", {"name": expected, "containerPort": default}),
             location=Location(file, at.line, at.column),
         )
     moved = _find_moved(pod.component, expected, number) if number else None
@@ -182,7 +184,9 @@ def _check_expected(
         yield fail(
             f"{probes} of {name} use port {number}, on which it does not listen because of {setting}: "
             "it never becomes ready",
-            fix=f"use port {number}, or list {{name: {expected}, containerPort: NUMBER}} in its ports",
+            fix=set_variable(place.name, number)
+            if isinstance(place, EnvVar)
+            else set_flag("--http-port", number),
             location=Location(file, place.line, place.column),
         )
 
@@ -255,7 +259,7 @@ def _guess_ports(template: PodTemplate, container: Value) -> dict[str, int]:
 
 
 @check("graph.startup-budget", title="Startup probes allow time to load the weights")
-def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
+def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | None = None) -> Iterator[Result]:
     """The kubelet restarts a container whose startup probe fails `failureThreshold` times, `periodSeconds`
     apart. If that is too short to read the weights, the container never becomes ready.
 
@@ -269,7 +273,7 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
     """
     probes = [
         (probe, engine)
-        for probe in _find_own_probes(recipes)
+        for probe in _find_own_probes(add_hub_configs(recipes, models))
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
     if not probes:
@@ -291,8 +295,11 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
             yield warn(
                 f"{probe.component.name} has {budget} s to start and {size / 1e9:.0f} GB of weights to read, "
                 f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
-                fix=f"set failureThreshold: {-(-2 * needed // _read_seconds(probe.value, 'periodSeconds'))}, "
-                "or set read-gigabytes to the GB/s at which a pod reads there",
+                fix=set_value(
+                    "failureThreshold",
+                    -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),
+                    "or set read-gigabytes to the GB/s at which a pod reads there",
+                ),
                 location=_locate_threshold(probe),
             )
 
@@ -412,7 +419,7 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         ports = " and ".join(map(str, paths))
         yield fail(
             f"{component.name}: its {probe.name} uses port {port.data}, it listens on {ports}",
-            fix=f"set port: {next(iter(paths))}",
+            fix=set_value("port", next(iter(paths))),
             location=place,
         )
         return
@@ -423,7 +430,7 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         yield fail(
             f"{component.name}: its {probe.name} requests {path.text} on port {port.data}, "
             f"which serves {', '.join(served)}",
-            fix="set path: /live, or /health",
+            fix=set_value("path", served[0]),
             location=Location(template.manifest.file, path.line, path.column),
         )
 

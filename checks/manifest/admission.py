@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.data.images import parse_image
 from dynocheck.facts import Manifest, Recipes, Value, parse_quantity
 
@@ -124,14 +125,18 @@ def _check_annotations(root: Value) -> Iterator[_Refusal]:
     for key, value in annotations.mapping.items() if annotations is not None else ():
         choices = _CHOICES.get(key)
         if choices and value.text not in choices:
-            yield _Refusal(value, f"{key} must be {' or '.join(choices)}", f"set it to {choices[0]}")
+            yield _Refusal(
+                value,
+                f"{key} must be {' or '.join(choices)}",
+                set_value(f"metadata.annotations[{key}]", choices[0]),
+            )
         elif key == _BACKEND:
             yield from _check_executor(key, value)
 
 
 def _check_executor(key: str, value: Value) -> Iterator[_Refusal]:
     if (value.text or "").lower() not in ("mp", "ray"):
-        yield _Refusal(value, f"{key} must be mp or ray", "set it to mp or ray")
+        yield _Refusal(value, f"{key} must be mp or ray", set_value(f"annotations[{key}]", "mp", "or ray"))
 
 
 def _check_topology(root: Value, parts: list[_ComponentSpec]) -> Iterator[_Refusal]:
@@ -144,14 +149,20 @@ def _check_topology(root: Value, parts: list[_ComponentSpec]) -> Iterator[_Refus
             "add spec.topologyConstraint, which names the topology",
         )
     elif whole is not None and of_component is None and not whole.get_text("packDomain"):
-        yield _Refusal(whole, "neither the graph nor a component has a packDomain", "add packDomain")
+        yield _Refusal(
+            whole,
+            "neither the graph nor a component has a packDomain",
+            set_value("spec.topologyConstraint.packDomain", "DOMAIN"),
+        )
 
 
 def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
     if not part.image:
-        where = "extraPodSpec.mainContainer" if part.older else "the container called main in its podTemplate"
+        main = "extraPodSpec.mainContainer" if part.older else "podTemplate.spec.containers[main]"
         yield _Refusal(
-            part.value, f"{part.name} has no image for its main container", f"add image to {where}"
+            part.value,
+            f"{part.name} has no image for its main container",
+            set_value(f"{main}.image", "IMAGE"),
         )
     elif "${" in part.image or part.get("runtimeVersionOverride"):
         return
@@ -159,7 +170,7 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
         yield _Refusal(
             part.image_at,
             f"{part.name}: the tag of {part.image} names no release, and runtimeVersionOverride is not set",
-            "set runtimeVersionOverride to the release in the image, such as 1.6.1",
+            set_value("runtimeVersionOverride", "1.6.1", "the release in the image"),
         )
 
 
@@ -169,7 +180,7 @@ def _check_type(part: _ComponentSpec) -> Iterator[_Refusal]:
         yield _Refusal(
             at,
             f"{part.name}: the operator knows no type {part.role}: it adds no command, ports or probes",
-            f"set componentType to one of {', '.join(_TYPES)}",
+            set_value("componentType", "worker", f"or another of {', '.join(_TYPES)}"),
             warn,
         )
 
@@ -178,7 +189,9 @@ def _check_v1beta1(part: _ComponentSpec) -> Iterator[_Refusal]:
     """Rules about fields of v1beta1."""
     size = part.get("sharedMemorySize")
     if size is not None and (parse_quantity(size.data) or 0) < 0:
-        yield _Refusal(size, f"{part.name}: sharedMemorySize is negative", "give it a size such as 16Gi")
+        yield _Refusal(
+            size, f"{part.name}: sharedMemorySize is negative", set_value("sharedMemorySize", "16Gi")
+        )
     sidecar = part.get("frontendSidecar")
     names = [container.get_text("name") for container in _list_containers(part.pod)]
     if sidecar is not None and sidecar.text not in names:
@@ -197,10 +210,12 @@ def _check_v1alpha1(part: _ComponentSpec) -> Iterator[_Refusal]:
     for mount in part.value.get_items("volumeMounts"):
         as_cache = mount.get("useAsCompilationCache")
         if not mount.get_text("mountPoint") and not (as_cache is not None and as_cache.data is True):
-            yield _Refusal(mount, f"{part.name}: a volumeMount without mountPoint", "add mountPoint")
+            yield _Refusal(
+                mount, f"{part.name}: a volumeMount without mountPoint", set_value("mountPoint", "PATH")
+            )
     enabled = part.get("ingress", "enabled")
     if enabled is not None and enabled.data is True and not part.value.get_text("ingress", "host"):
-        yield _Refusal(enabled, f"{part.name}: an ingress without host", "add ingress.host")
+        yield _Refusal(enabled, f"{part.name}: an ingress without host", set_value("ingress.host", "HOST"))
     sidecar = part.get("frontendSidecar")
     if sidecar is not None and any(c.get_text("name") == _SIDECAR_NAME for c in _list_containers(part.pod)):
         yield _Refusal(

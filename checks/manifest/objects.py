@@ -1,10 +1,12 @@
 """Checks the names and namespaces of a recipe's objects."""
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.fixes import remove, set_value
 from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
@@ -31,7 +33,7 @@ def names(recipes: Recipes) -> Iterator[Finding]:
         if "." in graph.name:
             yield warn(
                 f"{graph.name} has a dot, which the name of its Service must not have",
-                fix=f"call it {graph.name.replace('.', '-')}",
+                fix=set_value("metadata.name", graph.name.replace(".", "-")),
                 location=Location(graph.file, graph.line, graph.column),
             )
         yield from _check_lengths(graph)
@@ -48,7 +50,7 @@ def _check_lengths(graph: Graph) -> Iterator[Finding]:
             yield warn(
                 f"{component.name}: its Service {service} has a name of {len(service)} characters; "
                 f"at most {_MAX_SERVICE_NAME} are allowed",
-                fix="shorten the name of the graph or of the component",
+                fix=set_value("metadata.name", "NAME", "a shorter one"),
                 location=place,
             )
         elif shortened + length > _MAX_GROVE_NAMES:
@@ -68,7 +70,11 @@ def _measure_grove_name(component: Component) -> int:
     return length if component.nodes == 1 else 2 * length + len("-ldr")
 
 
-@check("manifest.namespaces", title="Related objects are in one namespace")
+@check(
+    "manifest.namespaces",
+    title="Related objects are in one namespace",
+    explained_by={"manifest.placeholders": same_place},
+)
 def namespaces(recipes: Recipes) -> Iterator[Finding]:
     """A pod finds claims, ConfigMaps and Secrets only in its own namespace. If a graph has a
     metadata.namespace and its claim has none, `kubectl apply -n OTHER` separates them, or fails.
@@ -210,7 +216,7 @@ def _warn(obj: _NamespacedObject, fact: str, other: _NamespacedObject, other_fac
     return warn(
         f"{obj.manifest.kind} {obj.manifest.name} {fact}, "
         f"{other.manifest.kind} {other.manifest.name} {other_fact}",
-        fix="remove metadata.namespace, and apply with -n NAMESPACE",
+        fix=remove("metadata.namespace", "and apply with -n NAMESPACE"),
         location=Location(obj.manifest.file, obj.at.line, obj.at.column),
     )
 
@@ -218,28 +224,44 @@ def _warn(obj: _NamespacedObject, fact: str, other: _NamespacedObject, other_fac
 @check("manifest.duplicates", title="No object is defined twice")
 def duplicates(recipes: Recipes) -> Iterator[Finding]:
     """Of two objects with the same kind and name in a file, or in a folder that is applied as a whole, the
-    second silently replaces the first. Alternatives may share names: variants, files of one folder that each
-    contain a graph, and a download or load test per precision.
+    second silently replaces the first; a second Job is rejected. Alternatives may share names: variants,
+    files of one folder that each contain a graph, and a download or load test per precision. They may not
+    if a README applies their whole folder.
 
     Fix: rename one of them, or remove it
     """
     files = _list_files(recipes)
     if not any(any(file.manifests) for file in files):
         raise Skip("no manifest")
-    for _, folder in groupby(sorted(files, key=lambda file: file.folder), lambda file: file.folder):
-        yield from _check_repeats(list(folder))
+    applied = {folder for recipe in recipes for folder in _list_applied_folders(recipe)}
+    for path, folder in groupby(sorted(files, key=lambda file: file.folder), lambda file: file.folder):
+        yield from _check_repeats(list(folder), applied=path in applied)
 
 
-def _check_repeats(files: list[SourceFile]) -> Iterator[Finding]:
+def _list_applied_folders(recipe: Recipe) -> Iterator[str]:
+    """The folders that a README applies as a whole."""
+    for page in recipe.pages:
+        for words in page.commands:
+            texts = [word.text or "" for word in words]
+            if "kubectl" in texts[:1] and {"apply", "create"} & {*texts}:
+                for flag, path in pairwise(texts):
+                    if flag in ("-f", "--filename"):
+                        yield posixpath.normpath(posixpath.join(page.path.rpartition("/")[0], path))
+
+
+def _check_repeats(files: list[SourceFile], *, applied: bool) -> Iterator[Finding]:
     graphs = sum(any(m.kind == "DynamoGraphDeployment" for m in file.manifests) for file in files)
     first: dict[tuple[str, ...], Manifest] = {}
     for file in files:
-        scope = file.path if graphs > 1 else _find_alternative(file)
+        scope = "" if applied else file.path if graphs > 1 else _find_alternative(file)
         for manifest in file.manifests:
             namespace = manifest.root.get_text("metadata", "namespace")
             key = (manifest.group, manifest.kind, namespace, manifest.name)
             if manifest.name and (other := _find_earlier(first, key, scope, file.path, manifest)) is not None:
-                yield _report_duplicate(manifest, other)
+                rejected = applied and manifest.kind == "Job"
+                yield _report_duplicate(
+                    manifest, other, fail if rejected or other.file == file.path else warn
+                )
 
 
 def _find_alternative(file: SourceFile) -> str:
@@ -261,14 +283,13 @@ def _find_earlier(
     return None if other is manifest else other
 
 
-def _report_duplicate(manifest: Manifest, other: Manifest) -> Finding:
+def _report_duplicate(manifest: Manifest, other: Manifest, report: Callable[..., Finding]) -> Finding:
     at = manifest.root.get("metadata", "name") or manifest.root
     where = "" if other.file == manifest.file else f"{other.file.rpartition('/')[2]}:"
     line = (other.root.get("metadata", "name") or other.root).line
-    report = fail if other.file == manifest.file else warn
     return report(
         f"{manifest.kind} {manifest.name} is defined here and at {where or 'line '}{line}",
-        fix="rename one of them, or remove it",
+        fix=set_value("metadata.name", "NAME", "or remove one of them"),
         location=Location(manifest.file, at.line, at.column),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.facts import Container, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
 # The usual texts in place of the reader's own value.
@@ -149,7 +150,7 @@ def _suggest_value(text: _ManifestText) -> str:
         return "kubectl get storageclass, and write one of them"
     if "imagePullSecrets" in text.parents:
         return "kubectl create secret docker-registry NAME, and write its name; or remove imagePullSecrets"
-    return "write the value"
+    return set_value(text.key, "VALUE")
 
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:

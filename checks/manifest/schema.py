@@ -20,7 +20,7 @@ from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
 
 if TYPE_CHECKING:
-    from dynocheck.schema import SchemaViolation
+    from dynocheck.schema import Definitions, SchemaViolation
 
 _RENDER = "the rendered file: dynocheck recipe rendered.yaml"
 
@@ -41,7 +41,7 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
         for file in recipe.own_files:
             for problem in file.problems:
                 place = Location(file.path, problem.line, problem.column)
-                if problem.fatal and file.template:
+                if problem.when_rendered and file.template:
                     yield unjudged(
                         file.path,
                         why="a template, which is valid YAML only when rendered",
@@ -101,12 +101,7 @@ def schema(
         violations = validate(manifest, definitions)
         known += violations is not None
         if violations is None:
-            yield unjudged(
-                f"{manifest.kind} {manifest.name} of {manifest.api_version}",
-                why="no schema for its kind",
-                needs="--crds DIR with its CustomResourceDefinition, or --cluster",
-                location=place,
-            )
+            yield _report_unknown_kind(manifest, definitions)
         open_values = {(v.line, v.column) for v in manifest.root.walk() if file.is_open(v)}
         found = [("", violation) for violation in violations or ()]
         if manifest.kind == "DynamoGraphDeployment":
@@ -116,6 +111,26 @@ def schema(
         raise Skip("no manifest")
     yield judged(known, "objects")
     yield from _warn_uncertain(version)
+
+
+def _report_unknown_kind(manifest: Manifest, definitions: "Definitions") -> Result:
+    from dynocheck.schema import suggest_kind
+
+    value = manifest.root.get("kind") or manifest.root
+    version = manifest.api_version.rpartition("/")[2]
+    meant = suggest_kind(manifest.group, version, manifest.kind, definitions.release)
+    if meant is not None:
+        return fail(
+            f"{manifest.api_version} has no kind {manifest.kind}",
+            fix=f"set kind: {meant}",
+            location=Location(manifest.file, value.line, value.column),
+        )
+    return unjudged(
+        f"{manifest.kind} {manifest.name} of {manifest.api_version}",
+        why="no schema for its kind",
+        needs="--crds DIR with its CustomResourceDefinition, or --cluster",
+        location=Location(manifest.file, manifest.root.line, manifest.root.column),
+    )
 
 
 def _report_violations(
@@ -138,6 +153,7 @@ def _report_violations(
         path = f"the pod of {component}: {violation.path}" if component else violation.path
         yield fail(
             f"{path}: {violation.message}" if path else violation.message,
+            fix=violation.fix or None,
             evidence=_describe_schema(manifest, version),
             location=Location(manifest.file, *place),
         )

@@ -1,8 +1,10 @@
 """Checks that the apiVersions of a recipe are served and not deprecated."""
 
+import shlex
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Manifest, Recipes, ServerVersion, Value
 
@@ -63,7 +65,7 @@ def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterat
         elif served := _find_versions(manifest, server.version if server is not None else ""):
             yield fail(
                 f"{manifest.api_version} has no {manifest.kind}",
-                fix=f"apiVersion: {served[0]}",
+                fix=set_value("apiVersion", served[0]),
                 evidence={"served": list(served)},
                 location=place,
             )
@@ -74,14 +76,15 @@ def _check_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
     if manifest.api_version not in served:
         yield fail(
             f"{manifest.api_version} has no {manifest.kind}",
-            fix=f"apiVersion: {served[0]}",
+            fix=set_value("apiVersion", served[0]),
             evidence={"served": served},
             location=place,
         )
     elif manifest.kind in _DEPRECATED and manifest.api_version == f"{_GROUP}/v1alpha1":
         yield warn(
             f"{manifest.kind} {manifest.name}: {manifest.api_version} is deprecated",
-            fix=f"apiVersion: {served[0]}; the evidence lists the changed fields (-o json)",
+            fix=f"kubectl get {manifest.kind.lower()}s.{_KINDS[manifest.kind][0]}.{_GROUP} "
+            f"{shlex.quote(manifest.name)} -o yaml   # converted, once it is applied",
             evidence={"changes": _list_changes(manifest.root.get("spec"))},
             location=place,
         )

@@ -3,7 +3,7 @@
 from dynocheck import Location, unjudged
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines.memory_budget import SizedEngine
-from dynocheck.engines.model_lookup import CONFIG_FILES, find_model_config
+from dynocheck.engines.model_lookup import CONFIG_FILES, find_config
 
 
 def describe_unsized(engine: SizedEngine, why: str = "", needs: str | None = None) -> Unjudged:
@@ -25,7 +25,9 @@ def describe_unsized(engine: SizedEngine, why: str = "", needs: str | None = Non
 def _explain(engine: SizedEngine) -> tuple[str, str | None]:
     instance = engine.instance
     if engine.model is None:
-        config = find_model_config(engine.recipe, instance.graph, instance.model or "")
+        config = find_config(engine.recipe, instance.graph, instance.model or "", engine.name)
+        if config is not None and config.model and config.problems:
+            return f"the model is not in the table, and {config.problems[0][1].message}", CONFIG_FILES
         if config is not None:
             return "its config.json cannot be read or describes an unknown kind of model", None
         if instance.model is None or "$" in instance.model:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from dynocheck import Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage._fetches import Fetch, find_fetches
-from dynocheck.engines.model_lookup import CONFIG_FILES
-from dynocheck.facts import Container, Recipes
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs
+from dynocheck.facts import Container, HubModels, Recipes
 
 # hf-xet 1.5.0 to 1.6.0 buffers 2 GB, and 512 MB for each of 8 files; with high performance 16 GB and 2 GB:
 # docs.rs, xet-runtime 1.5.2, config/groups/reconstruction.rs; https://github.com/huggingface/xet-core/issues/926.
@@ -17,7 +17,7 @@ _FAST = ("HF_XET_HIGH_PERFORMANCE", "HF_XET_HP")
 
 
 @check("memory.download", title="Downloads fit their container's memory limit")
-def download(recipes: Recipes) -> Iterator[Result]:
+def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """Files on an emptyDir in memory count against the container's memory limit: a larger download ends with
     OOMKilled.
 
@@ -28,7 +28,7 @@ def download(recipes: Recipes) -> Iterator[Result]:
     Fix: pip install 'hf_xet>=1.7', HF_HUB_DISABLE_XET=1, or a higher limit
     """
     applies = False
-    for fetch in (fetch for recipe in recipes for fetch in find_fetches(recipe)):
+    for fetch in (each for recipe in add_hub_configs(recipes, models) for each in find_fetches(recipe)):
         limit = fetch.find_limit("memory")
         if limit is None:
             continue

@@ -4,16 +4,21 @@ from collections.abc import Callable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
 from dynocheck.checks.memory._coverage import describe_unsized
+from dynocheck.core.fixes import set_argument
 from dynocheck.engines.memory import GIB, MemoryEstimate
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
-from dynocheck.facts import Autoscalers, Nodes, Recipes, list_gpu_nodes
+from dynocheck.engines.model_lookup import add_hub_configs
+from dynocheck.facts import Autoscalers, HubModels, Nodes, Recipes, list_gpu_nodes
 
 _NEEDS = "a nodeSelector on nvidia.com/gpu.product, or --cluster"
 
 
 @check("memory.weights-fit", title="Model weights fit the requested GPUs")
 def weights_fit(
-    recipes: Recipes, nodes: Nodes | None = None, autoscalers: Autoscalers | None = None
+    recipes: Recipes,
+    nodes: Nodes | None = None,
+    autoscalers: Autoscalers | None = None,
+    models: HubModels | None = None,
 ) -> Iterator[Result]:
     """An engine whose weights do not fit exits with "CUDA out of memory", after the download.
 
@@ -29,7 +34,7 @@ def weights_fit(
 
     Fix: raise the tensor parallel size and nvidia.com/gpu, or use a checkpoint in a smaller precision
     """
-    for engine in _list_engines(recipes, nodes, autoscalers):
+    for engine in _list_engines(recipes, nodes, autoscalers, models):
         room, least = engine.room, engine.least_room
         if room is None or least is None:
             yield describe_unsized(engine)
@@ -62,7 +67,10 @@ def _report_weights(
 
 @check("memory.kv-cache", title="KV cache holds one sequence of maximum length")
 def kv_cache(
-    recipes: Recipes, nodes: Nodes | None = None, autoscalers: Autoscalers | None = None
+    recipes: Recipes,
+    nodes: Nodes | None = None,
+    autoscalers: Autoscalers | None = None,
+    models: HubModels | None = None,
 ) -> Iterator[Result]:
     """The KV cache gets the memory that the weights leave. vLLM does not start if that is too little for one
     sequence of --max-model-len; other engines reject or evict long requests.
@@ -72,7 +80,7 @@ def kv_cache(
 
     Fix: set --max-model-len (SGLang: --context-length, TensorRT-LLM: max_seq_len) to the longest request
     """
-    for engine in _list_engines(recipes, nodes, autoscalers):
+    for engine in _list_engines(recipes, nodes, autoscalers, models):
         room, least = engine.room, engine.least_room
         if room is None or least is None or engine.budget is None:
             yield describe_unsized(engine)
@@ -96,18 +104,26 @@ def kv_cache(
             )
 
 
+def _suggest_length(engine: SizedEngine, room: MemoryEstimate) -> str:
+    other = "or store the cache in FP8, or split the model over more GPUs"
+    longest = engine.instance.given.get("max-model-len", "context-length", "max-seq-len")
+    if longest is None or not longest.spelled or room.tokens is None or room.tokens < 1:
+        return f"limit the sequence length, {other}"
+    return set_argument(longest.spelled, room.tokens, other)
+
+
 def _report_cache(engine: SizedEngine, room: MemoryEstimate, memory: float | None) -> Finding:
     return warn(
         f"{engine.instance.name}: the KV cache holds at most {room.tokens} tokens, a sequence of "
         f"{engine.name} up to {room.longest} ({_describe_gpu(engine)})",
-        fix="limit the sequence length, store the cache in FP8, or split the model over more GPUs",
+        fix=_suggest_length(engine, room),
         evidence=_collect_evidence(engine, room, memory or 0),
         location=Location(*engine.instance.locate("max-model-len", "context-length", "max-seq-len")),
     )
 
 
 def _list_engines(
-    recipes: Recipes, nodes: Nodes | None, autoscalers: Autoscalers | None
+    recipes: Recipes, nodes: Nodes | None, autoscalers: Autoscalers | None, models: HubModels | None
 ) -> list[SizedEngine]:
     """Every engine that runs on GPUs, on the nodes that are there unless an autoscaler adds others.
 
@@ -115,7 +131,7 @@ def _list_engines(
     """
     fixed = autoscalers is None or not (autoscalers or autoscalers.unseen)
     here = list_gpu_nodes(nodes) if nodes is not None and fixed else []
-    engines = list(size_engines(recipes, here))
+    engines = list(size_engines(add_hub_configs(recipes, models), here))
     if not engines:
         raise Skip("no engine that runs on GPUs")
     return engines

@@ -2,11 +2,22 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Component, Graph, Manifest, Recipes, Value, parse_quantity
+from dynocheck.facts import (
+    Component,
+    Graph,
+    Manifest,
+    Recipe,
+    Recipes,
+    Value,
+    list_pod_templates,
+    parse_quantity,
+)
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
+_ENOUGH = "16Gi"
 _SHM = "/dev/shm"  # noqa: S108
 
 
@@ -16,12 +27,14 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
     8 GiB there; without it a container has 64 MiB, and NCCL or the engine exits with a bus error or "No space
     left on device". A volume on disk works, but slowly.
 
-    Checked are pods with more than one GPU.
+    Checked are pods with more than one GPU, and the medium of every emptyDir: one that the kubelet does not
+    know, such as `memory`, leaves the pod in ContainerCreating.
 
     Fix: remove sharedMemory, or set sharedMemorySize: 16Gi (v1alpha1: sharedMemory: {size: 16Gi})
     """
     judged = False
     for recipe in recipes:
+        yield from _check_media(recipe)
         entries = {(m.file, m.name): dict(_list_components(m)) for m in recipe.manifests if m.kind == _GRAPH}
         for graph in recipe.graphs:
             known = entries.get((graph.file, graph.name), {})
@@ -35,6 +48,22 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
 
 
 _GRAPH = "DynamoGraphDeployment"
+
+
+def _check_media(recipe: Recipe) -> Iterator[Finding]:
+    for template in list_pod_templates(recipe):
+        for volume in template.spec.get_items("volumes"):
+            medium = volume.get("emptyDir", "medium")
+            if medium is not None and medium.text and not _is_medium(medium.text):
+                yield fail(
+                    f"{template.owner}: the kubelet knows no medium {medium.text}",
+                    fix=set_value("medium", "Memory", "or remove it for a volume on disk"),
+                    location=Location(template.manifest.file, medium.line, medium.column),
+                )
+
+
+def _is_medium(name: str) -> bool:
+    return name == "Memory" or name.startswith("HugePages")
 
 
 def _shares_memory(component: Component) -> bool:
@@ -58,14 +87,22 @@ def _check_component(graph: Graph, component: Component, entry: Value) -> Iterat
         return
     if own is not None:
         medium = own.get("medium")
-        if medium is None or medium.data != "Memory":
-            yield _warn(graph, component, own, f"{_SHM} is a volume on disk", "set medium: Memory")
+        if medium is None or not medium.data:
+            yield _warn(graph, component, own, f"{_SHM} is a volume on disk", set_value("medium", "Memory"))
             return
     size, place = (own.get("sizeLimit"), own) if own is not None else _read_size(entry)
+    fix = _suggest_size(entry, own)
     if own is None and place is not None and size is None:
-        yield _warn(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}")
+        yield _warn(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}", fix)
     elif size is not None and (found := parse_quantity(size.data)) is not None and found < _LEAST:
-        yield _warn(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}")
+        yield _warn(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}", fix)
+
+
+def _suggest_size(entry: Value, own: Value | None) -> str:
+    if own is not None:
+        return set_value("sizeLimit", _ENOUGH)
+    older = entry.get("sharedMemory") is not None
+    return set_value("sharedMemory", {"size": _ENOUGH}) if older else set_value("sharedMemorySize", _ENOUGH)
 
 
 def _read_size(entry: Value) -> tuple[Value | None, Value | None]:
@@ -108,9 +145,9 @@ def _get_text(value: Value, key: str) -> str | None:
     return found.text if found is not None else None
 
 
-def _warn(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:
+def _warn(graph: Graph, component: Component, place: Value, problem: str, fix: str) -> Finding:
     return warn(
         f"{component.name}: {problem}",
-        fix=fix or f"set the size of {_SHM} to 1Gi or more",
+        fix=fix,
         location=Location(graph.file, place.line, place.column),
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, warn
+from dynocheck.core.fixes import replace_words
 from dynocheck.engines import find_instances
 from dynocheck.facts import Graph, Page, Recipe, Word
 
@@ -35,7 +36,7 @@ def check_readme_models(recipe: Recipe) -> Iterator[Finding]:
             if name not in known and not _PLACEHOLDER.fullmatch(name):
                 yield warn(
                     f"the README requests {name}, its graphs serve {', '.join(served)}",
-                    fix=f"write {served[0] if served else 'the served model name'}",
+                    fix=replace_words(name, served[0] if served else "NAME"),
                     location=Location(page.path, word.line, word.column),
                 )
 
@@ -80,7 +81,7 @@ def _find_requested(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str,
 
 
 def _find_model_flags(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
-    for flag, value in zip(command, (*command[1:], None), strict=True):
+    for flag, value in zip(command, (*command[1:], None), strict=False):
         name, equals, inline = (flag.text or "").partition("=")
         if name in _MODEL_FLAGS:
             model = inline if equals else value.text if value is not None else None

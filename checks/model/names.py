@@ -1,10 +1,12 @@
 """Checks that download Job, workers, benchmark and README use the same model name."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.checks.model._readmes import check_readme_models
+from dynocheck.core.fixes import replace_words, set_argument
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Benchmark, Download, Recipe, Recipes
 
@@ -73,17 +75,18 @@ def config(recipes: Recipes) -> Iterator[Finding]:
             if file not in hollow:
                 yield warn(
                     problem.message,
-                    fix=f"hf download MODEL {file.rpartition('/')[2]} --local-dir {model_config.folder}",
+                    fix=f"hf download MODEL {file.rpartition('/')[2]} "
+                    f"--local-dir {shlex.quote(model_config.folder)}",
                     location=Location(file, problem.line, problem.column),
                 )
 
 
 def _check_agreement(workers: Sequence[EngineInstance]) -> Iterator[Finding]:
     """Reports prefill workers whose model no decode worker of the graph serves."""
-    others = [worker for worker in workers if worker.component.role != "prefill"]
+    others = [worker for worker in workers if worker.side != "prefill"]
     names = sorted({worker.served_name or "" for worker in others})
     for worker in workers:
-        name = worker.served_name if worker.component.role == "prefill" else None
+        name = worker.served_name if worker.side == "prefill" else None
         if name is not None and names and "" not in names and name not in names:
             yield fail(
                 f"{worker.name} prefills {name}, its graph decodes {', '.join(names)}",
@@ -142,10 +145,18 @@ def _report_wrong_download(download: Download, workers: Sequence[EngineInstance]
     )
     return report(
         f"downloads {download.model}, every worker loads {workers[0].model}{effect}",
-        fix=f"download {workers[0].model}, or load the downloaded model",
+        fix=_suggest_download(download, workers[0].model or "NAME"),
         evidence={"workers": len(workers)},
         location=Location(download.file, download.line, download.column),
     )
+
+
+def _suggest_download(download: Download, model: str) -> str:
+    named = [variable.name for variable in download.container.env if variable.value == download.model]
+    remark = "or load the downloaded model"
+    if named:
+        return set_argument(named[0], model, remark)
+    return replace_words(download.model or "NAME", model, remark)
 
 
 def _check_benchmark(benchmark: Benchmark, workers: Sequence[EngineInstance]) -> Iterator[Finding]:
@@ -158,7 +169,7 @@ def _check_benchmark(benchmark: Benchmark, workers: Sequence[EngineInstance]) ->
     if model.value not in names:
         yield fail(
             f"{benchmark.name} requests {model.value}, its graph serves {', '.join(names)}",
-            fix=f"set {model.name} to {names[0]}",
+            fix=set_argument(model.name, names[0]),
             location=Location(benchmark.file, model.line, model.column),
         )
 

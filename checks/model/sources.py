@@ -7,12 +7,14 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
 from dynocheck.checks.storage.weight_paths import find_hf_home, is_hub_id
+from dynocheck.core.fixes import add_flag, import_secret, replace_words, set_argument
 from dynocheck.data.gated import gated_models
 from dynocheck.data.models import find_model
 from dynocheck.engines import Argument, EngineInstance, find_instances
 from dynocheck.facts import (
     Container,
     Download,
+    HubModels,
     PodTemplate,
     Recipe,
     Recipes,
@@ -86,11 +88,19 @@ def _report_missing(
     revision = f"revision {requested.value}" if requested is not None else "main"
     message = f"{engine.name} loads {revision} of {engine.model}, the recipe downloads {fetched[0]}"
     place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
-    fix = f"set --revision {fetched[0]} (revision: in TensorRT-LLM's YAML)"
+    fix = _suggest_revision(engine, requested, fetched[0])
     if engine.is_offline:
         yield fail(f"{message}, and HF_HUB_OFFLINE is set: it finds nothing", fix=fix, location=place)
     else:
         yield warn(f"{message}: each pod downloads its own", fix=fix, location=place)
+
+
+def _suggest_revision(engine: EngineInstance, requested: Argument | None, revision: str) -> str:
+    if requested is not None and requested.spelled:
+        return set_argument(requested.spelled, revision)
+    if engine.engine.name == "trtllm":
+        return f"set revision: {revision} in the engine's YAML"
+    return add_flag("--revision", revision)
 
 
 def _report_drift(download: Download, engines: list[EngineInstance]) -> Finding:
@@ -108,7 +118,8 @@ def _report_drift(download: Download, engines: list[EngineInstance]) -> Finding:
 class _HubFetch(NamedTuple):
     """A container that downloads a model from the hub, and its pod.
 
-    `source` is where it says that the model is gated, empty if it is not or that is unknown.
+    `source` is where it says that the model is gated, empty if it is not or that is unknown. `is_known` is
+    whether a table or the hub tells that.
     """
 
     name: str
@@ -117,37 +128,33 @@ class _HubFetch(NamedTuple):
     container: Value
     place: Location
     source: str
+    is_known: bool
     tokenless_maps: frozenset[str]  # the ConfigMaps of the recipe without a token
-
-    @property
-    def is_known(self) -> bool:
-        """Whether a table tells if the model is gated."""
-        return bool(self.source) or find_model(self.model) is not None
 
 
 @check("model.token", title="Gated models have one consistent token")
-def token(recipes: Recipes) -> Iterator[Result]:
+def token(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """The hub serves a gated model only with a token whose owner accepted its license. The download Job needs
     one, and each worker that downloads the model itself.
 
-    Gated models are a table of prefixes with a source each (`dynocheck/data/gated.json`). Whether the hub
-    gates a model that no table has is not judged, unless there is a token. A Secret in `envFrom`, a ConfigMap
-    there that is not in the recipe, and a script that mentions a token or login count as a token; a mirror of
-    the hub (HF_ENDPOINT) may need none. Two names for the token's Secret in one recipe mean two Secrets to
-    create, or a typo.
+    Gated models are a table of prefixes with a source each (`dynocheck/data/gated.json`); with --hub, the hub
+    tells it of every model. Otherwise a model that no table has is not judged, unless there is a token. A
+    Secret in `envFrom`, a ConfigMap there that is not in the recipe, and a script that mentions a token or
+    login count as a token; a mirror of the hub (HF_ENDPOINT) may need none. Two names for the token's Secret
+    in one recipe mean two Secrets to create, or a typo.
 
     Fix: envFrom: [{secretRef: {name: hf-token-secret}}]
     """
     applies = False
     for recipe in recipes:
-        for fetch in _find_fetches(recipe):
+        for fetch in _find_fetches(recipe, models):
             tokened = _has_token(fetch)
             if not tokened and not fetch.is_known:
                 applies = True
                 yield unjudged(
                     f"{fetch.name}: {fetch.model}",
                     why="whether the hub gates the model is unknown, and there is no token",
-                    needs="a token, which a model that is not gated does without",
+                    needs="--hub, or a token, which a model that is not gated does without",
                     location=fetch.place,
                 )
                 continue
@@ -158,7 +165,7 @@ def token(recipes: Recipes) -> Iterator[Result]:
             if not tokened:
                 yield fail(
                     f"{fetch.name} downloads gated model {fetch.model} without a token",
-                    fix="add envFrom: [{secretRef: {name: hf-token-secret}}]",
+                    fix=import_secret(fetch.template, fetch.container, "hf-token-secret"),
                     evidence={"source": fetch.source},
                     location=fetch.place,
                 )
@@ -169,14 +176,14 @@ def token(recipes: Recipes) -> Iterator[Result]:
             rare = min(names, key=lambda name: len(secrets[name]))
             yield warn(
                 f"the token comes from {len(secrets)} Secrets: {', '.join(names)}",
-                fix=f"use {next(name for name in names if name != rare)} everywhere",
+                fix=replace_words(rare, next(name for name in names if name != rare)),
                 location=secrets[rare][0],
             )
     if not applies:
         raise Skip("no download of a gated model, and no token")
 
 
-def _find_fetches(recipe: Recipe) -> Iterator[_HubFetch]:
+def _find_fetches(recipe: Recipe, models: HubModels | None) -> Iterator[_HubFetch]:
     containers = index_containers(recipe)
     maps = [(m.name, m.root.get("data")) for m in recipe.manifests if m.kind == "ConfigMap"]
     tokenless = frozenset(name for name, data in maps if data is None or not _SOURCES & data.mapping.keys())
@@ -185,9 +192,10 @@ def _find_fetches(recipe: Recipe) -> Iterator[_HubFetch]:
         name: str, model: str, file: str, container: Container, place: Location
     ) -> Iterator[_HubFetch]:
         found = containers.get((file, container.line, container.column))
-        row = gated_models(model)
         if found is not None and is_hub_id(model):
-            yield _HubFetch(name, model, *found, place, row.source if row is not None else "", tokenless)
+            source = _find_gate(model, models)
+            known = source is not None or find_model(model) is not None
+            yield _HubFetch(name, model, *found, place, source or "", known, tokenless)
 
     for download in recipe.downloads:
         place = Location(download.file, download.line, download.column)
@@ -204,6 +212,15 @@ def _find_fetches(recipe: Recipe) -> Iterator[_HubFetch]:
                 continue  # the claim may contain the model
             place = Location(graph.file, engine.launch.line, engine.launch.column)
             yield from find_fetch(engine.name, engine.model or "", graph.file, engine.container, place)
+
+
+def _find_gate(model: str, models: HubModels | None) -> str | None:
+    """Where it says that a model is gated: empty if the hub says that it is not, None if nobody says."""
+    asked = models.find(model) if models is not None else None
+    if models is not None and asked is not None and asked.gated is not None:
+        return f"{models.endpoint}/{model}" if asked.gated else ""
+    row = gated_models(model)
+    return row.source if row is not None else None
 
 
 def _has_token(fetch: _HubFetch) -> bool:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.rdma.recipes import Worker, list_workers
+from dynocheck.core.fixes import add_element, locate_main, set_resource, unset
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
 _LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
+_DEVICE = "rdma/ib"
 _NEAR = "kubernetes.io/hostname"
 # What UCX calls the transports that cross nodes by RDMA, and what stands for all:
 # https://openucx.readthedocs.io/en/master/faq.html#which-transports-does-ucx-use
@@ -42,9 +44,30 @@ def rdma_requested(recipes: Recipes) -> Iterator[Result]:
             why = worker.cross_node_reason if component.nodes > 1 else _describe_split(worker)
             yield warn(
                 f"{component.name} {why}, and asks for no RDMA: what crosses nodes goes over TCP",
-                fix=f'add rdma/ib: "{component.gpus or 1}", or what the nodes call it, to its limits',
+                fix=_suggest_rdma(worker),
                 location=worker.place,
             )
+
+
+def _suggest_rdma(worker: Worker) -> str:
+    """The edits that give a worker RDMA: devices, memory that may be locked, no variable against it."""
+    main, graph, component = worker.component.main, worker.graph, worker.component
+    edits = [set_resource(graph, component, _DEVICE, component.gpus or 1)]
+    edits += [] if _may_lock(worker) else [_suggest_lock(worker)]
+    against = _find_contradictions(component, main, [_DEVICE]) if main is not None else ()
+    edits += [unset(variable.name) for variable in against]
+    return f"{'; '.join(edits)}   # {_DEVICE}, or what the nodes call it"
+
+
+def _suggest_lock(worker: Worker) -> str:
+    main = locate_main(worker.graph, worker.component)
+    return add_element(f"{main}.securityContext.capabilities.add", "IPC_LOCK")
+
+
+def _may_lock(worker: Worker) -> bool:
+    pod = worker.placement.pod
+    added = {each.text for value in pod.find_all("add") for each in value.sequence}
+    return bool(added & {"IPC_LOCK", "ALL"}) or _has_true(pod, "privileged")
 
 
 def _crosses_nodes(worker: Worker) -> bool:
@@ -117,8 +140,7 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)}, and {variable.name}={variable.value} "
                 "keeps off it",
-                fix=f"leave {variable.name} out"
-                + (", or add rc to it" if variable.name == "UCX_TLS" else ""),
+                fix=unset(variable.name, "or add rc to it" if variable.name == "UCX_TLS" else ""),
                 location=Location(worker.graph.file, variable.line, variable.column),
             )
     if not judged:
@@ -152,7 +174,8 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
     64 KiB to 8 MiB on many, which the capability IPC_LOCK lifts: without it registering the KV cache
     fails with ENOMEM on such nodes.
 
-    A privileged container has every capability. EFA and GKE's networks are judged the same way.
+    The name has no prefix: containerd gives a container no CAP_IPC_LOCK. A privileged container has every
+    capability. EFA and GKE's networks are judged the same way.
 
     Fix: securityContext: {capabilities: {add: [IPC_LOCK]}}
     """
@@ -162,13 +185,11 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
         if not names:
             continue
         judged = True
-        pod = worker.placement.pod
-        added = {each.text for value in pod.find_all("add") for each in value.sequence}
-        if not added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"} and not _has_true(pod, "privileged"):
+        if not _may_lock(worker):
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)} without the capability IPC_LOCK: "
                 "registering memory fails where the node limits locked memory",
-                fix="add securityContext: {capabilities: {add: [IPC_LOCK]}} to its main container",
+                fix=_suggest_lock(worker),
                 location=worker.place,
             )
     if not judged:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place
 from dynocheck.checks.memory._coverage import describe_unsized
+from dynocheck.core.fixes import set_argument, set_gpus, set_value
 from dynocheck.data import gpus
 from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import Model
 from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
-from dynocheck.facts import Manifest, Recipes, Value, list_placements, parse_quantity
+from dynocheck.engines.model_lookup import add_hub_configs
+from dynocheck.facts import HubModels, Manifest, Recipes, Value, list_placements, parse_quantity
 
 _LARGEST_NODE = 16  # GPUs of the largest node that any vendor sells
 # vLLM's Fp8MoEMethod of these releases refuses to load partial blocks; later ones load them.
@@ -16,7 +18,11 @@ _VLLM_OF_WHOLE_BLOCKS = ("0.16.0", "0.19.0", "0.20.1", "0.23.0", "0.26.0", "0.28
 _NATIVE = ("kubernetes.io/", "requests.", "hugepages-")
 
 
-@check("parallelism.requests-equal-limits", title="Device requests equal limits")
+@check(
+    "parallelism.requests-equal-limits",
+    title="Device requests equal limits",
+    explained_by={"manifest.schema": same_place},
+)
 def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
     """The API server rejects a pod whose request of GPUs or RDMA devices differs from its limit: such
     resources cannot be overcommitted. The graph is accepted, and its pods never appear.
@@ -38,7 +44,10 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
                 continue
             yield fail(
                 f"{name}: request {request.data}, {f'limit {limit.data}' if limit else 'no limit'}",
-                fix=f"set limits and requests of {name} to the same number",
+                fix=set_value(
+                    f"limits[{name}]" if limit is None else f"requests[{name}]",
+                    (limit or request).data,
+                ),
                 location=Location(manifest.file, request.line, request.column),
             )
 
@@ -66,7 +75,8 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
             )
             yield fail(
                 f"{component.name}: a pod requests {component.gpus} GPUs, {node} has {most}",
-                fix=f"set nvidia.com/gpu to {most} and multinode.nodeCount to {-(-component.gpus // most)}",
+                fix=set_gpus(graph, component, most)
+                + f"; {set_value('multinode.nodeCount', -(-component.gpus // most) * component.nodes)}",
                 location=Location(graph.file, component.line, component.column),
             )
     if not judged:
@@ -74,14 +84,14 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("parallelism.heads-divide", title="Tensor parallel size divides the attention heads")
-def heads_divide(recipes: Recipes) -> Iterator[Result]:
+def heads_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """Each rank computes whole attention heads: an engine does not start if the ranks do not divide them.
     Key-value heads are divided too, or repeated if there are more ranks; vLLM and SGLang require one of the
     two numbers to be a multiple of the other.
 
     Fix: choose a tensor parallel size that divides the model's num_attention_heads
     """
-    for engine in _list_engines(recipes):
+    for engine in _list_engines(recipes, models):
         if engine.model is None or engine.budget is None:
             yield describe_unsized(engine)
             continue
@@ -90,14 +100,14 @@ def heads_divide(recipes: Recipes) -> Iterator[Result]:
         name = engine.instance.engine.name
         if model.heads % ranks:
             problem = f"{model.heads} attention heads do not divide over {ranks} ranks"
-            yield _report_undivided(engine, problem)
+            yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
         elif not model.latent and name != "trtllm" and _is_uneven(model.kv_heads, ranks):
             problem = f"{model.kv_heads} key-value heads do not divide evenly over {ranks} ranks"
-            yield _report_undivided(engine, problem)
+            yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
 
 
 @check("parallelism.experts-divide", title="Experts divide evenly over their ranks")
-def experts_divide(recipes: Recipes) -> Iterator[Result]:
+def experts_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """Expert parallelism divides existing ranks. In SGLang and TensorRT-LLM its size must divide the tensor
     parallel size (times the MoE tensor parallel size, it must equal that), and so must SGLang's attention
     data parallel size. vLLM rejects --enable-expert-parallel for a model without experts.
@@ -107,7 +117,7 @@ def experts_divide(recipes: Recipes) -> Iterator[Result]:
 
     Fix: set the expert parallel size to the tensor parallel size, or a divisor of it
     """
-    for engine in _list_engines(recipes):
+    for engine in _list_engines(recipes, models):
         model, budget = engine.model, engine.budget
         if model is None or budget is None:
             yield describe_unsized(engine)
@@ -124,12 +134,12 @@ def experts_divide(recipes: Recipes) -> Iterator[Result]:
             yield _report_undivided(engine, problem, argument=known)
 
 
-def _list_engines(recipes: Recipes) -> list[SizedEngine]:
+def _list_engines(recipes: Recipes, models: HubModels | None) -> list[SizedEngine]:
     """Every engine that runs on GPUs.
 
     :raises Skip: there is none.
     """
-    engines = list(size_engines(recipes))
+    engines = list(size_engines(add_hub_configs(recipes, models)))
     if not engines:
         raise Skip("no engine")
     return engines
@@ -184,12 +194,24 @@ def _is_uneven(heads: int, ranks: int) -> bool:
     return bool(ranks % heads) if ranks > heads else bool(heads % ranks)
 
 
+def _suggest_ranks(engine: SizedEngine, model: Model) -> str:
+    """The most ranks on the component's GPUs that divide the heads, if nothing but tensors is split."""
+    component, given = engine.instance.component, engine.instance.given
+    argument = given.get("tensor-parallel-size")
+    most = (component.gpus or 0) * component.nodes
+    fits = [n for n in range(1, most + 1) if not model.heads % n and not _is_uneven(model.kv_heads, n)]
+    others = [given.size(name) for name in ("pipeline-parallel-size", "data-parallel-size")]
+    if argument is None or not argument.spelled or not fits or others != [1, 1]:
+        return ""
+    return set_argument(argument.spelled, fits[-1])
+
+
 def _report_undivided(
-    engine: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size"
+    engine: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size", fix: str = ""
 ) -> Finding:
     return fail(
         f"{engine.instance.name}: {problem}",
-        fix="choose parallel sizes that divide them",
+        fix=fix or "choose parallel sizes that divide them",
         evidence={"model": engine.name, "source": engine.model.source if engine.model else ""},
         location=Location(*engine.instance.locate(argument)),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.fixes import set_gpus
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import Parallelism
 from dynocheck.engines.instances import find_component_instances
@@ -96,23 +97,22 @@ def _compare_gpus(
     if given < largest.gpus:
         yield fail(
             f"{component.name}: {largest} needs {largest.gpus} GPUs, a replica is given {given}",
-            fix=_suggest_fix(component, largest.gpus),
+            fix=_suggest_gpus(graph, component, largest.gpus),
             evidence=evidence,
             location=place,
         )
     elif given > together:
         yield warn(
             f"{component.name}: {largest} uses {together} GPUs, a replica is given {given}",
-            fix=_suggest_fix(component, together),
+            fix=_suggest_gpus(graph, component, together),
             evidence=evidence,
             location=place,
         )
 
 
-def _suggest_fix(component: Component, wanted: int) -> str:
+def _suggest_gpus(graph: Graph, component: Component, wanted: int) -> str:
     each, rest = divmod(wanted, component.nodes)
     if rest:
         return f"request {wanted} GPUs in total over {component.nodes} nodes"
-    return f'set nvidia.com/gpu: "{each}"' + (
-        f" on each of {component.nodes} nodes" if component.nodes > 1 else ""
-    )
+    remark = f"on each of {component.nodes} nodes" if component.nodes > 1 else ""
+    return set_gpus(graph, component, each, remark)

@@ -1,11 +1,13 @@
 """Checks that benchmarks end, pin their tool and store their results."""
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.facts import Benchmark, PodTemplate, Recipe, Recipes, Value, Word, index_containers
+from dynocheck.core.fixes import replace_words, set_value
+from dynocheck.facts import Benchmark, Container, PodTemplate, Recipe, Recipes, Value, Word, index_containers
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
 _PINNED = re.compile(r"===?|@")
@@ -71,7 +73,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
         if endless:
             yield warn(
                 f"{run.benchmark.name} waits for its service without a timeout and has no {_DEADLINE}",
-                fix=f"add {_DEADLINE}: 7200 to the {run.template.manifest.kind}'s spec",
+                fix=set_value(f"spec.{_DEADLINE}", 7200),
                 location=_locate_request(run),
             )
 
@@ -109,9 +111,9 @@ def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
             if _is_unpinned(text):
                 yield warn(
                     f"{run.benchmark.name} installs {text} without pinning a release",
-                    fix=f"install {text.split('>')[0].split('<')[0].split('~')[0]}==RELEASE"
+                    fix=replace_words(text, re.split("[<>~]", text)[0] + "==RELEASE")
                     if not text.startswith("git+")
-                    else f"install {text}@REVISION",
+                    else replace_words(text, f"{text}@REVISION"),
                     location=Location(run.benchmark.file, word.line, word.column),
                 )
 
@@ -181,10 +183,19 @@ def artifacts(recipes: Recipes) -> Iterator[Result]:
         elif mount is None or mount.source == "empty":
             yield warn(
                 f"{run.benchmark.name} writes its results to {folder}, which is lost with the pod",
-                fix="write to a folder on a mounted claim",
+                fix=_suggest_folder(folder, container),
                 evidence={"mounts": sorted(mount.path for mount in container.mounts)},
                 location=place,
             )
+
+
+def _suggest_folder(folder: str, container: Container) -> str:
+    claims = sorted(
+        mount.path for mount in container.mounts if mount.source == "claim" and not mount.read_only
+    )
+    if not claims:
+        return "mount a claim, and write to a folder on it"
+    return replace_words(folder, posixpath.join(claims[0], folder.strip("/").rpartition("/")[2] or "results"))
 
 
 def _find_output(run: _BenchmarkRun) -> Word | None:

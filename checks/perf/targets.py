@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.fixes import replace_words, set_argument, set_variable
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
 from dynocheck.facts import (
@@ -85,7 +86,7 @@ def _check_target(
     benchmark: Benchmark, target: EnvVar, value: str, services: list[str], gates: set[str]
 ) -> Iterator[Finding]:
     place = Location(benchmark.file, target.line, target.column)
-    fix = f"set {target.name} to {services[0]}:{_PORT}"
+    fix = set_argument(target.name, f"{services[0]}:{_PORT}")
     try:
         url = urlsplit(value if "://" in value else f"//{value}")
         host, port = url.hostname or "", url.port
@@ -183,7 +184,7 @@ def _check_count(benchmark: Benchmark, graph: Graph, variable: EnvVar, number: i
         parts = {c.name: c.replicas * c.nodes * (c.gpus or 0) for c in graph.components if c.gpus}
         yield warn(
             f"{benchmark.name} counts {number} GPUs, graph {graph.name} has {graph.gpus}",
-            fix=f'set {variable.name} to "{graph.gpus}"',
+            fix=set_variable(variable.name, graph.gpus),
             evidence=parts,
             location=Location(benchmark.file, variable.line, variable.column),
         )
@@ -194,7 +195,7 @@ def _check_count(benchmark: Benchmark, graph: Graph, variable: EnvVar, number: i
         yield warn(
             f"{benchmark.name} sets {total.name}={product}, but {_PER_GPU}={factor} "
             f"times {number} GPUs is {factor * number}",
-            fix=f"remove {total.name}, or set it to {factor * number}",
+            fix=set_variable(total.name, factor * number, "or unset it"),
             location=Location(benchmark.file, total.line, total.column),
         )
 
@@ -273,7 +274,7 @@ def _check_tokenizer(
     elif model.count("/") == 1 and not model.startswith(("/", ".")) and not _has_same_base(model, known):
         yield warn(
             f"{benchmark.name} counts tokens with {model}, the recipe serves {', '.join(sorted(known))}",
-            fix=f"--tokenizer {sorted(known)[0]}",
+            fix=replace_words(text, sorted(known)[0]),
             location=place,
         )
     elif cached and cached[3]:
@@ -282,6 +283,6 @@ def _check_tokenizer(
             yield fail(
                 f"{benchmark.name} reads its tokenizer from revision {cached[3]}, "
                 f"the recipe downloads {', '.join(sorted(map(str, pinned)))}",
-                fix=f"--tokenizer {model}",
+                fix=replace_words(text, model),
                 location=place,
             )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import remove
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import PodTemplate, Recipes, Value, list_pod_templates
 from dynocheck.secrets import HIDDEN
@@ -113,11 +114,11 @@ def _check_privileges(template: PodTemplate) -> Iterator[Finding]:
             yield _warn(template, flag, f"is privileged{why[0]}", why[1])
     flag = template.spec.get("hostPID")
     if _is_true(flag):
-        yield _warn(template, flag, "sees every process of its node: hostPID", "take hostPID out")
+        yield _warn(template, flag, "sees every process of its node: hostPID", remove("hostPID"))
     flag = template.spec.get("hostNetwork")
     if _is_true(flag) and not _needs_host_network(template):
         says = "has its node's network, and its ports meet those of the next pod there: hostNetwork"
-        yield _warn(template, flag, says, "take hostNetwork out")
+        yield _warn(template, flag, says, remove("hostNetwork"))
     for volume in _get_items(template.spec, "volumes"):
         path = volume.get("hostPath", "path")
         if path is not None and _SENSITIVE_PATHS.fullmatch(path.text or ""):
@@ -150,9 +151,10 @@ def _explain_needless(template: PodTemplate, container: Value) -> tuple[str, str
     if sysctls:
         return (
             f" for {', '.join(sorted(sysctls))} alone, which a pod may set without",
-            "set it by securityContext.sysctls of the pod, and take privileged out",
+            remove("securityContext.privileged", "and set it by securityContext.sysctls of the pod"),
         )
-    return ", and nothing it says needs that", "take privileged out; for RDMA add the capability IPC_LOCK"
+    remark = "for RDMA add the capability IPC_LOCK"
+    return ", and nothing it says needs that", remove("securityContext.privileged", remark)
 
 
 def _takes_devices(template: PodTemplate) -> bool:

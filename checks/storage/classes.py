@@ -1,8 +1,10 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
-from dynocheck import Finding, Result, Skip, Subject, check, fail, mentions, unjudged, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, mentions, unjudged, warn
 from dynocheck.checks.storage._claims import (
     find_default_class,
     list_declared_claims,
@@ -10,12 +12,14 @@ from dynocheck.checks.storage._claims import (
     locate_claim,
     resolve_class,
 )
+from dynocheck.core.fixes import replace_words
 from dynocheck.data import provisioner
 from dynocheck.facts import (
     Claim,
     PersistentVolume,
     PersistentVolumeClaims,
     PersistentVolumes,
+    Recipe,
     Recipes,
     StorageClass,
     StorageClasses,
@@ -186,31 +190,59 @@ def _can_bind(claim: Claim, volume: PersistentVolume, namespace: str) -> bool:
     return is_free and is_large_enough and set(claim.access_modes) <= set(volume.access_modes)
 
 
+def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
+    """The fix for a claim that its recipe does not declare."""
+    close = get_close_matches(name, declared, n=1)
+    mentions = sum(value.text == name for m in recipe.manifests for value in m.root.walk())
+    if close and mentions == 1:
+        return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
+    if declared:
+        return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
+    return f"kubectl get pvc {shlex.quote(name)}"
+
+
 @check("storage.claim-declared", title="Mounted claims are declared in the recipe")
 def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     """A pod that mounts a missing claim stays Pending.
 
     A recipe declares its claims in `model-cache/`, or has the operator create them (`create: true` in a
-    v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, as after a
-    rename in one place only; a recipe that declares none relies on existing claims and gets a warning.
+    v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, or a graph
+    lists only others under `pvcs`, as after a rename in one place only. A recipe that declares none, or whose
+    README or comment mentions the claim, relies on existing claims and gets a warning.
 
     Fix: declare the claim, or mount the one that is declared.
     """
     has_mounts = False
     for recipe in recipes:
         declared = sorted({claim.name for claim in recipe.claims})
+        announced = {(file.path, name) for file in recipe.files for name in file.announced}
+        listed = {
+            (manifest.file, pvc.get_text("name"))
+            for manifest in recipe.manifests
+            for pvc in manifest.root.get_items("spec", "pvcs")
+        }
         for name, location in list_mounted_claims(recipe):
             has_mounts = True
             if name not in declared:
-                listed = f"the recipe declares {', '.join(declared)}"
-                yield (fail if declared else warn)(
-                    f"claim {name} is mounted but not declared; "
-                    + (listed if declared else "it must already exist in the namespace"),
-                    fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
-                    if declared
-                    else f"kubectl get pvc {name}",
-                    evidence={"claim": name},
-                    location=location,
-                )
+                beside = sorted(pvc for file, pvc in listed if file == location.file)
+                others = declared or ([] if name in beside else beside)
+                others = others if (location.file, name) not in announced else []
+                yield _report_undeclared(recipe, name, others, location)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
+
+
+def _report_undeclared(recipe: Recipe, name: str, others: Sequence[str], location: Location) -> Finding:
+    """The finding for a claim that the recipe does not make.
+
+    :param others: the claims that it makes, of which one may be meant.
+    """
+    listed = (
+        f"the recipe declares {', '.join(others)}" if others else "it must already exist in the namespace"
+    )
+    return (fail if others else warn)(
+        f"claim {name} is mounted but not declared; {listed}",
+        fix=_suggest_claim(recipe, name, others),
+        evidence={"claim": name},
+        location=location,
+    )

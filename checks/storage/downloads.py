@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from dynocheck import Finding, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage._fetches import Fetch, find_fetches, parse_amount
-from dynocheck.engines.model_lookup import CONFIG_FILES
-from dynocheck.facts import Recipes, Value
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs
+from dynocheck.facts import HubModels, Recipes, Value
 
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like
 _JOB_KINDS = ("Job", "CronJob")
@@ -19,7 +19,7 @@ _USES = re.compile(
 
 
 @check("storage.download", title="Downloads fit their disk and outlive their Job")
-def download(recipes: Recipes) -> Iterator[Result]:
+def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """What a Job writes to its container's filesystem or to an emptyDir is deleted with its pod, and every
     worker downloads the model again. The kubelet evicts the pod when a model is larger than the `sizeLimit`
     of the emptyDir or the container's limit of ephemeral-storage.
@@ -28,7 +28,7 @@ def download(recipes: Recipes) -> Iterator[Result]:
 
     Fix: mount the claim of the model cache, and set HF_HOME or --local-dir below its mountPath
     """
-    fetches = [fetch for recipe in recipes for fetch in find_fetches(recipe)]
+    fetches = [fetch for recipe in add_hub_configs(recipes, models) for fetch in find_fetches(recipe)]
     if not fetches:
         raise Skip("no workload downloads a model")
     for fetch in fetches:

@@ -1,14 +1,17 @@
 """Checks of the access modes and sizes of the claims that a recipe declares."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage.weight_paths import find_download_target
-from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_downloaded
+from dynocheck.core.fixes import set_value
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded
 from dynocheck.facts import (
     Claim,
     Component,
     Graph,
+    HubModels,
     Recipe,
     Recipes,
     Value,
@@ -18,6 +21,9 @@ from dynocheck.facts import (
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _HOST = "kubernetes.io/hostname"
+_PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")  # billions
+_DRAFTS = re.compile(r"eagle|draft|speculat|mtp|lora|adapter|dflash|medusa", re.IGNORECASE)
+_LEAST_BYTES = 0.25  # of a parameter at two bits
 
 
 @check("storage.access-mode", title="Access modes fit the mounting nodes")
@@ -51,6 +57,19 @@ def _locate(recipe: Recipe, claim: Claim, *path: str) -> Location:
     return Location(claim.file, place.line, place.column)
 
 
+def _is_of_graph(recipe: Recipe, claim: Claim) -> bool:
+    """Whether the operator creates the claim, for a v1alpha1 graph."""
+    files = {(m.file, m.name) for m in recipe.manifests if m.kind == "PersistentVolumeClaim"}
+    return (claim.file, claim.name) not in files
+
+
+def _suggest_mode(recipe: Recipe, claim: Claim) -> str:
+    remark = "needs a class of a shared file system"
+    if _is_of_graph(recipe, claim):
+        return set_value("volumeAccessMode", "ReadWriteMany", remark)
+    return set_value("spec.accessModes", ["ReadWriteMany"], remark)
+
+
 def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
     modes = set(claim.access_modes)
     if not modes or not modes <= _ONE_NODE:
@@ -58,7 +77,7 @@ def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Compon
     location = _locate(recipe, claim, "accessModes")
     spanning = next((c for c in users if c.nodes > 1), None)
     pods = sum(c.replicas * c.nodes for c in users)
-    fix = "set accessModes: [ReadWriteMany], and a class that gives it"
+    fix = _suggest_mode(recipe, claim)
     evidence = {c.name: c.replicas * c.nodes for c in users}
     if spanning is not None:
         yield fail(
@@ -110,32 +129,33 @@ def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
         if any(m.name == claim.name for m in download.container.mounts if m.source == "claim"):
             yield fail(
                 f"claim {claim.name} is ReadOnlyMany, and {download.model or 'a model'} is downloaded to it",
-                fix="set accessModes: [ReadWriteMany]",
+                fix=_suggest_mode(recipe, claim),
                 location=_locate(recipe, claim, "accessModes"),
             )
             return
 
 
 @check("storage.size", title="Claims are large enough for the downloaded weights")
-def size(recipes: Recipes) -> Iterator[Result]:
+def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """A download that fills its volume ends with "No space left on device", often after hours. Classes of
     block storage and most file systems enforce the size of a claim; NFS and EFS do not.
 
-    Downloads of one file are added up; several files are alternatives. A claim that is large enough for the
-    models whose size is known, beside others, is not judged.
+    Downloads of one file are added up; several files are alternatives. A model whose size is unknown is taken
+    to have a quarter of a byte for each parameter in its name; a claim that is large enough for that is not
+    judged.
 
     Fix: resources: {requests: {storage: SIZE}}
     """
     applies = False
-    for recipe in recipes:
+    for recipe in add_hub_configs(recipes, models):
         claims = {claim.name: (claim, parse_quantity(claim.size)) for claim in recipe.claims if claim.size}
-        for (file, name), models in _collect_weights(recipe).items():
+        for (file, name), sizes in _collect_weights(recipe).items():
             claim, capacity = claims.get(name, (None, None))
             if claim is None or capacity is None:
                 continue
             applies = True
-            needed = sum(size for size in models.values() if size is not None)
-            unknown = [model for model, size in models.items() if size is None]
+            needed = sum(_guess_least(model) if size is None else size for model, size in sizes.items())
+            unknown = [model for model, size in sizes.items() if size is None]
             if needed <= capacity and unknown:
                 yield unjudged(
                     f"claim {name}: {', '.join(unknown)}",
@@ -147,14 +167,26 @@ def size(recipes: Recipes) -> Iterator[Result]:
             yield judged(1, "claims")
             if needed > capacity:
                 yield warn(
-                    f"claim {name} requests {claim.size}; {', '.join(sorted(models))} needs "
-                    f"{needed / 2**30:.0f}Gi on disk",
-                    fix=f"ask for {-(-int(needed * 1.1) // 2**30)}Gi or more",
+                    f"claim {name} requests {claim.size}; {', '.join(sorted(sizes))} needs "
+                    f"{needed / 2**30:.0f}Gi on disk{' at least, by its name' if unknown else ''}",
+                    fix=set_value(
+                        "size" if _is_of_graph(recipe, claim) else "spec.resources.requests.storage",
+                        f"{-(-int(needed * 1.1) // 2**30)}Gi",
+                    ),
                     evidence={"downloaded by": file},
                     location=_locate(recipe, claim, "resources", "requests", "storage"),
                 )
     if not applies:
         raise Skip("no model is downloaded to a claim of the recipe")
+
+
+def _guess_least(model: str) -> float:
+    """The bytes that a model of unknown size has at least, by the parameters in its name; 0 if unknown.
+
+    The parameters in the name of a draft model are those of the model that it serves.
+    """
+    billions = [float(count) for count in _PARAMETERS.findall(model)]
+    return max(billions, default=0) * 1e9 * _LEAST_BYTES if not _DRAFTS.search(model) else 0
 
 
 def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float | None]]:

@@ -2,10 +2,11 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, mentions, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.core.fixes import remove, set_variable
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
@@ -42,7 +43,7 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
                 yield fail(
                     f"{engine.component.name} downloads {model} to {home}, which is mounted read-only; "
                     "no Job downloads it",
-                    fix=f"download {model} first, or leave readOnly out of the mount",
+                    fix=remove("readOnly", f"or download {model} first"),
                     location=Location(engine.graph.file, mount.line, mount.column),
                 )
     if not has_targets:
@@ -55,7 +56,7 @@ def _check_download_mounts(download: Download) -> Iterator[Finding]:
         if mount.source == "claim" and mount.read_only and mount.name == claim:
             yield fail(
                 f"{download.model or 'a model'} is downloaded to {mount.path}, which is mounted read-only",
-                fix="leave readOnly out of the mount",
+                fix=remove("readOnly"),
                 location=Location(download.file, mount.line, mount.column),
             )
 
@@ -226,7 +227,7 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
     where = f"its hub cache is {cache}" if cache else f"its hub cache {home} is on no claim"
     fix = "load the folder that was downloaded, or download without --local-dir"
     if any(download.cached for download in recipe.downloads if download.model == model):
-        fix = "set HF_HOME to the folder of the download on the same claim"
+        fix = _suggest_home(engine, targets)
     if targets:
         yield warn(
             f"{engine.component.name} loads {model}, and {where}; the recipe downloads it to "
@@ -234,6 +235,18 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
             fix=fix,
             location=location,
         )
+
+
+def _suggest_home(engine: EngineInstance, targets: Iterable[str]) -> str:
+    """The fix for a worker whose hub cache is not that of the download."""
+    for claim, _, folder in (target.partition(":") for target in targets):
+        mount = next((m for m in engine.container.mounts if (m.source, m.name) == ("claim", claim)), None)
+        if mount is not None and not mount.sub_path:
+            home = posixpath.normpath(posixpath.join(mount.path, folder))
+            if engine.find_variable("HF_HUB_CACHE") is not None:
+                return set_variable("HF_HUB_CACHE", f"{home}/hub")
+            return set_variable("HF_HOME", home)
+    return "set HF_HOME to the folder of the download on the same claim"
 
 
 def _find_other_targets(recipe: Recipe, model: str, cache: str | None) -> list[str]:

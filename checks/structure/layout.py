@@ -16,12 +16,14 @@ _DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoCompo
 _DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
 _SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
 # The expected content of a file by the beginning of its name, and the kinds of object that it may be.
+# A request for a graph names the claim that its model is in.
+_CLAIMS = ("PersistentVolumeClaim", "PersistentVolume", "DynamoGraphDeploymentRequest")
 _EXPECTED = {
     "deploy": ("a graph", _DEPLOYED),
     "perf": ("a load test", ("Job", "CronJob", "Pod", "Deployment", "ConfigMap")),
     "model-download": ("a download Job", ("Job", "CronJob", "Pod")),
-    "model-cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
-    "cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
+    "model-cache": ("a claim", _CLAIMS),
+    "cache": ("a claim", _CLAIMS),
 }
 _HOLLOW = {
     "pointer": ("is a Git LFS pointer: its content was not fetched", "git lfs pull"),

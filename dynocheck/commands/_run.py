@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,7 @@ from dynocheck.core.run_config import FactKinds, RunConfig
 from dynocheck.facts import (
     ClusterFact,
     Fact,
+    HubAccess,
     IgnoreUses,
     RecipeFact,
     RecipePaths,
@@ -182,6 +184,17 @@ class Run:
             places=ci.reads_places(),
             documentation={check.id: check.documentation for check in self.checks},
         )
+
+
+def collect_hub_access(*, hub: bool) -> dict[type, Any]:
+    """Where the models of recipes are looked up.
+
+    :param hub: ask the Hugging Face hub too.
+    :raises UsageError: huggingface_hub is not installed.
+    """
+    if hub and find_spec("huggingface_hub") is None:
+        raise UsageError("--hub needs huggingface_hub: pip install 'dynocheck[hub]'")
+    return {HubAccess: HubAccess(online=hub)}
 
 
 def collect_sources(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from dynocheck.commands._run import Run, RunContext
+from dynocheck.commands._run import Run, RunContext, collect_hub_access
 from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
@@ -21,12 +21,14 @@ def run(
     assignments: tuple[str, ...] = (),
     env_files: tuple[str, ...] = (),
     engine_parser: bool = False,
+    hub: bool = False,
 ) -> int:
     """Check recipes.
 
     :param crds: directories with CRDs.
     :param assignments: NAME=VALUE that fills in templates; overrides the same in `env_files`.
     :param engine_parser: judge flags by the installed vLLM's parser too.
+    :param hub: ask the Hugging Face hub for the models.
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
@@ -34,6 +36,7 @@ def run(
         raise UsageError("no recipe given: dynocheck recipe PATH...")
     variables = parse_assignments(assignments, env_files)
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
+    sources |= collect_hub_access(hub=hub)
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
     run = Run.begin("recipe", options, RecipeFact, paths)
     context = RunContext(sources=sources, describe_target=partial(_describe_schemas, run.checks))

@@ -5,7 +5,13 @@ from pathlib import Path
 import click
 
 from dynocheck.commands._config import resolve_config
-from dynocheck.commands._run import INTERRUPTED, collect_sources, describe_target, run_probes
+from dynocheck.commands._run import (
+    INTERRUPTED,
+    collect_hub_access,
+    collect_sources,
+    describe_target,
+    run_probes,
+)
 from dynocheck.core import snapshot
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
@@ -15,14 +21,16 @@ from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
 
 
-def run(options: CommonOptions, file: str, recipes: tuple[str, ...]) -> int:
+def run(options: CommonOptions, file: str, recipes: tuple[str, ...], *, hub: bool = False) -> int:
     """Write the snapshot to a file, or to standard output for `-`.
 
+    :param hub: ask the Hugging Face hub for the models of the recipes.
     :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
     :raises UsageError: the file cannot be written.
     """
     config = resolve_config(options, recipes)
     sources = collect_sources(options, recipes, cluster=True)
+    sources |= collect_hub_access(hub=hub) if recipes else {}
     checks = config.select_checks(options)
     # A snapshot without recipes holds the facts for any recipe.
     known: set[type[Fact]] = {Settings} if recipes else {Settings, Recipes}

@@ -20,7 +20,9 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
     before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
     float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
-    mapping of this name. `releases` are the places of those that have it so, None for all.
+    mapping of this name, of which the `members` have one of these values. `old` is its former name, if it
+    still takes that; `dropped` the release that is to have it no more, and `instead` the option to use.
+    `releases` are the places of those that have it so, None for all.
     """
 
     names: tuple[str, ...]
@@ -28,11 +30,36 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     type: str = ""
     choices: tuple[str, ...] = ()
     keys: str = ""
+    members: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    old: str = ""
+    dropped: str = ""
+    instead: str = ""
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
     le: float | None = None
     releases: tuple[int, ...] | None = None
+
+
+class _Limit(msgspec.Struct, frozen=True):
+    """What programs demand of a flag's value that their parsers do not state."""
+
+    programs: tuple[str, ...]
+    flags: tuple[str, ...]
+    source: str
+    choices: tuple[str, ...] = ()
+    members: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    gt: float | None = None
+    ge: float | None = None
+    le: float | None = None
+
+    def apply(self, flag: Flag) -> Flag:
+        """The flag with these limits, where its parser states none."""
+        if flag.choices or not (flag.gt is flag.ge is flag.lt is flag.le is None):
+            return flag
+        return msgspec.structs.replace(
+            flag, choices=self.choices, members=self.members, gt=self.gt, ge=self.ge, le=self.le
+        )
 
 
 class _Mapping(msgspec.Struct, frozen=True, rename={"releases": "in"}):
@@ -47,6 +74,7 @@ class _Program(msgspec.Struct, frozen=True):
     releases: tuple[str, ...]
     flags: tuple[Flag, ...]
     mappings: tuple[_Mapping, ...]
+    variables: tuple[Flag, ...]
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -58,13 +86,15 @@ class FlagTable(msgspec.Struct, frozen=True, eq=False):
     """The options of one release of a program by every spelling; `source` is the package that names them.
 
     `mappings` are those that it makes of JSON: by name the keys that each has, and no others, with the name
-    of the mapping that the value of a key is, empty where that is anything.
+    of the mapping that the value of a key is, empty where that is anything. `variables` are those of the
+    environment whose values it takes apart, by name.
     """
 
     title: str
     source: str
     by_name: Mapping[str, Flag]
     mappings: Mapping[str, Mapping[str, str]]
+    variables: Mapping[str, Flag]
 
     def find_matches(self, spelled: str) -> list[Flag]:
         """What argparse takes this for: the option of that name, or every one that it abbreviates."""
@@ -97,15 +127,18 @@ class ImageRelease(msgspec.Struct, frozen=True):
 
 
 @lru_cache(1024)
-def find_release(image: str) -> ImageRelease:
-    """What the tag of an image tells of its release; only the tags of Dynamo's own images tell anything."""
+def find_release(image: str, runtime: str = "") -> ImageRelease:
+    """What the tag of an image tells of its release; only the tags of Dynamo's own images tell anything.
+
+    :param runtime: the release that `runtimeVersionOverride` claims: an image that names none is near it.
+    """
     reference = images.parse_image(image)
     row = images.find_image(reference)
     tag = _TAG.fullmatch(reference.tag) if reference.dynamo_name else None
     release = row.release if row is not None else tag[1] if tag else ""
     if release in _table().engines:
         return ImageRelease(release, None, (release,))
-    number = _NUMBER.match(reference.tag) if reference.dynamo_name else None
+    number = _NUMBER.match(runtime) or (_NUMBER.match(reference.tag) if reference.dynamo_name else None)
     return _find_near(number[0].removeprefix("v")) if number else ImageRelease(None, None, list_minors())
 
 
@@ -174,7 +207,7 @@ def _merge_releases(program: str) -> FlagTable:
     by_name: dict[str, Flag] = {}
     for release in _table().programs[program].releases:
         by_name |= _flags_by_name(program, release)
-    return FlagTable(_program_title(program), "", by_name, {})
+    return FlagTable(_program_title(program), "", by_name, {}, {})
 
 
 def find_flag_releases(module: str, spelled: str) -> list[str]:
@@ -207,7 +240,8 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
     package = "ai-dynamo" if program.startswith("dynamo.") else program
     source = f"https://pypi.org/project/{package}/{release}/"
     title = f"{_program_title(program)} {release}"
-    return FlagTable(title, source, _flags_by_name(program, release), _mappings(program, release))
+    flags, mappings = _flags_by_name(program, release), _mappings(program, release)
+    return FlagTable(title, source, flags, mappings, _variables(program, release))
 
 
 @cache
@@ -217,9 +251,17 @@ def _flags_by_name(program: str, release: str) -> dict[str, Flag]:
     found = {"--help": Flag(("--help",), "switch"), "-h": Flag(("-h",), "switch")}
     for flag in known.flags:
         if flag.releases is None or at in flag.releases:
+            limits = [limit for name in flag.names if (limit := _limits().get((program, name)))]
+            flag = limits[0].apply(flag) if limits else flag
             negated = [f"--no-{name[2:]}" for name in flag.names if flag.kind in ("negatable", "unknown")]
             found |= dict.fromkeys((*flag.names, *negated), flag)
     return found
+
+
+@cache
+def _limits() -> dict[tuple[str, str], _Limit]:
+    rows = msgspec.json.decode(read_table("flag_limits.json"), type=list[_Limit])
+    return {(program, name): row for row in rows for program in row.programs for name in row.flags}
 
 
 @cache
@@ -227,6 +269,13 @@ def _mappings(program: str, release: str) -> dict[str, dict[str, str]]:
     known = _table().programs[program]
     at = known.releases.index(release)
     return {row.name: row.keys for row in known.mappings if row.releases is None or at in row.releases}
+
+
+@cache
+def _variables(program: str, release: str) -> dict[str, Flag]:
+    known = _table().programs[program]
+    at = known.releases.index(release)
+    return {row.names[0]: row for row in known.variables if row.releases is None or at in row.releases}
 
 
 def _program_title(program: str) -> str:

@@ -1,8 +1,9 @@
 """Parses a model's `config.json` of the Hugging Face hub.
 
-The weights of each kind of layer are those of vLLM's `model_executor/models`: qwen3_5.py and qwen3_next.py
-(gated attention, GatedDeltaNet), nemotron_h.py and mamba_mixer2.py, kimi_linear.py, deepseek_v4.py. What is
-small or not always loaded, as a vision tower, an indexer or a gate, is left out: sizes are lower bounds.
+The weights of each kind of layer are those of vLLM 0.33: `model_executor/models` qwen3_next.py (attention
+with a gate) and nemotron_h.py, `model_executor/layers/mamba` mamba_mixer2.py and gdn/qwen_gdn_linear_attn.py,
+`models/kimi_k3` kda.py, `models/deepseek_v4` attention.py. What is small or not always loaded, as a vision
+tower, an indexer or a gate, is left out: sizes are lower bounds.
 """
 
 import re
@@ -18,8 +19,9 @@ _MIN_CHECKPOINT_SHARE = 0.9  # of what a configuration says: a checkpoint that i
 _QUANTIZED = re.compile(
     r"(?<![a-z])(awq|gptq|gguf|fp8|(nv|mx)?fp4|int[48]|w\d+a\d+|[48]-?bits?)(?![a-z])", re.I
 )
+_MAX_GLOBS, _MAX_GLOB = 1000, 200  # each is compiled
 _LAYER = re.compile(r"layers\.\d+\.")
-# The names of modules by the kind of their weights; the first of each stands for its kind in patterns.
+# Names of modules by the kind of their weights: a pattern that covers one of them covers its kind.
 _MODULES = {
     "attention": ("self_attn.o_proj", "attn.o_proj", "mixer.o_proj"),
     "mlp": ("mlp.shared_experts.down_proj", "mlp.shared_expert.down_proj", "ffn.shared_experts.w2"),
@@ -288,8 +290,8 @@ def _parse_stored(config: Mapping[str, Any], quantized: Mapping[str, Any]) -> di
     if precision is None:
         return None
     ignored = quantized.get("ignore") or quantized.get("exclude_modules")
-    patterns = [*(ignored or ()), *(quantized.get("modules_to_not_convert") or ())]
-    stored = {kind: "bf16" if _is_ignored(kind, patterns) else precision for kind in _KINDS}
+    globs = _collect_ignored([*(ignored or ()), *(quantized.get("modules_to_not_convert") or ())])
+    stored = {kind: "bf16" if _is_ignored(kind, globs) else precision for kind in _KINDS}
     if config.get("expert_dtype") == "fp4":
         stored["experts"] = "mxfp4"
     return stored
@@ -330,15 +332,24 @@ def _parse_layers(layers: Mapping[str, Any]) -> dict[str, str] | None:
     return stored
 
 
-def _is_ignored(kind: str, patterns: Iterable[str]) -> bool:
-    """Whether patterns leave the weights of a kind as they were, in more than a single layer."""
+def _collect_ignored(patterns: Iterable[str]) -> set[str]:
+    """Patterns of modules that stay as they were, as globs without the number of a layer.
+
+    :raises ValueError: there are more, or longer ones, than any model has.
+    """
+    globs = set()
     for pattern in patterns:
         glob = pattern.removeprefix("re:").replace(".*", "*").replace("\\", "")
         layer = _LAYER.search(glob)
-        glob = "*" + (glob[layer.end() :] if layer else glob)
-        if glob.strip("*.") and any(fnmatchcase(f"model.layers.9.{name}", glob) for name in _MODULES[kind]):
-            return True
-    return False
+        globs.add("*" + (glob[layer.end() :] if layer else glob))
+    if len(globs) > _MAX_GLOBS or any(len(glob) > _MAX_GLOB for glob in globs):
+        raise ValueError("too many modules")
+    return {glob for glob in globs if glob.strip("*.")}
+
+
+def _is_ignored(kind: str, globs: Iterable[str]) -> bool:
+    """Whether patterns leave the weights of a kind as they were, in more than a single layer."""
+    return any(fnmatchcase(f"model.layers.9.{name}", glob) for glob in globs for name in _MODULES[kind])
 
 
 def _is_fp8_cache(quantized: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ class Argument:
     """A value and its position.
 
     `known` is false if only the running container knows the value, which is then None. A flag without a
-    value has the value True.
+    value has the value True. `spelled` is the flag, key or variable as it is written.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Argument:
     line: int
     column: int
     known: bool = True
+    spelled: str = ""
 
     @property
     def integer(self) -> int | None:
@@ -173,7 +174,7 @@ def collect_arguments(
             value = _merge(old.value if old is not None else {}, flag.json)
         elif flag.negated:
             value = False
-        target[name] = Argument(name, value, file, flag.word.line, flag.word.column, known)
+        target[name] = Argument(name, value, file, flag.word.line, flag.word.column, known, flag.spelled)
     return ParsedFlags(arguments | nested, complete)
 
 
@@ -206,7 +207,7 @@ def parse_config_keys(root: Value | None, file: str, names: Mapping[str, str]) -
     arguments = {}
     for key, value in root.data.items():
         name = names.get(key, key.replace("_", "-"))
-        arguments[name] = Argument(name, value.plain, file, value.line, value.column)
+        arguments[name] = Argument(name, value.plain, file, value.line, value.column, spelled=key)
     return arguments
 
 
@@ -223,7 +224,9 @@ def parse_environment(
         variable = by_name.get(prefix + option.replace("-", "_").upper())
         if variable is not None:
             name, known = names.get(option, option), variable.value is not None
-            arguments[name] = Argument(name, variable.value, file, variable.line, variable.column, known)
+            arguments[name] = Argument(
+                name, variable.value, file, variable.line, variable.column, known, variable.name
+            )
     return arguments
 
 

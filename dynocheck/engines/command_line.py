@@ -33,8 +33,8 @@ class FlagOccurrence:
         """The flag's text, True if it has none, None if only the running container knows it."""
         if self.inline is not None:
             return self.inline
-        if self._is_glued:
-            return self.spelled[2:]
+        if self.glued is not None:
+            return self.glued
         first = self.following[0] if self.following else None
         if first is None or (first.text is None and not self._takes_value):
             return True
@@ -69,19 +69,18 @@ class FlagOccurrence:
         )
 
     @property
+    def glued(self) -> str | None:
+        """The value that follows a short flag in the same word, `2` of `-n2`; None if none does."""
+        short = self.spelled[:2]
+        own = any(short in flag.names and self.spelled not in flag.names for flag in self.candidates)
+        return self.spelled[2:] if short != "--" and own else None
+
+    @property
     def _takes_value(self) -> bool:
         kinds = {flag.kind for flag in self.candidates} or {"unknown"}
         if "unknown" in kinds:
             return not _SWITCH.fullmatch(self.spelled)
         return not kinds <= {"switch", "negatable"}
-
-    @property
-    def _is_glued(self) -> bool:
-        """Whether the value follows a short flag in the same word: `-n2`."""
-        short = self.spelled[:2]
-        return (
-            short != "--" and self.spelled != short and any(short in flag.names for flag in self.candidates)
-        )
 
 
 def is_flag(text: str) -> bool:

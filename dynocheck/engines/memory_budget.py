@@ -97,7 +97,8 @@ def _size_engine(recipe: Recipe, instance: EngineInstance, gpu: GpuMemory) -> Si
 def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:
     """The hub id of the model that an engine loads; None if unknown.
 
-    A path in the hub's cache names it, and so does one that the recipe downloads a model to.
+    A path in the hub's cache names it, and so does one that the recipe downloads a model to, or that ends
+    with the name of one that it downloads.
 
     :param mounts: the mounts of the engine's container.
     """
@@ -110,7 +111,15 @@ def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None)
         return f"{cached[1]}/{cached[2]}"
     places = {_resolve_claim_path(model, mount) for mount in mounts if mount.source == "claim"} - {None}
     fetched = {download.model for download in recipe.downloads if download.folder in places}
+    fetched = fetched or {d.model for d in recipe.downloads if _is_named_for(model, d.model)}
     return fetched.pop() if len(fetched) == 1 else None
+
+
+def _is_named_for(path: str, model: str | None) -> bool:
+    """Whether the last part of a path is the name of a model, without its owner."""
+    return (
+        model is not None and posixpath.basename(path.rstrip("/")).lower() == model.rpartition("/")[2].lower()
+    )
 
 
 def _resolve_claim_path(path: str, mount: Mount) -> str | None:

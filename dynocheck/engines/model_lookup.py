@@ -1,18 +1,38 @@
-"""Looks up a recipe's models in the table, else in a `config.json` of the recipe."""
+"""Looks up a recipe's models in the table, else in a `config.json` of the recipe, of the hub or its cache."""
 
 import posixpath
+from collections.abc import Iterable
+
+import msgspec
 
 from dynocheck.data.model_configs import parse_model_config
 from dynocheck.data.models import Model, find_model
 from dynocheck.engines.instances import find_instances
-from dynocheck.facts import Graph, ModelConfig, Recipe
+from dynocheck.facts import Graph, HubModel, HubModels, ModelConfig, Problem, Recipe
 
-CONFIG_FILES = "config.json and model.safetensors.index.json in a folder of the recipe with the model's name"
+CONFIG_FILES = (
+    "config.json and model.safetensors.index.json in a folder of the recipe with the model's name, or --hub"
+)
 """What lets an unknown model be judged."""
 
 
+def add_hub_configs(recipes: Iterable[Recipe], models: HubModels | None) -> list[Recipe]:
+    """The recipes, with the configurations that the hub or its cache has of models."""
+    found = tuple(_get_hub_config(model) for model in models or ())
+    return [msgspec.structs.replace(recipe, configs=(*recipe.configs, *found)) for recipe in recipes]
+
+
+def _get_hub_config(model: HubModel) -> ModelConfig:
+    """The configuration of a model; one whose problem is why there is none."""
+    if model.config is not None:
+        return msgspec.structs.replace(model.config, model=model.name)
+    why = {"missing": "the hub has no such model", "no-revision": "the hub has no such revision"}
+    reason = why.get(model.state) or model.reason or "there is no config.json"
+    return ModelConfig(file="", scope="", model=model.name, problems=(("", Problem(reason)),))
+
+
 def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) -> Model | None:
-    """The model that an engine loads; None if neither the table nor a file of the recipe describes it.
+    """The model that an engine loads; None if neither the table nor a configuration describes it.
 
     :param model: the engine's argument, a hub id or a path.
     :param name: the hub id, if known.
@@ -20,12 +40,15 @@ def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) ->
     row = find_model(name) if name is not None else None
     if row is not None or not recipe.configs:
         return row
-    given = find_model_config(recipe, graph, model) or (
-        _find_named_config(recipe, name) if name is not None else None
-    )
-    if given is None or given.problems:
-        return None
-    return parse_model_config(given.config, name or model, given.file, given.checkpoint)
+    return _parse(find_config(recipe, graph, model, name), name or model)
+
+
+def find_config(recipe: Recipe, graph: Graph, model: str, name: str | None) -> ModelConfig | None:
+    """The `config.json` of a model that is not in the table: the recipe's own, else the hub's."""
+    given = find_model_config(recipe, graph, model)
+    if given is None and name is not None:
+        given = _find_named_config(recipe, name) or _find_hub_config(recipe, name)
+    return given
 
 
 def resolve_downloaded(recipe: Recipe, name: str) -> Model | None:
@@ -35,7 +58,19 @@ def resolve_downloaded(recipe: Recipe, name: str) -> Model | None:
         return row
     loading = [graph for graph in recipe.graphs if name in _list_models(graph)]
     found = (resolve_model(recipe, graph, name, name) for graph in loading)
-    return next((model for model in found if model is not None), None)
+    described = next((model for model in found if model is not None), None)
+    return described or _parse(_find_hub_config(recipe, name), name)
+
+
+def _parse(given: ModelConfig | None, name: str) -> Model | None:
+    if given is None or given.problems:
+        return None
+    return parse_model_config(given.config, name, given.file, given.checkpoint)
+
+
+def _find_hub_config(recipe: Recipe, name: str) -> ModelConfig | None:
+    found = [config for config in recipe.configs if config.model.lower() == name.lower()]
+    return min(found, key=lambda config: len(config.problems), default=None)
 
 
 def find_model_config(recipe: Recipe, graph: Graph, model: str) -> ModelConfig | None:
@@ -47,7 +82,7 @@ def find_model_config(recipe: Recipe, graph: Graph, model: str) -> ModelConfig |
     named = _find_named_config(recipe, model)
     if named is not None:
         return named
-    above = [config for config in recipe.configs if _is_below(graph.file, config.scope)]
+    above = [c for c in recipe.configs if not c.model and _is_below(graph.file, c.scope)]
     nearest = max(above, key=lambda config: len(config.scope), default=None)
     if nearest is None or sum(config.scope == nearest.scope for config in above) > 1:
         return None
@@ -57,7 +92,7 @@ def find_model_config(recipe: Recipe, graph: Graph, model: str) -> ModelConfig |
 
 def _find_named_config(recipe: Recipe, model: str) -> ModelConfig | None:
     wanted = posixpath.basename(model.rstrip("/")).lower()
-    found = [c for c in recipe.configs if posixpath.basename(c.folder).lower() == wanted]
+    found = [c for c in recipe.configs if not c.model and posixpath.basename(c.folder).lower() == wanted]
     return found[0] if wanted and len(found) == 1 else None
 
 

@@ -15,7 +15,9 @@ from dynocheck.facts import ConfigFile, Container, Launch
 
 _MODULE = "dynamo.vllm"
 _HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20
-_ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes", "load-format")
+_ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes")
+# Ways to load a checkpoint as it is stored: vLLM's config/load.py.
+_LOADERS = {"auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "runai_streamer", "modelexpress"}
 _POSITIONS = {"rope_scaling", "rope_parameters", "rope_theta", "max_position_embeddings"}
 _UNITS = {"k": 10**3, "m": 10**6, "K": 2**10, "M": 2**20}
 
@@ -74,6 +76,8 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
     if tensor is None or pipeline is None or data is None or context is None or decode is None:
         return None
     if static is None or given.get(*_ALTERING) or not given.complete:
+        return None
+    if given.text("load-format", "auto") not in _LOADERS:
         return None
     if overrides is not None and (longest is None or not set(overrides.entries or {"?": 0}) <= _POSITIONS):
         return None

@@ -1,7 +1,7 @@
 """Facts: small, typed, immutable values that probes collect, checks take, and snapshots record.
 
-This is the one place to import them from. A module is loaded when one of its names is first used, so that
-commands that need no facts start quickly.
+This is the one place to import them from; `make renew` writes its two lists. A module is loaded when one of
+its names is first used, so that commands that need no facts start quickly.
 """
 
 # ruff: noqa: F403
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.recipe.containers import *
     from dynocheck.facts.recipe.documents import *
     from dynocheck.facts.recipe.engines import *
+    from dynocheck.facts.recipe.hub import *
     from dynocheck.facts.recipe.inline_suppressions import *
     from dynocheck.facts.recipe.recipes import *
 
@@ -78,7 +79,7 @@ _NAMES = {
         PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
     """,
     "k8s.pods": """
-        POD_TEMPLATE_PATHS PodTemplate SecretReference find_secret_references index_containers
+        POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
         list_pod_templates
     """,
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
@@ -97,6 +98,7 @@ _NAMES = {
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",
     "recipe.engines": "EngineParsers Ruling Rulings",
+    "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",
     "recipe.recipes": """
         Benchmark Claim Component Download Graph IgnoreUse IgnoreUses Mention ModelConfig Page PlaceholderFile

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from dynocheck.core.endpoint_remedies import suggest_remedy
 from dynocheck.facts import Unavailable
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.prompts import Prompt, Prompts
@@ -53,7 +54,8 @@ async def find_model(client: Client, plan: LoadPlan) -> str:
         return plan.model
     answer = await client.get("/v1/models")
     if answer.failure is not None:
-        raise Unavailable(f"which models are served: {answer.failure}", fix="name the model: --model NAME")
+        remedy = suggest_remedy(answer.failure.kind, answer.failure.status, answer.failure.message)
+        raise Unavailable(f"which models are served: {answer.failure}", fix=remedy)
     served = _parse_names(answer.body)
     if len(served) == 1:
         return served[0]

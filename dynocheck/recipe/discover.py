@@ -1,6 +1,7 @@
 """Loads recipes from the paths that the user names: folders of models, models, variants, manifest files."""
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -171,13 +172,16 @@ def _mark_templates(reads: Iterable[LoadedFile], *, rendered: bool) -> Iterator[
         yield read._replace(file=msgspec.structs.replace(read.file, template=template))
 
 
+_CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")
+
+
 def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
     scan = _scan_folder(path, variables)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
-    files = [*_mark_templates(scan.files, rendered=scan.renders), *context]
-    recipe = _build_recipe(path, shape, files, scan.folders)
     texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
+    files = [*_mark_templates(scan.files, rendered=scan.renders), *context]
+    recipe = _build_recipe(path, shape, [_find_announced(read, texts) for read in files], scan.folders)
     unread = [UnreadPart(_LONG_PAGE, escape_path(page), 1, 1) for page, text in texts if _is_long(text)]
     comments = [
         comment
@@ -193,6 +197,22 @@ def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
         configs=tuple(scan.configs),
         unread=(*recipe.unread, *unread, *scan.charts),
     )
+
+
+def _find_announced(read: LoadedFile, pages: Iterable[tuple[Path, str]]) -> LoadedFile:
+    """The file with the claims that it mounts and that a comment in it or a README above it mentions."""
+    above = (text for page, text in pages if read.file.path.startswith(f"{escape_path(page.parent)}/"))
+    comments = (line for line in read.text.splitlines() if line.lstrip().startswith("#"))
+    said = set(_CLAIM_NAME.findall("\n".join((*comments, *above))))
+    mounted = {name.text for root in read.file.documents for name in root.find_all("claimName")}
+    mounted |= {
+        claim.get_text("name")
+        for root in read.file.documents
+        for claims in root.find_all("pvcs")
+        for claim in claims.sequence
+    }
+    announced = tuple(sorted(name for name in mounted if name and name in said))
+    return read._replace(file=msgspec.structs.replace(read.file, announced=announced))
 
 
 def _is_long(page: str) -> bool:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from dynocheck.facts import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
-from dynocheck.recipe.templates import fill, has_template_line
+from dynocheck.recipe.templates import fill, has_template_line, replace_tags
 from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -88,10 +90,18 @@ def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFil
     except OSError as error:
         return LoadedFile(SourceFile(name, problems=(Problem(explain_error(error)),), role=role), "")
     documents = [withhold(document) for document in read_documents(text, problems)]
-    template = any(problem.fatal for problem in problems) and has_template_line(text)
+    if any(problem.fatal for problem in problems) and _is_valid_when_rendered(text):
+        problems = [msgspec.structs.replace(problem, when_rendered=problem.fatal) for problem in problems]
+    template = any(problem.when_rendered for problem in problems) and has_template_line(text)
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
     return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)
+
+
+def _is_valid_when_rendered(text: str) -> bool:
+    left: list[Problem] = []
+    bare = replace_tags(text)
+    return bare != text and bool(read_documents(bare, left)) and not any(problem.fatal for problem in left)
 
 
 def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:

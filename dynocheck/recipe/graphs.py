@@ -61,6 +61,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             mounts=claims,
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
+            runtime=service.get_text("runtimeVersionOverride"),
         )
         sidecars = [c for c in read_items(pod, "containers") if c.get_text("name") != "main"]
         requested = [[service.get("resources"), main.get("resources")]]
@@ -76,6 +77,11 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
             resources=_collect_extended([service.get("resources"), main.get("resources")]),
+            gpu_places=tuple(
+                place
+                for path in ("resources", "extraPodSpec.mainContainer.resources")
+                for place in _list_gpu_places(path, service.get(*path.split(".")))
+            ),
             line=service.line,
             column=service.column,
         )
@@ -90,7 +96,12 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
         main = next((c for c in sources if c.get_text("name") == "main"), sources[0])
         container = reader.read_container(
-            main, mountable, outer=read_items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
+            main,
+            mountable,
+            outer=read_items(spec, "env"),
+            name="main",
+            defaults=_DEFAULTS.get(role, _WORKER),
+            runtime=component.get_text("runtimeVersionOverride"),
         )
         cache = component.get("compilationCache", "pvcName")
         cached = [Mount("", "claim", cache.text or "", cache.line, cache.column)] if cache else []
@@ -106,6 +117,13 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
             claims=_deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
             resources=_collect_extended([main.get("resources") if main else None]),
+            gpu_places=tuple(
+                place
+                for c in sources
+                for place in _list_gpu_places(
+                    f"podTemplate.spec.containers[{c.get_text('name')}].resources", c.get("resources")
+                )
+            ),
             line=component.line,
             column=component.column,
         )
@@ -141,6 +159,16 @@ def _count_gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[V
     if None in amounts or (not requested and any(map(_brings_gpus, claims))):
         return None
     return sum(amount for amount in amounts if amount is not None)
+
+
+def _list_gpu_places(path: str, resources: Value | None) -> Iterator[str]:
+    """The fields of `resources` that count GPUs."""
+    for side in ("limits", "requests"):
+        for holder in (side, f"{side}.custom"):
+            amounts = resources.get(*holder.split(".")) if resources is not None else None
+            for key in amounts.mapping if amounts is not None else ():
+                if _is_gpu(key) or key == "gpu":
+                    yield f"{path}.{holder}{f'.{key}' if key == 'gpu' else f'[{key}]'}"
 
 
 def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:

@@ -96,6 +96,7 @@ class PodReader:
         mounts: Iterable[Mount] = (),
         name: str = "",
         defaults: DefaultCommand | None = None,
+        runtime: str = "",
     ) -> Container:
         """Read one container.
 
@@ -103,6 +104,7 @@ class PodReader:
         :param mounts: claims mounted around it.
         :param name: its name if it has none of its own.
         :param defaults: what the operator has it run; None for a container that the operator does not change.
+        :param runtime: its component's runtimeVersionOverride.
         """
         env = self._environments.read_variables(source, outer, merged=defaults is not None)
         image = source.get("image") or source
@@ -121,6 +123,7 @@ class PodReader:
             image_column=image.column,
             commands=tuple(words for words, _ in runs if words) if defaults is not None else (),
             unclosed=self._find_unclosed(source) if defaults is not None else None,
+            runtime=runtime,
         )
 
     def read_commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:

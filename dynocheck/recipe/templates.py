@@ -10,6 +10,7 @@ from dynocheck.core.errors import UsageError
 
 _RENDERER = re.compile(r"\benvsubst\b")
 _TEMPLATE_LINE = re.compile(r"\$\{\w+\}|\{\{.*\}\}|\{%.*%\}")
+_TAG = re.compile(r"\$\{\w+\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")
 _MAX_SCRIPT = 256 * 1024  # bytes
@@ -18,6 +19,12 @@ _MAX_SCRIPT = 256 * 1024  # bytes
 def has_template_line(text: str) -> bool:
     """Whether a line of a file is nothing but a variable or a tag of a template language."""
     return any(_TEMPLATE_LINE.fullmatch(line.strip()) for line in text.splitlines())
+
+
+def replace_tags(text: str) -> str:
+    """A template without the lines that are nothing but a tag, and with a word for each other tag."""
+    lines = ("" if _TEMPLATE_LINE.fullmatch(line.strip()) else line for line in text.splitlines())
+    return "\n".join(_TAG.sub("x", line) for line in lines)
 
 
 def runs_envsubst(text: str) -> bool:

@@ -269,7 +269,7 @@ class _Builder:
             return
         if name in parent.written and len(self._problems) < MAX_REPEATED:
             message = f'key "{name}" is also on line {parent.written[name]}'
-            fix = "keep one of them"
+            fix = f"remove {name}   # here, or on line {parent.written[name]}"
             self._problems.append(Problem(message, at.line, at.column, fatal=False, fix=fix))
         entries[name] = value
         parent.written[name] = at.line

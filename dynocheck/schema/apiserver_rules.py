@@ -206,6 +206,7 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.PodResourceClaim": _all(
         _require_one("resourceClaimName", "resourceClaimTemplateName"),
         _not_both("resourceClaimName", "resourceClaimTemplateName"),
+        **_fields(resourceClaimName=_SUBDOMAIN, resourceClaimTemplateName=_SUBDOMAIN),
     ),
     "api.core.v1.PodSecurityContext": _fields(
         sysctls=_require_unique("name"),
@@ -227,12 +228,14 @@ ENFORCED: dict[str, Schema] = {
             dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
             hostname=_DNS_LABEL,
             initContainers=_require_unique("name"),
+            nodeName=_SUBDOMAIN,
             nodeSelector=_LABELS,
             priorityClassName=_SUBDOMAIN,
             resourceClaims=_require_unique("name"),
             restartPolicy=_one_of("Always", "OnFailure", "Never"),
             runtimeClassName=_SUBDOMAIN,
             serviceAccountName=_SUBDOMAIN,
+            subdomain=_DNS_LABEL,
             topologySpreadConstraints={"x-unique": ["topologyKey", "whenUnsatisfiable"]},
             volumes=_require_unique("name"),
         ),
@@ -340,8 +343,24 @@ ENFORCED: dict[str, Schema] = {
         "anyOf": [_require("apiGroups", "resources"), _require("nonResourceURLs")],
         "x-says": "needs apiGroups and resources, or nonResourceURLs",
     },
+    "api.rbac.v1.ClusterRoleBinding": _fields(
+        subjects={
+            "items": _when(
+                _require("kind", kind=_one_of("ServiceAccount")),
+                _require("namespace"),
+                "needs the namespace of its ServiceAccount",
+            )
+        }
+    ),
     "api.rbac.v1.RoleRef": _fields(kind=_one_of("Role", "ClusterRole")),
-    "api.rbac.v1.Subject": _fields(kind=_one_of("ServiceAccount", "User", "Group")),
+    "api.rbac.v1.Subject": {
+        **_fields(kind=_one_of("ServiceAccount", "User", "Group")),
+        **_when(
+            _require("kind", kind=_one_of("ServiceAccount")),
+            _fields(name=_SUBDOMAIN, apiGroup={"enum": [""]}),
+            "has a name or an apiGroup that no ServiceAccount has",
+        ),
+    },
     "api.resource.v1.DeviceRequest": _require_one("exactly", "firstAvailable"),
     "api.resource.v1.DeviceSelector": _require("cel"),
     "api.resource.v1.ExactDeviceRequest": _fields(allocationMode=_one_of("ExactCount", "All")),

@@ -1,5 +1,6 @@
 """The schema of every kind that is known here: Kubernetes' own, and the custom ones in data/schemas.json."""
 
+import difflib
 import functools
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ import msgspec
 from dynocheck.data import kubernetes_schemas
 from dynocheck.data.kubernetes_schemas import Release
 from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED, Schema
+
+_MISSPELT = 0.9  # how alike two names are of which one is taken for a misspelling of the other
 
 
 class KindSchema(NamedTuple):
@@ -40,6 +43,16 @@ def find_kind(group: str, version: str, kind: str, release: Release) -> KindSche
         if name
         else None
     )
+
+
+def suggest_kind(group: str, version: str, kind: str, release: Release) -> str | None:
+    """The known kind of this apiVersion that a name must be a misspelling of, if there is one."""
+    names = {name for known, of, name in _definition_names(release) if (known, of) == (group, version)}
+    custom = (key.rpartition("/") for key in _custom_schemas()["kinds"])
+    names |= {name for served, _, name in custom if served == f"{group}/{version}"}
+    lowered = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(kind.lower(), sorted(lowered), 1, _MISSPELT)
+    return lowered[found[0]] if found else None
 
 
 def served_versions(kind: str, release: Release) -> tuple[str, ...]:

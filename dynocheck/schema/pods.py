@@ -23,32 +23,58 @@ class ComponentPod(NamedTuple):
 def list_component_pods(graph: Manifest) -> Iterator[ComponentPod]:
     """The pod of each component of a DynamoGraphDeployment that has a template of its own."""
     claims = [pvc.get_text("name") for pvc in graph.root.get_items("spec", "pvcs")]
+    shared = [*graph.root.get_items("spec", "envs"), *graph.root.get_items("spec", "env")]
     services = graph.root.get("spec", "services")
     for name, service in services.mapping.items() if services is not None else ():
         extra = service.get("extraPodSpec")
         if extra is not None and isinstance(extra.data, dict):
-            pod = _build_pod(_convert_service(service, extra, claims), service.get("extraPodMetadata"))
+            pod = _build_pod(
+                _convert_service(service, extra, claims, shared), service.get("extraPodMetadata")
+            )
             yield ComponentPod(name, Manifest(graph.file, pod))
     for component in graph.root.get_items("spec", "components"):
         spec = component.get("podTemplate", "spec")
         if spec is not None and isinstance(spec.data, dict):
             cache = component.get_text("compilationCache", "pvcName")
-            pod = _build_pod(_complete(spec, [cache]), component.get("podTemplate", "metadata"))
+            pod = _build_pod(
+                _complete(_add_variables(spec, shared), [cache]), component.get("podTemplate", "metadata")
+            )
             yield ComponentPod(component.get_text("name"), Manifest(graph.file, pod))
 
 
-def _convert_service(service: Value, extra: Value, claims: Iterable[str]) -> Value:
+def _convert_service(service: Value, extra: Value, claims: Iterable[str], shared: Iterable[Value]) -> Value:
     """The pod spec of a component of v1alpha1: its main container stands beside the others."""
     fields = dict(extra.mapping)
     main = fields.pop("mainContainer", None) or Value({}, extra.line, extra.column)
     if isinstance(main.data, dict):
-        variables = [*service.get_items("envs"), *main.get_items("env")]
+        variables = [*shared, *service.get_items("envs"), *main.get_items("env")]
         env = {"env": Value(variables, main.line, main.column)} if variables else {}
+        devices = service.get("resources", "claims")
+        if devices is not None:
+            resources = main.get("resources") or devices
+            env["resources"] = Value(
+                {**resources.mapping, "claims": devices}, resources.line, resources.column
+            )
         main = Value({**main.data, **env, "name": _text("main", main)}, main.line, main.column)
     others = extra.get_items("containers")
     fields["containers"] = Value([main, *others], main.line, main.column)
     mounts = [mount.get_text("name") for mount in service.get_items("volumeMounts")]
     return _complete(Value({**fields}, extra.line, extra.column), [*claims, *mounts])
+
+
+def _add_variables(spec: Value, shared: list[Value]) -> Value:
+    """A pod spec of v1beta1 with the graph's own variables in its main container."""
+    listed = spec.get("containers")
+    if listed is None or not shared:
+        return spec
+    containers = [
+        Value({**c.data, "env": Value([*shared, *c.get_items("env")], c.line, c.column)}, c.line, c.column)
+        if isinstance(c.data, dict) and c.get_text("name") == "main"
+        else c
+        for c in listed.sequence
+    ]
+    fields = {**spec.mapping, "containers": Value(containers, listed.line, listed.column)}
+    return Value(fields, spec.line, spec.column)
 
 
 def _complete(spec: Value, claims: Iterable[str]) -> Value:

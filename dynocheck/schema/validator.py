@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dynocheck.core.fixes import remove, replace_words, set_value
 from dynocheck.facts import Value
 from dynocheck.schema import kinds
 from dynocheck.schema.apiserver_rules import METADATA, Schema
@@ -20,6 +21,7 @@ from dynocheck.schema.messages import (
     join_path,
     quote,
 )
+from dynocheck.schema.suggestions import convert, find_choice, find_known_name, mend_text, suggest_value
 
 _NAMED: Schema = {"type": "string", "minLength": 1}
 _EMBEDDED: Schema = {
@@ -36,12 +38,13 @@ _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does n
 
 
 class SchemaViolation(NamedTuple):
-    """A field that is not as it must be: where it stands, and what would be right."""
+    """A field that is not as it must be: where it stands, what would be right, and the edit to make."""
 
     path: str
     message: str
     line: int
     column: int
+    fix: str = ""
 
 
 class SchemaValidator:
@@ -64,9 +67,9 @@ class SchemaValidator:
     def _is_full(self) -> bool:
         return len(self._found) >= MAX_VIOLATIONS
 
-    def report(self, value: Value, path: str, message: str) -> None:
+    def report(self, value: Value, path: str, message: str, fix: str = "") -> None:
         if not self._is_full:
-            self._found.setdefault(path, SchemaViolation(path, message, value.line, value.column))
+            self._found.setdefault(path, SchemaViolation(path, message, value.line, value.column, fix))
 
     def check(self, value: Value, schema: Schema, path: str, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
@@ -77,7 +80,8 @@ class SchemaValidator:
             schema = _BYTES
         wanted = _list_types(schema)
         if wanted and not fits_type(value.data, wanted):
-            self.report(value, path, describe_mismatch(value.data, wanted, quotes=self._quotes))
+            message = describe_mismatch(value.data, wanted, quotes=self._quotes)
+            self.report(value, path, message, suggest_value(path, convert(value.plain, wanted), value.data))
             return
         match value.data:
             case dict():
@@ -124,7 +128,9 @@ class SchemaValidator:
                 if entry.data is not None or rule.get("nullable"):
                     self.check(entry, rule, place, closed=closed)
             elif closed and self._is_closed(schema) and not self._is_full:
-                self.report(entry, place, describe_unknown(key, properties))
+                close = find_known_name(key, properties)
+                fix = replace_words(key, close) if close else remove(key)
+                self.report(entry, place, describe_unknown(key, properties), fix)
         self._check_presence(value, data, present, schema, path)
         if schema.get("x-kubernetes-embedded-resource"):
             self.check(value, _EMBEDDED, path, closed=False)
@@ -140,7 +146,9 @@ class SchemaValidator:
         for key in schema.get("required", ()):
             if key not in present:
                 null = ", and null does not count" if key in data else ""
-                self.report(data.get(key, value), join_path(path, key), f"is required{null}")
+                self.report(
+                    data.get(key, value), join_path(path, key), f"is required{null}", set_value(key, "VALUE")
+                )
             elif not self._structural and data[key].data in ("", []):  # what Go cannot tell from absent
                 self.report(data[key], join_path(path, key), "is required, and empty does not count")
         self._check_size(value, len(present), schema, path, "minProperties", "maxProperties", "fields")
@@ -212,7 +220,7 @@ class SchemaValidator:
                 )
         if must is not None:
             said = f"is {quote(text)}, must be {must}" if self._quotes else f"must be {must}"
-            self.report(value, path, said)
+            self.report(value, path, said, suggest_value(path, mend_text(text, must)))
 
     def _check_number(self, value: Value, number: float, schema: Schema, path: str) -> None:
         if "integer" in _list_types(schema):
@@ -221,15 +229,18 @@ class SchemaValidator:
                 self.report(value, path, f"is {quote(number)}, must be an integer of {bits} bits")
         least, most = schema.get("minimum"), schema.get("maximum")
         if least is not None and number < least:
-            self.report(value, path, f"is {quote(number)}, must be at least {least}")
+            self.report(
+                value, path, f"is {quote(number)}, must be at least {least}", suggest_value(path, least)
+            )
         if most is not None and number > most:
-            self.report(value, path, f"is {quote(number)}, must be at most {most}")
+            self.report(value, path, f"is {quote(number)}, must be at most {most}", suggest_value(path, most))
 
     def _check_choices(self, value: Value, schema: Schema, path: str) -> None:
         choices = schema.get("enum")
         # Most of what Kubernetes' own kinds enumerate has a default, which empty stands for.
         if choices and value.data not in choices and (self._structural or value.data != ""):
-            self.report(value, path, f"is {quote(value.plain)}, must be {format_choices(choices)}")
+            message = f"is {quote(value.plain)}, must be {format_choices(choices)}"
+            self.report(value, path, message, suggest_value(path, find_choice(value.plain, choices)))
         for options in (schema.get("anyOf"), schema.get("oneOf")):
             if options and not any(self._fits(value, option, path) for option in options):
                 self.report(value, path, schema.get("x-says", "fits none of the forms that are allowed here"))

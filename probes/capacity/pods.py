@@ -1,6 +1,7 @@
 """Pods as decoded from JSON, for probes that list pods of one workload."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -112,7 +113,7 @@ def _list_words(container: _Container) -> list[str]:
 
 def _find_values(words: list[str], flag: str) -> Iterator[str]:
     """The values of a Go flag, with one dash or two, after `=` or as the next word."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         name, equals, value = word.partition("=")
         if name in (f"-{flag}", f"--{flag}"):
             yield value if equals else following

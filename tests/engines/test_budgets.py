@@ -92,6 +92,10 @@ def test_trtllm_reads_its_file() -> None:
     assert (found.sharding, found.cache, found.longest) == (Sharding(8, 1, 8), "fp8", 9)
 
 
+def test_a_faster_loader_loads_the_same() -> None:
+    assert known("dynamo.vllm", ["--load-format", "fastsafetensors"]) == known("dynamo.vllm", [])
+
+
 @pytest.mark.parametrize(
     ("module", "line"),
     [
@@ -99,6 +103,8 @@ def test_trtllm_reads_its_file() -> None:
         ("dynamo.vllm", ["--gpu-memory-utilization", "2"]),
         ("dynamo.vllm", ["--gpu-memory-utilization", None]),
         ("dynamo.vllm", ["--kv-cache-memory-bytes", "1G"]),
+        ("dynamo.vllm", ["--load-format", "sharded_state"]),
+        ("dynamo.vllm", ["--load-format", None]),
         ("dynamo.vllm", ["--hf-overrides", '{"rope_scaling": {"factor": 4}}']),
         ("dynamo.sglang", ["--cpu-offload-gb", "8"]),
         ("dynamo.sglang", ["--config", "/elsewhere.yaml"]),

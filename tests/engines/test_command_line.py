@@ -33,7 +33,7 @@ FLAGS = [
 ]
 NAMES = [(name, flag) for flag in FLAGS for name in flag.names]
 NEGATED = [(f"--no-{name}", flag) for name, flag in zip(SWITCHES, FLAGS[-2:], strict=True)]
-TABLE = FlagTable("own", "", dict([*NAMES, *NEGATED]), {})
+TABLE = FlagTable("own", "", dict([*NAMES, *NEGATED]), {}, {})
 
 
 def parse(*texts: str | None) -> ParsedFlags:

@@ -49,7 +49,7 @@ def test_checkpoints_have_the_published_size(name: str, published: int) -> None:
 REPORTED = {
     "deepseek-ai/DeepSeek-V4-Flash": 148.66 * GIB,  # github.com/vllm-project/vllm/issues/40802
     "moonshotai/Kimi-K2.6": 555 * GIB,  # huggingface.co/gratex/Kimi-K2.6-REAM-25
-    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": 31.6e9 * 2,  # its card
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": 31.6e9 * 2,  # a page about it, not its card
     "Qwen/Qwen3.5-122B-A10B": 250e9,  # huggingface.co/olka-fi/Qwen3.5-122B-A10B-MXFP4
     "Qwen/Qwen3.6-35B-A3B": 67 * GIB,  # huggingface.co/Infatoshi/Qwen3.6-35B-A3B-NVFP4-FP8
     "Qwen/Qwen3.6-35B-A3B-FP8": 37e9,  # huggingface.co/gsting/Qwen3.6-35B-A3B-abliterated-FP8
@@ -276,6 +276,8 @@ PACKED = {"quant_method": "compressed-tensors", "config_groups": {"group_0": GRO
             ("bf16", "nvfp4", "nvfp4", "nvfp4"),
         ),
         ({**PACKED, "config_groups": {"a": GROUP, "b": GROUP}}, None),
+        ({**PACKED, "ignore": [f"module{n}" for n in range(2000)]}, None),
+        ({**PACKED, "ignore": ["a*" * 200]}, None),
         ({**MIXED, "quantized_layers": {"layers.0.mixer.in_proj": {"quant_algo": "NF3"}}}, None),
     ],
 )

@@ -18,7 +18,7 @@ LIMIT_S = 5
 
 
 class TooLong(BaseException):
-    """Judging took more than LIMIT_S seconds of this process' own time, whatever else the machine did."""
+    """Judging took more than its limit of this process' own time, whatever else the machine did."""
 
 
 class JudgedRun(NamedTuple):
@@ -38,7 +38,9 @@ class JudgedRun(NamedTuple):
         return found + [f"standard error: {self.err}" for _ in range("Traceback" in self.err)]
 
 
-def judge_path(path: Path, folder: Path, other: str = "table", select: str = "*") -> JudgedRun:
+def judge_path(
+    path: Path, folder: Path, other: str = "table", select: str = "*", limit_s: float = LIMIT_S
+) -> JudgedRun:
     """Judge a path by the checks selected; report it as JSON and in another format, in files of this folder.
 
     :raises TooLong: it did not end in time.
@@ -47,7 +49,7 @@ def judge_path(path: Path, folder: Path, other: str = "table", select: str = "*"
     report.unlink(missing_ok=True)
     outputs = [f"-ojson={report}", f"-o{other}={folder / 'report'}"]
     said, complained = io.StringIO(), io.StringIO()
-    with _limit_time(), redirect_stdout(said), redirect_stderr(complained):
+    with _limit_time(limit_s), redirect_stdout(said), redirect_stderr(complained):
         code = main(["recipe", *outputs, "--select", select, "--", str(path)])
     found = json.loads(report.read_bytes()) if report.exists() else None
     return JudgedRun(code, found, complained.getvalue())
@@ -60,12 +62,12 @@ def pick_format(i: int) -> str:
 
 
 @contextmanager
-def _limit_time() -> Iterator[None]:
+def _limit_time(seconds: float) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TooLong
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from re import Match
-from typing import NamedTuple
 
-Edit = str | Callable[[Match[str]], str]
-
-
-class Defect(NamedTuple):
-    """A defect that people make.
-
-    `old` and `new` are an expression and what takes its place, at one place of a file at a time. `files` and
-    `needs` say where it is one: in files of this name that hold this. The finding of `check` must stand on a
-    line that the edit changed, on the nearest one above or below it that `at` is found in, or on one of the
-    same document that `within` is found in. Where two files differ either may be the wrong one: then it may
-    stand on a line of another one that `elsewhere` is found in.
-    """
-
-    name: str
-    old: str
-    new: Edit
-    at: str = ""
-    files: str = r"\.yaml$"
-    needs: str = ""
-    within: str = ""
-    elsewhere: str = ""
-    check: str = ""
-
+from tests.mutations import commands, pods
+from tests.mutations.defect import COMPONENT, MANIFEST, Defect
 
 DEPLOY, PERF, CACHE = r"deploy[^/]*\.yaml$", r"perf\.yaml$", r"(model-)?cache\.yaml$"
 DOWNLOAD, ROUTE, README = r"download[^/]*\.yaml$", r"http-route[^/]*\.yaml$", r"README\.md$"
 NEW = r"nvidia\.com/v1beta1"
 RUNS = r"(perf|download[^/]*)\.yaml$"
-RELEASE = r"(?<=-runtime:)1\.\d+\.\d+\b"
+RELEASE = r"(?<=-runtime:)1\.\d+\.\d+$"
 ENTRY = r"^\s*- (name|type): "  # of a component or container
-COMPONENT = r"^  (  )?- name: |^    (?!podTemplate|multinode|eppConfig)[\w-]+:$"  # of either version
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill|[tT]ype: prefill$"
 SEVERAL = r"(?=\n(?:(?!  - name: ).*\n)*?.*gpu: .?[2-9])"  # GPUs in a pod of the component
 SHA = "0123456789abcdef0123456789abcdef01234567"
 NOT_GB200 = r"^(?!.*gb200).*\.yaml$"
-GRAPH_NAME = r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$"
+GRAPH_NAME = r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$(?!\n  namespace)"
 GPUS = r'(nvidia\.com/gpu: ")(\d)("\n(?: .*\n)*? +limits:\n +nvidia\.com/gpu: ")\2"'  # of requests and limits
 ON_WORKERS = r"dynamo\.(vllm|sglang|trtllm)"
 
@@ -51,9 +27,9 @@ def without(text: str) -> str:
     return rf"\A(?!(?s:.*){text})"
 
 
-def flag(name: str, value: str = r"(\S+)") -> str:
-    """A flag and its value, on a line each."""
-    return rf'(- {name}\n +- "?){value}("?)$'
+def flag(name: str, value: str = r"(\S+?)") -> str:
+    """A flag and its value, on a line each or on one, or in a script."""
+    return rf"""((?:- \W?|\s){name}(?:['"]?\n +- ["']?|[ =]["']?)){value}(["']?)(?=\s|$)"""
 
 
 def doubled(match: Match[str]) -> str:
@@ -67,7 +43,9 @@ BY_CHECK = {
         Defect("a key twice", r"^( +)(replicas: \d+)$", r"\1\2\n\1\2", at="replicas"),
         Defect("a tab for blanks", r"^ +(image: \S+)$", r"\t\1"),
         Defect("an alias of nothing", r"image: \S+$", "image: *image"),
-        Defect("a bracket that stays open", r"^( +)replicas: (\d+)$", r"\1replicas: [\2", at=r"^\s*\w+:"),
+        Defect(
+            "a bracket that stays open", r"^( +)replicas: (\d+)$", r"\1replicas: [\2", within=r"^\s*(- )?\w+:"
+        ),
         Defect("text after ---", r"^---$", "--- x"),
     ],
     "manifest.schema": [
@@ -110,10 +88,11 @@ BY_CHECK = {
         ),
         Defect(
             "a container that gets privileged",
-            r"^( +)securityContext:\n( +)(?!privileged)",
+            r"^( +)securityContext:\n( +)(?!privileged|seccompProfile|runAs|fsGroup)",
             r"\1securityContext:\n\2privileged: true\n\2",
             files=RUNS,
             needs=without("sysctl"),
+            after="containers:\n",
         ),
         Defect(
             "a folder of the node",
@@ -157,14 +136,15 @@ BY_CHECK = {
         Defect("another framework", r"(?<=backendFramework: )vllm$", "sglang"),
         Defect(
             "an image of another engine",
-            r"(?<=/)vllm-runtime(?=:.*\n(?:(?! +image:|    [A-Z]\w*:$|  - name:).*\n)*?.*dynamo\.vllm)",
+            r"(?<=/)vllm-runtime(?=:.*\n"
+            r"(?:(?! +image:|    [A-Z]\w*:$|  (?:  )?- name:|.*frontend).*\n)*?.*dynamo\.vllm)",
             "sglang-runtime",
             at=ON_WORKERS,
         ),
     ],
     "graph.images-pinned": [
-        Defect("an image that is the latest", RELEASE, "latest"),
-        Defect("an image without a tag", r"(?<=-runtime):1\.\d+\.\d+$", ""),
+        Defect("an image that is the latest", RELEASE, "latest", files=DEPLOY),
+        Defect("an image without a tag", r"(?<=-runtime):1\.\d+\.\d+$", "", files=DEPLOY),
     ],
     "graph.one-release": [Defect("another release", RELEASE, "1.0.1", at="image:", files=DEPLOY)],
     "graph.probes": [
@@ -175,16 +155,22 @@ BY_CHECK = {
         Defect("no time to start", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe")
     ],
     "engine.flags-known": [
-        Defect("a misspelt flag", r"--tensor-parallel-size\b", "--tensor-paralel-size"),
-        Defect("a flag there is not", r"^( +)(- --model(-path)?)$", r"\1- --max-speed\n\1\2"),
+        Defect("a misspelt flag", r"--tensor-parallel-size\b", "--tensor-paralel-size", files=MANIFEST),
+        Defect("a flag there is not", r"^( +)(- --model(-path)?)$", r"\1- --max-speed\n\1\2", files=MANIFEST),
     ],
     "engine.values": [
-        Defect("a share of memory above one", flag("--gpu-memory-utilization", r"([\d.]+)"), r"\g<1>90\3"),
-        Defect("a type there is not", flag("--kv-cache-dtype", r"(\w+)"), r"\1fp7\3"),
+        Defect(
+            "a share of memory above one",
+            flag("--gpu-memory-utilization", r"([\d.]+)"),
+            r"\g<1>90\3",
+            files=MANIFEST,
+        ),
+        Defect("a type there is not", flag("--kv-cache-dtype", r"(\w+)"), r"\1fp7\3", files=MANIFEST),
         Defect(
             "text for a number",
             flag("--(?:block-size|tensor-parallel-size|max-model-len)", r"(\d+)"),
             r"\1many\3",
+            files=MANIFEST,
         ),
     ],
     "engine.config-keys": [
@@ -214,7 +200,7 @@ BY_CHECK = {
             "a router's other block size",
             flag("--kv-cache-block-size", r"(\d+)"),
             r"\g<1>16\3",
-            at="dynamo.frontend|kv-cache-block-size|block-size",
+            within="dynamo.frontend|block-size|dynamo.(vllm|sglang|trtllm)",
         ),
     ],
     "engine.pair-agrees": [
@@ -235,10 +221,15 @@ BY_CHECK = {
         ),
     ],
     "engine.trtllm-buffer": [
-        Defect("a buffer too small", r"(?<=max_tokens_in_buffer: )\d+$", "16", at="cache_transceiver_config:")
+        Defect(
+            "a buffer too small",
+            r"(?<=max_tokens_in_buffer: )[1-9]\d*$",
+            "16",
+            at="cache_transceiver_config:",
+        )
     ],
     "parallelism.gpus-match": [
-        Defect("twice the tensor parallelism", TP, doubled, at=COMPONENT, files=DEPLOY),
+        Defect("twice the tensor parallelism", TP, doubled, at=COMPONENT, files=MANIFEST),
         Defect(
             "GPUs that stand idle",
             GPUS,
@@ -253,7 +244,7 @@ BY_CHECK = {
         Defect("more GPUs than a node has", GPUS, lambda m: f'{m[1]}32{m[3]}32"', at=COMPONENT)
     ],
     "parallelism.heads-divide": [
-        Defect("heads that do not divide", TP, r"\g<1>3\3", at=COMPONENT, files=DEPLOY)
+        Defect("heads that do not divide", TP, r"\g<1>3\3", at=COMPONENT, files=MANIFEST)
     ],
     "model.same-everywhere": [
         Defect(
@@ -274,7 +265,7 @@ BY_CHECK = {
     "model.revision": [
         Defect(
             "a revision nobody loads",
-            r"hf download (.\$MODEL.)",
+            r"hf download (.\$MODEL\w*.)(?! --revision)",
             rf"hf download \1 --revision {SHA}",
             files=DOWNLOAD,
         )
@@ -292,7 +283,13 @@ BY_CHECK = {
         )
     ],
     "memory.kv-cache": [
-        Defect("no room for a sequence", flag("--max-model-len", r"(\d+)"), r"\g<1>99000000\3", at=ENTRY)
+        Defect(
+            "no room for a sequence",
+            flag("--max-model-len", r"(\d+)"),
+            r"\g<1>99000000\3",
+            at=ENTRY,
+            files=MANIFEST,
+        )
     ],
     "memory.shared-memory": [
         Defect("little shared memory", r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL, "1Mi", at=COMPONENT)
@@ -340,7 +337,7 @@ BY_CHECK = {
             r"- IPC_LOCK$",
             "- SYS_PTRACE",
             at=COMPONENT,
-            needs=without("privileged: true"),
+            needs=without("privileged: true") + r"(?s:.*)(rdma/|/efa:)",
         )
     ],
     "network.transport": [
@@ -409,4 +406,9 @@ BY_CHECK = {
         )
     ],
 }
-KINDS = [kind._replace(check=check) for check, kinds in BY_CHECK.items() for kind in kinds]
+KINDS = [
+    kind._replace(check=check)
+    for rows in (BY_CHECK, commands.BY_CHECK, pods.BY_CHECK)
+    for check, kinds in rows.items()
+    for kind in kinds
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from random import Random
 from typing import NamedTuple
 
 from tests.fuzz.judging import judge_path
-from tests.mutations.kinds import KINDS, Defect
+from tests.mutations.defect import Defect
+from tests.mutations.kinds import KINDS
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
@@ -50,16 +51,26 @@ def texts() -> dict[tuple[Path, Path], str]:
     }
 
 
-def sites(kind: Defect, roots: Collection[Path]) -> list[Site]:
-    """Every place in the models of these folders where a defect of a kind can be made."""
+def list_models(root: Path) -> list[Path]:
+    """The folders of a folder of recipes."""
+    return sorted({model for model, _ in texts() if model.parent == root})
+
+
+def sites(kind: Defect, model: Path) -> list[Site]:
+    """Every place in a model's folder where a defect of a kind can be made."""
     return [
         Site(model, file, match.start())
-        for (model, file), text in texts().items()
-        if model.parent in roots
+        for (folder, file), text in texts().items()
+        if folder == model
         and re.search(kind.files, f"{model.name}/{file}")
         and re.search(kind.needs, text, re.MULTILINE)
         for match in re.finditer(kind.old, text, re.MULTILINE)
+        if not _is_comment(text, match.start()) and re.search(kind.after, text[: match.start()])
     ]
+
+
+def _is_comment(text: str, at: int) -> bool:
+    return text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#")
 
 
 def apply_defect(kind: Defect, text: str, start: int) -> tuple[str, set[int]]:
@@ -143,14 +154,16 @@ def _matches_line(expression: str, file: Path, line: int | None) -> bool:
     return bool(expression and line and re.search(expression, file.read_text().splitlines()[line - 1]))
 
 
-def seed_defects(folder: Path, seed: str, most: int, roots: Collection[Path]) -> list[SeededDefect]:
-    """Defects of every kind, at up to so many places each of the models in these folders."""
+def seed_defects(folder: Path, seed: str, models: Sequence[Path], most: int = 1000) -> list[SeededDefect]:
+    """Defects of every kind, at a place of each of these models, and in so many of them at most."""
     bench = Bench(folder)
     found: list[SeededDefect] = []
     for kind in KINDS:
-        places = sites(kind, roots)
-        chosen = Random(f"{seed}:{kind.name}").sample(places, min(most, len(places)))
-        found.extend(bench.seed(kind, site) for site in chosen)
+        by_model = [(model, places) for model in models if (places := sites(kind, model))]
+        chosen = Random(f"{seed}:{kind.name}").sample(by_model, min(most, len(by_model)))
+        for model, places in chosen:
+            site = Random(f"{seed}:{kind.name}:{model.name}").choice(places)
+            found.append(bench.seed(kind, site))
     return found
 
 

@@ -156,12 +156,13 @@ RENAMED = {"items": [{"key": "a.yaml", "path": "b.yaml"}]}
         (["--config-file", "/etc/other/a.yaml"], MOUNT, {}, []),
         (["--config-text", "x"], MOUNT, {}, []),
         (["--config-file"], MOUNT, {}, []),
+        ([], MOUNT, {}, []),
     ],
 )
 def test_where_a_picker_starts_from(
     routing: ControlPlane, command: list[str], mount: dict[str, str], source: dict[str, Any], keys: list[str]
 ) -> None:
-    place = "command" if command[0] == "/epp" else "args"
+    place = "command" if command[:1] == ["/epp"] else "args"
     container = {"name": "main", "image": "x", place: command, "volumeMounts": [{"name": "c", **mount}]}
     volume = {"name": "c", "configMap": {"name": "cm", **source}}
     spec = {"containers": [container], "volumes": [volume]}

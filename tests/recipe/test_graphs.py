@@ -99,7 +99,7 @@ data:
 """
 
 
-PLACES = ("line", "column", "image_line", "image_column", "file")
+PLACES = ("gpu_places", "line", "column", "image_line", "image_column", "file")
 
 
 def bare(value: Any) -> Any:

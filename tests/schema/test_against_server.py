@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dynocheck.facts import Manifest
+from dynocheck.facts import Manifest, Role
+from dynocheck.recipe.discover import load_recipes
 from dynocheck.schema import validate, validate_component_pods
 from dynocheck.schema.pods import list_component_pods
 from tests.controlplane.api import Object
@@ -41,15 +42,24 @@ from tests.schema.samples import (
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
-FOLDERS = [folder for folder in (RECIPES, CORPUS) if folder.is_dir()]
+CORPUS = RECIPES.parent.parent / "shared" / "corpus"
+FOLDERS = [folder for folder in (RECIPES, CORPUS / "recipes") if folder.is_dir()]
+OTHERS = [
+    pytest.param(folder, marks=pytest.mark.verify)
+    for folder in sorted(CORPUS.glob("*/"))
+    if folder not in FOLDERS
+]
 CRDS = (
+    "dynamo/main-2026-08/nvidia.com_dynamographdeploymentrequests.yaml",
     "dynamo/main-2026-08/nvidia.com_dynamographdeployments.yaml",
+    "dynamo/main-2026-08/nvidia.com_dynamomodels.yaml",
     "gaie/v1.2.1/inference.networking.k8s.io_inferencepools.yaml",
     "gaie/v1.2.1/inference.networking.x-k8s.io_inferencepools.yaml",
     "gateway-api/v1.5.1/gateway.networking.k8s.io_gateways.yaml",
     "gateway-api/v1.5.1/gateway.networking.k8s.io_httproutes.yaml",
     "gpu-operator/resource.nvidia.com_computedomains.yaml",
+    "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml",
+    "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml",
 )
 NO_VALUES = "{matchExpressions: [{key: a, operator: In}]}"
 NUMBERED = "{metadata: {labels: {a: 1}}, spec: {containers: []}}"
@@ -64,6 +74,12 @@ _ONCE = f"{{accessModes: [ReadWriteOnce], {STORAGE}}}"
 ODD_CLAIM = f"{{kind: Claim, apiVersion: v0, metadata: {{name: v}}, spec: {_ONCE}}}"
 TO_POOL = "{group: inference.networking.k8s.io, kind: InferencePool, name: p}"
 DOMAINS, CHANNEL = "resource.nvidia.com/v1beta1", "{resourceClaimTemplate: {name: x}}"
+
+
+def binding(account: str, *, kind: str = "RoleBinding") -> str:
+    role = "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}"
+    subjects = f"subjects: [{{kind: ServiceAccount, {account}}}]"
+    return write("rbac.authorization.k8s.io/v1", kind, f"{role}\n{subjects}")
 
 
 def amounts(requests: str, limits: str) -> str:
@@ -181,6 +197,9 @@ BAD = {
     "a pool without ports": pool(f"{POOL}targetPorts: []"),
     "an older pool of the newer version": old_pool(f"{POOL}targetPorts: [{{number: 8000}}]"),
     "an older pool whose port is too high": old_pool(OLD_POOL.replace("8000", "80000")),
+    "a ServiceAccount of a name that there is not": binding("name: $NAME"),
+    "a ServiceAccount in a group": binding("name: a, apiGroup: rbac.authorization.k8s.io"),
+    "a ServiceAccount in no namespace": binding("name: a", kind="ClusterRoleBinding"),
     "a domain without channel": write(DOMAINS, "ComputeDomain", "spec: {numNodes: 0}"),
     "components of one name": dgd("{name: w}, {name: w}"),
     "a variable twice": worker(container="env: [{name: A, value: a}, {name: A, value: b}]"),
@@ -275,6 +294,8 @@ GOOD = {
     "a Service": service("ports: [{port: 80, targetPort: http}]"),
     "a StorageClass": storage_class("provisioner: a.b/c, parameters: null, mountOptions: [null]"),
     "a role of any name": "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: 'A:b'}}",
+    "a binding": binding("name: a"),
+    "a binding of the cluster": binding("name: a, namespace: b", kind="ClusterRoleBinding"),
     "a route": route("[{backendRefs: [{name: a, port: 80}]}]"),
     "a route without rules of its own": route("null"),
     "a route of defaults": route("[{matches: [{path: {type: null, value: null}}]}]"),
@@ -322,7 +343,7 @@ class Server:
             content=(text or json.dumps(item)).encode(),
             headers={"Content-Type": "application/yaml" if text else "application/json"},
         )
-        if answer.is_success:
+        if answer.is_success or answer.status_code == 409:  # it exists already, which is told after all else
             return []
         status = answer.json()
         assert answer.status_code in (400, 422), status["message"]
@@ -394,12 +415,16 @@ def _without_namespace(manifest: Manifest) -> Object:
 
 
 def _applied(folder: Path) -> Iterator[Manifest]:
-    for file in sorted(folder.rglob("*.yaml")):
-        if "kustomize" not in file.parts and not file.name.startswith("."):
-            yield from manifests(file.read_text(), str(file))
+    for recipe in load_recipes([str(folder)]):
+        for file in recipe.files:
+            for manifest in file.manifests if file.role is Role.MANIFEST else ():
+                if not any(file.is_open(value) for value in manifest.root.walk()):
+                    yield manifest
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=["recipes", "corpus"][: len(FOLDERS)])
+@pytest.mark.parametrize(
+    "folder", [*FOLDERS, *OTHERS], ids=lambda folder: f"{folder.parent.name}-{folder.name}"
+)
 def test_recipes_get_the_verdict_of_the_server(server: Server, folder: Path) -> None:
     for manifest in _applied(folder):
         if not server.serves(manifest):

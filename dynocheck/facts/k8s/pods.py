@@ -16,8 +16,7 @@ POD_TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
 """The path of the pod template in each built-in kind."""
-# Kinds that create a Secret, with the path of the Secret's name; the default is the object's own name.
-_MAKERS: dict[str, tuple[str, ...]] = {
+SECRET_MAKERS: dict[str, tuple[str, ...]] = {
     "Secret": ("metadata", "name"),
     "Certificate": ("spec", "secretName"),
     "ExternalSecret": ("spec", "target", "name"),
@@ -26,6 +25,7 @@ _MAKERS: dict[str, tuple[str, ...]] = {
     "VaultDynamicSecret": ("spec", "destination", "name"),
     "VaultStaticSecret": ("spec", "destination", "name"),
 }
+"""The kinds that create a Secret, with the path of the Secret's name; the default is its own name."""
 _NOTHING = Value({}, 1, 1)
 
 
@@ -117,7 +117,11 @@ def find_secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:
     """
     missing = []
     for recipe in recipes:
-        created = {m.root.get_text(*_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS}
+        created = {
+            m.root.get_text(*SECRET_MAKERS[m.kind]) or m.name
+            for m in recipe.manifests
+            if m.kind in SECRET_MAKERS
+        }
         references = (r for template in list_pod_templates(recipe) for r in _find_references(template))
         missing += [reference for reference in references if reference.name not in created]
     return tuple(dict.fromkeys(missing))

@@ -67,6 +67,7 @@ class Container(msgspec.Struct, frozen=True):
     """A container of a pod. Without an image, `image_line` and `image_column` are the container's own
     position. `commands` are the words of each command that it runs, as `launches` are those of engines;
     `unclosed` is the line of its script with a quote that does not end.
+    `runtime` is the release of Dynamo that its component claims to run, in `runtimeVersionOverride`.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Container(msgspec.Struct, frozen=True):
     image_column: int = 1
     commands: tuple[tuple[Word, ...], ...] = ()
     unclosed: Word | None = None
+    runtime: str = ""
 
     def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:
         """A variable that the script sets for this launch, else one of the container."""

@@ -88,7 +88,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
 class Problem(msgspec.Struct, frozen=True):
     """An error in a file; if it is `fatal`, the rest of the file was not read.
 
-    `fix` is the remedy for one that is not fatal.
+    `fix` is the remedy for one that is not fatal. `when_rendered`: it goes once a template is rendered.
     """
 
     message: str
@@ -96,6 +96,7 @@ class Problem(msgspec.Struct, frozen=True):
     column: int | None = None
     fatal: bool = True
     fix: str = ""
+    when_rendered: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, dict=True):
@@ -133,7 +134,8 @@ class Role(enum.StrEnum):
 class SourceFile(msgspec.Struct, frozen=True, dict=True):
     """A file of a recipe: its path as the user would write it, its documents, and its errors.
 
-    `template`: envsubst fills in its `${NAME}` before it is applied.
+    `template`: envsubst fills in its `${NAME}` before it is applied. `announced` are the claims that it
+    mounts and that a comment in it or a README above it mentions.
     """
 
     path: str
@@ -141,6 +143,7 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
     problems: tuple[Problem, ...] = ()
     role: Role = Role.MANIFEST
     template: bool = False
+    announced: tuple[str, ...] = ()
 
     def is_open(self, value: Value) -> bool:
         """Whether a value is known only once the template is filled in."""

@@ -33,9 +33,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     """A component of a graph, in the same form for both API versions.
 
     `role` is frontend, worker, prefill, decode, planner, epp, or any other type in the manifest. `gpus` is
-    per node, and None if GPUs are requested through a resource claim. `nodes` is the number of nodes that one
-    replica spans. `sidecar` is true if a frontend runs beside its engine. `resources` are the extended
-    resources that its main container requests besides GPUs, per node.
+    per node, and None if GPUs are requested through a resource claim; `gpu_places` are the fields below the
+    component that count them. `nodes` is the number of nodes that one replica spans. `sidecar` is true if a
+    frontend runs beside its engine. `resources` are the extended resources that its main container requests
+    besides GPUs, per node.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[Mount, ...]
     sidecar: bool = False
     resources: dict[str, str] = {}
+    gpu_places: tuple[str, ...] = ()
     line: int
     column: int
 
@@ -171,7 +173,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.json` of the Hugging Face hub in a recipe: its contents and errors.
+    """A `config.json` of the Hugging Face hub: its contents and errors.
+
+    `model` is the model's hub id, for one that is not in a recipe but in the hub's cache or on the hub.
 
     `scope` is the folder whose graphs, at any depth, may use it: its own, or the model's for one in
     `model-cache/`. `checkpoint` is the size of all weights in bytes, from the index beside it; None without
@@ -180,6 +184,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     scope: str
+    model: str = ""
     config: dict[str, Any] = {}
     checkpoint: int | None = None
     problems: tuple[tuple[str, Problem], ...] = ()

@@ -282,11 +282,15 @@ class _ScriptRunner:
                 yield from self._find_hidden(command, process)
             self._change_arguments(command.name, [word.text for word in process.words[1:]], arguments)
         self._variables.forget(name for word in targets for name in find_set_in_word(word))
+        yield from self._follow_substitutions(command)
+
+    def _follow_substitutions(self, command: SimpleCommand) -> _Commands:
+        """What `$(...)` in a command runs. Its words have a line, but no spelling: they are out of order."""
         for part in chain.from_iterable(map(_list_parts, (*command.assignments, *command.words))):
             if isinstance(part, syntax.UnknownExpansion) and part.runs is not None:
-                for nested in self._follow_subshell(part.runs):  # its words are not in the order of the text
-                    unplaced = (word._replace(spelled="") for word in nested.words)
-                    yield nested._replace(words=tuple(unplaced))
+                for nested in self._follow_subshell(part.runs):
+                    words = (word._replace(spelled="") for word in nested.words)
+                    yield nested._replace(words=tuple(words))
 
     def _find_call(self, command: SimpleCommand, process: Process, before: Variables | None) -> _Call | None:
         """The script that a command runs; None if it runs none, or one that is not known.

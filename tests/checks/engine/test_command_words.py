@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,9 +82,44 @@ def test_words_that_are_taken(tmp_path: Path, script: str) -> None:
     assert get_coverage(command_words, given) == (2, [])  # with the frontend
 
 
-def test_arguments_alone_are_the_entry_points(tmp_path: Path) -> None:
-    given = run(tmp_path, "--model", "a/b", command=[])
-    assert "fail" not in outcomes(command_words, given)
+def serve(image: str, **container: Any) -> dict[str, Any]:
+    """A Pod of one container."""
+    spec = {"containers": [{"name": "server", "image": image, **container}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
+
+
+RUNTIME = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
+FRONT: dict[str, Any] = {"name": "front", "image": RUNTIME, "args": ["-m", "dynamo.frontend"]}
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (graph(engine(main={"command": [], "args": ["--model", "a/b"]})), ["fail"]),  # of the operator's sh
+        (graph(engine(main={"command": [], "args": [f"{START} --model a/b"]})), []),
+        (serve(RUNTIME, args=["--model", "a/b"]), ["fail"]),
+        (serve("python:3.12", args=["-m", "http.server"]), ["fail"]),
+        (serve("vllm/vllm-openai:v0.11.0", args=["--model", "a/b"]), []),
+        (
+            serve("vllm/vllm-openai:v0.4.1", command=["python3 -m vllm.entrypoints.openai.api_server"]),
+            ["fail"],
+        ),
+        (serve("vllm/vllm-openai:v0.11.0", command=["vllm", "serve", "a/b"]), []),
+        (serve("busybox", command=["sh", "-c", "sleep 1"]), []),
+        (serve("busybox"), ["skip"]),
+    ],
+)
+def test_containers_that_start_nothing(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(command_words, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(("sidecar", "expected"), [("front", []), ("other", ["fail"])])
+def test_a_frontend_beside_a_worker_has_the_operators_command(
+    tmp_path: Path, sidecar: str, expected: list[str]
+) -> None:
+    worker = engine(frontendSidecar=sidecar)
+    worker["podTemplate"]["spec"]["containers"].append(FRONT)
+    assert outcomes(command_words, deploy(tmp_path, graph(worker))) == expected
 
 
 def test_the_arguments_of_a_script_are_its_words(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, outcomes, read_lines, run_check
+from tests.checks.judging import deploy, judge, outcomes, read_lines, run_check
 from tests.checks.manifests import engine, graph
 
 VLLM, SGLANG, TRTLLM = "vllm-runtime:1.3.0", "sglang-runtime:1.3.0", "tensorrtllm-runtime:1.3.0"
@@ -22,27 +23,41 @@ def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipe
     return deploy(folder, graph(engine(*args.split(), model=None, image=image, **more)))
 
 
+@pytest.mark.parametrize(
+    ("engine_name", "image", "args", "expected"),
+    [
+        ("sglang", SGLANG, "--mem-fraction-static 0.85", []),
+        ("sglang", SGLANG, "--mem-fraction-static 85", ["fail"]),
+        ("trtllm", TRTLLM, "--free-gpu-memory-fraction 90", ["fail"]),
+    ],
+)
+def test_shares_of_memory_have_bounds_that_no_parser_states(
+    tmp_path: Path, engine_name: str, image: str, args: str, expected: list[str]
+) -> None:
+    assert outcomes(values, launch(tmp_path, args, image=image, module=f"dynamo.{engine_name}")) == expected
+
+
 # engine.flags-known
 
 
 @pytest.mark.parametrize(
     ("args", "fix"),
     [
-        ("--tensor-paralel-size 2", "write --tensor-parallel-size"),
-        ("--tp-size 2", "remove --tp-size, or use an image whose release has it"),
-        ("--no-model", "write --model"),
-        ("--disaggregation_mode prefill", "write --disaggregation-mode"),
-        ("--disaggregation-mo prefill", "write --disaggregation-mode"),
-        ("--enable-e x", "write one of them in full, such as --enable-elastic-ep"),
-        ("--max_num x", "write one of them in full, such as --max-num-batched-tokens"),
-        ("--kv.a x", "write one of them in full, such as --kv-cache-dtype"),
-        ("--typo.mode 3", "remove --typo.mode, or use an image whose release has it"),
+        ("--tensor-paralel-size 2", "replace --tensor-paralel-size with --tensor-parallel-size"),
+        ("--tp-size 2", "remove --tp-size"),
+        ("--no-model", "replace --no-model with --model"),
+        ("--disaggregation_mode prefill", "replace --disaggregation_mode with --disaggregation-mode"),
+        ("--disaggregation-mo prefill", "replace --disaggregation-mo with --disaggregation-mode"),
+        ("--enable-e x", "replace --enable-e with --enable-elastic-ep"),
+        ("--max_num x", "replace --max_num with --max-num-batched-tokens"),
+        ("--kv.a x", "replace --kv.a with --kv-cache-dtype"),
+        ("--typo.mode 3", "remove --typo.mode"),
     ],
 )
 def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fix: str) -> None:
     given = launch(tmp_path, args)
     (finding,) = run_check(flags_known, given)
-    assert (finding.outcome, finding.fix) == ("fail", fix)
+    assert (finding.outcome, (finding.fix or "").partition("   # ")[0]) == ("fail", fix)
     assert read_lines(flags_known, given) == [f"- {args.split()[0]}"]
 
 
@@ -122,6 +137,11 @@ def test_images_and_packages_name_the_same_engines() -> None:
         ("--tensor-parallel-size two", ["fail"]),
         ("--tensor-parallel-size", ["fail"]),
         ("--tensor-parallel-size --enforce-eager", ["fail"]),
+        ("--tensor-parallel-size 0", ["fail"]),
+        ("--disaggregation-mode decode", []),
+        ("--disaggregation-mode decoder", ["fail"]),
+        ('--kv-transfer-config {"kv_connector":"NixlConnector","kv_role":"kv_both"}', []),
+        ('--kv-transfer-config {"kv_connector":"NixlConnector","kv_role":"both"}', ["fail"]),
         ("--tensor-parallel-size 2 4", ["fail"]),
         ("--kv-cache-dtype fp7", ["fail"]),
         ("--runner generat", ["fail"]),
@@ -146,3 +166,80 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
 def test_values_of_the_frontend(tmp_path: Path, mode: str, expected: list[str]) -> None:
     given = launch(tmp_path, f"--router-mode {mode}", module="dynamo.frontend")
     assert outcomes(values, given) == expected
+
+
+@pytest.mark.parametrize(("word", "expected"), [("-n2", []), ("-n", ["fail"]), ("-ntwo", ["fail"])])
+def test_a_value_may_follow_a_short_flag_in_its_word(tmp_path: Path, word: str, expected: list[str]) -> None:
+    assert outcomes(values, launch(tmp_path, word)) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "image", "env", "expected"),
+    [
+        ("vllm", VLLM, {"DYN_REQUEST_PLANE": "TCP", "DYN_DISCOVERY_BACKEND": "kubernetes"}, []),
+        ("vllm", VLLM, {"DYN_REQUEST_PLANE": "grpc"}, ["fail"]),
+        ("frontend", VLLM, {"DYN_REQUEST_PLANE": "grpc"}, ["fail"]),
+        ("frontend", "vllm-runtime:1.2.1", {"DYN_REQUEST_PLANE": "http"}, []),
+        ("frontend", "vllm-runtime:1.6.1", {"DYN_REQUEST_PLANE": "http"}, ["fail"]),
+        ("frontend", VLLM, {"DYN_ROUTER_MODE": "kv-aware"}, ["warn"]),  # and routes round-robin
+        ("frontend", VLLM, {"DYN_HTTP_PORT": "http"}, ["fail"]),
+        ("vllm", VLLM, {"DYN_EVENT_PLANE": "kafka"}, ["warn"]),
+        ("vllm", "vllm-runtime:1.6.1", {"DYN_EVENT_PLANE": "kafka"}, ["fail"]),
+        ("vllm", VLLM, {"DYN_VLLM_HEADLESS": "yes please"}, ["warn"]),
+        ("vllm", VLLM, {"VLLM_KV_CACHE_LAYOUT": "HND", "VLLM_SERVER_DEV_MODE": "1"}, []),
+        ("vllm", VLLM, {"VLLM_KV_CACHE_LAYOUT": "hnd"}, ["fail"]),
+        ("vllm", VLLM, {"VLLM_SERVER_DEV_MODE": "true"}, ["fail"]),
+        ("vllm", VLLM, {"VLLM_OF_MY_OWN": "true"}, []),
+        ("sglang", SGLANG, {"SGLANG_ENCODER_SEND_TIMEOUT": "1m"}, ["warn"]),  # SGLang takes its default
+        ("sglang", SGLANG, {"VLLM_SERVER_DEV_MODE": "true"}, []),
+        ("trtllm", TRTLLM, {"DYN_DISCOVERY_BACKEND": "consul"}, ["fail"]),
+    ],
+)
+def test_variables_are_judged_as_flags_are(
+    tmp_path: Path, module: str, image: str, env: dict[str, str], expected: list[str]
+) -> None:
+    given = launch(tmp_path, "", module=f"dynamo.{module}", image=image, env=env)
+    assert outcomes(values, given) == expected
+    assert read_lines(values, given) == [
+        yaml.safe_dump({"value": value}).strip() for value in env.values()
+    ] * len(expected)
+
+
+def test_a_variable_of_the_whole_graph_is_told_once(tmp_path: Path) -> None:
+    one = graph(engine(), engine(name="v"), env=[{"name": "DYN_REQUEST_PLANE", "value": "grpc"}])
+    assert outcomes(values, deploy(tmp_path, one)) == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "fix"),
+    [
+        (VLLM, "--router-temperature 0.5", ""),
+        ("vllm-runtime:1.6.1", "--router-temperature 0.5", "use --router-policy-config"),
+        (VLLM, "--aic-backend vllm", ""),
+        ("vllm-runtime:1.6.1", "--aic-backend vllm", "write --ais-backend"),
+        (VLLM, "--no-router-kv-events", ""),
+        (VLLM, "--kv-events", ""),  # that name stays
+    ],
+)
+def test_what_a_release_drops_or_renames_is_told_beside_its_images(
+    tmp_path: Path, image: str, args: str, fix: str
+) -> None:
+    found = run_check(flags_known, launch(tmp_path, args, module="dynamo.frontend", image=image))
+    assert [(each.outcome, each.fix) for each in found] == ([("warn", fix)] if fix else [])
+
+
+@pytest.mark.parametrize(
+    ("runtime", "args", "expected"),
+    [
+        ("1.6.1", "--typo 1", ["fail"]),
+        ("", "--typo 1", ["warn"]),
+        ("1.6.1", "--random-seed 1", []),
+        ("1.6.1", "--prefill-round-robin-balance", ["unjudged"]),  # of 1.5 alone
+    ],
+)
+def test_an_image_is_near_the_release_that_its_component_names(
+    tmp_path: Path, runtime: str, args: str, expected: list[str]
+) -> None:
+    more: dict[str, Any] = {"runtimeVersionOverride": runtime} if runtime else {}
+    one = engine(*args.split(), model=None, image="own/sglang:mine", module="dynamo.sglang", **more)
+    assert judge(flags_known, deploy(tmp_path, graph(one, front=False))) == expected

@@ -21,6 +21,7 @@ BOTH = (
 )
 SGLANG: dict[str, Any] = {"module": "dynamo.sglang"}
 TRTLLM: dict[str, Any] = {"module": "dynamo.trtllm"}
+OLD_EVENTS = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 EVENTS = '--kv-events-config={"enable_kv_cache_events":true,"publisher":"zmq"}'
 
 
@@ -42,6 +43,19 @@ def route(flags: list[str], *args: str, env: dict[str, str] | None = None, **mor
 
 FP8, FP8_E4M3 = "--kv-cache-dtype=fp8", "--kv-cache-dtype=fp8_e4m3"
 OWN_A, OWN_B = engine(name="p", role="prefill", model="own/a"), engine(name="d", role="decode", model="own/b")
+LENIENT = (
+    f'{KV_TRANSFER}{{"kv_connector":"NixlConnector",'
+    '"kv_connector_extra_config":{"enforce_handshake_compat":false}}'
+)
+MTP = '--speculative-config={"method":"mtp","num_speculative_tokens":1}'
+NGRAM = '--speculative-config={"method":"ngram","num_speculative_tokens":1}'
+NEW, LAYOUT, NAMED = (
+    "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.6.1",
+    "VLLM_KV_CACHE_LAYOUT",
+    "--served-model-name=m",
+)
+OF_P: dict[str, Any] = {"name": "p", "role": "prefill"}
+OF_D: dict[str, Any] = {"name": "d", "role": "decode"}
 FLAG_P = engine("--disaggregation-mode=prefill", name="p")
 FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
 
@@ -63,6 +77,24 @@ FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
         (pair([NIXL, "--block-size=64"], [NIXL, "--block-size=128"]), ["warn"]),
         (pair([NIXL, "--block-size=64"], [NIXL]), ["unjudged"]),
         (pair([NIXL, "--block-size", "$(X)"], [NIXL, "--block-size=128"]), ["unjudged"]),
+        # what NIXL's handshake compares
+        (pair([NIXL, "--dtype=float16"], [NIXL, "--dtype=bfloat16"]), ["fail"]),
+        (pair([LMCACHE, "--dtype=float16"], [LMCACHE, "--dtype=bfloat16"]), []),
+        (pair([LENIENT, "--dtype=float16"], [LENIENT, "--dtype=bfloat16"]), []),
+        (pair([NIXL, MTP], [NIXL]), []),  # before vLLM 0.28
+        (pair([NIXL, MTP], [NIXL], image=NEW), ["fail"]),
+        (pair([NIXL, MTP], [NIXL, MTP], image=NEW), []),
+        (pair([NIXL, NGRAM], [NIXL], image=NEW), []),  # has no KV cache of its own
+        (graph(engine(NIXL, **OF_P, image=NEW), engine(NIXL, **OF_D)), ["fail"]),
+        (graph(engine(NIXL, NAMED, **OF_P, model="/a"), engine(NIXL, NAMED, **OF_D, model="/b")), ["fail"]),
+        (
+            graph(engine(NIXL, **OF_P, env={LAYOUT: "HND"}), engine(NIXL, **OF_D, env={LAYOUT: "NHD"})),
+            ["fail"],
+        ),
+        (graph(engine(NIXL, **OF_P, env={LAYOUT: "HND"}), engine(NIXL, **OF_D)), ["unjudged"]),
+        (pair([NIXL, "--attention-backend=FLASHINFER"], [NIXL]), ["unjudged"]),
+        (pair([NIXL, "--revision=a"], [NIXL]), ["warn"]),
+        (pair(["--kv-block-size=32"], ["--kv-block-size=64"], **TRTLLM), ["fail"]),
         (pair([], [], **SGLANG), []),
         (pair(["--disaggregation-transfer-backend=nixl"], [], **SGLANG), ["fail"]),
         (pair(["--page-size=16"], ["--page-size=64"], **SGLANG), ["warn"]),
@@ -145,6 +177,8 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV, '--kv-events-config={"publisher":"null"}', **SGLANG), ["warn"]),
         (route(KV, **TRTLLM), ["warn"]),
         (route(KV, "--publish-kv-events", **TRTLLM), []),
+        (graph(frontend(*KV), engine(env={OLD_EVENTS: "true"}, **TRTLLM)), []),
+        (graph(frontend(*KV), engine(env={OLD_EVENTS: "false"}, **TRTLLM)), ["warn"]),
         (route(KV, "--publish-events-and-metrics", **TRTLLM), []),
         # only routers that follow the cache need events
         (route(["--router-mode=kv"]), ["warn"]),

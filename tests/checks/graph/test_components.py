@@ -143,6 +143,8 @@ def after(image: str) -> dict[str, Any]:
         (engine_agrees, graph(engine(image=SGLANG_IMAGE), backendFramework="sglang"), ["fail", "fail"]),
         (engine_agrees, graph(engine(image="r.example/mine:1.0.0"), backendFramework="vllm"), []),
         (engine_agrees, run("registry.example/vllm-runtime:1.3.0", module=SGLANG), ["fail"]),
+        (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.vlm"), ["fail"]),
+        (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.profiler"), []),
         (images_pinned, run("r/vllm-runtime:1.3.0"), []),
         (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
         (images_pinned, run("r/vllm-runtime:1.5.0-nemotron-dev.1"), []),
@@ -319,6 +321,23 @@ def old_worker(**pod: Any) -> dict[str, Any]:
     types = {"componentType": "worker", "subComponentType": "prefill"}
     services = {"P": {**types, "extraPodSpec": {**pod, "mainContainer": main}}}
     return graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({NAME: "g", "component": "Frontend"}, []),
+        ({NAME: "g", "component-type": "worker"}, []),
+        ({NAME: "g", "component": "Frontned"}, ["fail"]),
+        ({NAME: "other", "component": "Frontend"}, ["skip"]),
+        ({"component": "Frontned"}, ["skip"]),
+    ],
+)
+def test_services(tmp_path: Path, labels: dict[str, str], expected: list[str]) -> None:
+    selector = {f"nvidia.com/dynamo-{key}": value for key, value in labels.items()}
+    spec = {"selector": selector, "ports": [{"port": 80, "targetPort": 8000}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
+    assert judge(placement, deploy(tmp_path, graph(engine()), service)) == expected
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_what_is_deprecated_is_told_with_what_it_becomes(tmp_path: Path) -> None
 def test_versions(tmp_path: Path, version: str, kind: str, fix: str | None) -> None:
     given = deploy(tmp_path, {"apiVersion": version, "kind": kind, "metadata": {"name": "a"}})
     found = [(str(finding.outcome), finding.fix) for finding in run_check(versions.api_version, given)]
-    assert found == ([("fail", f"apiVersion: {fix}")] if fix else [])
+    assert found == ([("fail", f"set apiVersion: {fix}")] if fix else [])
 
 
 # manifest.names
@@ -83,8 +83,8 @@ TWO_NODES: dict[str, Any] = {"multinode": {"nodeCount": 2}}
             "give the component a name of at most 16 characters",
         ),
         ("longer-than-eight", "w" * 40, {}, "give the component a name of at most 37 characters"),
-        ("g" * 60, "worker", {}, "shorten the name of the graph or of the component"),
-        ("llama-3.1", "worker", {}, "call it llama-3-1"),
+        ("g" * 60, "worker", {}, "set metadata.name: NAME   # a shorter one"),
+        ("llama-3.1", "worker", {}, "set metadata.name: llama-3-1"),
     ],
 )
 def test_names(tmp_path: Path, name: str, component: str, more: dict[str, Any], fix: str | None) -> None:
@@ -154,6 +154,23 @@ TEXT = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cach
 )
 def test_duplicates(tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]) -> None:
     assert places(objects.duplicates, recipes(tmp_path, **files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("kubectl apply -f model-cache/ -n dyn", ["fail"]),
+        ("kubectl apply -n dyn -f ./model-cache", ["fail"]),
+        ("kubectl apply -f model-cache/model-download.yaml", []),
+    ],
+)
+def test_alternatives_that_a_readme_applies_together(
+    tmp_path: Path, command: str, expected: list[str]
+) -> None:
+    (tmp_path / "README.md").write_text(f"```bash\n{command}\n```\n")
+    text = dump_objects(JOB)
+    given = recipes(tmp_path, model_cache__model_download=text, model_cache__model_download_fp4=text)
+    assert outcomes(objects.duplicates, given) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest import schema
-from tests.checks.judging import FRONTEND, GRAPH, get_coverage, outcomes, places, recipes
+from tests.checks.judging import FRONTEND, GRAPH, get_coverage, outcomes, places, recipes, run_check
 
 TWICE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: 1\n  k: 2\n"
 PATCH = "kind: DynamoGraphDeployment\napiVersion: nvidia.com/v1beta1\nspec: {nonsense: 1}\n"
@@ -39,6 +39,32 @@ def test_each_yaml_mistake_is_placed(tmp_path: Path) -> None:
 )
 def test_schema_mistakes(tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]) -> None:
     assert places(schema.schema, recipes(tmp_path, **files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "fix"),
+    [
+        ("nvidia.com/v1beta1", "DynamoGraphDeploymnt", "set kind: DynamoGraphDeployment"),
+        ("v1", "Configmap", "set kind: ConfigMap"),
+    ],
+)
+def test_a_misspelt_kind_fails(tmp_path: Path, version: str, kind: str, fix: str) -> None:
+    given = recipes(tmp_path, a=f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n")
+    assert places(schema.schema, given) == [("fail", "a.yaml:2")]
+    assert [finding.fix for finding in run_check(schema.schema, given)] == [fix]
+
+
+def test_variables_of_the_whole_graph_are_those_of_its_pods(tmp_path: Path) -> None:
+    pod = "{containers: [{name: main, image: a}]}"
+    component = f"  - {{name: A, type: frontend, podTemplate: {{spec: {pod}}}}}\n"
+    graph = GRAPH.replace("spec:\n", "spec:\n  env: [{name: A=1, value: x}]\n") + component
+    assert places(schema.schema, recipes(tmp_path, deploy=graph)) == [("fail", "deploy.yaml:6")]
+
+
+def test_a_template_is_broken_where_rendering_does_not_mend_it(tmp_path: Path) -> None:
+    """The line that is nothing but a variable may be anything."""
+    given = recipes(tmp_path, a="a: 1\n${MORE}\nb: 2\n", b="a: ${A}\n${MORE}\nb: [1\n")
+    assert places(schema.yaml, given) == [("fail", "b.yaml:3")]
 
 
 def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:

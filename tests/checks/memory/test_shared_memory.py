@@ -59,3 +59,7 @@ def share_by_old_api(**shared: Any) -> dict[str, Any]:
 )
 def test_shared_memory(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(shared_memory, deploy(tmp_path, one)) == expected
+
+
+def test_a_medium_that_the_kubelet_does_not_know_fails(tmp_path: Path) -> None:
+    assert outcomes(shared_memory, deploy(tmp_path, mount({"medium": "memory"}, "16Gi"))) == ["fail"]

@@ -118,7 +118,7 @@ def test_token(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str
 def test_the_token_has_one_name(tmp_path: Path) -> None:
     both = graph(engine(main=FROM), engine(main=FROM))
     (finding,) = run_check(sources.token, deploy(tmp_path, both, fetch(main=OTHER_SECRET)))
-    assert (finding.outcome, finding.fix) == ("warn", "use hf-token-secret everywhere")
+    assert (finding.outcome, finding.fix) == ("warn", "replace my-hf-secret with hf-token-secret")
 
 
 @pytest.mark.parametrize(("more", "expected"), [({}, ["fail"]), ({"envFromSecret": "hf-token-secret"}, [])])

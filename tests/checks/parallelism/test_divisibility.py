@@ -88,7 +88,8 @@ def test_a_pod_lies_on_one_node(tmp_path: Path, gpus: int, product: str, expecte
 
 def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
     (finding,) = run_check(divisibility.fits_node, deploy(tmp_path, graph(engine(gpus=40))))
-    assert finding.fix == "set nvidia.com/gpu to 16 and multinode.nodeCount to 3"
+    gpus = "podTemplate.spec.containers[main].resources.limits[nvidia.com/gpu]"
+    assert finding.fix == f'set {gpus}: "16"; set multinode.nodeCount: 3'
 
 
 # parallelism.heads-divide

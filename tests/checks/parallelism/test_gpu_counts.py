@@ -43,8 +43,8 @@ def test_gpus_match(tmp_path: Path, args: str, gpus: int, more: dict[str, Any], 
 @pytest.mark.parametrize(
     ("tensor", "gpus", "more", "fix"),
     [
-        ("4", 2, {}, 'set nvidia.com/gpu: "4"'),
-        ("16", 4, TWO_NODES, 'set nvidia.com/gpu: "8" on each of 2 nodes'),
+        ("4", 2, {}, '"4"'),
+        ("16", 4, TWO_NODES, '"8"   # on each of 2 nodes'),
     ],
 )
 def test_the_fix_says_how_many_and_where(
@@ -52,7 +52,7 @@ def test_the_fix_says_how_many_and_where(
 ) -> None:
     given = deploy(tmp_path, graph(engine("--tensor-parallel-size", tensor, gpus=gpus, **more)))
     (finding,) = run_check(gpus_match, given)
-    assert finding.fix == fix
+    assert finding.fix == f"set podTemplate.spec.containers[main].resources.limits[nvidia.com/gpu]: {fix}"
     assert read_lines(gpus_match, given) == ["- name: w"]
 
 

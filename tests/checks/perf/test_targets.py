@@ -107,7 +107,7 @@ def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
     given = deploy(tmp_path, graph(engine()), counting("8"))
     assert read_lines(targets.gpu_count, given) == ["value: '8'"]
     (finding,) = run_check(targets.gpu_count, given)
-    assert finding.fix == 'set DEPLOYMENT_GPU_COUNT to "1"'
+    assert finding.fix == "set DEPLOYMENT_GPU_COUNT=1"
 
 
 # perf.tokenizer

@@ -1,0 +1,166 @@
+"""Checks that the objects which pods name are in the recipe."""
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeGuard
+
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.facts import POD_TEMPLATE_PATHS, SECRET_MAKERS, Manifest, Recipe, Recipes, Value
+
+_TEMPLATE, _ACCOUNT, _PRIORITY = "ResourceClaimTemplate", "ServiceAccount", "PriorityClass"
+_USERS = {*POD_TEMPLATE_PATHS, "DynamoGraphDeployment", "LeaderWorkerSet"}
+# The fields of pods that name an object: mappings with its name and maybe keys of it, and mere names.
+_SOURCES = {
+    "configMap": "ConfigMap",
+    "configMapKeyRef": "ConfigMap",
+    "configMapRef": "ConfigMap",
+    "secret": "Secret",
+    "secretKeyRef": "Secret",
+    "secretRef": "Secret",
+}
+_NAMES = {
+    "envFromSecret": "Secret",
+    "priorityClassName": _PRIORITY,
+    "resourceClaimTemplateName": _TEMPLATE,
+    "serviceAccountName": _ACCOUNT,
+}
+# What a cluster has from Kubernetes or Dynamo's operator, and the Secret of the user's own token.
+_PRESENT = {
+    "ConfigMap": ("kube-root-ca.crt",),
+    "Secret": ("hf-token-secret",),
+    _ACCOUNT: ("default", "planner-serviceaccount", "epp-serviceaccount"),
+    _PRIORITY: ("system-cluster-critical", "system-node-critical"),
+}
+_HOLDS_DATA = ("data", "stringData", "binaryData")
+_CONSEQUENCES = {
+    _TEMPLATE: "its pods stay Pending",
+    _ACCOUNT: "its pods are not created",
+    _PRIORITY: "its pods are not created",
+}
+
+
+class _Reference(NamedTuple):
+    """An object that a pod names, with the keys that it needs of it."""
+
+    kind: str
+    name: Value
+    keys: tuple[Value, ...]
+    manifest: Manifest
+
+    def locate(self, place: Value) -> Location:
+        return Location(self.manifest.file, place.line, place.column)
+
+
+@check(
+    "manifest.references",
+    title="Objects that pods name are in the recipe",
+    explained_by={"manifest.placeholders": same_place},
+)
+def references(recipes: Recipes) -> Iterator[Finding]:
+    """A container that needs a missing ConfigMap or key does not start, a pod with a missing ServiceAccount
+    or PriorityClass is not created, and one with a missing ResourceClaimTemplate stays Pending.
+
+    The check fails where the recipe makes objects of this kind but not the one that is named, as after a
+    rename in one place only; in folders without a recipe only the same file counts. Otherwise the object
+    must be in the cluster already, which is a warning. Objects that a README creates are there. Secrets are
+    usually made by hand: they are judged beside others, and `platform.secrets` looks for them in a cluster.
+
+    Fix: add the object, or name the one that the recipe makes
+    """
+    judged = False
+    for recipe in recipes:
+        made, created = _list_made(recipe), _list_created(recipe)
+        joined = recipe.shape == "model" or len(recipe.graphs) == 1
+        reported: set[tuple[str, str]] = set()
+        for reference in _list_references(recipe):
+            judged = True
+            name = reference.name.text or ""
+            same = [(n, m) for kind, n, m in made if kind == reference.kind]
+            if any(n == name for n, _ in same):
+                yield from _check_keys(reference, [m for n, m in same if n == name])
+            elif name not in created and (reference.kind, name) not in reported:
+                reported.add((reference.kind, name))
+                file = reference.manifest.file
+                siblings = {n for n, m in same if joined or m.file == file}
+                yield from _report_missing(reference, name, siblings)
+    if not judged:
+        raise Skip("no pod names a ConfigMap, Secret, ServiceAccount, PriorityClass or ResourceClaimTemplate")
+
+
+def _report_missing(reference: _Reference, name: str, siblings: set[str]) -> Iterator[Finding]:
+    close = difflib.get_close_matches(name, sorted(siblings), n=1)
+    by_hand = reference.kind == "Secret"
+    if not close and (name in _PRESENT.get(reference.kind, ()) or (by_hand and not siblings)):
+        return
+    report: Callable[..., Finding] = fail if close or (siblings and not by_hand) else warn
+    listed = ", ".join(sorted(siblings)[:3])
+    yield report(
+        f"{reference.kind} {name} is not in the recipe, "
+        + (f"which makes {listed}: " if siblings else "it must be in the cluster already: else ")
+        + _CONSEQUENCES.get(reference.kind, "the container does not start"),
+        fix=f"name {close[0]}" if close else f"add {reference.kind} {name}",
+        location=reference.locate(reference.name),
+    )
+
+
+def _check_keys(reference: _Reference, made: list[Manifest]) -> Iterator[Finding]:
+    """Reports keys that an object of the recipe lacks."""
+    beside = [manifest for manifest in made if manifest.file == reference.manifest.file] or made
+    given = {key for m in beside for part in _HOLDS_DATA for key in _read_keys(m, part)}
+    for key in reference.keys:
+        is_whole = all(manifest.kind == reference.kind for manifest in beside)
+        if is_whole and key.text and "$" not in key.text and key.text not in given:
+            yield fail(
+                f"{reference.kind} {reference.name.text} has no key {key.text}: the container does not start",
+                fix=f"add the key, or name one of {', '.join(sorted(given)) or 'its keys'}",
+                location=reference.locate(key),
+            )
+
+
+def _read_keys(manifest: Manifest, part: str) -> dict[str, Value]:
+    value = manifest.root.get(part)
+    return value.mapping if value is not None else {}
+
+
+def _list_references(recipe: Recipe) -> Iterator[_Reference]:
+    """The objects that the recipe's pods name and need."""
+    for manifest in recipe.own_manifests:
+        spec = manifest.root.get("spec")
+        if manifest.kind not in _USERS or spec is None:
+            continue
+        for field, kind in _SOURCES.items():
+            for source in spec.find_all(field):
+                name = source.get("secretName") or source.get("name")
+                optional = source.get("optional")
+                if _is_literal(name) and not (optional is not None and optional.data is True):
+                    keys = [source.get("key"), *(item.get("key") for item in source.get_items("items"))]
+                    yield _Reference(kind, name, tuple(filter(None, keys)), manifest)
+        for field, kind in _NAMES.items():
+            for name in spec.find_all(field):
+                if _is_literal(name):
+                    yield _Reference(kind, name, (), manifest)
+
+
+def _is_literal(name: Value | None) -> TypeGuard[Value]:
+    return name is not None and bool(name.text) and not {*"$<{"} & {*(name.text or "")}
+
+
+def _list_made(recipe: Recipe) -> list[tuple[str, str, Manifest]]:
+    """The objects that the recipe makes: kind, name, and the manifest that makes it."""
+    made = [(m.kind, m.name, m) for file in recipe.files for m in file.manifests]
+    channel = ("spec", "channel", "resourceClaimTemplate", "name")
+    made += [(_TEMPLATE, m.root.get_text(*channel), m) for _, _, m in made if m.root.get(*channel)]
+    makers = [(m, m.root.get_text(*SECRET_MAKERS[kind])) for kind, _, m in made if kind in SECRET_MAKERS]
+    made += [("Secret", name or m.name, m) for m, name in makers]
+    return made
+
+
+def _list_created(recipe: Recipe) -> set[str]:
+    """The names that a README's commands create, or that kustomize generates."""
+    commands = [[word.text or "" for word in words] for page in recipe.pages for words in page.commands]
+    names = {text for texts in commands if "create" in texts for text in texts}
+    for file in recipe.files:
+        for root in file.documents:
+            for generator in ("configMapGenerator", "secretGenerator"):
+                names |= {entry.get_text("name") for entry in root.get_items(generator)}
+    return names

@@ -1,0 +1,68 @@
+"""Each failure and each kind of warning on upstream's manifests has a reason that a person can check."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.corpus.verdicts import (
+    CORPUS,
+    FILE,
+    TODO,
+    Row,
+    Told,
+    find_told_twice,
+    judge_corpus,
+    read_table,
+    renew,
+    write_table,
+)
+from tests.wording import RENEW
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
+    """What dynocheck says of the corpus; where the table is renewed, it is made to say the same."""
+    if not CORPUS.is_dir():
+        pytest.skip("no corpus beside this clone")
+    found = judge_corpus(tmp_path_factory.mktemp("corpus"))
+    if RENEW in os.environ:
+        write_table(renew(read_table(), found))
+    return found
+
+
+def test_the_table_is_what_is_said(told: list[Told]) -> None:
+    assert renew(read_table(), told) == read_table(), f"renew {FILE.name} with {RENEW}=1, and say why"
+
+
+def test_no_failure_is_told_twice(told: list[Told]) -> None:
+    assert find_told_twice(told) == []
+
+
+def test_everything_has_a_reason() -> None:
+    assert [row.check for row in read_table() if row.reason.startswith(TODO) or len(row.reason) < 20] == []
+
+
+def test_a_new_failure_and_a_new_kind_of_warning_are_left_to_be_reasoned() -> None:
+    known = [Row("a.b", "fail", "", "It is so.", ("f:1", "f:2"), 2), Row("a.b", "warn", "odd", "So.", (), 1)]
+    told = [
+        Told("a.b", "fail", "f:1", "x"),
+        Told("a.b", "fail", "f:3", "x"),
+        Told("a.b", "warn", "f:1", "an odd thing"),
+        Told("a.b", "warn", "f:2", "another odd thing"),
+        Told("a.b", "warn", "f:2", "something else"),
+    ]
+    assert renew(known, told) == [
+        Row("a.b", "fail", "", "It is so.", ("f:1",), 1),
+        Row("a.b", "fail", "", f"{TODO}: x", ("f:3",), 1),
+        Row("a.b", "warn", "odd", "So.", (), 2),
+        Row("a.b", "warn", "something else", f"{TODO}: something else", (), 1),
+    ]
+
+
+def test_a_place_at_which_two_checks_fail_is_found(tmp_path: Path) -> None:
+    told = [Told("a.b", "fail", "f:1", "x"), Told("a.b", "fail", "f:1", "y"), Told("a.c", "warn", "f:1", "z")]
+    assert find_told_twice(told) == []
+    assert find_told_twice([*told, Told("a.c", "fail", "f:1", "z")]) == ["f:1"]

@@ -1,0 +1,148 @@
+"""What dynocheck says of upstream's manifests, with the reason why each of it is true, in verdicts.yaml.
+
+A row is one cause. A failure is listed by its places; warnings of a kind are counted, and `says` is what the
+messages of that kind hold. With DYNOCHECK_RENEW the reasons stay, and what is new gets a row that says TODO.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tests.fuzz.judging import judge_path
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+FOLDERS = ("recipes", "examples")
+FILE = Path(__file__).with_name("verdicts.yaml")
+TODO = "TODO"
+
+
+class Told(NamedTuple):
+    """A finding that no other explains."""
+
+    check: str
+    outcome: str
+    place: str  # file:line, from the corpus on; only the file where the finding has no line
+    message: str
+
+
+class Row(NamedTuple):
+    check: str
+    outcome: str
+    says: str
+    reason: str
+    places: tuple[str, ...]  # of failures
+    times: int
+
+    def covers(self, told: Told) -> bool:
+        """Whether a finding belongs here."""
+        if (self.check, self.outcome) != told[:2]:
+            return False
+        return told.place in self.places if self.outcome == "fail" else self.says in told.message
+
+
+def judge_corpus(folder: Path) -> list[Told]:
+    """Everything that is told of the corpus.
+
+    :param folder: where the reports are written.
+    """
+    return [told for name in FOLDERS for told in _judge(CORPUS / name, folder)]
+
+
+def _judge(path: Path, folder: Path) -> Iterator[Told]:
+    ended = judge_path(path, folder, limit_s=120)
+    assert not ended.crashes, ended.crashes
+    assert ended.report is not None
+    for verdict in ended.report["verdicts"]:
+        for finding in verdict["findings"]:
+            if finding["explained_by"] is None:
+                place = _find_place(finding["location"])
+                yield Told(verdict["check"], finding["outcome"], place, finding["message"])
+
+
+def _find_place(location: dict[str, Any] | None) -> str:
+    if location is None:
+        return ""
+    file = Path(location["file"]).resolve().relative_to(CORPUS.resolve())
+    return f"{file}:{location['line']}" if location["line"] else str(file)
+
+
+def read_table() -> list[Row]:
+    rows = yaml.safe_load(FILE.read_text()) if FILE.exists() else []
+    return [
+        Row(
+            row["check"],
+            row["outcome"],
+            row.get("says", ""),
+            row["reason"],
+            tuple(_expand(row.get("places", {}))),
+            row.get("count", 0),
+        )
+        for row in rows
+    ]
+
+
+def _expand(places: dict[str, list[int]]) -> Iterator[str]:
+    for file, lines in places.items():
+        yield from (f"{file}:{line}" for line in lines) if lines else [file]
+
+
+def renew(rows: Sequence[Row], told: Iterable[Told]) -> list[Row]:
+    """The rows as they are true of what is told now; what no row covers has a row to be reasoned."""
+    told = list(told)
+    kept: list[Row] = []
+    for row in rows:
+        covered = [each for each in told if row.covers(each)]
+        told = [each for each in told if each not in covered]
+        if covered:
+            kept.append(_count(row, covered))
+    for check, outcome in sorted({each[:2] for each in told}):
+        left = [each for each in told if each[:2] == (check, outcome)]
+        message = left[0].message.strip()
+        says = "" if outcome == "fail" else message
+        kept.append(_count(Row(check, outcome, says, f"{TODO}: {message}", (), 0), left))
+    return sorted(kept, key=lambda row: (row.outcome, row.check, row.says, row.reason))
+
+
+def _count(row: Row, told: Iterable[Told]) -> Row:
+    places = sorted((each.place for each in told), key=_sort_by_line)
+    return row._replace(places=tuple(places) if row.outcome == "fail" else (), times=len(places))
+
+
+def _sort_by_line(place: str) -> tuple[str, int]:
+    file, _, line = place.partition(":")
+    return file, int(line or 0)
+
+
+def write_table(rows: Iterable[Row]) -> None:
+    text = "\n".join("".join(_write_row(row)) for row in rows)
+    FILE.write_text(f"# Why what is said of upstream's manifests is true: see verdicts.py.\n{text}")
+
+
+def _write_row(row: Row) -> Iterator[str]:
+    yield f"- check: {row.check}\n  outcome: {row.outcome}\n"
+    if row.says:
+        yield f"  says: {_quote(row.says)}\n"
+    yield f"  reason: {_quote(row.reason)}\n  count: {row.times}\n"
+    if row.places:
+        yield "  places:\n"
+    lines: dict[str, list[int]] = {}
+    for place in row.places:
+        file, _, line = place.partition(":")
+        lines.setdefault(file, []).extend([int(line)] if line else [])
+    for file, found in lines.items():
+        yield f"    {file}: {found}\n"
+
+
+def _quote(text: str) -> str:
+    return yaml.safe_dump(text, width=1000, default_style='"', allow_unicode=True).strip()
+
+
+def find_told_twice(told: Iterable[Told]) -> list[str]:
+    """The places at which more than one check fails."""
+    places = {(each.place, each.check) for each in told if each.outcome == "fail"}
+    return sorted(place for place, times in Counter(place for place, _ in places).items() if times > 1)
