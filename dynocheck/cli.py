@@ -111,7 +111,7 @@ _output_options = _combine_options(
         help="Output format: table, json, junit, sarif, github, markdown or html; to standard output or a "
         "file (repeatable).",
     ),
-    click.option("--strict", is_flag=True, help="Exit with code 1 on warnings."),
+    click.option("--strict", is_flag=True, help="Exit with code 1 on warnings, and 3 on what is not judged."),
     click.option(
         "-v",
         "--verbose",

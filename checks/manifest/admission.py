@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import set_value
+from dynocheck.data.flags import find_release
 from dynocheck.data.images import parse_image
 from dynocheck.facts import Manifest, Recipes, Value, parse_quantity
 
@@ -170,7 +171,11 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
         yield _Refusal(
             part.image_at,
             f"{part.name}: the tag of {part.image} names no release, and runtimeVersionOverride is not set",
-            set_value("runtimeVersionOverride", "1.6.1", "the release in the image"),
+            set_value(
+                "runtimeVersionOverride",
+                find_release(part.image).near or "RELEASE",
+                "the release of Dynamo in the image",
+            ),
         )
 
 

@@ -40,8 +40,18 @@ def render(report: Report, options: ReportOptions) -> str:
     if rest:
         text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
         lines.append(f"::notice title=dynocheck::{_escape_data(text)}")
+    lines += [f"::error title=dynocheck::{_escape_data(line)}" for line in _list_undecided(report, options)]
     lines += [f"::notice title=dynocheck::{_escape_data(line)}" for line in describe_config(report)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _list_undecided(report: Report, options: ReportOptions) -> Iterator[str]:
+    """What was not judged, where that decides the exit code."""
+    items = [(v.check, item) for v in report.verdicts for item in v.unjudged] if options.strict else []
+    for check, item in items[:1]:
+        more = f", and {len(items) - 1} more" if len(items) > 1 else ""
+        needs = f"; needs {item.needs}" if item.needs else ""
+        yield sanitize(f"not judged, which --strict counts: {item.what}: {item.why}{needs} ({check}){more}")
 
 
 def _rank(causes: Sequence[Cause]) -> Iterator[tuple[Cause, int]]:

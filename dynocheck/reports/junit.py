@@ -24,7 +24,8 @@ class _Case(TestCase):
 def render(report: Report, options: ReportOptions) -> str:
     """The report as an XML document.
 
-    A warning is a passed case with the findings in its `system-out`, and a failed one when warnings count.
+    A warning is a passed case with the findings in its `system-out`, and a failed one when warnings count. A
+    case of which a part was not judged is an error then, as the exit code is.
     """
     document = JUnitXml(sanitize(f"{report.tool.name} {report.command}"))
     for area, verdicts in group_by_area(report).items():
@@ -70,6 +71,8 @@ def _build_result(verdict: Verdict, options: ReportOptions) -> Failure | Error |
     match verdict.outcome:
         case Outcome.WARN if options.strict:
             return Failure(message, "warning")
+        case Outcome.PASS | Outcome.UNJUDGED if options.strict and verdict.unjudged:
+            return Error(sanitize(_format_unjudged(verdict.unjudged[0])), "unjudged")
         case Outcome.PASS | Outcome.WARN:
             return None
         case Outcome.SKIP:

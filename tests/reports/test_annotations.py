@@ -7,7 +7,9 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from dynocheck.core.outcomes import Finding, FindingRef, Location, Outcome, Report, Subject
+import msgspec
+
+from dynocheck.core.outcomes import Finding, FindingRef, Location, Outcome, Report, Subject, unjudged
 from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import FAIL, PASS, SKIP, UNKNOWN, WARN, every_outcome, finding, report, verdict
 from tests.reports.schemas import valid_sarif
@@ -164,6 +166,17 @@ def test_a_cause_is_annotated_once_before_it_is_annotated_in_more_places() -> No
     assert "also: m10/deploy.yaml:11, m11/deploy.yaml:12, m12/deploy.yaml:13 +3387" in told[0][2]
     assert "also:" not in told[1][2]
     assert told[-1][2].startswith("3390 more errors in 2 causes")
+
+
+def test_what_is_not_judged_is_annotated_where_it_decides() -> None:
+    items = tuple(unjudged(f"image {n}", why="no table for it", needs="its release") for n in range(3))
+    part = msgspec.structs.replace(verdict(PASS, "a.part", "t"), unjudged=items)
+    assert render_report(report(part), "github") == ""
+    ((name, _, text),) = commands(render_report(report(part), "github", ReportOptions(strict=True)))
+    assert (name, text) == (
+        "error",
+        "not judged, which --strict counts: image 0: no table for it; needs its release (a.part), and 2 more",
+    )
 
 
 def test_what_the_runner_shows_needs_no_notice() -> None:

@@ -109,6 +109,15 @@ def test_what_is_not_judged_is_skipped_with_the_reason() -> None:
     assert told.text == "t\nnot judged: image a:1: no table for it (needs the release of a:1)"
 
 
+def test_with_strict_what_is_not_judged_is_an_error_as_the_exit_code_is() -> None:
+    item = unjudged("image a:1", why="no table for it", needs="the release of a:1")
+    part = msgspec.structs.replace(verdict(PASS, "a.part", "t"), unjudged=(item,), judged=1, of=2)
+    root = valid_junit(render_report(report(part), "junit", ReportOptions(strict=True)))
+    (error,) = root.iter("error")
+    assert (root.get("errors"), error.get("type")) == ("1", "unjudged")
+    assert error.get("message") == "not judged: image a:1: no table for it (needs the release of a:1)"
+
+
 def test_the_place_of_the_worst_finding_is_from_the_root_where_it_is_looked_for(tmp_path: Path) -> None:
     found = (
         finding(WARN, "w", location=Location(str(tmp_path / "w.yaml"), 2)),
