@@ -21,20 +21,8 @@ from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.files import MAX_BYTES
 from tests.checks.judging import explain_unjudged, get_skip_reason, judge, outcomes
 from tests.checks.manifests import claim, dump_objects, engine, graph, job
+from tests.checks.model.llama import H100, LLAMA_70B, OWN
 
-OWN = "house/own-70b"
-H100 = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
-LLAMA_70B: dict[str, Any] = {
-    "architectures": ["LlamaForCausalLM"],
-    "num_hidden_layers": 80,
-    "hidden_size": 8192,
-    "num_attention_heads": 64,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "intermediate_size": 28672,
-    "torch_dtype": "bfloat16",
-}
 INDEX = "model.safetensors.index.json"
 AWQ = {"quantization_config": {"quant_method": "awq", "bits": 4}}
 VOLUME = {"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}}

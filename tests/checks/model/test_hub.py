@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,31 +15,21 @@ from dynocheck.facts import HubModel, HubModels, ModelConfig, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import outcomes
 from tests.checks.manifests import dump_objects, engine, graph, job
+from tests.checks.model.llama import H100, LLAMA_70B, OWN
 from tests.command import CommandResult, dynocheck, usage_error
 from tests.hub import COMMIT, TOKEN, HostedModel, Hub, serve_hub
 
-OWN = "house/own-70b"
-H100 = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
-CONFIG: dict[str, Any] = {
-    "architectures": ["LlamaForCausalLM"],
-    "num_hidden_layers": 80,
-    "hidden_size": 8192,
-    "num_attention_heads": 64,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-    "intermediate_size": 28672,
-    "torch_dtype": "bfloat16",
-}
 WEIGHTS = {f"model-0000{n}-of-00002.safetensors": 70_500_000_000 for n in (1, 2)}
-FILES = {"config.json": CONFIG, **WEIGHTS, "original/consolidated.00.pth": 141_000_000_000}
+FILES = {"config.json": LLAMA_70B, **WEIGHTS, "original/consolidated.00.pth": 141_000_000_000}
 MODELS = {
     OWN: HostedModel(FILES),
     "house/gated": HostedModel(FILES, gated="manual", allowed=(TOKEN,)),
     "house/old": HostedModel(renamed=OWN),
-    "house/other": HostedModel({"config.json": CONFIG | {"architectures": ["OtherForCausalLM"]}, **WEIGHTS}),
+    "house/other": HostedModel(
+        {"config.json": LLAMA_70B | {"architectures": ["OtherForCausalLM"]}, **WEIGHTS}
+    ),
     "house/half": HostedModel(
-        {"config.json": CONFIG, "hf_quant_config.json": {"quantization": {"quant_algo": "FP8"}}}
+        {"config.json": LLAMA_70B, "hf_quant_config.json": {"quantization": {"quant_algo": "FP8"}}}
     ),
     "house/bare": HostedModel({"README.md": "none"}),
 }
@@ -135,7 +124,7 @@ def test_nothing_is_asked_without_the_flag(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_the_recipes_own_config_counts_more(tmp_path: Path, hub: Hub) -> None:
-    small = CONFIG | {"num_hidden_layers": 8}
+    small = LLAMA_70B | {"num_hidden_layers": 8}
     tmp_path.joinpath("config.json").write_text(json.dumps(small))
     assert ask(tmp_path, hub, OWN).outcomes[REASONS] == "pass"
 
@@ -155,7 +144,7 @@ def test_a_hub_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
 def test_a_snapshot_keeps_what_the_hub_said(tmp_path: Path) -> None:
     tmp_path.joinpath("deploy.yaml").write_text(dump_objects(graph(engine(model=OWN, pod=H100))))
     recipes = Recipes(load_recipes([str(tmp_path)]))
-    described = ModelConfig(file="x", scope="", config=CONFIG, checkpoint=141_000_000_000)
+    described = ModelConfig(file="x", scope="", config=LLAMA_70B, checkpoint=141_000_000_000)
     said = HubModels((HubModel(name=OWN, revision=None, state="found", current=OWN, config=described),))
     file = tmp_path / "facts.json"
     file.write_bytes(snapshot.encode(Knowledge({Recipes: recipes, HubModels: said}), {}))
@@ -178,7 +167,7 @@ def cache(home: Path, *, model: str = OWN, ref: str = "main", commit: str = COMM
     snapshot.mkdir(parents=True)
     (folder / "refs").mkdir()
     (folder / "refs" / ref).write_text(commit)
-    (snapshot / "config.json").write_text(json.dumps(CONFIG))
+    (snapshot / "config.json").write_text(json.dumps(LLAMA_70B))
     return snapshot
 
 
