@@ -1,7 +1,5 @@
 """What users install: the wheel, in an environment of its own."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
