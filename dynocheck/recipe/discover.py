@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -230,6 +230,7 @@ class _Scan:
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
     charts: list[UnreadPart] = field(default_factory=list)
+    kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
 
 
@@ -237,7 +238,6 @@ def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
     """Read a folder and its subfolders, except hidden ones and the templates of Helm charts."""
     scan = _Scan(variables)
     seen = {os.path.realpath(path)}
-    rendered: set[Path] = set()
 
     def add_unreadable(error: OSError) -> None:
         problem = Problem(explain_error(error))
@@ -254,20 +254,37 @@ def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
             leaves.remove(_CHART)
         relative = folder.relative_to(path)
         scan.folders.extend(escape_path(relative / name) for name in names)
-        if "kustomize" in relative.parts or folder.parent in rendered or _KUSTOMIZATIONS.intersection(leaves):
-            rendered.add(folder)
+        for name in _KUSTOMIZATIONS.intersection(leaves):
+            named = _list_inputs(folder / name)
+            scan.kustomized |= {os.path.normpath(escape_path(folder / name)), *named}
         scan.renders = scan.renders or has_renderer(folder, leaves)
-        _scan_files(folder, leaves, Role.KUSTOMIZE if folder in rendered else Role.MANIFEST, scan)
+        _scan_files(folder, leaves, scan)
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
+    scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 
 
-def _scan_files(folder: Path, names: Iterable[str], role: Role, scan: _Scan) -> None:
+def _list_inputs(kustomization: Path) -> Iterator[str]:
+    """The paths of the files that a kustomization names, as a resource, a patch or a part of a generator."""
+    for root in read_file(kustomization, Role.KUSTOMIZE, _NO_VARIABLES).file.documents:
+        for text in _list_texts(root):
+            if "\n" not in text:
+                yield escape_path(Path(os.path.normpath(kustomization.parent / text.rpartition("=")[2])))
+
+
+def _mark_input(read: LoadedFile, kustomized: Container[str]) -> LoadedFile:
+    """The file, marked where kustomize reads it and it is not applied as it is."""
+    if os.path.normpath(read.file.path) not in kustomized:
+        return read
+    return read._replace(file=msgspec.structs.replace(read.file, role=Role.KUSTOMIZE))
+
+
+def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:
     """Add the manifests, pages and placeholder files of one folder to the scan."""
     paths = [folder / name for name in names]
-    scan.files.extend(read_file(path, role, scan.variables) for path in paths if is_manifest(path))
+    scan.files.extend(read_file(path, Role.MANIFEST, scan.variables) for path in paths if is_manifest(path))
     scan.pages.extend(path for path in paths if is_page(path.name))
     scan.placeholders.extend(
         PlaceholderFile(escape_path(folder / name), why)
