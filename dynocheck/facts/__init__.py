@@ -80,7 +80,7 @@ _NAMES = {
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
-        list_pod_templates
+        list_pod_templates read_pod_templates
     """,
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
     "k8s.rdma": "AppliedState NicPolicies NicPolicy",
