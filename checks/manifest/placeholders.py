@@ -69,8 +69,8 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
 
     Fix: write the value, or document in the README how it is replaced
     """
-    recipe_files = [(_list_made_names(recipe), file) for recipe in recipes for file in recipe.own_files]
-    files = [(made, file) for made, file in recipe_files if file.role is Role.MANIFEST]
+    named = [(_list_made_names(recipe), recipe) for recipe in recipes]
+    files = [(made, file) for made, r in named for file in r.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
         raise Skip("no manifest")
     for recipe in recipes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from dynocheck.schema.apiserver_rules import Schema
 
+ANYTHING: Schema = {}
 _EXACT_TYPES = {"array": list, "boolean": bool, "integer": int, "number": int, "object": dict, "string": str}
 _CHOICES = frozenset(("enum", "anyOf", "oneOf", "not"))
 _OF_SIZE = frozenset(("required", "minProperties", "maxProperties"))
@@ -27,6 +28,7 @@ class CompiledSchema:
         self.key_form: str = schema.get("propertyNames", {}).get("format", "")
         self.types = _list_types(schema)
         self.classes = frozenset(_EXACT_TYPES[name] for name in self.types)
+        self.defaulted: tuple[str, ...] | None = None  # of its properties, once they were asked for
         self.nullable = bool(schema.get("nullable"))
         self.has_default = "default" in schema
         self.all_of: list[Schema] = schema.get("allOf", [])
@@ -66,6 +68,14 @@ class SchemaCompiler:
         resolved = self._resolve(schema)
         properties = self._resolve(resolved.get("properties", {}))  # shared as a whole by several
         return CompiledSchema(schema, resolved, properties, structural=self.structural)
+
+    def list_defaulted(self, compiled: CompiledSchema) -> tuple[str, ...]:
+        """The properties of a mapping that have a default."""
+        if compiled.defaulted is None:
+            compiled.defaulted = tuple(
+                key for key, schema in compiled.properties.items() if self.find(schema).has_default
+            )
+        return compiled.defaulted
 
     def _resolve(self, schema: Schema) -> Schema:
         while isinstance(reference := schema.get("$ref"), str):  # else it is a property of that name

@@ -95,7 +95,7 @@ def _find_rule_violations(
         return relations.find_disagreements(manifest)
     if not rules.can_evaluate_rules():
         return ()
-    return rules.find_broken_rules(manifest.root, schema, kind.compiler.definitions)
+    return rules.find_broken_rules(manifest.root, schema, kind.compiler)
 
 
 def _check_name(found: dict[str, SchemaViolation], metadata: Value, rule: Schema) -> None:

@@ -12,7 +12,7 @@ from dynocheck.core.fixes import remove, replace_words, set_value
 from dynocheck.facts import Value
 from dynocheck.schema import kinds
 from dynocheck.schema.apiserver_rules import METADATA, Schema
-from dynocheck.schema.compiler import CompiledSchema, SchemaCompiler
+from dynocheck.schema.compiler import ANYTHING, CompiledSchema, SchemaCompiler
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import (
     describe_mismatch,
@@ -32,7 +32,6 @@ _EMBEDDED: Schema = {
 # Go decodes a list of numbers into bytes, as it decodes base64.
 _BYTES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
-_ANYTHING: Schema = {}
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
 MAX_VIOLATIONS = 200  # violations of one manifest that are told
 _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
@@ -146,9 +145,7 @@ class SchemaValidator:
         self, value: Value, data: dict[str, Value], present: set[str], rule: CompiledSchema, path: str
     ) -> None:
         if self._structural:
-            present.update(
-                key for key, given in rule.properties.items() if self._compiler.find(given).has_default
-            )
+            present.update(self._compiler.list_defaulted(rule))
         for key in rule.schema.get("required", ()):
             if key not in present:
                 null = ", and null does not count" if key in data else ""
@@ -163,7 +160,7 @@ class SchemaValidator:
         self, value: Value, data: list[Value], rule: CompiledSchema, path: str, *, closed: bool
     ) -> None:
         schema = rule.schema
-        items = self._compiler.find(schema.get("items", _ANYTHING))
+        items = self._compiler.find(schema.get("items", ANYTHING))
         zero = None if self._structural else _ZERO.get(next(iter(items.types), "string"))
         for index, element in enumerate(data):
             if element.data is None and not self._structural:
@@ -196,7 +193,7 @@ class SchemaValidator:
         found = element.get(key)
         if found is not None:
             return found.plain if self._structural else found.plain or None
-        return self._compiler.find(rule.properties.get(key, _ANYTHING)).schema.get("default")
+        return self._compiler.find(rule.properties.get(key, ANYTHING)).schema.get("default")
 
     def _check_size(
         self, value: Value, size: int, schema: Schema, path: str, low: str, high: str, unit: str
