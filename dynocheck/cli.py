@@ -58,6 +58,21 @@ _no_plugins_option = click.option(
     is_flag=True,
     help="Load no installed plug-ins and no checks-dirs of the configuration.",
 )
+_config_options = _combine_options(
+    _config_option,
+    click.option(
+        "--trust-config",
+        is_flag=True,
+        help="Load the checks-dirs of configuration that is found, and let it silence every check.",
+    ),
+    click.option(
+        "--isolated",
+        is_flag=True,
+        help="Ignore the configuration, comments and baselines of the judged tree.",
+    ),
+    _checks_dir_option,
+    _no_plugins_option,
+)
 _check_options = _combine_options(
     click.option(
         "--select",
@@ -73,9 +88,7 @@ _check_options = _combine_options(
         shell_complete=_complete_checks,
         help="Skip these checks: ids, areas or globs (repeatable).",
     ),
-    _config_option,
-    _checks_dir_option,
-    _no_plugins_option,
+    _config_options,
 )
 _kubeconfig_options = _combine_options(
     click.option(
@@ -315,9 +328,7 @@ def checks(output: str, **options: Any) -> int:
     ),
 )
 @click.argument("pattern", metavar="ID", shell_complete=_complete_checks)
-@_config_option
-@_checks_dir_option
-@_no_plugins_option
+@_config_options
 def explain(pattern: str, **options: Any) -> int:
     """Explain a check: why it matters and how to fix it.
 
@@ -336,9 +347,7 @@ def explain(pattern: str, **options: Any) -> int:
     ),
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@_config_option
-@_checks_dir_option
-@_no_plugins_option
+@_config_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     """Print the configuration of a run on these paths, and the file of each value."""

@@ -215,10 +215,10 @@ def test_a_configuration_file(own: Path, tmp_path: Path) -> None:
         levels = { "house.labels" = "fail", "house.s*" = "warn" }
         """
     )
-    ended = judged(cwd=tmp_path)
+    ended = judged("--trust-config", cwd=tmp_path)
     assert (ended.code, ended.outcomes["house.labels"], ended.outcomes["house.sunny"]) == (1, "fail", "warn")
     assert not areas(ended) & {"perf", "manifest"}
-    selected = judged("--select", "perf", cwd=tmp_path)
+    selected = judged("--select", "perf", "--trust-config", cwd=tmp_path)
     assert (areas(selected), selected.outcomes["perf.endpoint"]) == ({"perf"}, "pass")
 
 
@@ -228,7 +228,7 @@ def areas(ended: CommandResult) -> set[str]:
 
 def test_pyproject_is_read(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.dynocheck]\nselect = ["graph"]\n')
-    assert areas(judged(cwd=tmp_path)) == {"graph"}
+    assert areas(judged(cwd=tmp_path)) == {"graph", "security"}, "which the tree cannot leave out"
     (tmp_path / "pyproject.toml").write_text('[tool.other]\nselect = ["graph"]\n')
     assert len(areas(judged(cwd=tmp_path))) > 1
 
@@ -259,10 +259,12 @@ def test_every_format_names_the_configuration(repository: Path, tmp_path: Path, 
 def test_custom_checks_of_a_found_file_are_loaded_when_asked_for(repository: Path, tmp_path: Path) -> None:
     judged = repository / "models" / "qwen3-32b"
     without = dynocheck("recipe", judged, "-o", "json", cwd=tmp_path)
-    assert {check.partition(".")[0] for check in without.outcomes} == {"graph"}
+    assert areas(without) == {"graph", "security"}
     asked = dynocheck("recipe", judged, "-o", "json", "--checks-dir", repository / "ops", cwd=tmp_path)
     assert asked.outcomes["house.labels"] == "fail"
-    assert dynocheck("recipe", "models/qwen3-32b", "-o", "json", cwd=repository).code == 1
+    command = ("recipe", "models/qwen3-32b", "-o", "json")
+    assert "house.labels" not in dynocheck(*command, cwd=repository).outcomes
+    assert dynocheck(*command, "--trust-config", cwd=repository).code == 1
 
 
 def test_the_configuration_is_printed(repository: Path) -> None:
@@ -301,7 +303,7 @@ def test_strict_counts_warnings(own: Path) -> None:
 )
 def test_an_invalid_configuration_is_a_usage_error(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "dynocheck.toml").write_text(text)
-    assert says in usage_error("recipe", RECIPE, cwd=tmp_path)
+    assert says in usage_error("recipe", RECIPE, "--trust-config", cwd=tmp_path)
 
 
 def test_junit_may_show_unknown_as_skipped(own: Path, tmp_path: Path) -> None:
@@ -309,7 +311,7 @@ def test_junit_may_show_unknown_as_skipped(own: Path, tmp_path: Path) -> None:
     command = ("recipe", RECIPE, "-o", "junit", "--select", "house.sunny", "--timeout", "0.2")
     assert "<error message=" in dynocheck(*command, "--checks-dir", own).out
     (tmp_path / "dynocheck.toml").write_text('junit-unknown = "skipped"\nchecks-dirs = ["checks"]\n')
-    ended = dynocheck(*command, cwd=tmp_path)
+    ended = dynocheck(*command, "--trust-config", cwd=tmp_path)
     assert "<skipped" in ended.out
     assert "<error" not in ended.out
     assert ended.code == 3, "the exit code stays"

@@ -17,7 +17,7 @@ from dynocheck.facts import (
     Recipes,
     Value,
     label_pods,
-    may_match,
+    may_match_any,
 )
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
@@ -71,11 +71,11 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
         pods = list(label_pods(recipe)) if recipe.graphs else []
         for term in (term for pod in pods for term in _find_terms(pod)):
             judged = True
-            if not any(may_match(term.selector, pod.labels) for pod in pods):
+            if not may_match_any(term.selector, pods):
                 yield from _report_unmatched(recipe, term)
         for service, selector in _list_services(recipe):
             judged = True
-            if not any(may_match(selector, pod.labels) for pod in pods):
+            if not may_match_any(selector, pods):
                 yield _report_empty(service, selector)
     if not judged:
         raise Skip("no affinity rule and no Service selects the labels of Dynamo's operator")

@@ -154,7 +154,7 @@ def _check_operator_probes(pod: _Pod) -> Iterator[Result]:
     expected = _PROBED.get(pod.component.role)
     added = _PROBES if expected == "system" else _PROBES[1:]
     names = [name for name in added if name not in own]
-    if expected is None or any(any(pod.template.around.find_all(key)) for key in _REPLACES):
+    if expected is None or any(pod.template.around.find_entries(_REPLACES)):
         return
     number = pod.ports.get(expected)
     if expected == "system" and _is_off(pod.component):

@@ -69,14 +69,14 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
 
     Fix: write the value, or document in the README how it is replaced
     """
-    files = [(recipe, file) for recipe in recipes for file in recipe.own_files if file.role is Role.MANIFEST]
+    named = [(_list_made_names(recipe), recipe) for recipe in recipes]
+    files = [(made, file) for made, r in named for file in r.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
         raise Skip("no manifest")
     for recipe in recipes:
         yield from _check_references(recipe)
     whole = 0
-    for recipe, file in files:
-        made = _list_made_names(recipe)
+    for made, file in files:
         texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
         opened = {name for _, text in texts if file.template for name in _VARIABLE.findall(text.text)}
         for manifest, text in texts:

@@ -128,17 +128,15 @@ def _list_references(recipe: Recipe) -> Iterator[_Reference]:
         spec = manifest.root.get("spec")
         if manifest.kind not in _USERS or spec is None:
             continue
-        for field, kind in _SOURCES.items():
-            for source in spec.find_all(field):
-                name = source.get("secretName") or source.get("name")
-                optional = source.get("optional")
-                if _is_literal(name) and not (optional is not None and optional.data is True):
-                    keys = [source.get("key"), *(item.get("key") for item in source.get_items("items"))]
-                    yield _Reference(kind, name, tuple(filter(None, keys)), manifest)
-        for field, kind in _NAMES.items():
-            for name in spec.find_all(field):
-                if _is_literal(name):
-                    yield _Reference(kind, name, (), manifest)
+        for field, source in spec.find_entries(_SOURCES):
+            name = source.get("secretName") or source.get("name")
+            optional = source.get("optional")
+            if _is_literal(name) and not (optional is not None and optional.data is True):
+                keys = [source.get("key"), *(item.get("key") for item in source.get_items("items"))]
+                yield _Reference(_SOURCES[field], name, tuple(filter(None, keys)), manifest)
+        for field, name in spec.find_entries(_NAMES):
+            if _is_literal(name):
+                yield _Reference(_NAMES[field], name, (), manifest)
 
 
 def _is_literal(name: Value | None) -> TypeGuard[Value]:

@@ -102,7 +102,8 @@ def schema(
         known += violations is not None
         if violations is None:
             yield _report_unknown_kind(manifest, definitions)
-        open_values = {(v.line, v.column) for v in manifest.root.walk() if file.is_open(v)}
+        values = manifest.root.walk() if file.template else ()
+        open_values = {(value.line, value.column) for value in values if file.is_open(value)}
         found = [("", violation) for violation in violations or ()]
         if manifest.kind == "DynamoGraphDeployment":
             found += validate_component_pods(manifest, definitions)

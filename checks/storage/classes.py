@@ -193,8 +193,7 @@ def _can_bind(claim: Claim, volume: PersistentVolume, namespace: str) -> bool:
 def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
     """The fix for a claim that its recipe does not declare."""
     close = get_close_matches(name, declared, n=1)
-    mentions = sum(value.text == name for m in recipe.manifests for value in m.root.walk())
-    if close and mentions == 1:
+    if close and sum(value.data == name for m in recipe.manifests for value in m.root.walk()) == 1:
         return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
     if declared:
         return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"

@@ -15,8 +15,8 @@ from dynocheck.facts import (
     Recipe,
     Recipes,
     Value,
-    list_pod_templates,
     parse_quantity,
+    read_pod_templates,
 )
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
@@ -106,11 +106,13 @@ def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Compon
 def _runs_on_one_node(recipe: Recipe, graph: Graph, users: list[Component]) -> bool:
     """Whether all pods of these components must run on one node."""
     specs = {
-        (t.manifest.file, t.around.line, t.around.column): t.spec
-        for t in list_pod_templates(recipe)
-        if t.of_graph
+        (template.around.line, template.around.column): template.spec
+        for manifest in recipe.manifests
+        if manifest.file == graph.file
+        for template in read_pod_templates(manifest)
+        if template.of_graph
     }
-    user_specs = [specs.get((graph.file, user.line, user.column)) for user in users]
+    user_specs = [specs.get((user.line, user.column)) for user in users]
     return all(spec is not None and _is_pinned(spec) for spec in user_specs)
 
 

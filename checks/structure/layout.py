@@ -5,7 +5,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
+from dynocheck import Finding, Location, Skip, check, fail, unjudged, unknown, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import detect_engine
 from dynocheck.facts import Graph, PodTemplate, Recipe, Recipes, Role, SourceFile, list_pod_templates
 
@@ -14,6 +15,7 @@ _FRAMEWORKS = ("vllm", "sglang", "trtllm")
 _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
 _DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
 _DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
+_KUSTOMIZE = {"Kustomization", "Component", ""}
 _SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
 # The expected content of a file by the beginning of its name, and the kinds of object that it may be.
 # A request for a graph names the claim that its model is in.
@@ -216,10 +218,10 @@ def _warn(graph: Graph, message: str, fix: str) -> Finding:
 
 
 @check("structure.read-whole", title="All files were read in full")
-def read_whole(recipes: Recipes) -> Iterator[Finding]:
+def read_whole(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     """Only the beginning of unusually long scripts, comments and pages is read, to bound the run time, and
-    nothing of Helm charts. The unread rest may be wrong, whatever the other checks report. A graph that
-    kustomize changes is judged by its rendered output, if that is in a folder above.
+    nothing of Helm charts. The unread rest may be wrong, whatever the other checks report. What a
+    kustomization names is judged by its rendered output, if that is in a folder above.
 
     Fix: put a long script into the image or a file of its own, and split a file of many objects
     """
@@ -232,19 +234,29 @@ def read_whole(recipes: Recipes) -> Iterator[Finding]:
                 fix=_TEMPLATE if part.chart else "shorten it, or move it into a file of its own",
                 location=Location(part.file, part.line, part.column),
             )
-        if recipe.graphs:  # else structure.layout reports it
+        if {m.kind for m in recipe.manifests} & _SERVING:  # else structure.layout reports it
             yield from _check_unrendered(recipe)
 
 
-def _check_unrendered(recipe: Recipe) -> Iterator[Finding]:
-    """Reports graphs that are kustomize resources, without rendered output in a folder above."""
-    rendered = {graph.file.rpartition("/")[0] for graph in recipe.graphs}
+def _check_unrendered(recipe: Recipe) -> Iterator[Finding | Unjudged]:
+    """Reports graphs and other objects that kustomize reads, without rendered output in a folder above."""
+    rendered = {m.file.rpartition("/")[0] for m in recipe.manifests if m.kind in _SERVING}
     inputs = [file for file in recipe.own_files if file.role is Role.KUSTOMIZE]
     resources = {path for file in inputs for path in _list_resources(file)}
     for file in inputs:
         graph = next((m for m in file.manifests if m.kind == "DynamoGraphDeployment"), None)
         above = {file.folder[:end] for end, char in enumerate(file.folder) if char == "/"} | {""}
-        if graph is not None and file.path in resources and not rendered & above:
+        if rendered & above:
+            continue
+        others = [m for m in file.manifests if m.kind not in _KUSTOMIZE and m is not graph]
+        for manifest in others:
+            yield unjudged(
+                f"{manifest.kind} {manifest.name}",
+                why="a kustomization names its file, and its output is not here",
+                needs=_RENDER,
+                location=Location(file.path, manifest.root.line, manifest.root.column),
+            )
+        if graph is not None and file.path in resources:
             yield warn(
                 f"not read: graph {graph.name}, which kustomize changes before it is applied",
                 fix=_RENDER,

@@ -106,7 +106,7 @@ class Run:
         """
         options = self.options
         load = partial(_load_recipes, variables)
-        suppressions = Suppressions(options, self.config.registry.checks, recipes, load)
+        suppressions = Suppressions(options, self.config.registry.checks, recipes, load, self.config.trust)
         known, target = _read_snapshot(options.snapshot, self.config.registry.probes, recipes)
         context = context or RunContext()
         known.facts[Settings] = self.config.site.thresholds
@@ -168,9 +168,10 @@ class Run:
         with redirect_stdout(sys.stderr):  # custom checks may print; standard output is the report's
             verdicts = pipeline.decide(known)
             tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
-        report = build_report(
-            self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
-        )
+        config = self.config.describe(self.options)
+        if refused := suppressions.describe_refused():
+            config["config notes"] = [*config.get("config notes", ()), *refused]
+        report = build_report(self.command, {**target, **config}, verdicts, self.started, tables)
         write_reports(report, self.outputs, self._choose_report_options())
         return compute_exit_code(report, strict=self.options.strict)
 

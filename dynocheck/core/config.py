@@ -29,7 +29,8 @@ class SiteConfig(msgspec.Struct, frozen=True, rename="kebab"):
 
     `levels` gives, by id or glob, the outcome of a check's findings. `thresholds` are settings that checks
     read. `checks_dirs` are directories with custom checks. `limits` are service-level objectives.
-    `junit_unknown` is how JUnit shows what could not be checked. The description of a type is what messages
+    `junit_unknown` is how JUnit shows what could not be checked. `allow_silencing` names protected
+    checks that the judged tree may silence. The description of a type is what messages
     say is expected.
     """
 
@@ -48,6 +49,7 @@ class SiteConfig(msgspec.Struct, frozen=True, rename="kebab"):
     junit_unknown: Annotated[
         Literal["error", "skipped"], msgspec.Meta(description='"error" or "skipped"')
     ] = "error"
+    allow_silencing: _Patterns = ()
 
 
 def read_config(path: Path) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ Folders are searched from the judged paths and from the working folder upward to
 repository; outside a repository, only these folders themselves. A file applies when it lies above every
 judged path, or when the working folder leads to it. Later files win: first those above the judged paths, from
 the root inwards, then those that only the working folder leads to. They win key by key, in the tables
-`levels` and `thresholds` entry by entry.
+`levels` and `thresholds` entry by entry. The user's own file, which lies in no tree, comes before all others.
 """
 
 import os
@@ -20,6 +20,7 @@ from dynocheck.core.config import OWN, SHARED, SiteConfig, format_key, read_conf
 from dynocheck.core.errors import UsageError
 
 _DIRECTORIES = "checks-dirs"
+_OPERATORS = (_DIRECTORIES, "allow-silencing")  # keys that hold in trusted files only
 _PARTIAL = "it covers a part of the judged paths"
 
 
@@ -27,7 +28,8 @@ _PARTIAL = "it covers a part of the judged paths"
 class ConfigFile:
     """A configuration file with its valid content.
 
-    `trusted`: its custom checks may be loaded, because the user named the file or stands in its folder.
+    `trusted`: it may load custom checks and silence every check, because it is the user's own file, or that
+    of --config, or --trust-config says so.
     """
 
     path: Path
@@ -84,6 +86,11 @@ class ConfigFiles:
         """Directories with custom checks that are not loaded, because their file is not trusted."""
         return [(file, folder) for file in self.files if not file.trusted for folder in file.checks_dirs]
 
+    def is_trusted(self, *key: str) -> bool:
+        """Whether a value is from a trusted file, or a default."""
+        path = self.get_file(*key)
+        return all(file.trusted for file in self.files if file.path == path)
+
     def get_file(self, *key: str) -> Path | None:
         """The file that a value is from; None for a default."""
         return self.merged[key][1] if key in self.merged else None
@@ -100,27 +107,39 @@ class ConfigFiles:
         """The files in the target of a report, and what of them does not hold."""
         notes = [f"{path} not applied: {reason}" for path, reason in self.ignored]
         notes += [
-            f"{folder}, named by {file.path}, not loaded: add --checks-dir {folder}"
+            f"{folder}, named by {file.path}, not loaded: add --checks-dir {folder} or --trust-config"
             for file, folder in self.unloaded_dirs
+        ]
+        notes += [
+            f"allow-silencing of {file.path} not applied: only the operator's own configuration can allow it"
+            for file in self.files
+            if not file.trusted and "allow-silencing" in file.content
         ]
         described = {"config": [str(file.path) for file in self.files], "config notes": notes}
         return {name: value for name, value in described.items() if value}
 
 
-def find_config(judged: Sequence[str] = (), named: str | None = None) -> ConfigFiles:
+def find_config(
+    judged: Sequence[str] = (), named: str | None = None, *, trusted: bool = False, isolated: bool = False
+) -> ConfigFiles:
     """The configuration files of a run.
 
     :param judged: the paths that are judged.
     :param named: the value of --config, which replaces all files that are found.
+    :param trusted: trust the files that are found.
+    :param isolated: look for none in the working folder and the trees of the judged paths.
     :raises UsageError: a file cannot be used.
     """
     if named is not None:
         return ConfigFiles((_read_named(named),))
+    own = _read_own()
+    if isolated:
+        return ConfigFiles(own)
     here = list_folders(".")
     chains = [list_folders(path) for path in dict.fromkeys(judged)]
     shared = [folder for folder in chains[0] if all(folder in chain for chain in chains)] if chains else []
     applied = [*shared, *(folder for folder in here if folder not in shared)]
-    files = [file for folder in applied if (file := _read_folder(folder, trusted=folder in here[-1:]))]
+    files = [file for folder in applied if (file := _read_folder(folder, trusted=trusted))]
     others = dict.fromkeys(folder for chain in chains for folder in chain if folder not in applied)
     ignored = [(path, _PARTIAL) for folder in others for path in _find_ignored(folder, (OWN, SHARED))[:1]]
     ignored += [
@@ -129,7 +148,17 @@ def find_config(judged: Sequence[str] = (), named: str | None = None) -> ConfigF
         if file.path.name == OWN
         for path in _find_ignored(file.path.parent, (SHARED,))
     ]
-    return ConfigFiles(tuple(files), tuple(ignored))
+    return ConfigFiles((*own, *files), tuple(ignored))
+
+
+def _read_own() -> tuple[ConfigFile, ...]:
+    """The user's own configuration, if there is one.
+
+    :raises UsageError: it cannot be used.
+    """
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - never raises
+    path = Path(home, "dynocheck", OWN)
+    return (ConfigFile(path, read_config(path) or {}, trusted=True),) if os.path.lexists(path) else ()
 
 
 def _read_named(name: str) -> ConfigFile:
@@ -194,7 +223,5 @@ def _list_values(file: ConfigFile) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in file.content.items():
         if isinstance(value, dict):
             yield from (((key, entry), item) for entry, item in value.items())
-        elif key != _DIRECTORIES:
-            yield (key,), value
-        elif file.trusted:
-            yield (key,), file.checks_dirs
+        elif file.trusted or key not in _OPERATORS:
+            yield (key,), file.checks_dirs if key == _DIRECTORIES else value

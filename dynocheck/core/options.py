@@ -19,6 +19,8 @@ class CommonOptions:
     config: str | None = None
     checks_dirs: tuple[str, ...] = ()
     no_plugins: bool = False
+    trust_config: bool = False
+    isolated: bool = False
     timeout_s: float = 10.0
     snapshot: str | None = None
     kubeconfig: str | None = None

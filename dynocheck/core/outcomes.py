@@ -76,7 +76,8 @@ class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a check saw and lacks the knowledge to judge.
 
     `what` is the thing, as in "image vllm-runtime:1.7.0-dev"; `why` is the reason, in the same words for all
-    that share it; `needs` is what would let us judge it.
+    that share it; `needs` is what would let us judge it; `accepted` is the baseline that accepts that it is
+    not judged.
     """
 
     what: str
@@ -84,6 +85,12 @@ class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
     needs: str | None = None
     subject: Subject | None = None
     location: Location | None = None
+    accepted: str | None = None
+
+    @property
+    def description(self) -> str:
+        """It on one line, as in "not judged: image x: no table for its release"."""
+        return f"not judged: {self.what}: {self.why}"
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -99,19 +106,22 @@ Result = Finding | Judged | Unjudged  # what a check yields
 class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A finding that does not count, and why.
 
-    `reason` is the text of the comment, the file of the baseline, or the git revision.
+    `reason` is the text of the comment, the file of the baseline, or the git revision. `place` is that of the
+    comment.
     """
 
     by: Literal["comment", "baseline", "diff"]
     reason: str
     finding: Finding
+    place: Location | None = None
 
     @property
     def description(self) -> str:
         """Why it does not count, as a phrase that follows "1 finding"."""
         match self.by:
             case "comment":
-                return f"ignored: {self.reason or 'no reason given'}"
+                by = f" by {self.place}" if self.place else ""
+                return f"ignored{by}: {self.reason or 'no reason given'}"
             case "baseline":
                 return f"in the baseline {self.reason}"
             case "diff":
@@ -337,6 +347,21 @@ def describe_suppressed(suppressed: Iterable[SuppressedFinding]) -> Iterator[str
         yield f"{count} finding{'s' if count > 1 else ''} {reason}"
 
 
+def describe_silenced(report: Report) -> Iterator[str]:
+    """A line for each reason for which findings do not count, with their number and their checks."""
+    checks: dict[str, Counter[str]] = {}
+    for verdict in report.verdicts:
+        for finding in verdict.suppressed:
+            checks.setdefault(finding.description, Counter())[verdict.check] += 1
+    for reason, counts in checks.items():
+        many = counts.total()
+        yield f"{many} finding{'s' if many > 1 else ''} {reason} ({', '.join(counts)})"
+    accepted = Counter(item.accepted for verdict in report.verdicts for item in verdict.unjudged)
+    for baseline, many in accepted.items():
+        if baseline is not None:
+            yield f"{many} not judged, accepted in the baseline {baseline}"
+
+
 def count_outcomes(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
     """The number of verdicts by outcome, for every outcome."""
     counts = dict.fromkeys(
@@ -361,18 +386,23 @@ def has_unjudged(report: Report) -> bool:
     return any(verdict.unjudged for verdict in report.verdicts)
 
 
+def list_undecided(verdicts: Iterable[Verdict]) -> list[tuple[Verdict, Unjudged]]:
+    """What was not judged and no baseline accepts: `strict` counts it."""
+    return [(v, item) for v in verdicts for item in v.unjudged if item.accepted is None]
+
+
 def compute_exit_code(report: Report, *, strict: bool = False) -> int:
     """0 fit, 1 not fit, 3 could not tell: something is unknown, or nothing was judged.
 
-    `strict` counts a warning as a failure, and what is not judged as unknown. A check all of whose findings
-    are suppressed was judged.
+    `strict` counts a warning as a failure, and what is neither judged nor accepted as unknown. A check all
+    of whose findings are suppressed was judged.
     """
     seen = {outcome for outcome, count in report.summary.items() if count}
     if Outcome.FAIL in seen or (strict and Outcome.WARN in seen):
         return 1
     if seen & {Outcome.UNKNOWN, Outcome.ERROR}:
         return 3
-    if strict and has_unjudged(report):
+    if strict and list_undecided(report.verdicts):
         return 3
     judged = seen & {Outcome.PASS, Outcome.WARN} or any(verdict.suppressed for verdict in report.verdicts)
     return 0 if judged else 3

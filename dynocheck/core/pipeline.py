@@ -53,6 +53,7 @@ class Suppressions(Protocol):
     def list_suppressors(
         self, rejudge: Callable[[Recipes], Iterable[Verdict]]
     ) -> Iterable[Suppressor]: ...  # baseline, then --diff
+    def accept_unjudged(self, verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Pipeline:
             lambda recipes: self._judge(_replace_recipes(knowledge, recipes))
         ):
             verdicts = _suppress(verdicts, suppressor)
+        verdicts = self.suppressions.accept_unjudged(verdicts)
         if self.alternatives:
             verdicts = _weigh_alternatives(verdicts, _get_recipes(knowledge))
         return link_explanations(verdicts, {check.id: check.explained_by for check in self.checks})

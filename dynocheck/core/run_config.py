@@ -1,11 +1,11 @@
 """The configuration of a run: the site's files, the registry, and the checks that a verb selects."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from dynocheck.core.config import SiteConfig
+from dynocheck.core.config import SiteConfig, format_key, format_value
 from dynocheck.core.config_files import ConfigFiles, find_config
 from dynocheck.core.declarations import ChartMaker, Check, Declaration, TableMaker
 from dynocheck.core.errors import RegistryError, UsageError
@@ -13,20 +13,27 @@ from dynocheck.core.options import CommonOptions
 from dynocheck.core.outcomes import Outcome
 from dynocheck.core.plugins import list_files
 from dynocheck.core.registry import DeclarationT, Registry, filter_matching, load, select
+from dynocheck.core.trust import ONLY_OPERATOR, Trust, find_roots
 from dynocheck.facts import ClusterFact, EndpointFact, Fact, LoadFact, LoadLimits, RecipeFact, parse_limits
 
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
+_MOST_NAMES = 8
+_NO_TREE = Trust()
 _KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The configuration of a run. `limits` are those of the site's files."""
+    """The configuration of a run.
+
+    `limits` are those of the site's files, `trust` what the judged tree may silence.
+    """
 
     files: ConfigFiles
     registry: Registry
     limits: LoadLimits
     no_plugins: bool = False
+    trust: Trust = _NO_TREE
 
     @classmethod
     def resolve(cls, options: CommonOptions, judged: Sequence[str] = ()) -> "RunConfig":
@@ -35,13 +42,18 @@ class RunConfig:
         :param judged: the paths that are judged.
         :raises UsageError: a file, a check or a probe cannot be used.
         """
-        files = find_config(judged, options.config)
+        trust = Trust(find_roots(judged), options.isolated)
+        trust.require_outside("--config", [options.config])
+        trust.require_outside("--checks-dir", options.checks_dirs)
+        trust.require_outside("--baseline", [options.baseline])
+        files = find_config(judged, options.config, trusted=options.trust_config, isolated=options.isolated)
+        trust = replace(trust, allowed=files.site.allow_silencing)
         limits = parse_limits(files.site.limits, f"limits of {files.get_file('limits')}")
         if not options.no_plugins:
             _require_folders(files)
         folders = (*(() if options.no_plugins else files.site.checks_dirs), *options.checks_dirs)
         registry = load(dict.fromkeys(map(Path, folders)), installed=not options.no_plugins)
-        return cls(files, registry, require_valid_limits(limits), options.no_plugins)
+        return cls(files, registry, require_valid_limits(limits), options.no_plugins, trust)
 
     @property
     def site(self) -> SiteConfig:
@@ -51,7 +63,8 @@ class RunConfig:
     def select_checks(self, options: CommonOptions, kinds: FactKinds | None = None) -> tuple[Check, ...]:
         """The checks of these kinds that the site's files and the command line select.
 
-        --select on the command line replaces the files' select and skip.
+        --select on the command line replaces the files' select and skip. Files of the judged tree leave out
+        no protected check.
 
         :raises UsageError: a pattern of the files matches no check at all, or one of the command line none of
             these kinds.
@@ -65,8 +78,18 @@ class RunConfig:
         if options.select:
             selected = filter_matching(candidates, options.select, ())
         else:
-            selected = filter_matching(candidates, self.site.select, self.site.skip)
+            left_out = {*self._list_left_out(candidates, "select"), *self._list_left_out(candidates, "skip")}
+            selected = tuple(check for check in candidates if check not in left_out)
         return filter_matching(selected, (), options.skip)
+
+    def _list_left_out(self, checks: Sequence[Check], key: Literal["select", "skip"]) -> list[Check]:
+        """The checks that `select` or `skip` of the site's files leaves out."""
+        if key == "select":
+            matching = {*filter_matching(checks, self.site.select, ())}
+        else:
+            matching = {*filter_matching(checks, (), self.site.skip)}
+        trusted = self.files.is_trusted(key)
+        return [c for c in checks if c not in matching and (trusted or not self.trust.protects(c.id))]
 
     def select_broken(self, options: CommonOptions) -> tuple[Check, ...]:
         """The checks that say why plug-ins could not be loaded; only --skip leaves them out."""
@@ -86,15 +109,49 @@ class RunConfig:
         patterns = [("select", pattern) for pattern in self.site.select]
         patterns += [("skip", pattern) for pattern in self.site.skip]
         patterns += [("levels", pattern) for pattern in self.site.levels]
+        patterns += [("allow-silencing", pattern) for pattern in self.site.allow_silencing]
         for key, pattern in patterns:
             file = self.files.get_file(key, pattern) if key == "levels" else self.files.get_file(key)
             if file not in lenient:
                 select((*checks, *tables) if key == "skip" else checks, (pattern,), (), f"{file}: {key}: ")
 
-    def describe(self) -> dict[str, Any]:
-        """The configuration files and the plug-ins, for the target of a report."""
-        plugins = list(self.registry.plugins)
-        return {**self.files.describe(), **({"plugins": plugins} if plugins else {})}
+    def describe(self, options: CommonOptions) -> dict[str, Any]:
+        """The configuration files, what they change, and the plug-ins, for the target of a report."""
+        described = self.files.describe()
+        described["config notes"] = [*described.get("config notes", ()), *self._describe_changes(options)]
+        described["plugins"] = list(self.registry.plugins)
+        return {name: value for name, value in described.items() if value}
+
+    def _describe_changes(self, options: CommonOptions) -> Iterator[str]:
+        """What each value of the site's files changes, and the protected checks that it does not."""
+        checks = self.registry.checks
+        for (key, *entry), (value, file) in self.files.merged.items():
+            name = format_key(f"{key}.", entry[0]) if entry else key
+            text = f"{file}: {name} = {format_value(value)}"
+            if key in ("select", "skip") and options.select:
+                yield f"{text} replaced by --select"
+                continue
+            if key in ("select", "skip"):
+                left_out = self._list_left_out(checks, "select" if key == "select" else "skip")
+                text += f" leaves out {_name_checks(left_out)}"
+            elif key == "levels":
+                text += f" for {_name_checks(filter_matching(checks, entry, ()))}"
+            yield text
+            yield from self._describe_kept(key, entry, value, file)
+
+    def _describe_kept(self, key: str, entry: Sequence[str], value: Any, file: Path) -> Iterator[str]:
+        protected = [c for c in self.registry.checks if self.trust.protects(c.id)]
+        if key not in ("select", "skip", "levels") or self.files.is_trusted(key, *entry):
+            return
+        match key:
+            case "select":
+                kept = [c for c in protected if c not in filter_matching(protected, value, ())]
+            case "skip":
+                kept = [c for c in protected if c not in filter_matching(protected, (), value)]
+            case _:
+                kept = [*filter_matching(protected, entry, ())] if value == Outcome.WARN else []
+        if kept:
+            yield f"{file}: {key} not applied to {_name_checks(kept)}: {ONLY_OPERATOR}"
 
     def select_tables(self, options: CommonOptions, kinds: FactKinds) -> tuple[TableMaker | ChartMaker, ...]:
         """The tables and charts of these kinds that the same patterns select."""
@@ -105,12 +162,24 @@ class RunConfig:
 
     @property
     def levels(self) -> dict[str, Outcome]:
-        """The outcome of a check's warnings and failures, by id; the last matching pattern decides."""
+        """The outcome of a check's warnings and failures, by id; the last matching pattern decides.
+
+        Files of the judged tree do not lower protected checks.
+        """
         return {
             check.id: Outcome(level)
-            for pattern, level in self.site.levels.items()
+            for file in self.files.files
+            for pattern, level in file.content.get("levels", {}).items()
             for check in filter_matching(self.registry.checks, (pattern,), ())
+            if file.trusted or level == Outcome.FAIL or not self.trust.protects(check.id)
         }
+
+
+def _name_checks(checks: Sequence[Check]) -> str:
+    """The ids of some checks, or the first of many."""
+    ids = [check.id for check in checks]
+    more = f" and {len(ids) - _MOST_NAMES} more" if len(ids) > _MOST_NAMES else ""
+    return (", ".join(ids[:_MOST_NAMES]) or "no check") + more
 
 
 def require_valid_limits(limits: LoadLimits) -> LoadLimits:

@@ -185,6 +185,7 @@ def engine_versions(release: str) -> Mapping[str, str]:
     return _table().engines[release]
 
 
+@cache
 def flag_tables(module: str, release: str) -> tuple[FlagTable, ...]:
     """The options of a program of this Dynamo release, and after them those of the engine below it.
 

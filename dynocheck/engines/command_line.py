@@ -98,7 +98,7 @@ def find_parsers(module: str, image: str | None) -> tuple[FlagTable, ...]:
     return flag_tables(module, release) if release else merged_flag_tables(module)
 
 
-@lru_cache(1024)  # many checks ask for the flags of the same launch
+@lru_cache(16_384)  # many checks ask for the flags of the same launch
 def parse_flags(launch: Launch, parsers: tuple[FlagTable, ...]) -> tuple[FlagOccurrence, ...]:
     """The flags of a launch, in order, up to a word `--`.
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine
 from dynocheck.engines.detection import detect_engine
+from dynocheck.engines.identity_cache import IdentityCache
 from dynocheck.facts import Component, Container, EnvVar, Graph, Launch
 
 _AGGREGATED = ("agg", "pd", "prefill_and_decode", "null", "")
@@ -112,29 +113,16 @@ def find_instances(graph: Graph) -> Iterator[EngineInstance]:
 
 def find_component_instances(graph: Graph, component: Component) -> tuple[EngineInstance, ...]:
     """Every engine that one component of a graph starts."""
-    known = _found.get(id(component))
-    if known is not None and known.component is component and known.graph is graph:
-        return known.instances
-    instances = tuple(
-        EngineInstance(
-            graph, component, container, launch, engine, engine.arguments(container, launch, graph.file)
-        )
-        for container in component.containers
-        for launch in container.launches
-        if (engine := detect_engine(launch)) is not None
-    )
-    if len(_found) >= _MOST:
-        _found.clear()
-    _found[id(component)] = _Found(graph, component, instances)
-    return instances
+    return _instances.get(graph, component, make=lambda: tuple(_list_instances(graph, component)))
 
 
-class _Found(NamedTuple):
-    graph: Graph
-    component: Component
-    instances: tuple[EngineInstance, ...]
+_instances: IdentityCache[tuple[EngineInstance, ...]] = IdentityCache(65_536)  # many checks ask for the same
 
 
-# Many checks ask for the same. By identity, as to hash a component means to hash all that it holds.
-_found: dict[int, _Found] = {}
-_MOST = 4096
+def _list_instances(graph: Graph, component: Component) -> Iterator[EngineInstance]:
+    for container in component.containers:
+        for launch in container.launches:
+            engine = detect_engine(launch)
+            if engine is not None:
+                given = engine.arguments(container, launch, graph.file)
+                yield EngineInstance(graph, component, container, launch, engine, given)

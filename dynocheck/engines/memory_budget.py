@@ -4,11 +4,13 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from dynocheck.data import gpus
 from dynocheck.data.models import Model
+from dynocheck.engines.identity_cache import IdentityCache
 from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
@@ -65,11 +67,25 @@ def size_engines(recipes: Iterable[Recipe], nodes: Sequence[GpuNode] = ()) -> It
     :param nodes: all GPU nodes of the cluster that it runs on, if that is known.
     """
     for recipe in recipes:
-        for graph, component, placement in list_placements([recipe]):
-            if component.gpus != 0:
-                gpu = _find_gpu_memory(placement, [node for node in nodes if placement.selects(node.node)])
-                for instance in find_component_instances(graph, component):
-                    yield _size_engine(recipe, instance, gpu)
+        if nodes:
+            yield from _size_engines(recipe, nodes)
+        else:
+            yield from _sized.get(recipe, make=partial(_size_once, recipe))
+
+
+_sized: IdentityCache[tuple[SizedEngine, ...]] = IdentityCache(4096)  # several checks ask for the same
+
+
+def _size_once(recipe: Recipe) -> tuple[SizedEngine, ...]:
+    return tuple(_size_engines(recipe, ()))
+
+
+def _size_engines(recipe: Recipe, nodes: Sequence[GpuNode]) -> Iterator[SizedEngine]:
+    for graph, component, placement in list_placements([recipe]):
+        if component.gpus != 0:
+            gpu = _find_gpu_memory(placement, [node for node in nodes if placement.selects(node.node)])
+            for instance in find_component_instances(graph, component):
+                yield _size_engine(recipe, instance, gpu)
 
 
 def _size_engine(recipe: Recipe, instance: EngineInstance, gpu: GpuMemory) -> SizedEngine:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from functools import lru_cache
 
 from dynocheck.engines.command_line import FlagOccurrence, find_parsers, parse_flags
 from dynocheck.engines.config_file import read_config_entries
@@ -35,11 +36,12 @@ def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
     for engine in parsers[1:]:
         entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
         given += [entry.flag for entry in entries if not entry.silent]
-    return any(_is_rejected(each) and _is_parallel_flag(each) for each in given)
+    return any(_is_rejected(each) and _sets_parallel_size(each.spelled) for each in given)
 
 
-def _is_parallel_flag(given: FlagOccurrence) -> bool:
-    spelled = given.spelled.replace("_", "-")
+@lru_cache(1024)  # the flags of most command lines are the same
+def _sets_parallel_size(flag: str) -> bool:
+    spelled = flag.replace("_", "-")
     return bool(
         _SHORT.fullmatch(spelled) or difflib.get_close_matches(spelled, _SPLITTING, 1, _MIN_SIMILARITY)
     )

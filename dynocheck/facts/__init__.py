@@ -66,7 +66,7 @@ _NAMES = {
     """,
     "k8s.label_selectors": "LabelSelector Selector SelectorExpression all_hold read_expressions selects",
     "k8s.labels": """
-        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match
+        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match_any
     """,
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
     "k8s.namespace_policy": """
@@ -80,7 +80,7 @@ _NAMES = {
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
-        list_pod_templates
+        list_pod_templates read_pod_templates
     """,
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
     "k8s.rdma": "AppliedState NicPolicies NicPolicy",

@@ -3,7 +3,8 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -181,7 +182,8 @@ def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
     context = _read_context(path, variables) if shape == "variant" else []
     texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
     files = [*_mark_templates(scan.files, rendered=scan.renders), *context]
-    recipe = _build_recipe(path, shape, [_find_announced(read, texts) for read in files], scan.folders)
+    said = [(f"{escape_path(page.parent)}/", _find_names(text)) for page, text in texts]
+    recipe = _build_recipe(path, shape, [_find_announced(read, said) for read in files], scan.folders)
     unread = [UnreadPart(_LONG_PAGE, escape_path(page), 1, 1) for page, text in texts if _is_long(text)]
     comments = [
         comment
@@ -199,11 +201,16 @@ def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
     )
 
 
-def _find_announced(read: LoadedFile, pages: Iterable[tuple[Path, str]]) -> LoadedFile:
-    """The file with the claims that it mounts and that a comment in it or a README above it mentions."""
-    above = (text for page, text in pages if read.file.path.startswith(f"{escape_path(page.parent)}/"))
-    comments = (line for line in read.text.splitlines() if line.lstrip().startswith("#"))
-    said = set(_CLAIM_NAME.findall("\n".join((*comments, *above))))
+def _find_names(text: str) -> frozenset[str]:
+    """The words of a text that can be the name of a claim."""
+    return frozenset(_CLAIM_NAME.findall(text))
+
+
+def _find_announced(read: LoadedFile, pages: Iterable[tuple[str, frozenset[str]]]) -> LoadedFile:
+    """The file with the claims that it mounts and that a comment in it or a README above it mentions.
+
+    :param pages: the folder of each README, and the names in it.
+    """
     mounted = {name.text for root in read.file.documents for name in root.find_all("claimName")}
     mounted |= {
         claim.get_text("name")
@@ -211,6 +218,11 @@ def _find_announced(read: LoadedFile, pages: Iterable[tuple[Path, str]]) -> Load
         for claims in root.find_all("pvcs")
         for claim in claims.sequence
     }
+    if not mounted:
+        return read
+    comments = "\n".join(line for line in read.text.splitlines() if line.lstrip().startswith("#"))
+    above = [names for folder, names in pages if read.file.path.startswith(folder)]
+    said = _find_names(comments).union(*above)
     announced = tuple(sorted(name for name in mounted if name and name in said))
     return read._replace(file=msgspec.structs.replace(read.file, announced=announced))
 
@@ -230,6 +242,7 @@ class _Scan:
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
     charts: list[UnreadPart] = field(default_factory=list)
+    kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
 
 
@@ -237,7 +250,6 @@ def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
     """Read a folder and its subfolders, except hidden ones and the templates of Helm charts."""
     scan = _Scan(variables)
     seen = {os.path.realpath(path)}
-    rendered: set[Path] = set()
 
     def add_unreadable(error: OSError) -> None:
         problem = Problem(explain_error(error))
@@ -254,20 +266,37 @@ def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
             leaves.remove(_CHART)
         relative = folder.relative_to(path)
         scan.folders.extend(escape_path(relative / name) for name in names)
-        if "kustomize" in relative.parts or folder.parent in rendered or _KUSTOMIZATIONS.intersection(leaves):
-            rendered.add(folder)
+        for name in _KUSTOMIZATIONS.intersection(leaves):
+            named = _list_inputs(folder / name)
+            scan.kustomized |= {os.path.normpath(escape_path(folder / name)), *named}
         scan.renders = scan.renders or has_renderer(folder, leaves)
-        _scan_files(folder, leaves, Role.KUSTOMIZE if folder in rendered else Role.MANIFEST, scan)
+        _scan_files(folder, leaves, scan)
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
+    scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 
 
-def _scan_files(folder: Path, names: Iterable[str], role: Role, scan: _Scan) -> None:
+def _list_inputs(kustomization: Path) -> Iterator[str]:
+    """The paths of the files that a kustomization names, as a resource, a patch or a part of a generator."""
+    for root in read_file(kustomization, Role.KUSTOMIZE, _NO_VARIABLES).file.documents:
+        for text in _list_texts(root):
+            if "\n" not in text:
+                yield escape_path(Path(os.path.normpath(kustomization.parent / text.rpartition("=")[2])))
+
+
+def _mark_input(read: LoadedFile, kustomized: Container[str]) -> LoadedFile:
+    """The file, marked where kustomize reads it and it is not applied as it is."""
+    if os.path.normpath(read.file.path) not in kustomized:
+        return read
+    return read._replace(file=msgspec.structs.replace(read.file, role=Role.KUSTOMIZE))
+
+
+def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:
     """Add the manifests, pages and placeholder files of one folder to the scan."""
     paths = [folder / name for name in names]
-    scan.files.extend(read_file(path, role, scan.variables) for path in paths if is_manifest(path))
+    scan.files.extend(read_file(path, Role.MANIFEST, scan.variables) for path in paths if is_manifest(path))
     scan.pages.extend(path for path in paths if is_page(path.name))
     scan.placeholders.extend(
         PlaceholderFile(escape_path(folder / name), why)
@@ -311,10 +340,12 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
         "ignores": [c for file, text in reads for c in limit_comments(find_in_yaml(file.path, text), unread)],
     }
     lines = {file.path: text.splitlines() for file, text in reads}
+    config_maps = _index_config_maps(files)
     for file, _ in reads:
         if file.role is Role.KUSTOMIZE:
             continue
-        reader = PodReader(file, lines, _index_config_maps(recipe, file))
+        # Variants use the same names, and so may two files of one folder: a file's own count first.
+        reader = PodReader(file, lines, config_maps.get(file.folder, {}) | _list_config_maps(file))
         for manifest in file.manifests:
             built["claims"].extend(read_claims(manifest))
             built["downloads"].extend(find_downloads(manifest, reader))
@@ -329,15 +360,14 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
     return msgspec.structs.replace(recipe, **{name: tuple(found) for name, found in built.items()})
 
 
-def _index_config_maps(recipe: Recipe, near: SourceFile) -> dict[str, Manifest]:
-    """ConfigMaps by name: those of the same file take precedence over those of its folder.
+def _index_config_maps(files: Iterable[SourceFile]) -> dict[str, dict[str, Manifest]]:
+    """The ConfigMaps of the manifests in each folder, by name."""
+    by_folder: dict[str, dict[str, Manifest]] = defaultdict(dict)
+    for file in files:
+        if file.role is Role.MANIFEST:
+            by_folder[file.folder].update(_list_config_maps(file))
+    return by_folder
 
-    Variants use the same names, and so may two files of one folder.
-    """
-    beside = [
-        manifest
-        for file in recipe.files
-        if file.folder == near.folder and file.role is Role.MANIFEST
-        for manifest in file.manifests
-    ]
-    return {m.name: m for m in [*beside, *near.manifests] if m.kind == "ConfigMap"}
+
+def _list_config_maps(file: SourceFile) -> dict[str, Manifest]:
+    return {manifest.name: manifest for manifest in file.manifests if manifest.kind == "ConfigMap"}

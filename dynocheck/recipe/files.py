@@ -32,6 +32,8 @@ class LoadedFile(NamedTuple):
 def escape_path(path: Path) -> str:
     """A path as printable text: undecodable bytes and control characters are escaped."""
     name = os.fsencode(path.as_posix()).decode(errors="backslashreplace")
+    if name.isprintable():
+        return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 

@@ -31,7 +31,9 @@ def _strip_secrets(value: Value, *, in_data: bool) -> Value:
         shown = hide_assigned(value.data)
         return value if shown == value.data else _replace_data(value, shown)
     if isinstance(value.data, list):
-        return _replace_data(value, _hide_arguments(value.data))
+        elements = _hide_arguments(value.data)
+        is_same = all(new is old for new, old in zip(elements, value.data, strict=True))
+        return value if is_same else _replace_data(value, elements)
     if not isinstance(value.data, dict):
         return value
     kind, name = value.data.get("kind"), value.data.get("name")
@@ -48,7 +50,8 @@ def _strip_secrets(value: Value, *, in_data: bool) -> Value:
             entries[key] = _blank_out(entry, HIDDEN)
         else:
             entries[key] = _strip_secrets(entry, in_data=key in _CONTENTS)
-    return _replace_data(value, entries)
+    is_same = all(entries[key] is entry for key, entry in value.data.items())
+    return value if is_same else _replace_data(value, entries)
 
 
 def _hide_arguments(elements: list[Value]) -> list[Value]:

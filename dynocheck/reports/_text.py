@@ -12,7 +12,9 @@ from dynocheck.core.outcomes import (
     Subject,
     Verdict,
     compute_exit_code,
+    describe_silenced,
     has_unjudged,
+    list_undecided,
 )
 
 MARKS = {
@@ -25,6 +27,7 @@ MARKS = {
     Outcome.ERROR: "*",
 }
 _MAX_LENGTH = 2000
+_NOTES = "config notes"
 
 
 def sanitize(text: str, encoding: str = "utf-8") -> str:
@@ -80,10 +83,22 @@ def flatten(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def describe_config(report: Report) -> Iterator[str]:
-    """A line with the configuration files of the run, and one with what of them does not hold."""
+    """Lines with the configuration files of the run, what they change, and what does not count."""
     for name, value in flatten(report.target):
-        if name in ("config", "config notes"):
+        if name == "config":
             yield sanitize(f"{name}: {value}")
+    yield from (sanitize(line) for line in (*list_config_notes(report), *describe_silenced(report)))
+
+
+def list_config_notes(report: Report) -> list[str]:
+    """What the configuration of the run changes, and what of it does not hold."""
+    notes = report.target.get(_NOTES, ())
+    return [str(note) for note in notes] if isinstance(notes, list | tuple) else [str(notes)]
+
+
+def describe_target(report: Report) -> list[tuple[str, str]]:
+    """What was judged, as names with values; without the notes on the configuration."""
+    return [*flatten({name: value for name, value in report.target.items() if name != _NOTES})]
 
 
 def _format_value(value: Any) -> str:
@@ -127,6 +142,6 @@ def describe_result(report: Report, *, strict: bool) -> str:
             return "not fit, warnings count here"
     if report.summary.get(Outcome.UNKNOWN) or report.summary.get(Outcome.ERROR):
         return "could not tell"
-    if strict and has_unjudged(report):
+    if strict and list_undecided(report.verdicts):
         return "could not tell, not all was judged"
     return "could not tell, nothing was judged"

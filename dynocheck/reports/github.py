@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from dynocheck.core.outcomes import Outcome, Report
+from dynocheck.core.outcomes import Outcome, Report, list_undecided
 from dynocheck.core.paths import relate
 from dynocheck.reports._causes import Cause, Occurrence, group_causes
 from dynocheck.reports._text import describe_config, sanitize
@@ -41,17 +41,19 @@ def render(report: Report, options: ReportOptions) -> str:
         text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
         lines.append(f"::notice title=dynocheck::{_escape_data(text)}")
     lines += [f"::error title=dynocheck::{_escape_data(line)}" for line in _list_undecided(report, options)]
-    lines += [f"::notice title=dynocheck::{_escape_data(line)}" for line in describe_config(report)]
+    if config := "\n".join(describe_config(report)):
+        lines.append(f"::notice title=dynocheck::{_escape_data(config)}")
     return "".join(f"{line}\n" for line in lines)
 
 
 def _list_undecided(report: Report, options: ReportOptions) -> Iterator[str]:
     """What was not judged, where that decides the exit code."""
-    items = [(v.check, item) for v in report.verdicts for item in v.unjudged] if options.strict else []
-    for check, item in items[:1]:
+    items = list_undecided(report.verdicts) if options.strict else []
+    for verdict, item in items[:1]:
         more = f", and {len(items) - 1} more" if len(items) > 1 else ""
         needs = f"; needs {item.needs}" if item.needs else ""
-        yield sanitize(f"not judged, which --strict counts: {item.what}: {item.why}{needs} ({check}){more}")
+        text = f"not judged, which --strict counts: {item.what}: {item.why}{needs} ({verdict.check}){more}"
+        yield sanitize(text)
 
 
 def _rank(causes: Sequence[Cause]) -> Iterator[tuple[Cause, int]]:

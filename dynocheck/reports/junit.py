@@ -10,7 +10,15 @@ from collections.abc import Iterator
 
 from junitparser import Attr, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Unjudged, Verdict, describe_suppressed
+from dynocheck.core.outcomes import (
+    Finding,
+    Outcome,
+    Report,
+    Unjudged,
+    Verdict,
+    describe_suppressed,
+    list_undecided,
+)
 from dynocheck.core.paths import relate
 from dynocheck.reports._text import flatten, format_finding, group_by_area, sanitize
 from dynocheck.reports.options import ReportOptions
@@ -71,8 +79,8 @@ def _build_result(verdict: Verdict, options: ReportOptions) -> Failure | Error |
     match verdict.outcome:
         case Outcome.WARN if options.strict:
             return Failure(message, "warning")
-        case Outcome.PASS | Outcome.UNJUDGED if options.strict and verdict.unjudged:
-            return Error(sanitize(_format_unjudged(verdict.unjudged[0])), "unjudged")
+        case Outcome.PASS | Outcome.UNJUDGED if options.strict and (undecided := list_undecided([verdict])):
+            return Error(sanitize(_format_unjudged(undecided[0][1])), "unjudged")
         case Outcome.PASS | Outcome.WARN:
             return None
         case Outcome.SKIP:
@@ -110,7 +118,8 @@ def _format_verdict(verdict: Verdict) -> str:
 
 def _format_unjudged(item: Unjudged) -> str:
     needs = f" (needs {item.needs})" if item.needs else ""
-    return f"not judged: {item.what}: {item.why}{needs}"
+    accepted = f" (accepted in the baseline {item.accepted})" if item.accepted else ""
+    return f"{item.description}{needs}{accepted}"
 
 
 def _format_details(finding: Finding) -> Iterator[str]:

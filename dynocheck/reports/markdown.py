@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import accumulate
 
-from dynocheck.core.outcomes import Cell, Finding, Outcome, Report, Table, describe_suppressed
+from dynocheck.core.outcomes import Cell, Finding, Outcome, Report, Table, describe_silenced
 from dynocheck.reports._causes import (
     Cause,
     UnjudgedGroup,
@@ -21,7 +21,9 @@ from dynocheck.reports._text import (
     MARKS,
     decide_outcome,
     describe_result,
+    describe_target,
     flatten,
+    list_config_notes,
     sanitize,
     shorten,
 )
@@ -66,7 +68,7 @@ def _format_headline(report: Report, options: ReportOptions, causes: Sequence[Ca
     made = f"{report.tool.name} {report.tool.version}, {report.started}"
     yield f"{describe_counts(report, causes)} <sub>{_escape(made)}</sub>\n"
     target = "; ".join(
-        f"{_format_code(name)} {_format_code(value)}" for name, value in flatten(report.target)
+        f"{_format_code(name)} {_format_code(value)}" for name, value in describe_target(report)
     )
     if target:
         yield f"of {target}\n"
@@ -111,10 +113,11 @@ def _format_details(
     for group in unjudged:
         needs = [f"needs: {_escape(group.needs)}\n"] if group.needs else []
         yield _fold(f"{_NOT_JUDGED} {_cut(group.headline)}", [*needs, *_format_places(group.things, most)])
-    suppressed = [each for verdict in report.verdicts for each in verdict.suppressed]
-    if suppressed:
-        reasons = [f"- {_escape(line)}" for line in describe_suppressed(suppressed)]
-        yield _fold(f"{len(suppressed)} finding{'s' if suppressed[1:] else ''} suppressed", reasons)
+    if silenced := [f"- {_escape(line)}" for line in describe_silenced(report)]:
+        count = sum(len(verdict.suppressed) for verdict in report.verdicts)
+        yield _fold(f"{count} finding{'' if count == 1 else 's'} suppressed", silenced)
+    if notes := [f"- {_escape(line)}" for line in list_config_notes(report)]:
+        yield _fold("configuration", notes)
     for table in report.tables:
         yield _fold(_escape(table.title), _format_table(table))
     for chart in report.charts:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dynocheck.core.fingerprints import Fingerprints, mask
-from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, SuppressedFinding, Verdict
+from dynocheck.core.outcomes import Finding, Location, Outcome, Report, Subject, SuppressedFinding, Verdict
 from dynocheck.core.paths import relate
 from dynocheck.reports._text import describe_config, sanitize
 from dynocheck.reports.as_json import dump_json
@@ -132,22 +132,27 @@ class _ResultBuilder:
             "locations": [self._build_location(finding)],
             "partialFingerprints": self._build_fingerprints(verdict, finding),
         }
-        return result | ({"suppressions": [_build_suppression(aside)]} if aside else {})
+        if aside is None:
+            return result
+        place = self._build_region(aside.place) if aside.place else None
+        return result | {"suppressions": [_build_suppression(aside, place)]}
 
     def _build_location(self, finding: Finding) -> _Json:
         """The place in a file; for an object of the cluster, one in a file that stands for it."""
         place, subject = finding.location, finding.subject
         if place is None:
-            region = {"startLine": 1}
             artifact = {"uri": quote(_name_stand_in(subject), errors="backslashreplace")}
+            location: _Json = {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": 1}}}
         else:
-            region = {"startLine": place.line or 1} | ({"startColumn": place.column} if place.column else {})
-            artifact = self._build_artifact(place.file)
-        location: _Json = {"physicalLocation": {"artifactLocation": artifact, "region": region}}
+            location = self._build_region(place)
         if subject is not None:
             name = {"name": sanitize(subject.name), "fullyQualifiedName": sanitize(str(subject))}
             location["logicalLocations"] = [name | {"kind": "resource"}]
         return location
+
+    def _build_region(self, place: Location) -> _Json:
+        region = {"startLine": place.line or 1} | ({"startColumn": place.column} if place.column else {})
+        return {"physicalLocation": {"artifactLocation": self._build_artifact(place.file), "region": region}}
 
     def _build_artifact(self, file: str) -> _Json:
         path = relate(file, self._root)
@@ -172,10 +177,11 @@ def _name_stand_in(subject: Subject | None) -> str:
     return "/".join([_CLUSTER, *(sanitize(part).replace("/", "_") for part in parts if part)])
 
 
-def _build_suppression(aside: SuppressedFinding) -> _Json:
+def _build_suppression(aside: SuppressedFinding, location: _Json | None) -> _Json:
     kind = "inSource" if aside.by == "comment" else "external"
     justification = aside.reason if aside.by == "comment" else aside.description
-    return {"kind": kind, "justification": sanitize(justification)}
+    suppression: _Json = {"kind": kind, "justification": sanitize(justification)}
+    return suppression | ({"location": location} if location else {})
 
 
 def _build_notification(verdict: Verdict, finding: Finding) -> _Json:

@@ -16,7 +16,7 @@ from dynocheck.core.outcomes import (
     Table,
     Verdict,
     compute_exit_code,
-    describe_suppressed,
+    describe_silenced,
 )
 from dynocheck.reports._causes import (
     Cause,
@@ -33,9 +33,11 @@ from dynocheck.reports._text import (
     MARKS,
     decide_outcome,
     describe_result,
+    describe_target,
     flatten,
     format_place,
     group_by_area,
+    list_config_notes,
     sanitize,
     shorten,
 )
@@ -111,10 +113,12 @@ class _TextReport:
 
     def _render_scope(self) -> Iterator[str]:
         """What was looked at, and how much of it was judged."""
-        target = "; ".join(f"{name} {value}" for name, value in flatten(self.report.target))
+        target = "; ".join(f"{name} {value}" for name, value in describe_target(self.report))
         yield from self._render_paragraph(
             f"{self.report.command}: {target}" if target else self.report.command, _TEXT
         )
+        for note in list_config_notes(self.report):
+            yield from self._render_paragraph(f"config: {note}", _TEXT, hang=2)
         if coverage := list_coverage(self.report):
             yield from self._render_paragraph(f"judged: {'; '.join(coverage)}", _TEXT)
 
@@ -178,8 +182,7 @@ class _TextReport:
             if verdicts:
                 counts = count_areas(verdicts)
                 yield from self._render_marked(outcome, f"{len(verdicts)} {text}: {counts}")
-        suppressed = [each for verdict in self.report.verdicts for each in verdict.suppressed]
-        for line in describe_suppressed(suppressed):
+        for line in describe_silenced(self.report):
             yield from self._render_marked(Outcome.SKIP, line)
 
     def _render_checks(self) -> Iterator[Iterator[str]]:

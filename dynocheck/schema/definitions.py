@@ -6,6 +6,7 @@ from typing import Any
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import CustomKind
 from dynocheck.schema import rules
+from dynocheck.schema.compiler import SchemaCompiler
 from dynocheck.schema.kinds import KindSchema
 
 _KEPT_KEYWORDS = (
@@ -67,7 +68,7 @@ class Definitions:
                 else {"x-kubernetes-preserve-unknown-fields": True}
             )
             schema.setdefault("properties", {})
-            self._schemas[key] = KindSchema(schema, {}, structural=True)
+            self._schemas[key] = KindSchema(schema, SchemaCompiler({}, structural=True))
         return self._schemas[key]
 
 

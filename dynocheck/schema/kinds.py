@@ -10,20 +10,23 @@ import msgspec
 from dynocheck.data import kubernetes_schemas
 from dynocheck.data.kubernetes_schemas import Release
 from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED, Schema
+from dynocheck.schema.compiler import SchemaCompiler
 
 _MISSPELT = 0.9  # how alike two names are of which one is taken for a misspelling of the other
 
 
 class KindSchema(NamedTuple):
-    """A schema and the definitions that its references name.
-
-    `structural` is true of a custom kind: its schema is one that the API server prunes and defaults by,
-    while Kubernetes' own kinds are decoded into Go types.
-    """
+    """A schema, and the compiler of it and of what its references name."""
 
     schema: Schema
-    definitions: dict[str, Schema]
-    structural: bool
+    compiler: SchemaCompiler
+
+    @property
+    def structural(self) -> bool:
+        """Whether it is a custom kind: its schema is one that the API server prunes and defaults by, while
+        Kubernetes' own kinds are decoded into Go types.
+        """
+        return self.compiler.structural
 
 
 def find_kind(group: str, version: str, kind: str, release: Release) -> KindSchema | None:
@@ -36,13 +39,9 @@ def find_kind(group: str, version: str, kind: str, release: Release) -> KindSche
     if schema is not None:
         shared = custom["$defs"]
         reference = schema.get("$ref", "").rpartition("/")[2]
-        return KindSchema(shared.get(reference, schema), shared, structural=True)
+        return KindSchema(shared.get(reference, schema), _custom_compiler())
     name = _definition_names(release).get((group, version, kind))
-    return (
-        KindSchema(_builtin_schemas(release)[name], _builtin_schemas(release), structural=False)
-        if name
-        else None
-    )
+    return KindSchema(_builtin_schemas(release)[name], _builtin_compiler(release)) if name else None
 
 
 def suggest_kind(group: str, version: str, kind: str, release: Release) -> str | None:
@@ -66,8 +65,9 @@ def served_versions(kind: str, release: Release) -> tuple[str, ...]:
 
 def object_meta() -> KindSchema:
     """The metadata of every object, custom or not, in every release."""
-    definitions = _builtin_schemas(kubernetes_schemas.choose_release())
-    return KindSchema(definitions["apimachinery.pkg.apis.meta.v1.ObjectMeta"], definitions, structural=False)
+    release = kubernetes_schemas.choose_release()
+    schema = _builtin_schemas(release)["apimachinery.pkg.apis.meta.v1.ObjectMeta"]
+    return KindSchema(schema, _builtin_compiler(release))
 
 
 @functools.cache
@@ -85,6 +85,16 @@ def _builtin_schemas(release: Release) -> dict[str, Schema]:
     for name, schema in ENFORCED.items():
         definitions.setdefault(name, {})["allOf"] = [schema]
     return definitions
+
+
+@functools.cache
+def _custom_compiler() -> SchemaCompiler:
+    return SchemaCompiler(_custom_schemas()["$defs"], structural=True)
+
+
+@functools.cache
+def _builtin_compiler(release: Release) -> SchemaCompiler:
+    return SchemaCompiler(_builtin_schemas(release), structural=False)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import msgspec
 
 from dynocheck.facts import Value, parse_quantity
 from dynocheck.schema.apiserver_rules import Schema
+from dynocheck.schema.compiler import ANYTHING, CompiledSchema, SchemaCompiler
 from dynocheck.schema.messages import join_path
 
 RULES = "x-kubernetes-validations"
@@ -56,57 +57,50 @@ def is_evaluable(rule: str) -> bool:
     return True
 
 
-def find_broken_rules(root: Value, schema: Schema, definitions: Mapping[str, Schema]) -> list[RuleViolation]:
+def find_broken_rules(root: Value, schema: Schema, compiler: SchemaCompiler) -> list[RuleViolation]:
     """Each place of a valid object that breaks a rule, and what the rule says.
 
-    :param definitions: the schemas that references name.
+    :param compiler: that of the schema.
     """
-    asked = _RuleEvaluator(definitions)
-    asked.evaluate(root, schema, "")
+    asked = _RuleEvaluator(compiler)
+    asked.evaluate(root, compiler.compile(schema), "")
     return asked.violations
 
 
 class _RuleEvaluator:
     """Walks an object, and asks each rule of what it stands at."""
 
-    def __init__(self, definitions: Mapping[str, Schema]) -> None:
+    def __init__(self, compiler: SchemaCompiler) -> None:
         self.violations: list[RuleViolation] = []
-        self._definitions = definitions
+        self._compiler = compiler
 
-    def evaluate(self, value: Value, schema: Schema, path: str) -> Any:
+    def evaluate(self, value: Value, compiled: CompiledSchema, path: str) -> Any:
         """The value as the server would store it, in the names that rules use."""
-        schema = self._resolve(schema)
         data: Any = value.data
         if isinstance(data, dict):
-            data = dict(self._evaluate_entries(value, data, schema, path))
+            data = dict(self._evaluate_entries(value, data, compiled, path))
         elif isinstance(data, list):
-            items = schema.get("items", {})
+            items = self._compiler.find(compiled.schema.get("items", ANYTHING))
             data = [self.evaluate(element, items, f"{path}[{n}]") for n, element in enumerate(data)]
-        for rule in schema.get(RULES, ()):
+        for rule in compiled.schema.get(RULES, ()):
             if (wrong := _find_error(rule, data)) is not None:
                 self.violations.append((value, path, wrong))
         return data
 
     def _evaluate_entries(
-        self, value: Value, data: dict[str, Value], schema: Schema, path: str
+        self, value: Value, data: dict[str, Value], compiled: CompiledSchema, path: str
     ) -> Iterator[tuple[str, Any]]:
-        properties = self._resolve(schema.get("properties", {}))
-        others = schema.get("additionalProperties")
+        properties = compiled.properties
         for key, entry in data.items():
-            rule = self._resolve(properties.get(key, others if isinstance(others, dict) else {}))
-            if entry.data is None and (not rule.get("nullable") or "default" in rule):
+            inner = self._compiler.find(properties.get(key, compiled.others or ANYTHING))
+            if entry.data is None and (not inner.nullable or inner.has_default):
                 continue
-            yield _escape_name(key, properties), self.evaluate(entry, rule, join_path(path, key))
-        for key, inner in properties.items():
-            rule = self._resolve(inner)
-            if "default" in rule and value.get(key) is None:
-                filled = _place_default(rule["default"], value)
-                yield _escape_name(key, properties), self.evaluate(filled, rule, join_path(path, key))
-
-    def _resolve(self, schema: Schema) -> Schema:
-        while isinstance(reference := schema.get("$ref"), str):
-            schema = self._definitions[reference.rpartition("/")[2]]
-        return schema
+            yield _escape_name(key, properties), self.evaluate(entry, inner, join_path(path, key))
+        for key in self._compiler.list_defaulted(compiled):
+            if value.get(key) is None:
+                inner = self._compiler.find(properties[key])
+                filled = _place_default(inner.schema["default"], value)
+                yield _escape_name(key, properties), self.evaluate(filled, inner, join_path(path, key))
 
 
 def _escape_name(key: str, properties: Mapping[str, Schema]) -> str:

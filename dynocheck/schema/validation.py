@@ -16,6 +16,7 @@ from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
 from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
+from dynocheck.schema.compiler import SchemaCompiler
 from dynocheck.schema.definitions import Definitions
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import quote
@@ -23,6 +24,7 @@ from dynocheck.schema.pods import list_component_pods
 from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_metadata
 
 _ANYTHING: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+_NO_DEFINITIONS = SchemaCompiler({}, structural=False)
 _CHECKED_SEPARATELY = dict.fromkeys(("apiVersion", "kind", "metadata"), _ANYTHING)
 
 
@@ -42,7 +44,7 @@ def validate(manifest: Manifest, definitions: Definitions | None = None) -> list
         properties["status"] = _ANYTHING
     found: dict[str, SchemaViolation] = {}
     secret = manifest.kind == "Secret" and not manifest.group
-    judge = SchemaValidator(found, kind.definitions, structural=kind.structural, quotes=not secret)
+    judge = SchemaValidator(found, kind.compiler, quotes=not secret)
     whole = {**kind.schema, "properties": properties}
     judge.check(manifest.root, whole, "")
     metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
@@ -91,13 +93,13 @@ def _find_rule_violations(
     """What is wrong with an object that fits its schema."""
     if not kind.structural:
         return relations.find_disagreements(manifest)
-    return (
-        rules.find_broken_rules(manifest.root, schema, kind.definitions) if rules.can_evaluate_rules() else ()
-    )
+    if not rules.can_evaluate_rules():
+        return ()
+    return rules.find_broken_rules(manifest.root, schema, kind.compiler)
 
 
 def _check_name(found: dict[str, SchemaViolation], metadata: Value, rule: Schema) -> None:
-    judge = SchemaValidator(found, {}, structural=False)
+    judge = SchemaValidator(found, _NO_DEFINITIONS)
     name, prefix = metadata.get("name"), metadata.get("generateName")
     if name is not None and name.data != "":
         judge.check(name, rule, "metadata.name")

@@ -12,6 +12,7 @@ from dynocheck.core.fixes import remove, replace_words, set_value
 from dynocheck.facts import Value
 from dynocheck.schema import kinds
 from dynocheck.schema.apiserver_rules import METADATA, Schema
+from dynocheck.schema.compiler import ANYTHING, CompiledSchema, SchemaCompiler
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import (
     describe_mismatch,
@@ -31,7 +32,6 @@ _EMBEDDED: Schema = {
 # Go decodes a list of numbers into bytes, as it decodes base64.
 _BYTES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
-_CHOICES = frozenset(("enum", "anyOf", "oneOf", "not"))
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
 MAX_VIOLATIONS = 200  # violations of one manifest that are told
 _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
@@ -53,14 +53,13 @@ class SchemaValidator:
     def __init__(
         self,
         found: dict[str, SchemaViolation],
-        definitions: Mapping[str, Schema],
+        compiler: SchemaCompiler,
         *,
-        structural: bool,
         quotes: bool = True,
     ) -> None:
         self._found = found
-        self._definitions = definitions
-        self._structural = structural
+        self._compiler = compiler
+        self._structural = compiler.structural
         self._quotes = quotes
 
     @property
@@ -73,77 +72,81 @@ class SchemaValidator:
 
     def check(self, value: Value, schema: Schema, path: str, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
-        schema = self._resolve(schema)
-        if value.data is None and schema.get("nullable"):
+        self._check(value, self._compiler.compile(schema), path, closed=closed)
+
+    def _check(self, value: Value, rule: CompiledSchema, path: str, *, closed: bool) -> None:
+        data = value.data
+        if data is None and rule.nullable:
             return
-        if schema.get("format") == "byte" and isinstance(value.data, list) and not self._structural:
-            schema = _BYTES
-        wanted = _list_types(schema)
-        if wanted and not fits_type(value.data, wanted):
-            message = describe_mismatch(value.data, wanted, quotes=self._quotes)
-            self.report(value, path, message, suggest_value(path, convert(value.plain, wanted), value.data))
+        if rule.is_bytes and isinstance(data, list):
+            rule = self._compiler.find(_BYTES)
+        wanted = rule.types
+        if wanted and type(data) not in rule.classes and not fits_type(data, wanted):
+            message = describe_mismatch(data, wanted, quotes=self._quotes)
+            self.report(value, path, message, suggest_value(path, convert(value.plain, wanted), data))
             return
-        match value.data:
+        self._check_content(value, data, rule, path, closed=closed)
+        if rule.has_choices:
+            self._check_choices(value, rule.schema, path)
+        for part in rule.all_of:
+            self._check(value, self._compiler.find(part), path, closed=False)
+
+    def _check_content(
+        self, value: Value, data: Any, rule: CompiledSchema, path: str, *, closed: bool
+    ) -> None:
+        match data:
             case dict():
-                self._check_mapping(value, value.data, schema, path, closed=closed)
+                self._check_mapping(value, data, rule, path, closed=closed)
             case list():
-                self._check_list(value, value.data, schema, path, closed=closed)
-            case str():
-                self._check_text(value, value.data, schema, path)
+                self._check_list(value, data, rule, path, closed=closed)
+            case str() if rule.judges_text:
+                self._check_text(value, data, rule.schema, path)
             case int() | float():
-                self._check_number(value, value.data, schema, path)
-        if not _CHOICES.isdisjoint(schema):
-            self._check_choices(value, schema, path)
-        for part in schema.get("allOf", ()):
-            self.check(value, part, path, closed=False)
-
-    def _resolve(self, schema: Schema) -> Schema:
-        if "$ref" not in schema:
-            return schema
-        while isinstance(reference := schema.get("$ref"), str):  # else it is a property of that name
-            target = self._definitions[reference.rpartition("/")[2]]
-            beside = {key: rule for key, rule in schema.items() if key not in ("$ref", "description")}
-            schema = target | beside if beside else target
-        return schema
-
-    def _get_properties(self, schema: Schema) -> dict[str, Schema]:
-        return self._resolve(schema.get("properties", {}))  # shared as a whole where several have the same
+                self._check_number(value, data, rule, path)
 
     def _check_mapping(
-        self, value: Value, data: dict[str, Value], schema: Schema, path: str, *, closed: bool
+        self, value: Value, data: dict[str, Value], rule: CompiledSchema, path: str, *, closed: bool
     ) -> None:
-        properties = self._get_properties(schema)
-        others = schema.get("additionalProperties")
-        key_form = schema.get("propertyNames", {}).get("format", "")
-        present = set()
-        for key, entry in data.items():
-            place = join_path(path, key)
-            if key_form and (must := find_format_error(key_form, key)):
-                self.report(entry, place, f"has a key that must be {must}")
-            rule = properties.get(key, others if isinstance(others, dict) else None)
-            rule = rule if rule is None else self._resolve(rule)
-            if entry.data is not None or (key in properties and rule is not None and rule.get("nullable")):
-                present.add(key)
-            if rule is not None:
-                if entry.data is not None or rule.get("nullable"):
-                    self.check(entry, rule, place, closed=closed)
-            elif closed and self._is_closed(schema) and not self._is_full:
-                close = find_known_name(key, properties)
-                fix = replace_words(key, close) if close else remove(key)
-                self.report(entry, place, describe_unknown(key, properties), fix)
-        self._check_presence(value, data, present, schema, path)
-        if schema.get("x-kubernetes-embedded-resource"):
-            self.check(value, _EMBEDDED, path, closed=False)
+        present = self._check_entries(data, rule, path, closed=closed)
+        if rule.judges_size:
+            self._check_presence(value, data, present, rule, path)
+        if rule.is_embedded:
+            self._check(value, self._compiler.find(_EMBEDDED), path, closed=False)
             if metadata := value.get("metadata"):
                 check_metadata(self._found, metadata, join_path(path, "metadata"))
 
+    def _check_entries(
+        self, data: dict[str, Value], rule: CompiledSchema, path: str, *, closed: bool
+    ) -> set[str]:
+        """Check each entry of a mapping; return the keys that count as present."""
+        present = set()
+        for key, entry in data.items():
+            place = join_path(path, key)
+            if rule.key_form and (must := find_format_error(rule.key_form, key)):
+                self.report(entry, place, f"has a key that must be {must}")
+            schema = rule.properties.get(key, rule.others)
+            inner = None if schema is None else self._compiler.find(schema)
+            if inner is None:
+                if closed and rule.is_closed:
+                    self._report_unknown(entry, key, rule.properties, place)
+            elif entry.data is not None or inner.nullable:
+                self._check(entry, inner, place, closed=closed)
+            if entry.data is not None or (inner is not None and inner.nullable and key in rule.properties):
+                present.add(key)
+        return present
+
+    def _report_unknown(self, entry: Value, key: str, known: Mapping[str, Schema], path: str) -> None:
+        if not self._is_full:
+            close = find_known_name(key, known)
+            fix = replace_words(key, close) if close else remove(key)
+            self.report(entry, path, describe_unknown(key, known), fix)
+
     def _check_presence(
-        self, value: Value, data: dict[str, Value], present: set[str], schema: Schema, path: str
+        self, value: Value, data: dict[str, Value], present: set[str], rule: CompiledSchema, path: str
     ) -> None:
         if self._structural:
-            properties = self._get_properties(schema)
-            present.update(key for key, rule in properties.items() if "default" in self._resolve(rule))
-        for key in schema.get("required", ()):
+            present.update(self._compiler.list_defaulted(rule))
+        for key in rule.schema.get("required", ()):
             if key not in present:
                 null = ", and null does not count" if key in data else ""
                 self.report(
@@ -151,29 +154,24 @@ class SchemaValidator:
                 )
             elif not self._structural and data[key].data in ("", []):  # what Go cannot tell from absent
                 self.report(data[key], join_path(path, key), "is required, and empty does not count")
-        self._check_size(value, len(present), schema, path, "minProperties", "maxProperties", "fields")
-
-    def _is_closed(self, schema: Schema) -> bool:
-        if self._structural:
-            open_by = ("additionalProperties", "x-kubernetes-preserve-unknown-fields")
-            return not any(schema.get(word) for word in open_by)
-        return "properties" in schema and "additionalProperties" not in schema
+        self._check_size(value, len(present), rule.schema, path, "minProperties", "maxProperties", "fields")
 
     def _check_list(
-        self, value: Value, data: list[Value], schema: Schema, path: str, *, closed: bool
+        self, value: Value, data: list[Value], rule: CompiledSchema, path: str, *, closed: bool
     ) -> None:
-        rule = self._resolve(schema.get("items", {}))
-        zero = None if self._structural else _ZERO.get(next(iter(_list_types(rule)), "string"))
+        schema = rule.schema
+        items = self._compiler.find(schema.get("items", ANYTHING))
+        zero = None if self._structural else _ZERO.get(next(iter(items.types), "string"))
         for index, element in enumerate(data):
             if element.data is None and not self._structural:
                 if zero is None:
                     continue
                 element = msgspec.structs.replace(element, data=zero)
-            self.check(element, rule, f"{path}[{index}]", closed=closed)
+            self._check(element, items, f"{path}[{index}]", closed=closed)
         self._check_size(value, len(data), schema, path, "minItems", "maxItems", "items")
-        self._check_unique(data, schema, rule, path)
+        self._check_unique(data, schema, items, path)
 
-    def _check_unique(self, data: list[Value], schema: Schema, rule: Schema, path: str) -> None:
+    def _check_unique(self, data: list[Value], schema: Schema, items: CompiledSchema, path: str) -> None:
         keys = schema.get("x-unique", ())
         if self._structural:
             keys = schema.get("x-kubernetes-list-map-keys", ())
@@ -183,7 +181,7 @@ class SchemaValidator:
         for index, element in enumerate(data):
             identity = element.plain
             if keys:
-                identity = [self._identify(element, rule, key) for key in keys]
+                identity = [self._identify(element, items, key) for key in keys]
                 if None in identity:
                     continue
             same = first.setdefault(json.dumps(identity, sort_keys=True), index)
@@ -191,11 +189,11 @@ class SchemaValidator:
                 what = " and ".join(keys) if keys else "value"
                 self.report(element, f"{path}[{index}]", f"has the same {what} as item {same}")
 
-    def _identify(self, element: Value, rule: Schema, key: str) -> Any:
+    def _identify(self, element: Value, rule: CompiledSchema, key: str) -> Any:
         found = element.get(key)
         if found is not None:
             return found.plain if self._structural else found.plain or None
-        return self._resolve(self._get_properties(rule).get(key, {})).get("default")
+        return self._compiler.find(rule.properties.get(key, ANYTHING)).schema.get("default")
 
     def _check_size(
         self, value: Value, size: int, schema: Schema, path: str, low: str, high: str, unit: str
@@ -222,8 +220,9 @@ class SchemaValidator:
             said = f"is {quote(text)}, must be {must}" if self._quotes else f"must be {must}"
             self.report(value, path, said, suggest_value(path, mend_text(text, must)))
 
-    def _check_number(self, value: Value, number: float, schema: Schema, path: str) -> None:
-        if "integer" in _list_types(schema):
+    def _check_number(self, value: Value, number: float, rule: CompiledSchema, path: str) -> None:
+        schema = rule.schema
+        if "integer" in rule.types:
             bits = 32 if schema.get("format") == "int32" else 64
             if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
                 self.report(value, path, f"is {quote(number)}, must be an integer of {bits} bits")
@@ -249,25 +248,16 @@ class SchemaValidator:
 
     def _fits(self, value: Value, schema: Schema, path: str) -> bool:
         found: dict[str, SchemaViolation] = {}
-        judge = SchemaValidator(found, self._definitions, structural=self._structural)
-        judge.check(value, schema, path, closed=False)
+        judge = SchemaValidator(found, self._compiler)
+        judge._check(value, self._compiler.find(schema), path, closed=False)
         return not found
 
 
 def check_metadata(found: dict[str, SchemaViolation], metadata: Value, path: str) -> None:
     """Hold the metadata of an object against what every kind has."""
     meta = kinds.object_meta()
-    judge = SchemaValidator(found, meta.definitions, structural=meta.structural)
+    judge = SchemaValidator(found, meta.compiler)
     judge.check(metadata, {**meta.schema, "allOf": [METADATA]}, path)
-
-
-def _list_types(schema: Schema) -> list[str]:
-    given = schema.get("type")
-    if isinstance(given, str) and "x-kubernetes-int-or-string" not in schema:
-        return [given]
-    if schema.get("x-kubernetes-int-or-string"):
-        return ["integer", "string"]
-    return [name for name in given or () if name != "null"]
 
 
 @functools.cache

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from dynocheck.core.documents import Document, read_document
 from dynocheck.core.errors import UsageError
 from dynocheck.core.fingerprints import Fingerprint, Fingerprints
-from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
+from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Unjudged, Verdict
 from dynocheck.suppression.known_findings import KnownFindings
 
 SCHEMA = "dynocheck.baseline/v1"
 
-_RECORDED_OUTCOMES = (Outcome.WARN, Outcome.FAIL)
+_RECORDED_OUTCOMES = (Outcome.WARN, Outcome.FAIL, Outcome.UNJUDGED)
 _COULD_NOT_JUDGE = (Outcome.UNKNOWN, Outcome.ERROR)
 
 
@@ -48,16 +49,26 @@ class Baseline:
         counts: Counter[Fingerprint] = Counter()
         for entry in findings:
             counts[Fingerprint(entry.check, entry.file, entry.subject, entry.message)] += entry.count
-        self._path = path
+        self.path = path
         self._known = KnownFindings(_resolve_parent(path), counts)
 
     def suppress(self, check: str, findings: Sequence[Finding]) -> list[SuppressedFinding | None]:
         """Each finding of a check as suppressed by the baseline, as often as the file counts it."""
-        reason = self._path.as_posix()
+        reason = self.path.as_posix()
         return [
             SuppressedFinding(by="baseline", reason=reason, finding=finding) if known else None
             for finding, known in zip(findings, self._known.recognize(check, findings), strict=True)
         ]
+
+    def accept(self, verdict: Verdict) -> Verdict:
+        """The verdict, with what was not judged accepted as often as the file counts it."""
+        known = self._known.recognize(verdict.check, [*map(_to_finding, verdict.unjudged)])
+        accepted = self.path.as_posix()
+        items = (
+            replace(item, accepted=accepted) if found else item
+            for item, found in zip(verdict.unjudged, known, strict=True)
+        )
+        return replace(verdict, unjudged=tuple(items)) if any(known) else verdict
 
     def find_stale(
         self, verdicts: Iterable[Verdict], paths: Collection[str]
@@ -71,7 +82,7 @@ class Baseline:
         judged = list_judged(verdicts)
         roots = [os.path.realpath(path) for path in paths]
         for entry in self._known.list_left():
-            place = os.path.realpath(Path(_resolve_parent(self._path), entry.file))
+            place = os.path.realpath(Path(_resolve_parent(self.path), entry.file))
             covered = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
             if entry.check in judged and covered:
                 about = ": ".join(part for part in (entry.file, entry.subject) if part)
@@ -87,7 +98,7 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """Write the warnings and failures that count to a baseline file.
+    """Write the warnings and failures that count, and what was not judged, to a baseline file.
 
     :raises UsageError: the file cannot be written.
     """
@@ -95,7 +106,7 @@ def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
     counts = Counter(
         fingerprints.compute(verdict.check, finding)
         for verdict in verdicts
-        for finding in verdict.findings
+        for finding in (*verdict.findings, *map(_to_finding, verdict.unjudged))
         if finding.outcome in _RECORDED_OUTCOMES
     )
     entries = tuple(_Entry(p.check, p.message, p.file, p.subject, counts[p]) for p in sorted(counts))
@@ -104,6 +115,13 @@ def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
         path.write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def _to_finding(item: Unjudged) -> Finding:
+    """What was not judged, in the form in which it is recorded."""
+    return Finding(
+        outcome=Outcome.UNJUDGED, message=item.description, subject=item.subject, location=item.location
+    )
 
 
 def _resolve_parent(path: Path) -> str:

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from dynocheck.core.declarations import Check
-from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
+from dynocheck.core.outcomes import Finding, Location, SuppressedFinding, Verdict
+from dynocheck.core.trust import ONLY_OPERATOR, Trust
 from dynocheck.facts import IgnoreComment, IgnoreUse, IgnoreUses, Recipes
 from dynocheck.suppression.baseline import list_judged
 
@@ -13,9 +14,10 @@ class InlineComments:
     """The ignore comments of some recipes, and which of them have suppressed a finding so far.
 
     :param checks: every registered check, which the patterns of comments may match.
+    :param trust: what comments may silence.
     """
 
-    def __init__(self, recipes: Recipes | None, checks: Sequence[Check]) -> None:
+    def __init__(self, recipes: Recipes | None, checks: Sequence[Check], trust: Trust) -> None:
         self._comments = list(
             dict.fromkeys(comment for recipe in recipes or () for comment in recipe.ignores)
         )
@@ -23,6 +25,8 @@ class InlineComments:
         for comment in self._comments:
             self._by_file[comment.file].append(comment)
         self._checks = checks
+        self._trust = trust
+        self._refused: set[tuple[IgnoreComment, str]] = set()  # with the check that each would silence
         self._used: set[tuple[IgnoreComment, str]] = set()
         self._matches: dict[str, set[str]] = {}
 
@@ -37,10 +41,21 @@ class InlineComments:
         for comment in self._by_file.get(place.file, ()):
             if comment.covers(place.file, place.line):
                 for pattern in comment.patterns:
-                    if check in self._match(pattern):
-                        self._used.add((comment, pattern))
-                        return SuppressedFinding(by="comment", reason=comment.reason, finding=finding)
+                    if check not in self._match(pattern):
+                        continue
+                    if self._trust.isolated or self._trust.protects(check):
+                        self._refused.add((comment, check))
+                        return None
+                    self._used.add((comment, pattern))
+                    by = Location(comment.file, comment.line, comment.column)
+                    return SuppressedFinding(by="comment", reason=comment.reason, finding=finding, place=by)
         return None
+
+    def list_refused(self) -> list[str]:
+        """The comments that silence nothing, because they lie in the judged tree."""
+        why = "--isolated" if self._trust.isolated else ONLY_OPERATOR
+        places = sorted((c.file, c.line, check) for c, check in self._refused)
+        return [f"{file}:{line}: ignore[{check}] not applied: {why}" for file, line, check in places]
 
     def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses:
         """The use of each pattern of each comment, once these are all the verdicts."""
@@ -56,9 +71,9 @@ class InlineComments:
     def _build_use(self, comment: IgnoreComment, pattern: str, judged: set[str]) -> IgnoreUse:
         matched = self._match(pattern)
         used = (comment, pattern) in self._used
-        return IgnoreUse(
-            comment, pattern, known=bool(matched), used=used if used or matched <= judged else None
-        )
+        refused = any((comment, check) in self._refused for check in matched)
+        known = used or (matched <= judged and not refused)
+        return IgnoreUse(comment, pattern, known=bool(matched), used=used if known else None)
 
     def _match(self, pattern: str) -> set[str]:
         """The ids of the checks that a pattern matches."""

@@ -26,7 +26,7 @@ def complaint(path: Path, text: str | bytes) -> str:
         (
             "colour = 1",
             "colour",
-            "keys: select, skip, levels, thresholds, checks-dirs, limits, junit-unknown",
+            "keys: select, skip, levels, thresholds, checks-dirs, limits, junit-unknown, allow-silencing",
         ),
         ("checks_dirs = []", "checks_dirs", "did you mean checks-dirs?"),
         ("Select = ['gpu']", "Select", "did you mean select?"),
@@ -206,13 +206,31 @@ def test_levels_merge_by_entry_and_the_nearest_decides(repository: Path) -> None
     assert list(site.levels.items()) == [("gpu.mig", "fail"), ("rdma", "warn"), ("gpu.*", "fail")]
 
 
-def test_code_is_loaded_only_from_the_working_folder(repository: Path) -> None:
+def test_code_is_loaded_only_where_the_user_says_so(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(repository, top="checks-dirs = ['ops']")
-    assert found(repository).site.checks_dirs == ("ops",)
-    for cwd, judged in ((repository / "ci", ()), (repository.parent, (repository,))):
+    with contextlib.chdir(repository):
+        assert find_config(trusted=True).site.checks_dirs == ("ops",)
+        assert find_config(named="dynocheck.toml").site.checks_dirs == ("ops",)
+    for cwd, judged in ((repository, ()), (repository / "ci", ()), (repository.parent, (repository,))):
         files = found(cwd, *judged)
         assert files.site.checks_dirs == ()
         assert [Path(cwd, folder).resolve() for _, folder in files.unloaded_dirs] == [repository / "ops"]
+
+
+def test_the_users_own_file_is_trusted_and_comes_first(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "home" / "dynocheck" / "dynocheck.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text("checks-dirs = ['mine']\nskip = ['gpu']")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    write(repository, top="skip = ['rdma']")
+    with contextlib.chdir(repository):
+        site, isolated = find_config().site, find_config(isolated=True).site
+    assert (site.checks_dirs, site.skip) == ((str(own.parent / "mine"),), ("rdma",))
+    assert (isolated.checks_dirs, isolated.skip) == (site.checks_dirs, ("gpu",))
 
 
 def test_a_named_file_replaces_all(repository: Path) -> None:

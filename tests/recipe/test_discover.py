@@ -102,27 +102,33 @@ def test_each_path_is_a_recipe(models: Path) -> None:
     assert [recipe.path for recipe in load_recipes(["one", "two/vllm/agg"])] == ["one", "two/vllm/agg"]
 
 
-def test_files_in_a_folder_named_kustomize_are_not_applied(models: Path) -> None:
-    write(models / "one" / "vllm" / "kustomize" / "base" / "deploy.yaml")
-    write(models / "one" / "vllm" / "kustomize" / "overlays" / "x" / "patch.yaml", "spec: {}\n")
+def test_files_that_kustomizations_name_are_not_applied(models: Path) -> None:
+    folder = models / "one" / "vllm" / "kustomize"
+    write(folder / "base" / "deploy.yaml")
+    write(folder / "base" / "kustomization.yaml", "resources: [deploy.yaml]\n")
+    write(folder / "overlays" / "x" / "patch.yaml", "spec: {}\n")
+    write(folder / "overlays" / "x" / "values.yaml", "a: 1\n")
+    overlay = "resources: [../../base]\npatches: [{path: patch.yaml}]\n"
+    generated = "configMapGenerator: [{name: c, files: [a=values.yaml]}]\n"
+    write(folder / "overlays" / "x" / "kustomization.yaml", overlay + generated)
     (recipe,) = load_recipes(["one"])
-    assert paths(recipe, Role.KUSTOMIZE) == [
-        f"one/vllm/kustomize/{path}" for path in ("base/deploy.yaml", "overlays/x/patch.yaml")
+    inputs = ("base/deploy", "base/kustomization", "x/kustomization", "x/patch", "x/values")
+    assert [path.removeprefix("one/vllm/kustomize/") for path in paths(recipe, Role.KUSTOMIZE)] == [
+        f"{'overlays/' if path[0] == 'x' else ''}{path}.yaml" for path in inputs
     ]
     assert len(recipe.graphs) == 1
     assert len(list(recipe.manifests)) == 3
 
 
 @pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
-def test_files_beside_a_kustomization_are_not_applied(models: Path, name: str) -> None:
-    write(models / "one" / "trtllm" / "base" / name, "resources: [deploy.yaml]\n")
+def test_what_a_kustomization_does_not_name_stays_judged(models: Path, name: str) -> None:
+    write(models / "one" / "trtllm" / "base" / name, "resources: [./deploy.yaml]\n")
     write(models / "one" / "trtllm" / "base" / "deploy.yaml")
-    write(models / "one" / "trtllm" / "base" / "patches" / "patch.yaml", "spec: {}\n")
+    write(models / "one" / "trtllm" / "base" / "bad.yaml")
     (recipe,) = load_recipes(["one"])
-    expected = {"one/trtllm/base/deploy.yaml", "one/trtllm/base/patches/patch.yaml"}
-    assert expected <= set(paths(recipe, Role.KUSTOMIZE))
-    assert paths(recipe, Role.MANIFEST)[-1] == "one/vllm/agg/deploy.yaml"
-    assert len(recipe.graphs) == 1
+    assert "one/trtllm/base/deploy.yaml" in paths(recipe, Role.KUSTOMIZE)
+    assert paths(recipe, Role.MANIFEST)[-2:] == ["one/trtllm/base/bad.yaml", "one/vllm/agg/deploy.yaml"]
+    assert len(recipe.graphs) == 2
 
 
 def test_a_kustomize_component_is_recognised_by_its_api_version(models: Path) -> None:

@@ -308,7 +308,7 @@ def test_what_is_suppressed_is_counted_with_its_reason() -> None:
     shown = msgspec.structs.replace(verdict(SKIP, "a.b", "m"), suppressed=(old, old))
     lines = table(report(shown)).splitlines()
     assert "2 findings suppressed" in lines[0]
-    assert lines[-1] == "- 2 findings in the baseline old.json"
+    assert lines[-1] == "- 2 findings in the baseline old.json (a.b)"
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,10 @@ def test_a_comment_suppresses_a_finding(tmp_path: Path, ids: str) -> None:
     ended = judge(tmp_path, noted(f"ignore[{ids}] shared by four"))
     found = verdict(ended, CHECK)
     assert (ended.code, found["outcome"]) == (0, "skip")
-    assert found["message"] == "1 finding ignored: shared by four"
     (aside,) = found["suppressed"]
     assert (aside["by"], aside["reason"]) == ("comment", "shared by four")
+    by = f"{tmp_path}/vllm/deploy.yaml:{aside['place']['line']}"
+    assert found["message"].startswith(f"1 finding ignored by {by}:")
     assert aside["finding"]["message"] == "w: TP 4 needs 4 GPUs, a replica is given 1"
 
 
@@ -70,19 +71,25 @@ def test_other_findings_count(tmp_path: Path) -> None:
     assert found["message"] == "x: TP 8 needs 8 GPUs, a replica is given 1"
     assert len(found["suppressed"]) == 1
     table = judge(tmp_path, two, "-o", "table").out
-    assert "- 1 finding ignored: r\n" in table
-    assert ", 1 finding suppressed, " in " ".join(table.split())
+    table = " ".join(table.split())
+    assert f"- 1 finding ignored by {tmp_path}/vllm/deploy.yaml:" in table
+    assert f": r ({CHECK})" in table
+    assert ", 1 finding suppressed, " in table
 
 
 def test_every_format_shows_the_suppression(tmp_path: Path) -> None:
     text = noted(f"ignore[{CHECK}] as <agreed>")
     (result,) = json.loads(judge(tmp_path, text, "-o", "sarif", "--select", CHECK).out)["runs"][0]["results"]
-    assert result["suppressions"] == [{"kind": "inSource", "justification": "as <agreed>"}]
+    (suppression,) = result["suppressions"]
+    assert (suppression["kind"], suppression["justification"]) == ("inSource", "as <agreed>")
+    assert "vllm/deploy.yaml" in suppression["location"]["physicalLocation"]["artifactLocation"]["uri"]
     assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == (
         text[: text.index(NAMED)].count("\n") + 1
     )
-    assert judge(tmp_path, text, "-o", "github", "--select", CHECK).out == ""
-    assert "ignored: as &lt;agreed&gt;" in judge(tmp_path, text, "-o", "junit", "--select", CHECK).out
+    noticed = judge(tmp_path, text, "-o", "github", "--select", CHECK).out
+    assert noticed.startswith("::notice title=dynocheck::1 finding ignored by ")
+    assert f": as <agreed> ({CHECK})" in noticed
+    assert ": as &lt;agreed&gt;" in judge(tmp_path, text, "-o", "junit", "--select", CHECK).out
     alone = judge(tmp_path, text, "--select", CHECK)
     assert alone.code == 0, "it was judged, though nothing else was"
 

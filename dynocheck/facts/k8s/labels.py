@@ -1,10 +1,10 @@
 """Labels that the pods of a recipe will have, and the selectors that may match them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from dynocheck.facts.k8s.label_selectors import read_expressions
+from dynocheck.facts.k8s.label_selectors import SelectorExpression, read_expressions
 from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
 from dynocheck.facts.recipe.documents import Value
 from dynocheck.facts.recipe.recipes import Recipe
@@ -44,20 +44,22 @@ def label_pods(recipe: Recipe) -> Iterator[LabelledPod]:
         yield LabelledPod(template, {**manifest, **own})
 
 
-def may_match(selector: Value | None, labels: Mapping[str, frozenset[str]]) -> bool:
-    """Whether a LabelSelector may match a pod: None matches no pod, an empty selector every pod.
-
-    :param labels: the possible values of each label.
-    """
+def may_match_any(selector: Value | None, pods: Iterable[LabelledPod]) -> bool:
+    """Whether a LabelSelector may match one of these pods: None matches no pod, an empty one every pod."""
     if selector is None:
         return False
     exact = selector.get("matchLabels")
-    if any(value.text not in labels.get(key, ()) for key, value in (exact.mapping if exact else {}).items()):
-        return False
-    return all(
-        any(expression.matches(value) is not False for value in labels.get(expression.key) or (None,))
-        for expression in read_expressions(selector.get_items("matchExpressions"))
+    wanted = [(key, value.text) for key, value in exact.mapping.items()] if exact else []
+    expressions = read_expressions(selector.get_items("matchExpressions"))
+    return any(
+        all(value in pod.labels.get(key, ()) for key, value in wanted)
+        and all(_may_hold(expression, pod.labels.get(expression.key)) for expression in expressions)
+        for pod in pods
     )
+
+
+def _may_hold(expression: SelectorExpression, values: Iterable[str] | None) -> bool:
+    return any(expression.matches(value) is not False for value in values or (None,))
 
 
 def _build_graph_labels(template: PodTemplate, *, has_picker: bool) -> dict[str, frozenset[str]]:

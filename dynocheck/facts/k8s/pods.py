@@ -74,7 +74,7 @@ class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
 def list_pod_templates(recipe: Recipe) -> Iterator[PodTemplate]:
     """Every pod that applying a recipe creates."""
     for manifest in recipe.manifests:
-        yield from _read_templates(manifest)
+        yield from read_pod_templates(manifest)
 
 
 def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:
@@ -86,7 +86,8 @@ def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemp
     }
 
 
-def _read_templates(manifest: Manifest) -> Iterator[PodTemplate]:
+def read_pod_templates(manifest: Manifest) -> Iterator[PodTemplate]:
+    """Every pod that applying a manifest creates."""
     if manifest.kind == "DynamoGraphDeployment":
         yield from _read_graph_templates(manifest)
     elif manifest.kind in POD_TEMPLATE_PATHS:

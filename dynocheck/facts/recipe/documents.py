@@ -1,7 +1,7 @@
 """The files of recipes as YAML values with positions. Lines and columns count from 1."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -47,22 +47,24 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
         while pending:
             value = pending.pop()
             yield value
-            pending += value._children
+            pending += value.mapping.values() or value.sequence
 
     def find_all(self, key: str) -> Iterator["Value"]:
         """Every value under this key, at any depth."""
+        return (value for _, value in self.find_entries((key,)))
+
+    def find_entries(self, keys: Collection[str]) -> Iterator[tuple[str, "Value"]]:
+        """Every value under one of these keys, at any depth, with its key."""
         pending = [self]
         while pending:
-            value = pending.pop()
-            if isinstance(value.data, dict) and (found := value.data.get(key)) and found.data is not None:
-                yield found
-            pending += value._children
-
-    @property
-    def _children(self) -> list["Value"]:
-        if isinstance(self.data, dict):
-            return [value for value in self.data.values() if value.data is not None]
-        return self.sequence
+            data = pending.pop().data
+            if isinstance(data, dict):
+                for key in keys:
+                    if key in data and data[key].data is not None:
+                        yield key, data[key]
+                pending += [value for value in data.values() if isinstance(value.data, (dict, list))]
+            elif isinstance(data, list):
+                pending += [value for value in data if isinstance(value.data, (dict, list))]
 
     def get(self, *path: str) -> "Value | None":
         """The value at this path; None if it is missing or null, or a value above it is not a mapping."""

@@ -4,6 +4,7 @@ Lines and columns count from 1.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -214,7 +215,7 @@ class UnreadPart(msgspec.Struct, frozen=True):
     chart: bool = False
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The contents of one path that the user named: the folder of a model, a variant of it, or manifests.
 
     `shape` is model, variant or manifests. `folders` are all its subfolders, relative to `path`.
@@ -255,12 +256,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(d for d in self.downloads if graph.file.startswith(self._find_part(d.file)))
 
     def _find_part(self, file: str) -> str:
-        folder = file
-        while "/" in folder:
-            folder = folder.rpartition("/")[0]
-            if any(graph.file.startswith(f"{folder}/") for graph in self.graphs):
-                return f"{folder}/"
-        return ""
+        above = (folder for folder in _list_folders(file) if folder in self._graph_folders)
+        return next(above, "")
+
+    @cached_property
+    def _graph_folders(self) -> frozenset[str]:
+        """The folders with a graph in them, at any depth."""
+        return frozenset(folder for graph in self.graphs for folder in _list_folders(graph.file))
 
     @property
     def manifests(self) -> Iterator[Manifest]:
@@ -268,6 +270,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         for file in self.files:
             if file.role is not Role.KUSTOMIZE:
                 yield from file.manifests
+
+
+def _list_folders(file: str) -> Iterator[str]:
+    """The folders that a file is in, innermost first, each with a slash at its end."""
+    end = file.rfind("/")
+    while end >= 0:
+        yield file[: end + 1]
+        end = file.rfind("/", 0, end)
 
 
 class Recipes(RecipeFact, FactList[Recipe], frozen=True):

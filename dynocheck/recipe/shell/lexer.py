@@ -23,6 +23,7 @@ _BRACED_NAME = re.compile(rf"{NAME.pattern}|[1-9](?![0-9])", re.ASCII)
 _ASSIGNS = re.compile(r"\+\+|--|(?<![=!<>])=(?!=)")
 _SETS_IN_BODY = re.compile(r"\$\{\w+:?=|\$\(\(.*(=|\+\+|--)")
 _DEFAULTS = re.compile(r":?[-=+?]")
+_BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _PLAIN = re.compile(r"[\w./:=,@%+-]+")  # not special to a shell anywhere in a word
 _PLAIN_IN_QUOTES = re.compile(r"[^$`\"\\}]+")
 _IN_QUOTES = '$`"\\'
@@ -45,7 +46,7 @@ class Lexer:
         return self.text.startswith(expected, self.at)
 
     def take(self, expected: str) -> bool:
-        if not self.starts_with(expected):
+        if not self.text.startswith(expected, self.at):
             return False
         self.at += len(expected)
         return True
@@ -61,9 +62,9 @@ class Lexer:
 
     def skip_blanks(self) -> None:
         """Skip blanks, escaped line ends and a comment."""
-        while self.take(" ") or self.take("\t") or self.take("\\\n"):
-            pass
-        if self.char == "#":
+        blanks = _BLANKS.match(self.text, self.at)
+        self.at = blanks.end() if blanks else self.at
+        if self.starts_with("#"):
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
 
@@ -120,7 +121,12 @@ class Lexer:
 
     def _read_parts(self, nested: Callable[[str], Statement], stops: frozenset[str]) -> list[WordPart]:
         parts: list[WordPart] = []
-        while self.char and (self.char not in stops or self.is_at_substitution()):
+        while True:
+            if plain := _PLAIN.match(self.text, self.at):
+                parts.append(Text(plain.group(), quoted=False))
+                self.at = plain.end()
+            if not self.char or (self.char in stops and not self.is_at_substitution()):
+                return parts
             if self.take("\\\n"):
                 continue
             if self.take("\\"):
@@ -135,20 +141,11 @@ class Lexer:
                 self.at += 2
                 parts.append(self._read_nested(nested))
             else:
-                parts.append(Text(self._read_plain(_PLAIN), quoted=False))
-        return parts
+                parts.append(Text(self._read_char(), quoted=False))
 
     def is_at_substitution(self) -> bool:
         """Whether a process substitution, `<(...)` or `>(...)`, starts here."""
         return self.bash and (self.starts_with("<(") or self.starts_with(">("))
-
-    def _read_plain(self, plain: re.Pattern[str]) -> str:
-        """Read a run of plain characters, or the single special one at the position."""
-        found = plain.match(self.text, self.at)
-        if found is None:
-            return self._read_char()
-        self.at = found.end()
-        return found.group()
 
     def _read_char(self) -> str:
         self.at += 1
@@ -178,7 +175,11 @@ class Lexer:
         if self.char == "\\" and self.text[self.at + 1 : self.at + 2] in tuple(_IN_QUOTES):
             self.at += 1
             return [Text(self._read_char(), quoted=True)]
-        return [Text(self._read_plain(_PLAIN_IN_QUOTES), quoted=True)]
+        plain = _PLAIN_IN_QUOTES.match(self.text, self.at)
+        if plain is None:
+            return [Text(self._read_char(), quoted=True)]
+        self.at = plain.end()
+        return [Text(plain.group(), quoted=True)]
 
     def _read_dollar(self, nested: Callable[[str], Statement], *, quoted: bool) -> list[WordPart]:
         """Read the expansion that starts with `$` or a backquote."""

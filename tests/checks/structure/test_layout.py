@@ -21,6 +21,7 @@ spec: {template: {spec: {containers: [{name: c, image: i, command: [hf, download
 """
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12345\n"
 CACHE = {"model_cache__model_cache": CLAIM, "model_cache__model_download": JOB}
+KUSTOMIZATION = "kind: Kustomization\nresources: [./deploy.yaml]\nnamePrefix: a-\n"
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -46,7 +47,11 @@ def load(folder: Path) -> Recipes:
         {"vllm__disagg__wide_ep__gb200__deploy": DEPLOY},
         {"fp8__vllm__agg__deploy": DEPLOY, "bf16__vllm__agg__deploy": DEPLOY},
         {"deploy__agg": DEPLOY},
-        {"vllm__agg__deploy": DEPLOY, "vllm__kustomize__base__deploy": "spec: {}\n"},
+        {
+            "vllm__agg__deploy": DEPLOY,
+            "vllm__kustomize__base__deploy": "spec: {}\n",
+            "vllm__kustomize__base__kustomization": KUSTOMIZATION,
+        },
         {"vllm__agg__deploy": DEPLOY, "model_cache__model_download_nvfp4": JOB},
         {"vllm__agg__deploy": DEPLOY, "model_cache__cache": CLAIM},
     ],
@@ -65,7 +70,6 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
     assert outcomes(layout.files, load(tmp_path)) == []
 
 
-KUSTOMIZATION = "kind: Kustomization\nresources: [./deploy.yaml]\nnamePrefix: a-\n"
 COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
 
 
