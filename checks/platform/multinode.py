@@ -107,7 +107,7 @@ def _find_orchestrators(operator: Workload) -> Orchestrators | None:
 
 def _check_grove_version(workload: Workload, row: Orchestrators) -> Iterator[Finding]:
     version = _find_version(image for image in workload.images if "grove" in image)
-    installed, least = parse_semver(version), parse_semver(row.grove)
+    installed, least = parse_semver(version), parse_semver(row.grove) if row.grove else None
     below = parse_semver(row.grove_below) if row.grove_below else None
     if installed is None or least is None:
         return
