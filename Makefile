@@ -12,7 +12,7 @@ SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py
     tests/reports/test_html.py tests/reports/test_junit.py tests/reports/test_markdown.py tests/reports/test_table.py \
     tests/schema/test_definitions.py tests/schema/test_validation.py tests/serving/test_client.py tests/test_cli.py
 
-.PHONY: demo test test-lowest test-newest lint verify lock bench renew clean
+.PHONY: demo test test-lowest test-newest lint verify lock bench renew release clean
 
 # A run on a recorded cluster and a reference recipe.
 demo: $(VENV)/installed
@@ -57,6 +57,10 @@ renew: $(VENV)/developing
 	$(BIN)/python -m tools.record_demo
 	$(BIN)/python -m tools.write_docs
 	git diff --stat
+
+# Takes up a release of Dynamo in every table: make release RELEASE=1.8.0 SOURCE=https://docs.nvidia.com/...
+release: $(VENV)/developing
+	$(BIN)/python -m tools.add_release $(RELEASE) --source $(SOURCE) $(ARGS)
 
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup

@@ -5,8 +5,7 @@ import ast
 import pytest
 
 from dynocheck.data.flags import dynamo_release, engine_versions, flag_tables
-from tools.config_classes import find_config_classes
-from tools.write_flags import (
+from tools.argument_parsers import (
     list_mappings,
     parse_type,
     read_annotated_field,
@@ -15,9 +14,10 @@ from tools.write_flags import (
     read_vllm_flags,
     split_variables,
 )
+from tools.config_classes import find_config_classes
 
 NEGATABLE = "argparse.BooleanOptionalAction"
-RELEASES = [f"1.{minor}" for minor in range(7)]
+RELEASES = [f"1.{minor}" for minor in range(8)]
 
 
 def read(source: str) -> list[dict[str, object]]:

@@ -78,7 +78,13 @@ class _Program(msgspec.Struct, frozen=True):
 
 
 class _Table(msgspec.Struct, frozen=True):
+    """The engines of each release, and the programs.
+
+    A release whose own package is not published has the `nearest` version of Dynamo's programs that is.
+    """
+
     engines: dict[str, dict[str, str]]
+    nearest: dict[str, str]
     programs: dict[str, _Program]
 
 
@@ -160,7 +166,7 @@ def find_similar_images(image: str) -> tuple[images.DynamoImage, ...]:
     if row is not None:
         return (row,)
     minors = {parse_version(release) for release in find_release(image).possible}
-    rows = (row for row in images.engine_images() if row.image == reference.dynamo_name)
+    rows = (row for row in images.engine_images() if row.describes(reference))
     return tuple(row for row in rows if parse_version(row.release) in minors)
 
 
@@ -176,8 +182,9 @@ def list_minors() -> tuple[str, ...]:
 
 
 def describe_span() -> str:
-    """All releases whose options are known, as in "1.0.0 to 1.6.1"."""
-    return f"{next(iter(_table().engines))} to {list_minors()[-1]}"
+    """The releases whose own options are known, as in "1.0.0 to 1.6.1"."""
+    known = [release for release in _table().engines if release not in _table().nearest]
+    return f"{known[0]} to {known[-1]}"
 
 
 def engine_versions(release: str) -> Mapping[str, str]:
@@ -189,11 +196,14 @@ def engine_versions(release: str) -> Mapping[str, str]:
 def flag_tables(module: str, release: str) -> tuple[FlagTable, ...]:
     """The options of a program of this Dynamo release, and after them those of the engine below it.
 
+    Those of Dynamo's own are of the nearest version that is known, whose title they have.
+
     :param module: such as `dynamo.vllm`; nothing is known of others than Dynamo's own programs.
     """
     engine = module.removeprefix("dynamo.")
     below = _table().engines[release].get(engine)
-    found = [_flag_table(module, release), _flag_table(engine, below) if below else None]
+    own = _table().nearest.get(release, release)
+    found = [_flag_table(module, own), _flag_table(engine, below) if below else None]
     return tuple(each for each in found if each is not None)
 
 

@@ -13,7 +13,7 @@ class DynamoImage(msgspec.Struct, frozen=True):
     """An image of a release: its engine, its CUDA and the driver branch that its release asks for.
 
     Engine, CUDA and driver are empty and 0 for an image that runs on CPUs; `architectures` is empty where it
-    is not known for sure.
+    is not known for sure. `enterprise` tells whether the image of that name, with -enterprise, is the same.
     """
 
     image: str
@@ -25,6 +25,11 @@ class DynamoImage(msgspec.Struct, frozen=True):
     architectures: tuple[str, ...]
     source: str
     note: str = ""
+    enterprise: bool = True
+
+    def describes(self, reference: "ImageReference") -> bool:
+        """Whether an image of this name, whatever its release, has what this row tells."""
+        return self.image == reference.dynamo_name and (self.enterprise or not reference.is_enterprise)
 
 
 class CudaToolkit(msgspec.Struct, frozen=True):
@@ -52,6 +57,11 @@ class ImageReference(msgspec.Struct, frozen=True):
         short = self.name.rpartition("/")[2].removesuffix("-enterprise")
         return short if short in _image_names() else ""
 
+    @property
+    def is_enterprise(self) -> bool:
+        """Whether it is one of those for Dynamo Enterprise."""
+        return self.name.endswith("-enterprise") or self.tag.endswith("-enterprise")
+
 
 def parse_image(image: str) -> ImageReference:
     """The name and the tag of an image; its digest is left out."""
@@ -63,11 +73,12 @@ def parse_image(image: str) -> ImageReference:
 def find_image(reference: ImageReference) -> DynamoImage | None:
     """The row of an image, or None when the table does not have it.
 
-    A post release of a backend has the CUDA of the release that it patches, and an enterprise image is the
-    same as the one without that name.
+    A post release of a backend has the CUDA of the release that it patches, and most enterprise images are
+    the same as those without that name.
     """
     tag = _POST.sub(r"\1", reference.tag.removesuffix("-enterprise"))
-    return _images().get((reference.dynamo_name, tag))
+    row = _images().get((reference.dynamo_name, tag))
+    return row if row is not None and row.describes(reference) else None
 
 
 def cuda_toolkit(version: str) -> CudaToolkit | None:

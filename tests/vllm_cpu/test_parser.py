@@ -11,7 +11,7 @@ import pytest
 from tests.command import ROOT
 from tests.vllm_cpu import parser
 from tests.vllm_cpu.build import ENVIRONMENT
-from tools.write_flags import list_mappings, read_vllm_flags, select_parser_modules
+from tools.argument_parsers import list_mappings, read_vllm_flags, select_parser_modules
 
 pytestmark = [pytest.mark.verify, pytest.mark.timeout(1800)]
 NUMBERS = {"int": ["1"], "float": ["1", "1.5"], "units": ["1", "32k"]}

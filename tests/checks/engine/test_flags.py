@@ -88,6 +88,9 @@ def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fi
         ("vllm", "vllm-runtime:1.6.1", "--typo", ["fail"]),
         ("vllm", "vllm-runtime:1.6.1-efa", "--typo", ["fail"]),
         ("vllm", "vllm-runtime:1.3.0.post1", "--typo", ["fail"]),
+        ("vllm", "vllm-runtime:1.6.2", "--typo", ["fail"]),
+        ("vllm", "vllm-runtime-enterprise:1.7.0", "--typo", ["fail"]),
+        ("frontend", "vllm-runtime:1.7.0", "--router-mode kv", []),
     ],
 )
 def test_flags_by_release(tmp_path: Path, module: str, image: str, args: str, expected: list[str]) -> None:
