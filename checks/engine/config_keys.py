@@ -1,9 +1,10 @@
 """Checks the keys of engine configuration files and of JSON flags."""
 
+import difflib
 from collections.abc import Iterator
 from functools import partial
 
-from dynocheck import Finding, Location, Result, Skip, check, unjudged
+from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.engine._programs import (
     Problem,
     Program,
@@ -14,12 +15,17 @@ from dynocheck.checks.engine._programs import (
 )
 from dynocheck.core.fixes import replace_words
 from dynocheck.core.outcomes import Unjudged
+from dynocheck.data import parse_version
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
+from dynocheck.data.trtllm_keys import list_trtllm_keys
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
 from dynocheck.engines.detection import detect_engine, find_keys_file
-from dynocheck.facts import Recipes, Rulings, Value
+from dynocheck.facts import ConfigFile, Recipes, Rulings, Value
 
+_TRTLLM, _WITHOUT_AUTODEPLOY = "dynamo.trtllm", (1, 6)
+_TRTLLM_REFERENCE = "https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html"
+_SURE_SIMILARITY = 0.85  # of difflib: one slip in a long word
 _FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args")
 
 
@@ -33,17 +39,84 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     --speculative-config and others. SGLang's keys have hyphens. Both engines read the file only if --config
     and its path are two words. Images of unknown release are judged as for engine.flags-known.
 
-    The keys of TensorRT-LLM's file are not judged: no list of them by release is available.
+    TensorRT-LLM exits at a key that it does not know. Which version has which key is unknown: a key that none
+    is known to have is a warning if it looks like a known one, and is not judged otherwise.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     programs = list_programs(recipes, rulings)
     configured = [program for program in programs if _has_known_keys(program)]
     unread = [file for program in programs if (file := _find_unread_file(program)) is not None]
-    if not configured and not unread:
+    files = {
+        (config.file, config.path): config for program in programs for config in _find_trtllm_file(program)
+    }
+    if not (configured or unread or files):
         raise Skip("no engine has a configuration file or JSON flag with known keys")
     yield from unread
     yield from judge_programs(configured, _find_key_problems)
+    for config in files.values():
+        yield from _judge_trtllm_file(config)
+    yield from (finding for program in programs for finding in _check_trtllm_backend(program))
+
+
+def _find_trtllm_file(program: Program) -> Iterator[ConfigFile]:
+    config = find_keys_file(program.container, program.launch)
+    if program.launch.module == _TRTLLM and config is not None and config.root is not None:
+        yield config
+
+
+def _judge_trtllm_file(config: ConfigFile) -> Iterator[Result]:
+    strangers = list(_find_trtllm_strangers(config.root)) if config.root is not None else []
+    doubted = []
+    for section, key, value in strangers:
+        name = f"{section}.{key}".lstrip(".")
+        close = difflib.get_close_matches(key, list_trtllm_keys()[section], n=1, cutoff=_SURE_SIMILARITY)
+        if close:
+            yield warn(
+                f"no known TensorRT-LLM has the key {name}",
+                fix=f"write {close[0]}",
+                evidence={"source": _TRTLLM_REFERENCE},
+                location=Location(config.file, value.line, value.column),
+            )
+        else:
+            doubted.append((name, value))
+    if doubted:
+        yield unjudged(
+            f"{config.path}: {', '.join(name for name, _ in doubted)}",
+            why="not among the known keys of TensorRT-LLM, whose list may lack some",
+            needs=_TRTLLM_REFERENCE,
+            location=Location(config.file, doubted[0][1].line, doubted[0][1].column),
+        )
+    else:
+        yield judged(1, "TensorRT-LLM files")
+
+
+def _find_trtllm_strangers(value: Value, section: str = "") -> Iterator[tuple[str, str, Value]]:
+    """The keys that no known version has, each with the mapping that it is in."""
+    known = list_trtllm_keys().get(section)
+    if known is None:
+        return
+    for key, below in value.mapping.items():
+        if key in known:
+            yield from _find_trtllm_strangers(below, f"{section}.{key}".lstrip("."))
+        else:
+            yield section, key, below
+
+
+def _check_trtllm_backend(program: Program) -> Iterator[Finding]:
+    """The AutoDeploy backend in an image whose release has it no more."""
+    release = program.release.exact or program.release.near
+    engine = detect_engine(program.launch)
+    if engine is None or program.launch.module != _TRTLLM or release is None:
+        return
+    given = engine.arguments(program.container, program.launch, program.graph.file).get("backend")
+    if given is not None and given.value == "_autodeploy" and parse_version(release) >= _WITHOUT_AUTODEPLOY:
+        yield program.report(
+            f"Dynamo {release} has no AutoDeploy backend",
+            fix="backend: pytorch",
+            evidence={"source": "https://pypi.org/project/ai-dynamo/1.6.0/"},
+            location=Location(given.file, given.line, given.column),
+        )
 
 
 def _has_known_keys(program: Program) -> bool:
@@ -57,21 +130,19 @@ def _find_mapping(option: FlagOccurrence) -> str:
 
 
 def _find_unread_file(program: Program) -> Unjudged | None:
-    """The engine's file, if its keys are not known or the recipe does not contain it."""
+    """The engine's file, if the recipe does not contain it."""
     if detect_engine(program.launch) is None:
         return None
-    found = find_keys_file(program.container, program.launch) is not None
     flags = parse_flags(program.launch, program.parsers)
     option = next((flag for flag in flags if flag.spelled in _FILE_FLAGS and flag.following), None)
-    if (program.engine is not None) if found else (option is None):
+    if option is None or find_keys_file(program.container, program.launch) is not None:
         return None
-    place = program.launch if option is None else option.word
-    named = f" {option.text}" if option is not None and option.text else ""
+    named = f" {option.text}" if option.text else ""
     return unjudged(
         f"{program.component.name}: engine configuration{named}",
-        why="no list of TensorRT-LLM's keys" if found else "the file is not in the recipe",
-        needs=None if found else "a ConfigMap of the recipe with the file",
-        location=Location(program.graph.file, place.line, place.column),
+        why="the file is not in the recipe",
+        needs="a ConfigMap of the recipe with the file",
+        location=program.locate(option),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dynocheck.checks.engine import config_keys, flags
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, run_check
+from tests.checks.judging import deploy, get_skip_reason, judge, outcomes, read_lines, run_check
 from tests.checks.manifests import config_map, engine, graph, mount_config
 
 SGLANG, VLLM = "sglang-runtime:1.3.0", "vllm-runtime:1.3.0"
@@ -150,3 +150,28 @@ def test_values_in_a_file(tmp_path: Path, image: str, file: str) -> None:
 )
 def test_files_not_judged(tmp_path: Path, image: str, args: list[str], file: str, reason: str) -> None:
     assert reason in get_skip_reason(config_keys.config_keys, launch(tmp_path, image, args, file))
+
+
+TRTLLM = "tensorrtllm-runtime:1.3.0"
+EXTRA = ["--extra-engine-args", CONFIG[1]]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("kv_cache_config: {free_gpu_memory_fraction: 0.9, dtype: fp8}\ntensor_parallel_size: 8", []),
+        ("speculative_config: {decoding_type: MTP, num_nextn_predict_layers: 3}", []),
+        ("kv_cache_config: {free_gpu_memory_fracton: 0.9}", ["warn"]),
+        ("tensor_paralel_size: 8", ["warn"]),
+        ("something_of_its_own: 1", ["unjudged"]),
+        ("moe_config: {load_balancer: {anything: 1}}", []),
+    ],
+)
+def test_keys_of_tensorrt_llm(tmp_path: Path, file: str, expected: list[str]) -> None:
+    assert judge(config_keys.config_keys, launch(tmp_path, TRTLLM, EXTRA, file)) == expected
+
+
+@pytest.mark.parametrize(("release", "expected"), [("1.5.1", []), ("1.6.0", ["fail"]), ("1.7.0", ["fail"])])
+def test_autodeploy_is_gone(tmp_path: Path, release: str, expected: list[str]) -> None:
+    given = launch(tmp_path, f"tensorrtllm-runtime:{release}", EXTRA, "backend: _autodeploy")
+    assert judge(config_keys.config_keys, given) == expected
