@@ -65,7 +65,8 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     If the pod starts anyway, it is a warning: a missing pull secret, a variable, the data of a ConfigMap. The
     name of an object in the recipe is not a placeholder. In a template for envsubst, according to a script, a
     README or a comment, `${NAME}` is not judged; set the values with --set or --env-file. Comments and
-    scripts are not judged.
+    scripts are not judged. A StorageClass written out is reported where most other claims leave it open: it
+    is of somebody's cluster.
 
     Fix: write the value, or document in the README how it is replaced
     """
@@ -75,6 +76,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
         raise Skip("no manifest")
     for recipe in recipes:
         yield from _check_references(recipe)
+    yield from _check_classes(recipes)
     whole = 0
     for made, file in files:
         texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
@@ -92,6 +94,19 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
                 location=Location(file.path),
             )
     yield judged(whole, "files")
+
+
+def _check_classes(recipes: Recipes) -> Iterator[Finding]:
+    """Reports the StorageClasses of a few claims where most others have a placeholder."""
+    claims = [claim for recipe in recipes for claim in recipe.claims if claim.storage_class]
+    named = [claim for claim in claims if not _WHOLE.fullmatch(claim.storage_class or "")]
+    left_open = len(claims) - len(named)
+    for claim in named if left_open > max(1, len(named)) else ():
+        yield warn(
+            f"claim {claim.name} names class {claim.storage_class}; {left_open} other claims leave it open",
+            fix="kubectl get storageclass, and write one of them",
+            location=Location(claim.file, claim.line, claim.column),
+        )
 
 
 def _list_made_names(recipe: Recipe) -> set[str]:

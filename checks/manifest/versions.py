@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.core.fixes import set_value
-from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import Manifest, Recipes, ServerVersion, Value
+from dynocheck.data import kubernetes_schemas, parse_version
+from dynocheck.data.flags import find_release
+from dynocheck.facts import Manifest, Recipe, Recipes, ServerVersion, Value
 
 _GROUP = "nvidia.com"
 _KINDS = {
@@ -17,6 +18,8 @@ _KINDS = {
     "DynamoModel": ("v1alpha1",),
     "DynamoCheckpoint": ("v1alpha1",),
 }
+# Kinds that a release of Dynamo has no more.
+_DROPPED = {"DynamoCheckpoint": ((1, 5), "https://docs.nvidia.com/dynamo/v1.5.0/reference/compatibility")}
 _DEPRECATED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
 # The fields of v1beta1 that replace those of v1alpha1, from the schemas of both.
 _GRAPH_CHANGES = {
@@ -47,7 +50,8 @@ _COMPONENT_CHANGES = {
 @check("manifest.api-version", title="apiVersions are served and not deprecated")
 def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterator[Finding]:
     """The server does not create objects of an apiVersion that it does not serve. nvidia.com/v1alpha1 is
-    served but deprecated; v1beta1 has other fields, which the evidence names.
+    served but deprecated; v1beta1 has other fields, which the evidence names. Dynamo 1.5 dropped
+    DynamoCheckpoint: Dynamo Snapshot has an operator of its own since.
 
     Judged are the kinds of Dynamo and Kubernetes, the latter by the cluster's release with --cluster and by
     the newest one without. The served versions of other kinds depend on the installed software.
@@ -57,6 +61,7 @@ def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterat
     manifests = [manifest for recipe in recipes for manifest in recipe.own_manifests if manifest.api_version]
     if not manifests:
         raise Skip("no manifest")
+    yield from (finding for recipe in recipes for finding in _check_dropped(recipe))
     for manifest in manifests:
         at = manifest.root.get("apiVersion") or manifest.root
         place = Location(manifest.file, at.line, at.column)
@@ -68,6 +73,23 @@ def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterat
                 fix=set_value("apiVersion", served[0]),
                 evidence={"served": list(served)},
                 location=place,
+            )
+
+
+def _check_dropped(recipe: Recipe) -> Iterator[Finding]:
+    """Reports the kinds that the releases of all the recipe's images have no more."""
+    components = [component for graph in recipe.graphs for component in graph.components]
+    found = [find_release(c.image or "", c.runtime) for component in components for c in component.containers]
+    releases = {parse_version(release) for each in found if (release := each.exact or each.near)}
+    for manifest in recipe.own_manifests:
+        since, source = _DROPPED.get(manifest.kind, (None, ""))
+        if since is not None and manifest.group == _GROUP and releases and min(releases) >= since:
+            at = manifest.root.get("kind") or manifest.root
+            yield fail(
+                f"Dynamo {since[0]}.{since[1]} dropped {manifest.kind}, and no image of the recipe is older",
+                fix=f"install Dynamo Snapshot and use its kinds; see {source}",
+                evidence={"releases": [f"{major}.{minor}" for major, minor in sorted(releases)]},
+                location=Location(manifest.file, at.line, at.column),
             )
 
 

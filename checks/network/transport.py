@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.rdma.recipes import Worker, list_workers
-from dynocheck.core.fixes import add_element, locate_main, set_resource, unset
+from dynocheck.core.fixes import add_element, locate_main, set_resource, set_variable, unset
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
 _LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
-_DEVICE = "rdma/ib"
+_DEVICE, _EFA = "rdma/ib", "vpc.amazonaws.com/efa"
 _NEAR = "kubernetes.io/hostname"
 # What UCX calls the transports that cross nodes by RDMA, and what stands for all:
 # https://openucx.readthedocs.io/en/master/faq.html#which-transports-does-ucx-use
@@ -125,9 +125,10 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
 
     `UCX_TLS` lists the transports that NIXL may take: without `rc`, `dc` or `ib`, or with `^` before them,
     none of RDMA's is left. `NCCL_IB_DISABLE=1` and `NCCL_NET=Socket` do the same for collectives, which
-    matters where an engine spans nodes.
+    matters where an engine spans nodes. Without `cuda` or `cuda_copy`, UCX cannot tell the GPU memory that
+    NIXL transfers from the host's.
 
-    Fix: add rc to UCX_TLS, or leave the variable out
+    Fix: add rc and cuda to UCX_TLS, or leave the variable out
     """
     judged = False
     for worker in list_workers(recipes):
@@ -136,7 +137,10 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
         if not names or main is None:
             continue
         judged = True
-        for variable in _find_contradictions(worker.component, main, names):
+        against = list(_find_contradictions(worker.component, main, names))
+        if not any(variable.name == "UCX_TLS" for variable in against) and {*names} != {_EFA}:
+            yield from _check_gpu_memory(worker, main)
+        for variable in against:
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)}, and {variable.name}={variable.value} "
                 "keeps off it",
@@ -147,8 +151,25 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no worker asks for RDMA")
 
 
+def _check_gpu_memory(worker: Worker, main: Container) -> Iterator[Finding]:
+    """A UCX_TLS without the transports of CUDA, of a worker that has GPUs."""
+    own = {variable.name: variable for launch in main.launches for variable in launch.env}
+    variable = own.get("UCX_TLS") or main.find_variable("UCX_TLS")
+    if variable is None or not variable.value or not worker.component.gpus or "$" in variable.value:
+        return
+    excluding = variable.value.startswith("^")
+    listed = {each.strip().partition(":")[0] for each in variable.value.lstrip("^").split(",")}
+    has_cuda = any(each == "all" or each.startswith(("cuda", "ze_", "rocm")) for each in listed)
+    if has_cuda is excluding:
+        yield warn(
+            f"{worker.component.name}: UCX_TLS={variable.value} leaves out cuda, which GPU memory needs",
+            fix=set_variable("UCX_TLS", f"{variable.value},cuda") if not excluding else "leave out UCX_TLS",
+            location=Location(worker.graph.file, variable.line, variable.column),
+        )
+
+
 def _find_contradictions(component: Component, main: Container, names: list[str]) -> Iterator[EnvVar]:
-    efa = all(name == "vpc.amazonaws.com/efa" for name in names)  # which UCX is not used for
+    efa = all(name == _EFA for name in names)  # which UCX is not used for
     own = [each for launch in main.launches for each in launch.env]  # of a script, over its container's
     outer = [each for each in main.env if each.name not in {variable.name for variable in own}]
     for variable in dict.fromkeys((*outer, *own)):

@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -20,6 +21,12 @@ _WAIT = re.compile(
 )
 _MAX_SCRIPT = 32 * 1024
 _ENDS = re.compile(r"\b(exit|break|return|timeout)\b")
+_PYTHON_LOOPS = ("while True:", "while 1:")
+_PYTHON_REQUEST = re.compile(r"\burlopen\(|\b(?:requests|httpx2?|aiohttp|socket|http\.client)\.")
+_PYTHON_ENDS = re.compile(
+    r"\b(raise|return|exit|_exit|monotonic|perf_counter|deadline|abort)\b|\btime\.time\(|\+="
+)
+_SLEEPER = re.compile(r"\bsleep\s+(?:infinity|inf)\b|\btail\s+-f\s+/dev/null\b")
 _DEADLINE = "activeDeadlineSeconds"
 
 
@@ -61,7 +68,8 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
     ever if the model never starts.
 
     A deadline (`activeDeadlineSeconds` of the Job or its pod) ends the wait, as does a loop that counts its
-    attempts. Judged are shell loops around curl, wget, nc or kubectl.
+    attempts. Judged are shell loops around curl, wget, nc or kubectl, and `while True` of Python around a
+    request. A pod without a Job that sleeps after its run never completes, and keeps what it requested.
 
     Fix: spec: {activeDeadlineSeconds: 7200}
     """
@@ -76,6 +84,18 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
                 fix=set_value(f"spec.{_DEADLINE}", 7200),
                 location=_locate_request(run),
             )
+        yield from _check_sleep(run)
+
+
+def _check_sleep(run: _BenchmarkRun) -> Iterator[Finding]:
+    """Reports a bare pod whose script ends with a sleep that has no end."""
+    scripts = [element for element in _list_scripts(run.container) if _SLEEPER.search(element.text or "")]
+    if run.template.manifest.kind == "Pod" and scripts:
+        yield warn(
+            f"pod {run.benchmark.name} sleeps for ever after its run: nobody sees that it has ended",
+            fix="make it a Job, and leave out the sleep",
+            location=run.place,
+        )
 
 
 def _locate_request(run: _BenchmarkRun) -> Location:
@@ -93,7 +113,20 @@ def _waits_forever(script: str) -> bool:
         counted = re.search(r"-(lt|le|gt|ge)\b|\(\(", loop["test"])
         if not counted and not _ENDS.search(loop["body"]) and "timeout" not in before:
             return True
-    return False
+    return any(
+        _PYTHON_REQUEST.search(body) and not _PYTHON_ENDS.search(body)
+        for body in _list_python_loops(script[:_MAX_SCRIPT])
+    )
+
+
+def _list_python_loops(script: str) -> Iterator[str]:
+    """The bodies of loops without a condition: the lines below that are indented further."""
+    lines = script.splitlines()
+    for i, line in enumerate(lines):
+        if line.strip() in _PYTHON_LOOPS:
+            margin = len(line) - len(line.lstrip())
+            inner = takewhile(lambda each: not each.strip() or each[: margin + 1].isspace(), lines[i + 1 :])  # noqa: B023
+            yield "\n".join(inner)
 
 
 @check("perf.tool-pinned", title="Benchmarks pin the release of their load generator")

@@ -1,7 +1,7 @@
 """Checks the endpoint, limits, GPU count and tokenizer of benchmarks."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -23,6 +23,7 @@ from dynocheck.facts import (
 _PRECISION = re.compile(
     r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
 )
+_HOST = re.compile(r"https?://([a-z0-9][a-z0-9.-]{0,252})(?![\w.$-])")
 _PORT = 8000  # of the Service that the operator creates for a frontend
 
 
@@ -32,7 +33,8 @@ def endpoint(recipes: Recipes) -> Iterator[Result]:
 
     A benchmark measures a graph of its own folder, or of the recipe if its folder has none. With the name of
     another Service it waits until its deadline, or measures another deployment. Services and Gateways that
-    the recipe contains or names are accepted; hosts outside the cluster are not judged.
+    the recipe contains or names are accepted; hosts outside the cluster are not judged. Metrics are read from
+    Services too: a pod's name alone is in no DNS.
 
     Fix: set the endpoint to <graph>-<component>:8000
     """
@@ -48,8 +50,25 @@ def endpoint(recipes: Recipes) -> Iterator[Result]:
                 yield from _check_target(benchmark, target, target.value, services, _find_gateways(recipe))
             elif services:
                 yield _describe_unjudged(benchmark, "where it sends its load cannot be read from the recipe")
+            if services:
+                yield from _check_metrics(benchmark, graphs, _find_gateways(recipe))
     if not applies:
         raise Skip("no benchmark, or no graph with a frontend")
+
+
+def _check_metrics(benchmark: Benchmark, graphs: Sequence[Graph], others: set[str]) -> Iterator[Finding]:
+    """Reports the hosts of metrics that no Service has."""
+    services = {f"{graph.name}-{each.name.lower()}" for graph in graphs for each in graph.components}
+    for variable in benchmark.container.env:
+        urls = (variable.value or "") if variable.name.endswith(("METRICS_URLS", "METRICS_URL")) else ""
+        hosts = [match[1] for match in _HOST.finditer(urls) if "." not in match[1]]
+        unknown = [host for host in hosts if host not in services | others]
+        if unknown:
+            yield warn(
+                f"{benchmark.name} reads metrics from {', '.join(unknown)}, which is no Service of the graph",
+                fix=f"name Services: {', '.join(sorted(services))}",
+                location=Location(benchmark.file, variable.line, variable.column),
+            )
 
 
 def _describe_unjudged(benchmark: Benchmark, why: str, place: EnvVar | Word | None = None) -> Unjudged:

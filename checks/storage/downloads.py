@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from math import ceil
 
-from dynocheck import Finding, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage._fetches import Fetch, find_fetches, parse_amount
+from dynocheck.core.fixes import set_flag
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs
-from dynocheck.facts import HubModels, Recipes, Value
+from dynocheck.facts import HubModels, Recipe, Recipes, Value
 
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like
 _JOB_KINDS = ("Job", "CronJob")
+_FASTEST, _USUAL = 0.5e9, 0.1e9  # bytes per second of a download
+_DURATION, _SECONDS = re.compile(r"(\d{1,9})(s|m|h)"), {"s": 1, "m": 60, "h": 3600}
 # Commands that copy, upload, convert or serve the downloaded files.
 _USES = re.compile(
     r"\b(cp|mv|ln|rsync|tar|scp|aws|gsutil|gcloud|az|rclone|s5cmd|mc|oras|curl|push|upload\w*|convert\w*|quanti[sz]e"
@@ -24,7 +28,8 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
     worker downloads the model again. The kubelet evicts the pod when a model is larger than the `sizeLimit`
     of the emptyDir or the container's limit of ephemeral-storage.
 
-    Where a Job leaves its files is not checked when its script does something with them.
+    Where a Job leaves its files is not checked when its script does something with them. A README's `kubectl
+    wait` whose timeout asks for more than 0.5 GB/s gives up before the download is complete.
 
     Fix: mount the claim of the model cache, and set HF_HOME or --local-dir below its mountPath
     """
@@ -50,6 +55,40 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
                 fix="mount the claim of the model cache, and set HF_HOME or --local-dir below its mountPath",
                 location=fetch.locate(fetch.download),
             )
+    for recipe in recipes:
+        yield from _check_waits(recipe, fetches)
+
+
+def _check_waits(recipe: Recipe, fetches: list[Fetch]) -> Iterator[Finding]:
+    """Reports `kubectl wait` on pages that wait too short a time for the Job of a download."""
+    files = {file.path for file in recipe.own_files}
+    sizes = {
+        fetch.template.manifest.name: fetch.size
+        for fetch in fetches
+        if fetch.size is not None and fetch.template.manifest.file in files
+    }
+    commands = [(page, words) for page in recipe.pages for words in page.commands]
+    for page, words in commands:
+        texts = [word.text or "" for word in words]
+        seconds = _find_timeout(texts)
+        jobs = [text.partition("/")[2] for text in texts if text.lower().startswith(("job/", "jobs/"))]
+        for job in jobs if texts[:2] == ["kubectl", "wait"] and seconds else ():
+            size = sizes.get(job)
+            if size is not None and size / seconds > _FASTEST:
+                yield warn(
+                    f"kubectl wait gives up after {seconds:g} s; job {job} downloads {size / 1e9:.0f} GB",
+                    fix=set_flag("--timeout", f"{ceil(size / _USUAL / 600) * 600}s"),
+                    location=Location(page.path, words[0].line, words[0].column),
+                )
+
+
+def _find_timeout(texts: list[str]) -> float:
+    """The seconds of a command's --timeout; 0 if it has none, or waits for ever."""
+    for text, following in zip(texts, [*texts[1:], ""], strict=True):
+        if text.partition("=")[0] == "--timeout":
+            found = _DURATION.fullmatch(text.partition("=")[2] or following)
+            return float(found[1]) * _SECONDS[found[2]] if found else 0
+    return 0
 
 
 def _find_limits(fetch: Fetch) -> list[tuple[str, tuple[Fraction, Value]]]:

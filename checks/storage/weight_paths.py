@@ -86,9 +86,10 @@ def model_path(recipes: Recipes) -> Iterator[Result]:
     disk, for hours, or ends at once when it was given a path.
 
     Paths are compared on the claim, so that mount paths may differ. For a hub id the caches are compared:
-    HF_HOME or HF_HUB_CACHE of the Job and of the worker. Not judged are caches that neither sets. Claims that
-    another workload may write to, vLLM's --download-dir, and workers with a ModelExpress server are left out.
-    Dynamo's own images contain no model.
+    HF_HOME or HF_HUB_CACHE of the Job and of the worker. Not judged are caches that neither sets. A cache
+    beside the worker's claim, on no mount, is lost with the pod. Claims that another workload may write to,
+    vLLM's --download-dir, and workers with a ModelExpress server are left out. Dynamo's own images contain no
+    model.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
@@ -96,7 +97,7 @@ def model_path(recipes: Recipes) -> Iterator[Result]:
         (recipe, engine)
         for recipe in recipes
         for engine in list_engines(recipe)
-        if recipe.downloads or (engine.model or "").startswith("/")
+        if recipe.downloads or (engine.model or "").startswith("/") or _misses_claim(engine)
     ]
     if not workers:
         raise Skip("no Job downloads a worker's model, and no worker loads a path")
@@ -235,6 +236,21 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
             fix=fix,
             location=location,
         )
+    elif not recipe.downloads and _misses_claim(engine):
+        claims = [mount for mount in engine.container.mounts if mount.source == "claim"]
+        yield warn(
+            f"{engine.component.name} has its hub cache {home} on no mount: each pod downloads {model} anew",
+            fix=set_variable("HF_HOME", claims[0].path),
+            evidence={"claims": {mount.name: mount.path for mount in claims}},
+            location=location,
+        )
+
+
+def _misses_claim(engine: EngineInstance) -> bool:
+    """Whether a worker mounts a claim, and its hub cache is set to a folder on no mount."""
+    home, container = find_hf_home(engine), engine.container
+    mounts_claim = any(mount.source == "claim" and not mount.read_only for mount in container.mounts)
+    return home is not None and container.find_mount(home) is None and mounts_claim
 
 
 def _suggest_home(engine: EngineInstance, targets: Iterable[str]) -> str:

@@ -90,3 +90,12 @@ def test_files_of_other_tools(tmp_path: Path) -> None:
     )
     rendered = recipes(tmp_path / "b", kustomize__deploy=dump_objects(image("<image>")))
     assert "no manifest" in get_skip_reason(placeholders, rendered)
+
+
+def test_a_class_of_one_cluster_among_placeholders(tmp_path: Path) -> None:
+    for name, storage in (("a", "your-class"), ("b", "your-class"), ("c", "fast-nfs")):
+        folder = tmp_path / name / "model-cache"
+        folder.mkdir(parents=True)
+        (folder / "model-cache.yaml").write_text(dump_objects(claim(storage)))
+    given = Recipes(load_recipes([str(tmp_path)]))
+    assert sorted(outcomes(placeholders, given)) == ["fail", "fail", "warn"]

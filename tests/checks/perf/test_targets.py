@@ -189,12 +189,27 @@ while ! curl -sf http://$ENDPOINT/v1/models; do
   sleep 5
 done
 """
+PYTHON = """
+python3 - <<PY
+while True:
+    try:
+        urllib.request.urlopen(url, timeout=5)
+        break
+    except OSError:
+        {}
+    time.sleep(5)
+PY
+"""
 
 
 @pytest.mark.parametrize(
     ("script", "spec", "pod", "expected"),
     [
         (RUN, {}, {}, []),
+        (PYTHON.format("pass") + RUN, {}, {}, ["warn"]),
+        (PYTHON.format("pass") + RUN, {"activeDeadlineSeconds": 60}, {}, []),
+        (PYTHON.format("if time.monotonic() > end: raise") + RUN, {}, {}, []),
+        (PYTHON.format("pass").replace("while True:", "for _ in range(9):") + RUN, {}, {}, []),
         (FOREVER + RUN, {}, {}, ["warn"]),
         (FOREVER + RUN, {"activeDeadlineSeconds": 60}, {}, []),
         (FOREVER + RUN, {}, {"activeDeadlineSeconds": 60}, []),
@@ -208,6 +223,32 @@ def test_bounded(
     tmp_path: Path, script: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
 ) -> None:
     assert judge(runs.bounded, deploy(tmp_path, job(script, env=TARGET, pod=pod, **spec))) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "expected"),
+    [("Pod", "sleep infinity", ["warn"]), ("Pod", "sleep 5", []), ("Job", "sleep infinity", [])],
+)
+def test_a_pod_that_sleeps_after_its_run(tmp_path: Path, kind: str, end: str, expected: list[str]) -> None:
+    run = job(f"{RUN}\n{end}", env=TARGET)
+    if kind == "Pod":
+        run = {"apiVersion": "v1", "kind": "Pod", **run, "spec": run["spec"]["template"]["spec"]}
+        run |= {"apiVersion": "v1", "kind": "Pod"}
+    assert judge(runs.bounded, deploy(tmp_path, run)) == expected
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ("http://g-w:9090/metrics,http://g-frontend:8000/metrics", []),
+        ("http://g-w-0:9090/metrics", ["warn"]),
+        ("http://edge:9090/metrics", []),
+        ("http://g-w-0.g-w.ns.svc:9090/metrics,http://$HOST:9090,http://10.0.0.1:9", []),
+    ],
+)
+def test_hosts_of_metrics(tmp_path: Path, hosts: str, expected: list[str]) -> None:
+    run = job(RUN, env={**TARGET, "AIPERF_SERVER_METRICS_URLS": hosts})
+    assert judge(targets.endpoint, deploy(tmp_path, graph(engine()), SERVICE, run)) == expected
 
 
 def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:

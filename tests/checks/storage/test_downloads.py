@@ -93,3 +93,19 @@ def test_model_of_unknown_size_is_not_compared(tmp_path: Path) -> None:
     recipe = deploy(tmp_path, download)
     assert judge(downloads.download, recipe) == ["warn"]
     assert judge(memory_downloads.download, recipe) == ["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("kubectl wait --for=condition=complete job/perf --timeout=60s", ["warn"]),
+        ("kubectl wait --for=condition=complete job/perf --timeout 1m", ["warn"]),
+        ("kubectl wait --for=condition=complete job/perf --timeout=3600s", []),
+        ("kubectl wait --for=condition=complete job/other --timeout=60s", []),
+        ("kubectl wait --for=condition=complete job/perf --timeout=$LONG", []),
+    ],
+)
+def test_a_page_waits_for_the_download(tmp_path: Path, command: str, expected: list[str]) -> None:
+    (tmp_path / "README.md").write_text(f"# Use\n\n```bash\n{command}\n```\n")
+    given = deploy(tmp_path, job(GET, env={"HF_HOME": "/models"}))
+    assert judge(downloads.download, given) == expected

@@ -65,6 +65,13 @@ def test_model_path(
 
 
 @pytest.mark.parametrize(
+    ("home", "expected"), [("/root/hf", ["warn"]), ("/cache/hf", ["skip"]), (None, ["skip"])]
+)
+def test_a_cache_beside_the_claim(tmp_path: Path, home: str | None, expected: list[str]) -> None:
+    assert judge(weight_paths.model_path, deploy(tmp_path, graph(loading(home=home)))) == expected
+
+
+@pytest.mark.parametrize(
     "writers",
     [
         [job(f"hf download {MODEL}; mv /models/hub/x /models/made", env={"HF_HOME": "/models"})],
