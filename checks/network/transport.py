@@ -159,8 +159,8 @@ def _check_gpu_memory(worker: Worker, main: Container) -> Iterator[Finding]:
         return
     excluding = variable.value.startswith("^")
     listed = {each.strip().partition(":")[0] for each in variable.value.lstrip("^").split(",")}
-    has_cuda = any(each == "all" or each.startswith(("cuda", "ze_", "rocm")) for each in listed)
-    if has_cuda is excluding:
+    known = any(each == "all" or each.startswith(("cuda", "ze_", "rocm")) for each in listed)
+    if bool(listed & {"cuda", "cuda_copy"}) if excluding else not known:
         yield warn(
             f"{worker.component.name}: UCX_TLS={variable.value} leaves out cuda, which GPU memory needs",
             fix=set_variable("UCX_TLS", f"{variable.value},cuda") if not excluding else "leave out UCX_TLS",

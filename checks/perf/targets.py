@@ -65,8 +65,8 @@ def _check_metrics(benchmark: Benchmark, graphs: Sequence[Graph], others: set[st
         unknown = [host for host in hosts if host not in services | others]
         if unknown:
             yield warn(
-                f"{benchmark.name} reads metrics from {', '.join(unknown)}, which is no Service of the graph",
-                fix=f"name Services: {', '.join(sorted(services))}",
+                f"{benchmark.name} reads metrics from {', '.join(unknown)}: the graph has no such Service",
+                fix="kubectl get service, and name one of them",
                 location=Location(benchmark.file, variable.line, variable.column),
             )
 

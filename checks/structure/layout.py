@@ -47,8 +47,8 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment.
 
     The folder of a model or a variant must deploy something; other folders, such as those of load tests or
-    Secrets, are not recipes. Without a cache, each pod downloads the weights. If kustomize or Helm creates
-    the graph, only its rendered output can be judged.
+    Secrets, are not recipes. Without a cache, each pod downloads the weights. If Helm creates the graph, or
+    kustomize does and is not installed, only its rendered output can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
@@ -221,20 +221,24 @@ def _warn(graph: Graph, message: str, fix: str) -> Finding:
 def read_whole(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     """Only the beginning of unusually long scripts, comments and pages is read, to bound the run time, and
     nothing of Helm charts. The unread rest may be wrong, whatever the other checks report. What a
-    kustomization names is judged by its rendered output, if that is in a folder above.
+    kustomization names is judged by its rendered output: that in a folder above, else what kustomize, or
+    kubectl, makes of it here, without the network.
 
     Fix: put a long script into the image or a file of its own, and split a file of many objects
     """
     for recipe in recipes:
+        inputs = {file.path for file in recipe.own_files if file.role is Role.KUSTOMIZE}
         for part in recipe.unread:
             if part.chart and not recipe.graphs:
                 continue  # structure.layout reports it
+            shorten = "shorten it, or move it into a file of its own"
             yield warn(
                 f"not read: {part.what}",
-                fix=_TEMPLATE if part.chart else "shorten it, or move it into a file of its own",
+                fix=_TEMPLATE if part.chart else _RENDER if part.file in inputs else shorten,
                 location=Location(part.file, part.line, part.column),
             )
-        if {m.kind for m in recipe.manifests} & _SERVING:  # else structure.layout reports it
+        rendered = any(file.rendered for file in recipe.own_files)
+        if not rendered and {m.kind for m in recipe.manifests} & _SERVING:  # else structure.layout reports it
             yield from _check_unrendered(recipe)
 
 

@@ -211,7 +211,7 @@ def collect_sources(
     """
     sources: dict[type, Any] = {}
     if recipes:
-        sources[RecipePaths] = RecipePaths(tuple(recipes), variables)
+        sources[RecipePaths] = RecipePaths(tuple(recipes), variables, render=True)
     if cluster:
         from dynocheck import kube
 
@@ -254,7 +254,7 @@ def _load_recipes(variables: Mapping[str, str], path: str) -> Recipes:
     from dynocheck.recipe.discover import NotARecipe, load_recipes
 
     try:
-        return Recipes(load_recipes([path], variables))
+        return Recipes(load_recipes([path], variables, render=True))
     except NotARecipe:
         return Recipes()
 

@@ -33,9 +33,11 @@ from dynocheck.recipe.files import (
     explain_error,
     is_manifest,
     read_file,
+    read_rendered,
     try_read_text,
 )
 from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
+from dynocheck.recipe.kustomize import render_overlay
 from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
@@ -61,14 +63,19 @@ class NotARecipe(UsageError):
     """A path that the user named is not a recipe."""
 
 
-def load_recipes(paths: Iterable[str], variables: Mapping[str, str] = _NO_VARIABLES) -> tuple[Recipe, ...]:
+def load_recipes(
+    paths: Iterable[str],
+    variables: Mapping[str, str] = _NO_VARIABLES,
+    render: bool = False,
+) -> tuple[Recipe, ...]:
     """Load the recipes under these paths.
 
     :param paths: model folders, folders of models, variants or manifest files.
     :param variables: what fills in the `${NAME}` of templates.
+    :param render: have kustomize, if it is installed, render overlays whose output is not there.
     :raises NotARecipe: a path is missing or unreadable, or a folder has no manifest.
     """
-    loaded = [list(_load_path(path, variables)) for path in paths]
+    loaded = [list(_load_path(path, variables, render=render)) for path in paths]
     recipes = [recipe for by_path in loaded for recipe in by_path]
     return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
 
@@ -81,7 +88,7 @@ def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
             yield recipe
 
 
-def _load_path(name: str, variables: Mapping[str, str]) -> Iterator[Recipe]:
+def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iterator[Recipe]:
     if name in _NO_PATHS:
         raise NotARecipe(_NO_PATHS[name])
     path = Path(name)
@@ -93,7 +100,7 @@ def _load_path(name: str, variables: Mapping[str, str]) -> Iterator[Recipe]:
         yield _load_file(path, variables)
         return
     models = [path] if _is_model(path) or _is_variant(path) else _find_models(path)
-    loaded = (_load_folder(model, variables) for model in models)
+    loaded = (_load_folder(model, variables, render=render) for model in models)
     recipes = [recipe for recipe in loaded if any(recipe.own_files)]
     yield from recipes
     if not recipes:
@@ -176,8 +183,10 @@ def _mark_templates(reads: Iterable[LoadedFile], *, rendered: bool) -> Iterator[
 _CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")
 
 
-def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
+def _load_folder(path: Path, variables: Mapping[str, str], *, render: bool) -> Recipe:
     scan = _scan_folder(path, variables)
+    if render:
+        _render_overlays(scan)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
     texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
@@ -197,7 +206,7 @@ def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
         pages=tuple(parse_page(text, page, path, escape_path(page)) for page, text in texts),
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
-        unread=(*recipe.unread, *unread, *scan.charts),
+        unread=(*recipe.unread, *unread, *scan.unread),
     )
 
 
@@ -241,7 +250,7 @@ class _Scan:
     pages: list[Path] = field(default_factory=list)
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
-    charts: list[UnreadPart] = field(default_factory=list)
+    unread: list[UnreadPart] = field(default_factory=list)
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
 
@@ -261,7 +270,7 @@ def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
         names[:] = [n for n in sorted(names) if n[0] != "." and _mark_seen(folder / n, seen)]
         leaves.sort()
         if _CHART in leaves:
-            scan.charts.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
+            scan.unread.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
             names[:] = [n for n in names if n not in ("templates", "charts")]
             leaves.remove(_CHART)
         relative = folder.relative_to(path)
@@ -291,6 +300,36 @@ def _mark_input(read: LoadedFile, kustomized: Container[str]) -> LoadedFile:
     if os.path.normpath(read.file.path) not in kustomized:
         return read
     return read._replace(file=msgspec.structs.replace(read.file, role=Role.KUSTOMIZE))
+
+
+def _render_overlays(scan: _Scan) -> None:
+    """Add what kustomize makes of the kustomizations that no other uses and whose output is not there."""
+    inputs = [read.file for read in scan.files if read.file.role is Role.KUSTOMIZE]
+    roots = [(file, root) for file in inputs for root in file.documents if _is_kustomization(file, root)]
+    used = {path for file, root in roots for path in _list_parts(file, root)}
+    applied = (read.file for read in scan.files if read.file.role is Role.MANIFEST)
+    done = {file.folder for file in applied if any(map(is_graph, file.manifests))}
+    for file, root in roots:
+        if root.get_text("kind") == "Component" or os.path.normpath(file.folder) in used:
+            continue
+        if any(f"{file.folder}/".startswith(f"{folder}/") for folder in done):
+            continue
+        text, why = render_overlay(file.folder)
+        if text:
+            scan.files.append(read_rendered(f"{file.path} (rendered)", text))
+        elif why:
+            scan.unread.append(UnreadPart(f"the output of kustomize, which says: {why}", file.path, 1, 1))
+
+
+def _is_kustomization(file: SourceFile, root: Value) -> bool:
+    return os.path.basename(file.path) in _KUSTOMIZATIONS and bool(root.mapping)  # noqa: PTH119 - text
+
+
+def _list_parts(file: SourceFile, root: Value) -> Iterator[str]:
+    """The paths of the kustomizations that one is made of."""
+    for key in ("resources", "bases", "components"):
+        for part in root.get_items(key):
+            yield os.path.normpath(os.path.join(file.folder, part.text or ""))  # noqa: PTH118 - text
 
 
 def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:

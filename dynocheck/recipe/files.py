@@ -100,6 +100,16 @@ def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFil
     return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)
 
 
+def read_rendered(name: str, text: str) -> LoadedFile:
+    """Read what kustomize printed.
+
+    :param name: the path of the kustomization, and a word for its output.
+    """
+    problems: list[Problem] = []
+    documents = [withhold(document) for document in read_documents(text, problems)]
+    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), rendered=True), text)
+
+
 def _is_valid_when_rendered(text: str) -> bool:
     left: list[Problem] = []
     bare = replace_tags(text)

@@ -137,7 +137,8 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
     """A file of a recipe: its path as the user would write it, its documents, and its errors.
 
     `template`: envsubst fills in its `${NAME}` before it is applied. `announced` are the claims that it
-    mounts and that a comment in it or a README above it mentions.
+    mounts and that a comment in it or a README above it mentions. `rendered`: it is not a file, but what
+    kustomize makes of the one that its path names.
     """
 
     path: str
@@ -146,6 +147,7 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
     role: Role = Role.MANIFEST
     template: bool = False
     announced: tuple[str, ...] = ()
+    rendered: bool = False
 
     def is_open(self, value: Value) -> bool:
         """Whether a value is known only once the template is filled in."""

@@ -23,11 +23,13 @@ class RecipeFact(Fact, frozen=True):
 class RecipePaths(NamedTuple):
     """The paths to recipes that the user named: the input of the probe of recipes.
 
-    `variables` fill in templates, as envsubst would.
+    `variables` fill in templates, as envsubst would; `render` is whether kustomize renders overlays, if it is
+    installed.
     """
 
     items: tuple[str, ...]
     variables: Mapping[str, str] = MappingProxyType({})
+    render: bool = False
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,6 +75,7 @@ def scripted(transports: str) -> Component:
                 ({"UCX_TLS": "all"}, []),
                 ({"UCX_TLS": "rc,sm,self,tcp"}, ["warn"]),  # knows no GPU memory
                 ({"UCX_TLS": "^cuda_copy"}, ["warn"]),
+                ({"UCX_TLS": "^cuda_ipc"}, []),
                 ({"UCX_TLS": "tcp,cuda_copy"}, ["warn"]),
                 ({"UCX_TLS": "^tcp"}, []),
                 ({"UCX_TLS": "^ib"}, ["warn"]),

@@ -1,0 +1,66 @@
+"""What kustomize makes of an overlay is judged like a file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks.engine.flags import flags_known
+from dynocheck.checks.structure.layout import layout, read_whole
+from dynocheck.facts import Recipes
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import outcomes, places
+from tests.checks.manifests import dump_objects, engine, graph
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("kustomize") or shutil.which("kubectl")), reason="needs kustomize or kubectl"
+)
+TYPO = {"op": "add", "path": "/spec/components/1/podTemplate/spec/containers/0/args/-", "value": "--typo"}
+OVERLAY = {
+    "resources": ["../base"],
+    "patches": [{"target": {"kind": "DynamoGraphDeployment"}, "patch": json.dumps([TYPO])}],
+}
+
+
+def write(folder: Path, name: str, *objects: dict[str, object]) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dump_objects(*objects))
+
+
+def write_tree(folder: Path, overlay: dict[str, object]) -> None:
+    write(folder, "base/kustomization.yaml", {"resources": ["graph.yaml"]})
+    write(folder, "base/graph.yaml", graph(engine()))
+    write(folder, "overlay/kustomization.yaml", overlay)
+
+
+def load(folder: Path, *, render: bool = True) -> Recipes:
+    return Recipes(load_recipes([str(folder)], render=render))
+
+
+def test_an_overlay_is_judged_as_it_is_rendered(tmp_path: Path) -> None:
+    write_tree(tmp_path, OVERLAY)
+    assert outcomes(layout, load(tmp_path, render=False)) == ["unknown"]
+    ((outcome, place),) = places(flags_known, load(tmp_path))
+    assert (outcome, place.partition(":")[0]) == ("fail", "kustomization.yaml (rendered)")
+    assert outcomes(layout, load(tmp_path)) == outcomes(read_whole, load(tmp_path)) == []
+
+
+def test_rendered_output_that_is_there_is_not_made_anew(tmp_path: Path) -> None:
+    write_tree(tmp_path / "kustomize", OVERLAY)
+    write(tmp_path, "deploy.yaml", graph(engine()))
+    assert outcomes(flags_known, load(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"resources": ["../elsewhere"]},
+        {"resources": ["https://example.com/graph.yaml"]},
+        {"resources": ["https://github.com/example/recipes//base?ref=main"]},
+    ],
+)
+def test_an_overlay_that_cannot_be_rendered(tmp_path: Path, overlay: dict[str, object]) -> None:
+    write_tree(tmp_path, overlay)
+    assert places(read_whole, load(tmp_path)) == [("warn", "kustomization.yaml:1")]
