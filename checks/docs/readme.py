@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
+import msgspec
+
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.core.fixes import replace_words
 from dynocheck.facts import Page, Recipe, Recipes, Word
@@ -41,7 +43,7 @@ def commands(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: correct the name in the README, or rename the file
     """
-    pages = [(recipe, page) for recipe in recipes for page in recipe.pages if page.commands]
+    pages = [(recipe, page) for recipe in _join_indexes(recipes) for page in recipe.pages if page.commands]
     if not pages:
         raise Skip("no README with commands")
     for recipe, page in pages:
@@ -66,7 +68,7 @@ def gpus(recipes: Recipes) -> Iterator[Finding]:
     Fix: write the computed number
     """
     judged = False
-    for recipe in recipes:
+    for recipe in _join_indexes(recipes):
         totals = _count_gpus(recipe)
         for page in recipe.pages:
             for row in page.rows:
@@ -104,6 +106,21 @@ def links(recipes: Recipes) -> Iterator[Finding]:
                     fix="correct the link, or remove it",
                     location=Location(page.path, mention.line, mention.column),
                 )
+
+
+def _join_indexes(recipes: Recipes) -> Iterator[Recipe]:
+    """The recipes; the page beside those of a folder has what all of them have."""
+    for recipe in recipes:
+        if recipe.shape != "index":
+            yield recipe
+            continue
+        below = [other for other in recipes if other.path.startswith(f"{recipe.path.rstrip('/')}/")]
+        yield msgspec.structs.replace(
+            recipe,
+            files=tuple(file for other in below for file in other.files),
+            graphs=tuple(graph for other in below for graph in other.graphs),
+            claims=tuple(claim for other in below for claim in other.claims),
+        )
 
 
 def _collect_names(recipe: Recipe, page: Page) -> dict[str, set[str]]:

@@ -54,7 +54,9 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        if recipe.shape == "manifests" and not any(f.role is Role.KUSTOMIZE for f in recipe.own_files):
+        if recipe.shape in ("index", "manifests") and not any(
+            f.role is Role.KUSTOMIZE for f in recipe.own_files
+        ):
             continue
         findings = [*_check_deployment(recipe)]
         if recipe.shape == "model":
@@ -158,7 +160,7 @@ def files(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: git lfs pull, or commit the missing files
     """
-    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
+    folders = [recipe for recipe in recipes if recipe.shape not in ("index", "manifests")]
     if not folders:
         raise Skip("single manifests have no folder")
     for recipe in folders:

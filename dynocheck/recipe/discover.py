@@ -103,8 +103,44 @@ def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iter
     loaded = (_load_folder(model, variables, render=render) for model in models)
     recipes = [recipe for recipe in loaded if any(recipe.own_files)]
     yield from recipes
+    if recipes and models != [path]:
+        yield from _load_index(path, recipes)
     if not recipes:
         raise NotARecipe(f"{escape_path(path)}: no recipe in it: no manifest (*.yaml, *.yml, *.json)")
+
+
+def _load_index(path: Path, recipes: Iterable[Recipe]) -> Iterator[Recipe]:
+    """The pages beside the models of a folder, as a recipe that has nothing else."""
+    pages = [entry for entry in _list_entries(path) if is_page(entry.name) and os.path.isfile(entry)]  # noqa: PTH113
+    folders = [
+        f"{recipe.path.rpartition('/')[2]}/{folder}".rstrip("/")
+        for recipe in recipes
+        for folder in ("", *recipe.folders)
+    ]
+    if pages:
+        index = Recipe(path=escape_path(path), shape="index", files=(), folders=tuple(folders))
+        yield _add_pages(index, path, _read_pages(pages))
+
+
+def _read_pages(pages: Iterable[Path]) -> list[tuple[Path, str]]:
+    return [(page, text) for page in pages if (text := try_read_text(page)) is not None]
+
+
+def _add_pages(recipe: Recipe, path: Path, texts: list[tuple[Path, str]]) -> Recipe:
+    """The recipe with these pages, their comments, and what is too long to be read."""
+    unread = [UnreadPart(_LONG_PAGE, escape_path(page), 1, 1) for page, text in texts if _is_long(text)]
+    comments = [
+        comment
+        for page, text in texts
+        if not _is_long(text)
+        for comment in limit_comments(find_in_markdown(escape_path(page), text), unread)
+    ]
+    return msgspec.structs.replace(
+        recipe,
+        ignores=(*recipe.ignores, *comments),
+        pages=tuple(parse_page(text, page, path, escape_path(page)) for page, text in texts),
+        unread=(*recipe.unread, *unread),
+    )
 
 
 def _list_entries(path: Path) -> list[Path]:
@@ -189,24 +225,16 @@ def _load_folder(path: Path, variables: Mapping[str, str], *, render: bool) -> R
         _render_overlays(scan)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
-    texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
+    texts = _read_pages(scan.pages)
     files = [*_mark_templates(scan.files, rendered=scan.renders), *context]
     said = [(f"{escape_path(page.parent)}/", _find_names(text)) for page, text in texts]
     recipe = _build_recipe(path, shape, [_find_announced(read, said) for read in files], scan.folders)
-    unread = [UnreadPart(_LONG_PAGE, escape_path(page), 1, 1) for page, text in texts if _is_long(text)]
-    comments = [
-        comment
-        for page, text in texts
-        if not _is_long(text)
-        for comment in limit_comments(find_in_markdown(escape_path(page), text), unread)
-    ]
+    recipe = _add_pages(recipe, path, texts)
     return msgspec.structs.replace(
         recipe,
-        ignores=(*recipe.ignores, *comments),
-        pages=tuple(parse_page(text, page, path, escape_path(page)) for page, text in texts),
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
-        unread=(*recipe.unread, *unread, *scan.unread),
+        unread=(*recipe.unread, *scan.unread),
     )
 
 

@@ -220,7 +220,8 @@ class UnreadPart(msgspec.Struct, frozen=True):
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The contents of one path that the user named: the folder of a model, a variant of it, or manifests.
 
-    `shape` is model, variant or manifests. `folders` are all its subfolders, relative to `path`.
+    `shape` is model, variant or manifests; or index, for the pages beside the models of a folder. `folders`
+    are all its subfolders, relative to `path`.
     """
 
     path: str

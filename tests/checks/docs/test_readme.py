@@ -184,3 +184,25 @@ def test_a_page_that_is_no_text_says_nothing(tmp_path: Path) -> None:
     model = tmp_path / "recipes" / "qwen"
     (model / "README.md").write_bytes(b"\xff\xfe\x00[a](b)")
     assert "no README" in get_skip_reason(readme.links, Recipes(load_recipes([str(model)])))
+
+
+# pages beside the models of a folder
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (shell("kubectl apply -f qwen/vllm/agg/deploy.yaml", "kubectl wait job/model-download"), []),
+        (shell("kubectl apply -f qwen/vllm/disagg/deploy.yaml"), ["warn"]),
+        (shell("kubectl wait --for=condition=Complete job/download"), ["warn"]),
+        ("| Model | GPUs |\n|---|---|\n| [Qwen](qwen/vllm/agg/) | 8x H100 |\n", []),
+        ("| Model | GPUs |\n|---|---|\n| [Qwen](qwen/vllm/agg/) | 4x H100 |\n", ["warn"]),
+        ("[Qwen](qwen3/)\n", ["warn"]),
+    ],
+)
+def test_a_page_beside_the_models(tmp_path: Path, text: str, expected: list[str]) -> None:
+    describe(tmp_path, "# Qwen\n")
+    (tmp_path / "recipes" / "README.md").write_text(f"# Recipes\n\n{text}")
+    given = Recipes(load_recipes([str(tmp_path / "recipes")]))
+    checks = (readme.commands, readme.gpus, readme.links)
+    assert [found for check in checks for found in outcomes(check, given) if found != "skip"] == expected
