@@ -75,8 +75,8 @@ _NAMES = {
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
-        AdmissionWebhooks Certificates OperatorConfig OperatorConfigs OperatorLease OperatorLeases
-        PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
+        AdmissionWebhooks Certificates KaiQueue KaiQueues OperatorConfig OperatorConfigs OperatorLease
+        OperatorLeases PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
