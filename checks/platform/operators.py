@@ -34,7 +34,7 @@ def second_operator(
     configs: OperatorConfigs,
     leases: OperatorLeases,
     admission: AdmissionWebhooks,
-    namespace: RunNamespace,
+    here: RunNamespace,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
     """A cluster has one cluster-wide operator; the chart refuses to install or upgrade beside another.
@@ -77,7 +77,7 @@ def second_operator(
             fix="helm list -A --filter dynamo",
             subject=_make_subject(operator),
         )
-    yield from _report_stale_leases(leases, admission, namespace.name if recipes else None)
+    yield from _report_stale_leases(leases, admission, here.name if recipes else None)
 
 
 def _report_stale_leases(

@@ -59,6 +59,27 @@ def answered_webhook(cluster: ControlPlane) -> None:
     cluster.apply(pod_webhook())
 
 
+def nats_beside(cluster: ControlPlane, phase: str = "Bound") -> None:
+    """An operator of before 1.0, which has no ConfigMap, and the NATS of its chart."""
+    place = platform.NAMESPACE
+    labels = {"app.kubernetes.io/name": "nats", "app.kubernetes.io/instance": "dynamo-platform"}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "nats", "image": "nats:2.10"}]},
+    }
+    spec = {"selector": {"matchLabels": labels}, "serviceName": "nats", "template": template}
+    size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}
+    claim = make_object(
+        "PersistentVolumeClaim", "js-platform-nats-0", place, spec=size, status={"phase": phase}
+    )
+    cluster.apply(
+        make_object("apps/v1 StatefulSet", "platform-nats", place, labels=labels, spec=spec),
+        claim,
+        platform.endpoints("platform-nats", place, ready=int(phase == "Bound")),
+    )
+    cluster.delete(platform.config())
+
+
 def two_operators(cluster: ControlPlane, text: str = platform.CONFIG) -> None:
     place: dict[str, Any] = {"namespace": "lab", "instance": "mine"}
     cluster.apply(make_namespace("lab"), platform.operator(**place), platform.config(text, **place))
@@ -248,7 +269,7 @@ SITUATIONS = [
         "dynamo-platform-nats",
         "no ready endpoint",
     ),
-    # Reported of Kyverno, Istio and others: https://github.com/kyverno/kyverno/issues/3765
+    # https://github.com/kyverno/kyverno/issues/4686
     Situation(
         "webhook of others for pods", applied(pod_webhook()), WEBHOOK, "policy-webhook", "policy-system"
     ),
@@ -257,7 +278,7 @@ SITUATIONS = [
     Situation("webhook of others that may fail", applied(pod_webhook(failurePolicy="Ignore"))),
     Situation(
         "webhook of others with conditions",
-        applied(pod_webhook(matchConditions=[{"name": "gpu", "expression": "object.spec.hostNetwork"}])),
+        applied(pod_webhook(matchConditions=[{"name": "gpu", "expression": "has(object.spec.hostNetwork)"}])),
         {"platform.webhook": "unjudged"},
     ),
     Situation(
@@ -266,6 +287,15 @@ SITUATIONS = [
         {"platform.multinode": "warn"},
         "grove-operator",
     ),
+    # https://github.com/NVIDIA/aicr/pull/107
+    Situation(
+        "NATS of an older operator waits for its claim",
+        partial(nats_beside, phase="Pending"),
+        {"platform.etcd-nats": "fail"},
+        "platform-nats",
+        "js-platform-nats-0 is Pending",
+    ),
+    Situation("NATS of an older operator", nats_beside, {"platform.etcd-nats": "pass"}),
     *with_recipe(
         "recipes/qwen3-32b/vllm/disagg-kv-router",
         Situation("Grove carries graphs of one node", grove, {"platform.multinode": "pass"}),
@@ -300,8 +330,10 @@ SITUATIONS = [
             MULTINODE,
             "queue-controller",
         ),
+        # https://github.com/kai-scheduler/KAI-Scheduler/issues/44
         Situation("KAI without the queue", steps(grove, deleted(queue())), MULTINODE, says="queue dynamo"),
         # https://github.com/ai-dynamo/grove/issues/490
+        # https://github.com/kai-scheduler/KAI-Scheduler/issues/1045
         Situation(
             "the queue of another shard",
             steps(grove, applied(queue(**{"kai.scheduler/node-pool": "a100"}))),
