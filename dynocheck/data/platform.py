@@ -16,22 +16,14 @@ _PARTS = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?")
 
 
 class Orchestrators(msgspec.Struct, frozen=True):
-    """What a release uses for pods that start together; None is for what its source does not state.
-
-    `kai`, `grove` and `lws` are the oldest releases of KAI Scheduler, Grove and LeaderWorkerSet that it goes
-    with, `grove_below` the first Grove that it does not. `topology` is a definition that it needs of Grove.
-    Where it uses LeaderWorkerSet, it needs `volcano` too, or the definition `lws_definition`.
-    """
+    """The oldest KAI Scheduler and Grove that a release goes with, and the first Grove that it does not."""
 
     dynamo: str
     kai: str | None
-    grove: str | None
+    grove: str
     grove_below: str | None
     topology: str | None
     source: str
-    lws: str | None = LWS_FLOOR
-    volcano: bool = True
-    lws_definition: str | None = None
 
 
 def orchestrators(release: tuple[int, int]) -> Orchestrators | None:
