@@ -342,11 +342,12 @@ def _render_overlays(scan: _Scan) -> None:
             continue
         if any(f"{file.folder}/".startswith(f"{folder}/") for folder in done):
             continue
-        text, why = render_overlay(file.folder)
+        text = render_overlay(file.folder)
         if text:
             scan.files.append(read_rendered(f"{file.path} (rendered)", text))
-        elif why:
-            scan.unread.append(UnreadPart(f"the output of kustomize, which says: {why}", file.path, 1, 1))
+        elif text is not None:
+            what = "the output of kustomize, which cannot render it without the network"
+            scan.unread.append(UnreadPart(what, file.path, 1, 1))
 
 
 def _is_kustomization(file: SourceFile, root: Value) -> bool:

@@ -12,15 +12,15 @@ _MAX_OUTPUT = 4 << 20  # characters
 _NOWHERE = "http://127.0.0.1:9"
 
 
-def render_overlay(folder: str) -> tuple[str, str]:
-    """The objects that a kustomization makes, as YAML, and why it cannot be rendered.
+def render_overlay(folder: str) -> str | None:
+    """The objects that a kustomization makes, as YAML; empty if it cannot be rendered, None if neither
+    kustomize nor kubectl is installed.
 
-    Both are empty where neither kustomize nor kubectl is installed. Nothing is executed or fetched: plug-ins,
-    functions and Helm need flags that are not given.
+    Nothing is executed or fetched: plug-ins, functions and Helm need flags that are not given.
     """
     command = _find_command()
     if not command:
-        return "", ""
+        return None
     with tempfile.TemporaryDirectory() as home:
         environment = {"HOME": home, "TMPDIR": home, "PATH": home}
         environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE)
@@ -33,14 +33,10 @@ def render_overlay(folder: str) -> tuple[str, str]:
                 timeout=_TIMEOUT_S,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            late = isinstance(error, subprocess.TimeoutExpired)
-            return "", f"no output within {_TIMEOUT_S} s" if late else str(error)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
     output = done.stdout.decode(errors="replace")
-    if done.returncode or len(output) > _MAX_OUTPUT:
-        message = done.stderr.decode(errors="replace").strip()
-        return "", message.splitlines()[-1] if message else "no output, or too much of it"
-    return output, ""
+    return output if not done.returncode and len(output) <= _MAX_OUTPUT else ""
 
 
 @cache
