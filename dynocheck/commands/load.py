@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.commands._endpoint_options import EndpointOptions
-from dynocheck.commands._run import INTERRUPTED, Run
+from dynocheck.commands._run import Run
 from dynocheck.core import snapshot
+from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions

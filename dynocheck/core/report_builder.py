@@ -5,21 +5,29 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from dynocheck._version import __version__
-from dynocheck.core.crashes import describe_crash
+from dynocheck.core.bounded import run_bounded
+from dynocheck.core.crashes import describe_crash, is_own
 from dynocheck.core.declarations import ChartMaker, TableMaker
+from dynocheck.core.errors import PluginError
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Chart, Report, Table, Tool, Verdict, count_outcomes
 from dynocheck.facts import Fact
 
 
-def tabulate(makers: Iterable[TableMaker | ChartMaker], knowledge: Knowledge) -> tuple[Table | Chart, ...]:
+def tabulate(
+    makers: Iterable[TableMaker | ChartMaker], knowledge: Knowledge, limit_s: float = 10.0
+) -> tuple[Table | Chart, ...]:
     """The tables that have rows and the charts that have panels.
 
     One that crashed becomes a table with a note. One whose facts are missing is left out: the checks that
     need those facts give the reason.
+
+    :param limit_s: seconds for each custom one.
     """
-    built = (_build(maker, knowledge) for maker in makers if not knowledge.list_missing(maker))
+    built = (_build(maker, knowledge, limit_s) for maker in makers if not knowledge.list_missing(maker))
     return tuple(table for table in built if table is not None)
 
 
@@ -48,11 +56,35 @@ def build_report(
     )
 
 
-def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge) -> Table | Chart | None:
+def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge, limit_s: float) -> Table | Chart | None:
+    """Build a table or chart; a custom one in a child of this process."""
     facts = knowledge.get_arguments(maker)
+    if is_own(maker.function):
+        return _try_build(maker, facts)
+    try:
+        answer = run_bounded(lambda: _encode(_try_build(maker, facts)), limit_s)
+        built = msgspec.msgpack.decode(answer, type=_Built)
+    except (PluginError, msgspec.MsgspecError) as error:
+        return Table(id=maker.id, title=maker.title, note=str(error))
+    return built.table or built.chart
+
+
+class _Built(msgspec.Struct):
+    table: Table | None = None
+    chart: Chart | None = None
+
+
+def _encode(built: Table | Chart | None) -> bytes:
+    answer = _Built(chart=built) if isinstance(built, Chart) else _Built(table=built)
+    return msgspec.msgpack.encode(answer, enc_hook=str)
+
+
+def _try_build(maker: TableMaker | ChartMaker, facts: Mapping[str, Fact | None]) -> Table | Chart | None:
     try:
         return _build_chart(maker, facts) if isinstance(maker, ChartMaker) else _build_table(maker, facts)
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and is_own(maker.function):
+            raise
         return Table(id=maker.id, title=maker.title, note=describe_crash(error, maker.function))
 
 
