@@ -13,6 +13,7 @@ from dynocheck.commands._help import Verb
 from dynocheck.core.cancellation import INTERRUPTED, convert_interrupt, handle_sigterm
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
+from dynocheck.secrets import forget
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -553,6 +554,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: without the program name; None for those of this process.
     """
+    forget()
     if arguments is None:
         streams.secure()
         handle_sigterm()

@@ -6,12 +6,23 @@ import os
 import sys
 from contextlib import suppress
 
+from dynocheck.reports._text import make_inert
+from dynocheck.secrets import hide_assigned
+
 
 class _ClosedOutput(io.TextIOBase):
     """A standard output that was closed before the start: what is written to it is lost, and an error."""
 
     def write(self, _: str, /) -> int:
         raise OSError(errno.EBADF, "it is closed")
+
+
+class _Messages(io.TextIOWrapper):
+    """A standard error on which no secret is shown, and nothing is a command to a CI runner."""
+
+    def write(self, text: str, /) -> int:
+        super().write(make_inert(hide_assigned(text)))
+        return len(text)
 
 
 class _Forgiving(io.FileIO):
@@ -37,7 +48,7 @@ def secure() -> None:
         sys.stdout = _ClosedOutput()
     encoding = sys.stderr.encoding if sys.stderr is not None else "utf-8"
     raw = io.BufferedWriter(_Forgiving(2, "w", closefd=False))
-    sys.stderr = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    sys.stderr = _Messages(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
 
 
 def flush() -> bool:

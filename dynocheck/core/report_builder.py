@@ -15,6 +15,7 @@ from dynocheck.core.errors import PluginError
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Chart, Report, Table, Tool, Verdict, count_outcomes
 from dynocheck.facts import Fact
+from dynocheck.secrets import hide_all, hide_assigned
 
 
 def tabulate(
@@ -43,7 +44,7 @@ def build_report(
     :param started: when the run started, as `time.time()` gives it.
     """
     start = datetime.datetime.fromtimestamp(started, datetime.UTC)
-    return Report(
+    report = Report(
         tool=Tool("dynocheck", __version__),
         command=command,
         started=start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -54,6 +55,33 @@ def build_report(
         tables=tuple(table for table in tables if isinstance(table, Table)),
         charts=tuple(chart for chart in tables if isinstance(chart, Chart)),
     )
+    hidden: Report = _hide(report, {})
+    return hidden
+
+
+def _hide(value: Any, known: dict[str, str]) -> Any:
+    """The value without secrets, whoever put them there; itself where it has none.
+
+    :param known: texts of this report that were looked at.
+    """
+    match value:
+        case str():
+            if type(value) is not str:  # an enumeration
+                return value
+            if value not in known:
+                known[value] = hide_assigned(value)
+            return known[value]
+        case msgspec.Struct():
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
+            changed = {name: new for name, old in fields.items() if (new := _hide(old, known)) is not old}
+            return msgspec.structs.replace(value, **changed) if changed else value
+        case Mapping():
+            return value if (hidden := hide_all(value)) == value else hidden
+        case tuple() | list():
+            items = [_hide(item, known) for item in value]
+            same = all(new is old for new, old in zip(items, value, strict=True))
+            return value if same else type(value)(items)
+    return value
 
 
 def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge, limit_s: float) -> Table | Chart | None:

@@ -14,7 +14,7 @@ from dynocheck.kube import exec_plugin
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.errors import CredentialsFailed
 from dynocheck.kube.kubeconfig import AuthProvider, ClusterEntry, UserEntry
-from dynocheck.secrets import HIDDEN, hide
+from dynocheck.secrets import HIDDEN, hide, remember
 
 _OIDC_EARLY_S = 10  # kubectl renews a token this long before it expires
 _REMOVED = {
@@ -82,6 +82,7 @@ def authenticate(user: UserEntry, server: ClusterEntry, deadline: Deadline) -> I
     for name, value in headers:
         if not (value.isascii() and value.isprintable()):
             raise CredentialsFailed(f"the value of {name} contains characters that are invalid in a header")
+    remember(*secrets)
     return Identity(tuple(headers), certificate, key, expires, tuple(s for s in secrets if len(s) > 3))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dynocheck.core.errors import UsageError
+from dynocheck.secrets import remember
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?|")
@@ -182,4 +183,5 @@ def read_key(environment: str | None, file: str | None) -> SecretValue | None:
         raise UsageError(f"{where}: contains no key")
     if not _HEADER_VALUE.fullmatch(key):
         raise UsageError(f"{where}: the key cannot be sent in a header")
+    remember(key)
     return SecretValue(key)
