@@ -7,9 +7,9 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.kube import exec_plugin
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.errors import CredentialsFailed
@@ -90,7 +90,7 @@ def _read_token(user: UserEntry) -> str:
     """The token. A token file takes precedence, because it is renewed."""
     if user.token_file:
         try:
-            return Path(user.token_file).read_text().strip()
+            return read_bounded(user.token_file, MIB).decode().strip()
         except (OSError, UnicodeError) as error:
             if not user.token:
                 why = error.strerror if isinstance(error, OSError) else "not text"
@@ -159,7 +159,7 @@ def read_data_or_file(data: str, path: str, field: str) -> bytes | None:
             raise CredentialsFailed(f"{field}-data of the kubeconfig is not base64") from None
     if path:
         try:
-            return Path(path).read_bytes()
+            return read_bounded(path, MIB)
         except OSError as error:
             raise CredentialsFailed(f"{field} {path}: {error.strerror}") from None
     return None

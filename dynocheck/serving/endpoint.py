@@ -6,10 +6,10 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.secrets import remember
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -144,7 +144,9 @@ class Endpoint:
         else:
             context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
             try:
-                context.load_verify_locations(self.ca_file)
+                context.load_verify_locations(
+                    cadata=read_bounded(self.ca_file, MIB).decode("ascii", "replace")
+                )
             except ssl.SSLError:
                 raise UsageError(f"{self.ca_file}: contains no PEM certificate") from None
             except OSError as error:
@@ -171,7 +173,7 @@ def read_key(environment: str | None, file: str | None) -> SecretValue | None:
         where = f"${environment}"
     elif file is not None:
         try:
-            key = Path(file).read_text(encoding="utf-8").strip()
+            key = read_bounded(file, MIB).decode().strip()
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
