@@ -145,9 +145,9 @@ class Endpoint:
             context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
             try:
                 context.load_verify_locations(
-                    cadata=read_bounded(self.ca_file, MIB).decode("ascii", "replace")
+                    cadata=read_bounded(self.ca_file, MIB).decode("ascii", "ignore")
                 )
-            except ssl.SSLError:
+            except (ssl.SSLError, ValueError):
                 raise UsageError(f"{self.ca_file}: contains no PEM certificate") from None
             except OSError as error:
                 raise UsageError(f"{self.ca_file}: {error.strerror}") from None
