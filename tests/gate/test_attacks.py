@@ -190,7 +190,8 @@ def test_the_operators_own_file_may_allow_it(tmp_path: Path) -> None:
 
 
 def test_what_is_not_judged_can_be_accepted(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "recipes" / "qwen3-32b", tmp_path, dirs_exist_ok=True)  # it names no GPU
+    shutil.copytree(ROOT / "recipes" / "qwen3-32b", tmp_path, dirs_exist_ok=True)  # names no GPU
+    (tmp_path / "README.md").unlink(missing_ok=True)
     strict = judge(tmp_path, "--strict", "-o", "json")
     assert any(verdict["unjudged"] for verdict in strict.report["verdicts"])
     assert (strict.code, strict.report["summary"]["warn"]) == (3, 0)
