@@ -108,6 +108,7 @@ _known: dict[str, None] = {}  # secrets that this run was given, in every form
 _LEAST_ENCODED = 24
 _SHORTEST = 6  # of a secret that is looked for in all text
 _ENCODED = re.compile(r"(?<![\w+/=-])[\w+/-]{24,}={0,2}(?![\w+/=-])", re.ASCII)
+_ENCODED_PART = re.compile(r"[A-Za-z0-9+]{24,}={0,2}")
 _URL_CODE = re.compile("%[0-9A-Fa-f]{2}")
 _URL_WORD = re.compile(r"[^\s\"'<>]+")
 _WORDS = ("token", "secret", "passw", "credential", "key")  # in every name of a secret
@@ -202,13 +203,19 @@ def _hide_form(text: str) -> str:
 
 
 def _redact_encoded(match: re.Match[str]) -> str:
-    """Text in base64, redacted if what it encodes has the form of a secret."""
-    data = match[0].rstrip("=").replace("-", "+").replace("_", "/")
+    """A word, redacted if it or a part of it is base64 of a text with a secret."""
+    if _encodes_secret(match[0]):
+        return HIDDEN
+    return _ENCODED_PART.sub(lambda part: HIDDEN if _encodes_secret(part[0]) else part[0], match[0])
+
+
+def _encodes_secret(word: str) -> bool:
+    data = word.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         text = base64.b64decode(data + "=" * (-len(data) % 4)).decode()
     except ValueError:
-        return match[0]
-    return match[0] if not text.isprintable() or _hide_plain(text) == text else HIDDEN
+        return False
+    return text.isprintable() and _hide_plain(text) != text
 
 
 def _redact_quoted(match: re.Match[str]) -> str:
