@@ -7,16 +7,17 @@ import time
 from pathlib import Path
 
 MIB = 1024 * 1024
-_LIMIT_S = 10.0
+LIMIT_S = 10.0
 
 
-def read_bounded(path: str | Path, most: int, limit_s: float = _LIMIT_S) -> bytes:
+def read_bounded(path: str | Path, most: int, limit_s: float | None = None) -> bytes:
     """The content of a file, or of a pipe such as <(command).
 
     :param most: bytes.
     :raises OSError: it cannot be read, is longer, or a pipe or device has no end within the limit; with the
         reason as `strerror`.
     """
+    limit_s = limit_s or LIMIT_S
     deadline = time.monotonic() + limit_s
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:

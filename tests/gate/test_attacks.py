@@ -1,7 +1,5 @@
 """What a pull request can put into the judged tree, and what that does to the verdict."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Secrets in every place where they can be come out in no format, as they are, in base64 or as in a URL."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable, Iterator
