@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,29 +158,31 @@ def test_an_output_that_is_closed_or_full(redirection: str, verb: str) -> None:
 
 
 @pytest.fixture
-def silent() -> Iterator[int]:
-    """The port of a server that accepts and says nothing."""
+def silent() -> Iterator[socket.socket]:
+    """A server that says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+        server.settimeout(30)
+        yield server
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("verb", ["preflight", "smoke", "load"])
 def test_an_interrupted_run_reports_what_it_knows(
-    tmp_path: Path, silent: int, verb: str, by: signal.Signals
+    tmp_path: Path, silent: socket.socket, verb: str, by: signal.Signals
 ) -> None:
-    server = f"{{cluster: {{server: 'http://127.0.0.1:{silent}'}}, name: c}}"
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    server = f"{{cluster: {{server: '{url}'}}, name: c}}"
     context = "{context: {cluster: c, user: u}, name: x}"
     (tmp_path / "config").write_text(
         f"clusters: [{server}]\nusers: [{{name: u, user: {{}}}}]\ncontexts: [{context}]\ncurrent-context: x\n"
     )
     words = {
         "preflight": ("--kubeconfig", tmp_path / "config", "--timeout", "60"),
-        "smoke": ("--url", f"http://127.0.0.1:{silent}"),
-        "load": ("--url", f"http://127.0.0.1:{silent}"),
+        "smoke": ("--url", url),
+        "load": ("--url", url),
     }
     with start(verb, *words[verb], "-o", "json") as process:
-        time.sleep(1.5)
+        silent.accept()
         ended = interrupt(process, by)
     assert ended.report["command"] == verb
     assert "interrupted" in ended.err
