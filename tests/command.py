@@ -1,7 +1,5 @@
 """Runs dynocheck as its users do."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Applies the fixes of findings to the text of a manifest, as a person at the finding's place would."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What findings say to type, tried by a shell, by kubectl's parser, and on a cluster without changing it."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from collections.abc import Iterator

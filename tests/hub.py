@@ -1,7 +1,5 @@
 """A Hugging Face hub on loopback: the few routes that huggingface_hub asks for a model's configuration."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator, Mapping

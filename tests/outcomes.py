@@ -1,7 +1,5 @@
 """Outcomes of preflight on clusters that many tests use, in tests/outcomes.txt, renewed by `make renew`."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """`dynocheck preflight` on a cluster that has nothing yet."""
 
-from __future__ import annotations
-
 from tests import outcomes
 from tests.command import dynocheck
 from tests.controlplane.server import ControlPlane

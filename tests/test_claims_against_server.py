@@ -1,7 +1,5 @@
 """What `storage.claim-matches` says must be what the API server does."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The command line: usage errors, exit codes and outputs."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The commands on the pages of checks are such that a shell and kubectl take them."""
 
-from __future__ import annotations
-
 import pytest
 
 from dynocheck.core.declarations import Check

@@ -1,7 +1,5 @@
 """The tables of flags: how they are read from parsers' source, and what is in them."""
 
-from __future__ import annotations
-
 import ast
 
 import pytest

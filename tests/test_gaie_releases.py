@@ -1,7 +1,5 @@
 """Each release of the Gateway API and its inference extension, by its own definitions on a real server."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path

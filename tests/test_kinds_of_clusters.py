@@ -1,7 +1,5 @@
 """`dynocheck preflight` on healthy clusters of every kind: nothing is wrong, and nothing stays unknown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Custom checks and probes, and the configuration of a site."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tomllib

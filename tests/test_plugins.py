@@ -1,7 +1,5 @@
 """Installed plug-ins: the example package, built, installed and run; and plug-ins that are broken."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """`dynocheck preflight` on a real API server."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is a secret, by its form and by its name."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """Recordings of a cluster, judged elsewhere."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

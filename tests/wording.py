@@ -5,8 +5,6 @@ numbers and names in them are right, is held here: each message of a check that 
 file.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """Asks checks, as the runner does."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Manifests as their parts, for tests that change one of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import yaml

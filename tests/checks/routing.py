@@ -1,7 +1,5 @@
 """The facts of a healthy way from a Gateway to a pool, to be changed one at a time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from msgspec.structs import replace

@@ -1,7 +1,5 @@
 """Where checks and probes lie."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 

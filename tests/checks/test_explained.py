@@ -1,7 +1,5 @@
 """What follows from another finding points at it, in whole runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One mistake is told by the check that knows it best, and by no other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

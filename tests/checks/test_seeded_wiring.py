@@ -1,7 +1,5 @@
 """Defects put into our own recipes, one at a time: the right check notices, on the right line."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple

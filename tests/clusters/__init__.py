@@ -1,7 +1,5 @@
 """A cluster that is fit for Dynamo, made on the test control plane, to be spoilt one thing at a time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.clusters import gaie, gpu, monitoring, platform, rdma, storage

@@ -1,7 +1,5 @@
 """agentgateway, a Gateway and a route through it to a pool with its endpoint picker, as Dynamo has them."""
 
-from __future__ import annotations
-
 from tests.clusters.objects import make_condition, make_namespace, make_object, make_workload
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane

@@ -1,7 +1,5 @@
 """Three GPU nodes and the GPU Operator, with what it runs on them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.clusters.objects import make_condition, make_namespace, make_object, make_workload, read_pairs

@@ -1,7 +1,5 @@
 """The Prometheus operator's types, a Prometheus that reads all PodMonitors, the exporter of GPU metrics."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.clusters.objects import make_namespace, make_object

@@ -1,7 +1,5 @@
 """Objects in few words, with the status that their controllers would write."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

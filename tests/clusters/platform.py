@@ -1,7 +1,5 @@
 """The Dynamo platform as its chart installs it: operator, webhooks, configuration; and the DNS."""
 
-from __future__ import annotations
-
 import base64
 import datetime
 from typing import Any

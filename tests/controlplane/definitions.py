@@ -3,8 +3,6 @@
 definitions.yaml names them. A kind of which dynocheck carries no schema takes any object.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -5,8 +5,6 @@ cluster's DNS by putting addresses and ports where the names of Services stand i
 whose Service is not there stays, and leads nowhere.
 """
 
-from __future__ import annotations
-
 import base64
 import os
 import re

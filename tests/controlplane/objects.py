@@ -1,7 +1,5 @@
 """The objects that tests need most, with the status that kubelets and controllers would write."""
 
-from __future__ import annotations
-
 import functools
 import secrets
 from collections.abc import Iterable, Mapping, Sequence

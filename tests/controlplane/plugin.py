@@ -1,7 +1,5 @@
 """The pytest fixtures that give tests a real Kubernetes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Starts servers in a folder of their own, and leaves neither behind."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess

@@ -8,8 +8,6 @@ No kubelet runs and, unless started, no scheduler and no controller: the state o
 what a test wrote. That is what makes a broken cluster easy to show.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -6,8 +6,6 @@ not run hold the rest. The API server follows etcd by watching it, so that a key
 is gone everywhere, at once and whatever its kind.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Set
 from dataclasses import dataclass

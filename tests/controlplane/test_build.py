@@ -1,7 +1,5 @@
 """The build, with a compiler that is quick because it is not one."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The control plane itself: that it is real, that it is empty again, and that it goes away."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """The definitions made here are those that the projects publish, where these are at hand."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from importlib.resources import files

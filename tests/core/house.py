@@ -1,10 +1,8 @@
 """A house with a door, a hall and a garden, each a fact of a probe that takes the fact before it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from dynocheck import Finding, check, fail, probe
 from dynocheck.core.declarations import Probe
@@ -72,7 +70,7 @@ def gather_facts(*probes: Probe, house: House | None = None, timeout_s: float = 
 class NoSuppressions:
     """Nothing is suppressed."""
 
-    def read_comments(self, recipes: Recipes | None) -> NoSuppressions:
+    def read_comments(self, recipes: Recipes | None) -> Self:
         return self
 
     def suppress(self, check: str, findings: Sequence[Finding]) -> list[None]:

@@ -1,7 +1,5 @@
 """What a configuration file may say, and what is said of one that is wrong."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from pathlib import Path

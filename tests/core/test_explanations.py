@@ -1,7 +1,5 @@
 """Findings that follow from others point at them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import pytest

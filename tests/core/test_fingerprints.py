@@ -1,7 +1,5 @@
 """Findings recognized in a later run, whatever else has changed there."""
 
-from __future__ import annotations
-
 import ast
 import random
 import re

@@ -1,7 +1,5 @@
 """How findings become verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Probes that run concurrently, some of which take the facts of others."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Each failure and each kind of warning on upstream's manifests has a reason that a person can check."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A row is one cause. A failure is listed by its places; warnings of a kind are co
 messages of that kind hold. With DYNOCHECK_RENEW the reasons stay, and what is new gets a row that says TODO.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@ Both lie in the cache of `tests.controlplane.build`, in an environment of their 
 dynocheck leaves free.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The pytest fixtures that give tests a real Dynamo."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 

@@ -1,7 +1,5 @@
 """The real Dynamo, in processes of its own: a frontend and workers that play an engine."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import json

@@ -1,7 +1,5 @@
 """The servers that other tests lean on are what they say they are."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from typing import Any

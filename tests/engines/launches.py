@@ -1,7 +1,5 @@
 """Launches made by hand, as the reader of recipes makes them from manifests."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from dynocheck.engines import Arguments, detect_engine

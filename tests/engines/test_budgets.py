@@ -1,7 +1,5 @@
 """The memory budget that an engine's arguments set."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

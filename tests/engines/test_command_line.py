@@ -1,7 +1,5 @@
 """Command lines are parsed as argparse parses them."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

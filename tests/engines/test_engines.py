@@ -1,7 +1,5 @@
 """The number of GPUs that an engine's arguments use, from flags, variables and files."""
 
-from __future__ import annotations
-
 import pytest
 
 from dynocheck.engines import detect_engine

@@ -1,7 +1,5 @@
 """The parser of an installed engine, here a stand-in made of argparse."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

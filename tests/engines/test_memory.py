@@ -1,7 +1,5 @@
 """Weights and KV cache by the formulas, against what publishers and engines say."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

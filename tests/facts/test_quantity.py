@@ -1,7 +1,5 @@
 """The parser of quantities, compared with the API server's."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from random import Random

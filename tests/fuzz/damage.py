@@ -1,7 +1,5 @@
 """Damages the text of real recipes in every way that editors, tools and accidents do. All is seeded."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 from typing import Any

@@ -1,7 +1,5 @@
 """Texts made to break whoever reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 MIB = 1024 * 1024

@@ -1,7 +1,5 @@
 """Judges in this process, as `dynocheck recipe` does, so that thousands of files take minutes."""
 
-from __future__ import annotations
-
 import io
 import json
 import signal

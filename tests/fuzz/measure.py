@@ -6,8 +6,6 @@ The children are forks of a process that has judged a recipe, with all that it i
 take seconds.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource

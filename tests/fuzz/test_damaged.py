@@ -1,7 +1,5 @@
 """Real recipes, damaged: whatever stands in a file, dynocheck says what is wrong and never crashes."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence

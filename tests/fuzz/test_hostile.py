@@ -1,7 +1,5 @@
 """Whatever a file or folder is, judging it ends soon, in little memory and in words."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Callable, Sequence

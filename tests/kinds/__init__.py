@@ -4,8 +4,6 @@ A module builds one or more `Kind`s. Labels, taints, resources and storage class
 named beside them documents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A cluster whose GPUs and NICs are offered through Dynamic Resource Allocation alone."""
 
-from __future__ import annotations
-
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane

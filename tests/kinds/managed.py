@@ -1,7 +1,5 @@
 """Clusters of clouds that bring driver and device plugin themselves."""
 
-from __future__ import annotations
-
 from tests.clusters import gpu
 from tests.clusters.objects import make_namespace
 from tests.controlplane.server import ControlPlane

@@ -1,7 +1,5 @@
 """Clusters whose GPUs come through the GPU Operator: by Helm, by OLM, in MIG slices."""
 
-from __future__ import annotations
-
 from tests.clusters import gpu, rdma
 from tests.clusters.gpu import OPERATOR
 from tests.clusters.objects import make_namespace

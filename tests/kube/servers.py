@@ -1,7 +1,5 @@
 """Servers on loopback that behave as no API server should."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import select

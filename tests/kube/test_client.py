@@ -1,7 +1,5 @@
 """Asking a real API server: lists by pages, who asks, and its refusals."""
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Which cluster, as whom: kubectl's rules for kubeconfigs, and what is said of those that cannot be used."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Credentials as kubectl has them, against a real API server: files, plugins, logins, impersonation."""
 
-from __future__ import annotations
-
 import base64
 import datetime
 import json

@@ -1,7 +1,5 @@
 """When credentials end, against certificates and tokens that others made."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import datetime

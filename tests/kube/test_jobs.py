@@ -1,7 +1,5 @@
 """A Job that is run by the official client, on servers and networks that are not at their best."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

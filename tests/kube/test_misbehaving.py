@@ -1,7 +1,5 @@
 """Servers that are stopped, slow, broken or somebody else: told apart, in time, and without a secret."""
 
-from __future__ import annotations
-
 import gzip
 import http.server
 import socket

@@ -1,7 +1,5 @@
 """What API servers write as null, and what it is taken for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

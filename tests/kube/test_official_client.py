@@ -1,7 +1,5 @@
 """The official client: what it does otherwise than kubectl, and what it does as the user that we found."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import subprocess

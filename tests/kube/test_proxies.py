@@ -1,7 +1,5 @@
 """Proxies: the kubeconfig's, the environment's, and what is said when one stands in the way."""
 
-from __future__ import annotations
-
 import base64
 import importlib.util
 import select

@@ -4,8 +4,6 @@ It runs in a process of its own: `python -m tests.loadtest.engine OPTIONS-AS-JSO
 saw is its answer to GET /log; its times are of `perf_counter`, which all processes of a machine share.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Runs and points made by hand, for what judges them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

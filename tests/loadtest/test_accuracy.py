@@ -1,7 +1,5 @@
 """What the client says of a server that knows better: it wrote down when it wrote each chunk."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from time import perf_counter

@@ -1,7 +1,5 @@
 """`dynocheck load`, as its users run it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

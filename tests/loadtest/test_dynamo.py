@@ -1,7 +1,5 @@
 """Load tests of the real Dynamo, with workers that play an engine."""
 
-from __future__ import annotations
-
 import threading
 
 from dynocheck.loadtest.plan import LoadPlan

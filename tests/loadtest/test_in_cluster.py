@@ -1,7 +1,5 @@
 """`dynocheck load --in-cluster` against a real API server, its Job controller and a real Dynamo."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dynocheck load --engine`: engines that stand in for the real ones."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

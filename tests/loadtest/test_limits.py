@@ -1,7 +1,5 @@
 """Where limits come from: the command line, over the configuration, over a recipe; on a real Dynamo."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

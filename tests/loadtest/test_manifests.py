@@ -1,7 +1,5 @@
 """The Jobs that `dynocheck load` writes."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is told of durations, and what is not told for want of them."""
 
-from __future__ import annotations
-
 import random
 import statistics
 

@@ -1,7 +1,5 @@
 """The workers of a load test that meet over the network, and what is read from their logs."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 

@@ -1,7 +1,5 @@
 """What is asked: made from a seed, or read from a file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

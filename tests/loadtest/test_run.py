@@ -1,7 +1,5 @@
 """Load tests of a server that knows what was asked of it."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import itertools

@@ -1,7 +1,5 @@
 """Kinds of defect in command lines: words, flags, values and the shell around them, in every form."""
 
-from __future__ import annotations
-
 from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, Defect
 
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"

@@ -1,7 +1,5 @@
 """What a kind of defect is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from re import Match
 from typing import NamedTuple

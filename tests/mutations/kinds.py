@@ -1,7 +1,5 @@
 """Kinds of defect: what is done to the text of a recipe's file, and which check must notice it, and where."""
 
-from __future__ import annotations
-
 from re import Match
 
 from tests.mutations import commands, pods

@@ -1,7 +1,5 @@
 """Applies the fixes of findings to the recipes that they are about, and judges again."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

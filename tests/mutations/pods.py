@@ -1,7 +1,5 @@
 """Kinds of defect in Kubernetes objects, above all in the pods of graphs and Jobs."""
 
-from __future__ import annotations
-
 from tests.mutations.defect import COMPONENT, LAUNCH, Defect
 
 DEPLOY = r"^(?!accuracy/).*\.yaml$"

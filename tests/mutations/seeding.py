@@ -1,7 +1,5 @@
 """Puts defects into copies of real recipes, one at a time, and asks who notices."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator, Sequence

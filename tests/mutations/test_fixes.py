@@ -1,7 +1,5 @@
 """The fixes of findings in recipes, applied as they are written: they mend, and nothing breaks."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

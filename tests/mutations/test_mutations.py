@@ -1,7 +1,5 @@
 """Defects seeded into real recipes: into ours and into those that people run upstream."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Helps to look at a test cluster through the probes, as somebody."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Probes of running pods and of a namespace's quotas and limit ranges."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """What the probes of GPUs see of a real API server."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from dynocheck.facts import Condition, DeviceClasses, OperatorResources

@@ -1,7 +1,5 @@
 """What the probes see of Gateways, routes and pools on a real API server."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The namespace of a run, and the classes that pods name."""
 
-from __future__ import annotations
-
 from dynocheck.facts import Namespace, PodClasses
 from dynocheck.probes.platform.namespace_policy import namespace, pod_classes
 from tests.clusters.objects import make_namespace, make_object

@@ -1,7 +1,5 @@
 """What the probes of the platform and of the run's namespace see of a real API server."""
 
-from __future__ import annotations
-
 import base64
 import datetime
 import time

@@ -1,7 +1,5 @@
 """What each probe sees of a real API server."""
 
-from __future__ import annotations
-
 import socket
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What probes see of RDMA on a real API server."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What probes ask for: only to read, each thing once, no more than they say, and as little as will do."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections import Counter

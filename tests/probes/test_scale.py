@@ -1,7 +1,5 @@
 """A cluster of 5,000 nodes and 20,000 pods, as big as Kubernetes says that clusters get."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import random

@@ -1,7 +1,5 @@
 """Probes of storage, credentials and monitoring, against a real API server."""
 
-from __future__ import annotations
-
 import base64
 import json
 import time

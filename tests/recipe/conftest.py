@@ -1,7 +1,5 @@
 """Fixtures for tests of recipes: kubectl as a YAML reader, and recipes from text."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Loading CustomResourceDefinitions from valid and invalid files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Loading recipes from paths: models, variants, manifest files, and everything else."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

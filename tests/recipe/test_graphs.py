@@ -1,7 +1,5 @@
 """The typed model of graphs of both API versions: GPUs, nodes, variables, files, and wrong types."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any

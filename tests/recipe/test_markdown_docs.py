@@ -1,7 +1,5 @@
 """Parsing of READMEs, including hostile ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

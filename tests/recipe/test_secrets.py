@@ -1,7 +1,5 @@
 """Secrets in manifests never become facts."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

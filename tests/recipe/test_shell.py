@@ -1,7 +1,5 @@
 """The commands of containers, compared with a real bash and a real dash."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from pathlib import Path

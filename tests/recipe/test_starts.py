@@ -1,7 +1,5 @@
 """The ways to start an engine, each read as the same program with the same flags."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

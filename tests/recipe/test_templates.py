@@ -1,7 +1,5 @@
 """Templates that envsubst fills in, and what fills them in here."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

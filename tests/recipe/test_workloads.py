@@ -1,7 +1,5 @@
 """Downloads, claims and benchmarks of workloads."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 

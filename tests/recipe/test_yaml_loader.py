@@ -1,7 +1,5 @@
 """The YAML loader against kubectl's, and the positions of its values."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A page as a browser shows it: headless Chromium, by its DevTools protocol."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -1,7 +1,5 @@
 """What code hosts show on the lines of a pull request: SARIF and workflow commands."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from string import ascii_lowercase

@@ -1,7 +1,5 @@
 """Charts in the characters of a terminal."""
 
-from __future__ import annotations
-
 import pytest
 from rich.cells import cell_len
 

@@ -1,7 +1,5 @@
 """The page in a real browser, where one is installed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

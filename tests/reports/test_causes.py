@@ -1,7 +1,5 @@
 """Findings are grouped by cause."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

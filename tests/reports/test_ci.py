@@ -1,7 +1,5 @@
 """Reports of a run in a sub-folder of a repository, as CI servers run it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

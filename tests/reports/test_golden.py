@@ -5,8 +5,6 @@ on one of the workers, `load.json` a load whose times are edited: it shows
 a layout, and says nothing of speed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The page: what it says, and that it needs nothing else."""
 
-from __future__ import annotations
-
 import re
 
 import msgspec

@@ -1,7 +1,5 @@
 """The Markdown, as a reader of GitHub's dialect renders it."""
 
-from __future__ import annotations
-
 import re
 from itertools import product
 from string import ascii_lowercase

@@ -1,7 +1,5 @@
 """The scheduling model's predictions, compared with the real kube-scheduler."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence

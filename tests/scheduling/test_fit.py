@@ -1,7 +1,5 @@
 """The model by itself; test_against_scheduler compares it with the real kube-scheduler."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

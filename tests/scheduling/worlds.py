@@ -1,7 +1,5 @@
 """Random small clusters and pods to schedule there, by seed."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Custom objects, judged by the definitions of the API server that is to take them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Kubernetes' own kinds, judged by the release of the API server that is to take them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

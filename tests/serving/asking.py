@@ -1,7 +1,5 @@
 """Asks servers of the tests, with limits short enough to wait for."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """The client on servers that behave: what it sends, what it reads, what it times."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

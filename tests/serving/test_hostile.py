@@ -1,7 +1,5 @@
 """Servers that fail in every way: each ends within its limits, in the right class, in bounded memory."""
 
-from __future__ import annotations
-
 import asyncio
 import datetime
 import gzip

@@ -1,7 +1,5 @@
 """Metrics as Prometheus' text format has them."""
 
-from __future__ import annotations
-
 import math
 
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Streams of events, in every shape that the standard allows and cut at every byte."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

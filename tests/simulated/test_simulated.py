@@ -1,7 +1,5 @@
 """The simulated engine keeps to the API, and to the times that it says."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from typing import Any

@@ -4,8 +4,6 @@ A situation changes the cluster that `tests.clusters.furnish` makes and names th
 may. What they say before it is in tests/outcomes.txt.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Situations of the capacity checks, which only run with a recipe."""
 
-from __future__ import annotations
-
 from tests import clusters
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object

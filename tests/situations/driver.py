@@ -1,7 +1,5 @@
 """Situations of the driver check."""
 
-from __future__ import annotations
-
 from tests.situations import Situation, with_recipe
 from tests.situations.gpu import everywhere
 

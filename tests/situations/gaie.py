@@ -1,7 +1,5 @@
 """Situations of the checks of gateways and the inference extension."""
 
-from __future__ import annotations
-
 from tests.clusters import gaie
 from tests.clusters.objects import make_namespace, make_workload
 from tests.controlplane.api import Object

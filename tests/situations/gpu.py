@@ -1,7 +1,5 @@
 """Situations of the checks of GPU nodes and the GPU Operator."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests import clusters

@@ -1,7 +1,5 @@
 """Situations of the monitoring checks."""
 
-from __future__ import annotations
-
 from tests.clusters import gpu, monitoring
 from tests.clusters.objects import make_namespace
 from tests.controlplane.api import wait

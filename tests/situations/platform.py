@@ -1,7 +1,5 @@
 """Situations of the checks of the Dynamo platform and of the namespace that pods run in."""
 
-from __future__ import annotations
-
 import datetime
 from functools import partial
 from typing import Any

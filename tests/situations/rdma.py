@@ -1,7 +1,5 @@
 """Situations of the RDMA checks."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from tests import clusters

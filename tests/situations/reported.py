@@ -5,8 +5,6 @@ operator, an operator that runs and is not ready, a controller without pods, a G
 releases of the inference extension, RDMA under another name.
 """
 
-from __future__ import annotations
-
 from tests import clusters
 from tests.clusters import gpu, storage
 from tests.controlplane.server import ControlPlane

@@ -1,7 +1,5 @@
 """Situations of the storage checks."""
 
-from __future__ import annotations
-
 from tests import clusters
 from tests.clusters.objects import make_namespace, make_object
 from tests.clusters.storage import claim, claim_event, csi_driver, csi_node, storage_class

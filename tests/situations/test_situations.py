@@ -1,7 +1,5 @@
 """`dynocheck preflight` in every situation."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import pkgutil

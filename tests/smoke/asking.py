@@ -1,7 +1,5 @@
 """Runs `dynocheck smoke` as its users do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Servers that are almost right: the simulated engine, with one thing changed each."""
 
-from __future__ import annotations
-
 import json
 import ssl
 import threading

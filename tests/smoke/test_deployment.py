@@ -1,7 +1,5 @@
 """`dynocheck smoke` finds the endpoint of a DynamoGraphDeployment, and the way to it: a real API server."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dynocheck smoke` against the real Dynamo frontend, well and in each kind of trouble."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import threading

@@ -1,7 +1,5 @@
 """`dynocheck smoke` on servers that are almost right: each deviation is found, and by its own check."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections.abc import Callable

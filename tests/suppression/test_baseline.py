@@ -1,7 +1,5 @@
 """Baselines of accepted findings."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Ignore comments in YAML and Markdown."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

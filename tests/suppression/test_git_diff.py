@@ -1,7 +1,5 @@
 """--diff: only findings that are new since a git revision count."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Findings suppressed by a comment, in every report."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Baselines and comments of whole trees: nothing old counts, everything new does, at any size."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Trees of recipes with faults, and changes to them that a baseline must not mind."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, field
 from pathlib import Path

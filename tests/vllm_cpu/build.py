@@ -6,8 +6,6 @@ Its wheel asks for a build of torch that PyPI lacks, and serves with the one tha
 metadata of a distribution named vllm, whose version tells it that it is for CPUs.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import time

@@ -1,7 +1,5 @@
 """The Python that has vLLM."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -6,8 +6,6 @@ for each its names, how many values it takes, its choices, and which of some tex
 one that nobody has, and `a.b` for a key in the value of `a`.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

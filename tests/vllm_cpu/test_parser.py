@@ -1,7 +1,5 @@
 """What the tool that writes the tables reads in vLLM's source, against vLLM's own parser and classes."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

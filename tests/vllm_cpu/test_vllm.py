@@ -1,7 +1,5 @@
 """The real vLLM: as an engine in this process for `dynocheck load`, and as a server for `dynocheck smoke`."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

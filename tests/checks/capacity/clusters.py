@@ -1,7 +1,5 @@
 """Graphs, running pods and quotas for the tests of capacity checks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

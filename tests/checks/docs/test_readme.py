@@ -1,7 +1,5 @@
 """What READMEs tell, each with one mistake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

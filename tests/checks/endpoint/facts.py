@@ -1,7 +1,5 @@
 """Facts about endpoints, for checks of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dynocheck.facts import Address, Readiness, Reply, RequestFailure

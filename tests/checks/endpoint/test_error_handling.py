@@ -1,7 +1,5 @@
 """Checks of error handling, in situations that no test server creates."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Checks of readiness and answers, in situations that no test server creates."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Words that nobody takes, each in a script with one mistake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Keys of engines' files and JSON, with one mistake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Engines in images of unknown release, or with arguments that the recipe does not tell."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

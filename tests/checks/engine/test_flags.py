@@ -1,7 +1,5 @@
 """Flags and values, on command lines with one mistake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The checks of engines say something or nothing about any text; none of them crashes."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Any

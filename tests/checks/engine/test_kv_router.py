@@ -1,7 +1,5 @@
 """Workers that do not fit each other, or the router before them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

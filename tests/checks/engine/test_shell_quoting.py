@@ -1,7 +1,5 @@
 """Command lines that mean something else, and files that contradict them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

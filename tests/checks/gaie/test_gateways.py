@@ -1,7 +1,5 @@
 """Controllers, classes and Gateways, those that serve inference and no others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

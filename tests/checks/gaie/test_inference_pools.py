@@ -1,7 +1,5 @@
 """Pools and their endpoint pickers."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec.structs import replace
 

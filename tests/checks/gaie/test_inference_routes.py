@@ -1,7 +1,5 @@
 """Inference routes at their Gateways, and their pools."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

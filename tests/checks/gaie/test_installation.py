@@ -1,7 +1,5 @@
 """What the definitions of the Gateway API and its inference extension say."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether routes lead to the pools of their graphs, and pickers are set up for their workers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether the parts of a graph fit each other: each rule on a graph that breaks it, and on its exceptions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

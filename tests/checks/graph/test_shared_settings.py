@@ -1,7 +1,5 @@
 """What all components of a graph must share."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is drawn of load tests."""
 
-from __future__ import annotations
-
 import random
 from functools import cache
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Checks of load tests: failed requests, limits, client bottlenecks and regressions."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """Tables of load tests."""
 
-from __future__ import annotations
-
 from dynocheck.checks.load import tables
 from dynocheck.facts import CounterGrowth
 from tests.loadtest.making import bad, good, limits, point, run

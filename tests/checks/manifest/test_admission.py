@@ -1,7 +1,5 @@
 """What Dynamo's webhook refuses, each on a graph with one mistake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Versions, names and namespaces, each on files that hold one mistake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What was left to be filled in, and what only looks like it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

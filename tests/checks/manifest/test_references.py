@@ -1,7 +1,5 @@
 """Whether objects that pods name are made: each kind by a right name, a wrong one, and where none is made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """YAML that is broken, and objects that do not fit their schema."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whether models fit, on recipes that ask for too little."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What ranks in one pod share."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

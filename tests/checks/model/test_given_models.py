@@ -1,7 +1,5 @@
 """Models that only a recipe's own config.json describes, as they come from the hub."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

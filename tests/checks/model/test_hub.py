@@ -1,7 +1,5 @@
 """Models that only the hub, or its cache on this machine, describes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The models that workers load, and those that downloads, benchmarks and READMEs name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether workers load the revision that was downloaded, and whoever fetches a gated model may."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

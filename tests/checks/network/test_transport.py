@@ -1,7 +1,5 @@
 """Whether workers ask for the network that they need, and are left to use it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

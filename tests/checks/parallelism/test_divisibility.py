@@ -1,7 +1,5 @@
 """Whether models can be split as they are told to be."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

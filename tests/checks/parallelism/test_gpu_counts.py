@@ -1,7 +1,5 @@
 """Whether a replica is given as many GPUs as its engine is split over."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

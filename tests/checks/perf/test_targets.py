@@ -1,7 +1,5 @@
 """Whether benchmarks measure what they mean to, end, and keep what they measured."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is said of a namespace's rules, held against the API server that enforces them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

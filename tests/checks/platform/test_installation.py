@@ -1,7 +1,5 @@
 """CRDs of the platform, their stored versions, and the operator."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The Dynamo operator alone in its cluster, and its release against CRDs and images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

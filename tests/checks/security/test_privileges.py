@@ -1,7 +1,5 @@
 """Secrets in clear and needless power, each on files that hold one mistake."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Claims and graphs that mount them, for the tests of storage checks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.checks import manifests

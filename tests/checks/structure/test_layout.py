@@ -1,7 +1,5 @@
 """How a recipe's folder is laid out, each with one mistake, and the layouts that people use."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

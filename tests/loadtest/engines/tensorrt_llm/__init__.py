@@ -1,7 +1,5 @@
 """Stands in for TensorRT-LLM, which has no public wheels: the names that we use, and what they do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
-from __future__ import annotations
-
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass
@@ -18,5 +17,5 @@ class AsyncEngineArgs:
         return parser
 
     @classmethod
-    def from_cli_args(cls, given: Namespace) -> AsyncEngineArgs:
+    def from_cli_args(cls, given: Namespace) -> Self:
         return cls(**vars(given))

@@ -1,8 +1,7 @@
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
+from typing import Self
 
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.sampling_params import SamplingParams
@@ -18,7 +17,7 @@ class AsyncLLM:
         self.dead = False
 
     @classmethod
-    def from_engine_args(cls, arguments: AsyncEngineArgs) -> AsyncLLM:
+    def from_engine_args(cls, arguments: AsyncEngineArgs) -> Self:
         print("an engine that talks to standard output")
         if arguments.model == "no-such-model":
             raise OSError("no-such-model is not a local folder")
