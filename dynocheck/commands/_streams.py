@@ -5,9 +5,13 @@ import io
 import os
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from dynocheck.reports._text import make_inert
 from dynocheck.secrets import hide_assigned
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class _ClosedOutput(io.TextIOBase):
@@ -28,11 +32,11 @@ class _Messages(io.TextIOWrapper):
 class _Forgiving(io.FileIO):
     """A standard error whose faults do not change how a run ends."""
 
-    def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer", /) -> int:
         try:
-            return super().write(data) or 0
+            return super().write(data)
         except OSError:
-            return len(data)
+            return memoryview(data).nbytes
 
 
 def secure() -> None:
