@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynocheck.reports._text import make_inert
 from dynocheck.secrets import hide_assigned
@@ -51,8 +51,10 @@ def secure() -> None:
     if sys.stdout is None:
         sys.stdout = _ClosedOutput()
     encoding = sys.stderr.encoding if sys.stderr is not None else "utf-8"
-    raw = io.BufferedWriter(_Forgiving(2, "w", closefd=False))
-    sys.stderr = _Messages(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+    raw: Any = _Forgiving(2, "w", closefd=False)
+    sys.stderr = _Messages(
+        io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True
+    )
 
 
 def flush() -> bool:
