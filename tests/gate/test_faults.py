@@ -182,7 +182,8 @@ def test_an_interrupted_run_reports_what_it_knows(
         "load": ("--url", url),
     }
     with start(verb, *words[verb], "-o", "json") as process:
-        silent.accept()
-        ended = interrupt(process, by)
+        connection, _ = silent.accept()
+        with connection:
+            ended = interrupt(process, by)
     assert ended.report["command"] == verb
     assert "interrupted" in ended.err
