@@ -25,11 +25,7 @@ SRIOV = """{"resourceList": [
 @pytest.fixture(scope="module")
 def defined(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """The types of both operators, for the tests of this module."""
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in (*rdma.CRDS, *gpu.CRDS)))
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    yield from controlplane.share(*(crds / folder for folder in (*rdma.CRDS, *gpu.CRDS)))
 
 
 def test_without_the_operators(cluster: ControlPlane) -> None:

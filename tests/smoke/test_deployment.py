@@ -42,11 +42,7 @@ def own_address() -> str:
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for area in (platform, gaie) for folder in area.CRDS))
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    yield from controlplane.share(*(crds / folder for area in (platform, gaie) for folder in area.CRDS))
 
 
 def graph(name: str, namespace: str, *, limits: str = "", replicas: int = 1) -> dict[str, Any]:
