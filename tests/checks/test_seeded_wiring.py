@@ -1,4 +1,4 @@
-"""Defects that tests/mutations has no kind for, put into our own recipes: who notices, and where."""
+"""Defects that tests/mutations has no kind or place for, put into our own recipes: who notices, and where."""
 
 import shutil
 from pathlib import Path
@@ -12,6 +12,7 @@ from dynocheck.checks.gaie.recipe_routes import recipe_route
 from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.network.transport import transport
 from dynocheck.checks.perf.targets import tokenizer
+from dynocheck.checks.storage.weight_paths import model_path
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
 
@@ -30,15 +31,18 @@ class Seed(NamedTuple):
 
 AGG, SINGLE = "llama-3-70b/vllm/agg", "llama-3-70b/vllm/disagg-single-node/deploy.yaml"
 GAIE, ROUTE, PERF = f"{AGG}/gaie/deploy.yaml", f"{AGG}/gaie/http-route.yaml", f"{AGG}/perf.yaml"
-SGL = "deepseek-r1/sglang/disagg-16gpu/deploy.yaml"
+R1, MULTI = "deepseek-r1", "llama-3-70b/vllm/disagg-multi-node/deploy.yaml"
+SGL, TRT = f"{R1}/sglang/disagg-16gpu/deploy.yaml", f"{R1}/trtllm/disagg/wide_ep/gb200/deploy.yaml"
 NAME = "nvidia.com/dynamo-graph-deployment-name: llama3-70b-disagg-sn"
 BOTH, TYPO = "prefill\n                  - decode\n", "prefil\n"
-ENV, NO_IB = "          env:\n", "{name: NCCL_IB_DISABLE, value: '1'}"
+HOME, ENV = "          - name: HF_HOME\n", "          env:\n"
+TCP, NO_IB = "{name: UCX_TLS, value: tcp}", "{name: NCCL_IB_DISABLE, value: '1'}"
 NAMED = "DYN_MODEL_NAME\n            value: RedHatAI/Llama-3."
 
 SEEDS = [
     Seed(placement, SINGLE, NAME, f"{NAME}-prefill", "labelSelector"),
     Seed(placement, SINGLE, BOTH, TYPO, "labelSelector"),
+    Seed(transport, MULTI, HOME, f"          - {TCP}\n{HOME}", "UCX_TLS"),
     Seed(transport, SGL, ENV, f"{ENV}          - {NO_IB}\n", "NCCL_IB_DISABLE"),
     Seed(tokenizer, PERF, '"$TOKENIZER"', "/tokenizers/llama"),
     Seed(recipe_route, ROUTE, "    timeouts:\n      request: 300s\n", "", "matches:"),
@@ -46,6 +50,7 @@ SEEDS = [
     Seed(picker, GAIE, "            - worker\n", "            - decode\n", "validValues"),
     Seed(picker, GAIE, 'value: "128"', 'value: "64"'),
     Seed(picker, GAIE, f"{NAMED}3", f"{NAMED}1", "Llama-3.1"),
+    Seed(model_path, TRT, "- nvidia/DeepSeek-R1-FP4", "- /models/r1", "--model-path"),
 ]
 
 
