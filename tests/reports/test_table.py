@@ -38,42 +38,6 @@ def table(shown: Report, **options: object) -> str:
     return render_report(shown, "table", ReportOptions(**options))  # type: ignore[arg-type]
 
 
-def test_a_report_at_80_columns() -> None:
-    assert table(every_outcome()) == (
-        """\
-✘ not fit (exit 1): 2 failures, 2 warnings (1 cause), 1 check could not look, 1
-  check could not judge, 1 check passed, 1 skipped; 2.1s
-  preflight: cluster https://127.0.0.1:6443; context kind-dev; namespace dynamo;
-  recipe recipes/llama-3-70b/vllm/disagg
-
-✘ StorageClass standard: provisioner ebs.csi.aws.com gives ReadWriteOnce only
-  (storage.rwx-class)
-    fix: kubectl get storageclass
-✘ decode asks for 16 GPUs, the largest node has 8 (recipe.gpus-fit)
-    recipes/llama-3-70b/vllm/disagg/deploy.yaml:48:13: DynamoGraphDeployment
-      dynamo/llama-3-70b-disagg
-    fix: kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json """
-        """-p='[{"op": "replace", "path": "/spec/services/decode/replicas", "value": 2}]'
-
-* could not judge: crashed: KeyError in fabric.py, line 31 (fabric.nccl)
-
-? could not look: may not list nodes at the cluster scope (nodes.allocatable)
-    fix: dynocheck rbac
-
-! Node gpu-worker-01 +1: driver 535.104.05 is older than the 570 that CUDA 12.8
-  wants (nodes.driver, 2 times)
-    Node gpu-worker-01; Node gpu-worker-02
-    fix: update the driver with the GPU Operator: kubectl edit clusterpolicy
-
-✔ 1 passed: storage 1
-- 1 skipped: fabric 1
-
-✘ not fit (exit 1): 2 failures, 2 warnings (1 cause), 1 check could not look, 1
-  check could not judge, 1 check passed, 1 skipped; 2.1s
-"""
-    )
-
-
 def test_quiet_is_the_verdict_alone() -> None:
     assert table(report(verdict(PASS, "a.b", "It holds")), detail="quiet") == (
         "✔ fit (exit 0): 1 check passed; 2.1s\n"
