@@ -41,9 +41,7 @@ BY_CHECK = {
         Defect("a key twice", r"^( +)(replicas: \d+)$", r"\1\2\n\1\2", at="replicas"),
         Defect("a tab for blanks", r"^ +(image: \S+)$", r"\t\1"),
         Defect("an alias of nothing", r"image: \S+$", "image: *image"),
-        Defect(
-            "a bracket that stays open", r"^( +)replicas: (\d+)$", r"\1replicas: [\2", within=r"^\s*(- )?\w+:"
-        ),
+        Defect("a bracket that stays open", r"^( +)replicas: (\d+)$", r"\1replicas: [\2"),
         Defect("text after ---", r"^---$", "--- x"),
     ],
     "manifest.schema": [
@@ -94,7 +92,7 @@ BY_CHECK = {
         ),
         Defect(
             "a folder of the node",
-            r"^( +)persistentVolumeClaim:\n +claimName: \S+$",
+            r"^( +)persistentVolumeClaim:\n +claimName: \S+(?:\n +readOnly: \w+)?$",
             r"\1hostPath: {path: /}",
             at=r"- name:",
         ),
