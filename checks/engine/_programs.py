@@ -47,10 +47,16 @@ class Program:
 
     @property
     def forwards_unknown_flags(self) -> bool:
-        """Whether it is a frontend that passes unknown flags to an engine's chat processor."""
-        chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
-        chat = self.container.find_variable("DYN_CHAT_PROCESSOR") is not None
-        return self.launch.module == "dynamo.frontend" and (chosen or chat)
+        """Whether it is a frontend that passes unknown flags to a chat processor other than Dynamo's own."""
+        if self.launch.module != "dynamo.frontend":
+            return False
+        variable = self.container.find_variable("DYN_CHAT_PROCESSOR")
+        words = [word.text or "" for word in self.launch.words]
+        given = [i for i, word in enumerate(words) if word.startswith("--dyn-chat")]
+        if not given:
+            return variable is not None and variable.value != "dynamo"
+        _, joined, value = words[given[-1]].partition("=")
+        return (value if joined else "".join(words[given[-1] + 1 :][:1])) != "dynamo"
 
     @property
     def title(self) -> str:

@@ -1,6 +1,6 @@
 """Kinds of defect in command lines: words, flags, values and the shell around them, in every form."""
 
-from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, Defect
+from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, OR_THE_YAML, Defect
 
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"
 GPU = r"(?:nvidia\.com/)?gpu: \S+"
@@ -144,7 +144,7 @@ BY_CHECK = {
         ),
         Defect(
             "KV transfer on one side of scripts",
-            r" +--kv-transfer-config '.*?'",
+            r"^ +--kv-transfer-config '.*?' \\\n|(?<=\S) +--kv-transfer-config '.*?'",
             "",
             files=MANIFEST,
             needs=PAIR,
@@ -181,6 +181,7 @@ BY_CHECK = {
             lambda m: f"{m[1]}{int(m[2]) * 2}",
             files=MANIFEST,
             at=COMPONENT,
+            check=OR_THE_YAML.format("parallelism.gpus-match"),
         ),
         Defect(
             "more GPUs than ranks",
@@ -200,12 +201,13 @@ BY_CHECK = {
     ],
     "parallelism.heads-divide": [
         Defect(
-            "a third of the heads",
+            "a seventh of the heads",
             flag("tensor-parallel-size|tp-size|tp", r"\d+"),
-            r"\g<1>3",
+            r"\g<1>7",
             files=MANIFEST,
             at=COMPONENT,
             needs="[Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss",
+            check=OR_THE_YAML.format("parallelism.heads-divide"),
         ),
     ],
     "parallelism.*": [

@@ -3,7 +3,7 @@
 from re import Match
 
 from tests.mutations import commands, pods
-from tests.mutations.defect import COMPONENT, MANIFEST, Defect
+from tests.mutations.defect import COMPONENT, MANIFEST, OR_THE_YAML, Defect
 
 DEPLOY, PERF, CACHE = r"deploy[^/]*\.yaml$", r"perf\.yaml$", r"(model-)?cache\.yaml$"
 DOWNLOAD, ROUTE, README = r"download[^/]*\.yaml$", r"http-route[^/]*\.yaml$", r"README\.md$"
@@ -225,7 +225,14 @@ BY_CHECK = {
         )
     ],
     "parallelism.gpus-match": [
-        Defect("twice the tensor parallelism", TP, doubled, at=COMPONENT, files=MANIFEST),
+        Defect(
+            "twice the tensor parallelism",
+            TP,
+            doubled,
+            at=COMPONENT,
+            files=MANIFEST,
+            check=OR_THE_YAML.format("parallelism.gpus-match"),
+        ),
         Defect(
             "GPUs that stand idle",
             GPUS,
@@ -234,13 +241,25 @@ BY_CHECK = {
         ),
     ],
     "parallelism.requests-equal-limits": [
-        Defect("requests unlike limits", r'(requests:\n +nvidia\.com/gpu: ")(\d+)"', r'\g<1>1\2"')
+        Defect(  # which the API server says itself of a Deployment
+            "requests unlike limits",
+            r'(requests:\n +nvidia\.com/gpu: ")(\d+)"',
+            r'\g<1>1\2"',
+            check="parallelism.requests-equal-limits manifest.schema",
+        )
     ],
     "parallelism.fits-node": [
         Defect("more GPUs than a node has", GPUS, lambda m: f'{m[1]}32{m[3]}32"', at=COMPONENT)
     ],
     "parallelism.heads-divide": [
-        Defect("heads that do not divide", TP, r"\g<1>3\3", at=COMPONENT, files=MANIFEST)
+        Defect(
+            "heads that do not divide",
+            TP,
+            r"\g<1>11\3",
+            at=COMPONENT,
+            files=MANIFEST,
+            check=OR_THE_YAML.format("parallelism.heads-divide"),
+        )
     ],
     "model.same-everywhere": [
         Defect(
@@ -403,7 +422,7 @@ BY_CHECK = {
     ],
 }
 KINDS = [
-    kind._replace(check=check)
+    kind._replace(check=kind.check or check)
     for rows in (BY_CHECK, commands.BY_CHECK, pods.BY_CHECK)
     for check, kinds in rows.items()
     for kind in kinds

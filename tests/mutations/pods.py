@@ -135,7 +135,7 @@ BY_CHECK = {
             r"(mountP(?:ath|oint): )(\S*/huggingface|/opt/models?|/model-store|/model-cache|/models)$",
             r"\1/elsewhere",
             files=r"deploy[^/]*\.yaml$",
-            within=r"--model|HF_HOME|value: /|" + LAUNCH,
+            within=r"--model|HF_HOME|value: \W?/|" + LAUNCH,
             after=LAUNCH,
         ),
     ],
