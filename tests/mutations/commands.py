@@ -114,8 +114,8 @@ BY_CHECK = {
         Defect("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder", files=MANIFEST),
         Defect(
             "a role of KV transfer there is not",
-            r"kv_both",
-            "both",
+            r"(--kv-transfer-config(?:(?!\n +- -)[\s\S]){0,300}?)kv_both",
+            r"\1both",
             files=MANIFEST,
             at="--kv-transfer-config",
         ),
@@ -206,7 +206,7 @@ BY_CHECK = {
             r"\g<1>7",
             files=MANIFEST,
             at=COMPONENT,
-            needs="[Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss",
+            needs=r"\A(?!(?s:.*)attention[-_]dp)(?s:.*)([Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss)",
             check=OR_THE_YAML.format("parallelism.heads-divide"),
         ),
     ],
@@ -214,7 +214,7 @@ BY_CHECK = {
         Defect(
             "no GPUs at all",
             rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
-            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?",
+            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?(?!\1requests:)",
             "",
             files=MANIFEST,
             at=COMPONENT + "|gpu:",

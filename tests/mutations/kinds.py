@@ -3,7 +3,7 @@
 from re import Match
 
 from tests.mutations import commands, pods
-from tests.mutations.defect import COMPONENT, MANIFEST, OR_THE_YAML, Defect
+from tests.mutations.defect import COMPONENT, MANIFEST, OR_THE_YAML, STARTS_NOTHING, Defect
 
 DEPLOY, PERF, CACHE = r"deploy[^/]*\.yaml$", r"perf\.yaml$", r"(model-)?cache\.yaml$"
 DOWNLOAD, ROUTE, README = r"download[^/]*\.yaml$", r"http-route[^/]*\.yaml$", r"README\.md$"
@@ -120,12 +120,22 @@ BY_CHECK = {
         )
     ],
     "graph.roles": [
-        Defect("two prefill sides", MODE, r"\1prefill\2", at="--disaggregation-mode"),
+        Defect(
+            "two prefill sides",
+            MODE,
+            r"\1prefill\2",
+            at="--disaggregation-mode",
+            needs="[tT]ype: decode$",
+        ),
         Defect("a mode that is left out", r"^ +- --disaggregation-mode\n +- prefill\n", "", at=ON_WORKERS),
     ],
     "graph.both-sides": [
         Defect(
-            "no decode side", MODE, r"\1prefill\2", within="--disaggregation-mode", needs=r"dynamo\.sglang"
+            "no decode side",
+            MODE,
+            r"\1prefill\2",
+            within=f"--disaggregation-mode|{COMPONENT}",
+            needs=without("[tT]ype: decode$"),
         )
     ],
     "graph.engine-agrees": [
@@ -174,6 +184,7 @@ BY_CHECK = {
             "a misspelt key in JSON",
             r"""(kv_)connector(?=": ?"NixlConnector")""",
             r"\1conector",
+            files=MANIFEST,
             at="--kv-transfer-config",
         )
     ],
@@ -184,6 +195,7 @@ BY_CHECK = {
             r"\g<1>32\3",
             at="--block-size",
             needs=r"DYN_KV_CACHE_BLOCK_SIZE",
+            check="engine.kv-router engine.pair-agrees",
         ),
         Defect(
             "no events for the router",
@@ -258,6 +270,7 @@ BY_CHECK = {
             r"\g<1>11\3",
             at=COMPONENT,
             files=MANIFEST,
+            needs=without("dp[-_]attention|attention[-_]dp"),
             check=OR_THE_YAML.format("parallelism.heads-divide"),
         )
     ],
@@ -266,13 +279,13 @@ BY_CHECK = {
             "another model to measure",
             r'(- name: (?:TARGET_MODEL|MODEL_NAME)\n +value: "?[^"\s]+)("?)$',
             r"\1-Instruct\2",
-            files=PERF,
+            files=rf"^(?!{STARTS_NOTHING}).*{PERF}",
         ),
         Defect(
             "another model to download",
             r'(- name: MODEL(?:_NAME)?\n +value: "?[^"\s]+)("?)$',
             r"\1-Base\2",
-            files=DOWNLOAD,
+            files=rf"^(?!{STARTS_NOTHING}).*{DOWNLOAD}",
             within=r"hf download|snapshot_download",
             elsewhere=r"--model|dynamo\.(vllm|sglang|trtllm)",
         ),
@@ -280,7 +293,7 @@ BY_CHECK = {
     "model.revision": [
         Defect(
             "a revision nobody loads",
-            r"hf download (.\$MODEL\w*.)(?! --revision)",
+            r"""hf download (["']?\$\{?MODEL\w*\}?["']?)(?= *$)""",
             rf"hf download \1 --revision {SHA}",
             files=DOWNLOAD,
         )
@@ -307,7 +320,13 @@ BY_CHECK = {
         )
     ],
     "memory.shared-memory": [
-        Defect("little shared memory", r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL, "1Mi", at=COMPONENT)
+        Defect(
+            "little shared memory",
+            r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL,
+            "1Mi",
+            at=COMPONENT,
+            needs=without("mountPath: /dev/shm"),
+        )
     ],
     "storage.claim-declared": [
         Defect("a claim of another name", r"(?<=claimName: )model-cache$", "model-cash")
@@ -317,7 +336,7 @@ BY_CHECK = {
             "a claim for one node",
             r"\A((?:.*\n)*?[^#\n]*)ReadWriteMany",
             r"\1ReadWriteOnce",
-            files=CACHE,
+            files=rf"^(?!kimi-k2\.6/).*{CACHE}",  # whose graphs mount it in a single pod
             within="accessModes",
         )
     ],

@@ -147,7 +147,8 @@ class Bench:
             else _matches_line(kind.elsewhere, Path(each.file), each.line)
             for each in new
         )
-        around = _find_component(changed.splitlines(), changed.count("\n", 0, site.start) + 1)
+        last = max(_find_changed_lines(text.splitlines(), changed.splitlines()))
+        around = _find_component(changed.splitlines(), last)
         unjudged = any(
             each.unjudged and Path(each.file) == model / site.file and each.line in around for each in after
         )
