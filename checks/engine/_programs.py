@@ -56,7 +56,7 @@ class Program:
         return processor != "dynamo"
 
     def _find_chat_processor(self) -> str | None:
-        """The chat processor of a frontend; None if unknown. Dynamo's own is the default and takes no flags."""
+        """The chat processor of a frontend, None if unknown. Dynamo's is the default and takes no flags."""
         words = [word.text or "" for word in self.launch.words]
         given = [i for i, word in enumerate(words) if word.startswith("--dyn-chat")]
         if not given:

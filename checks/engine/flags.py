@@ -305,6 +305,8 @@ def _find_bad_member(value: str, flag: Flag) -> str | None:
         return None
     for name, choices in flag.members:
         member = members.get(name)
+        if member is None and name == "kv_role" and members.get("kv_connector"):
+            return f"has a kv_connector and no kv_role, which is one of {', '.join(choices)}"
         if isinstance(member, str) and member not in choices:
             return f"has {name} {member}; it takes {', '.join(choices)}"
     return None

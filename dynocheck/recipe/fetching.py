@@ -89,11 +89,11 @@ def find_library_downloads(code: str, environment: dict[str, str | None]) -> Ite
         if _find_keyword(arguments, "repo_type") not in (None, "'model'", '"model"'):
             continue
         repository = _find_keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
-        folder = _QUOTED.fullmatch(_find_keyword(arguments, "local_dir") or "")
+        folder = _resolve_argument(_find_keyword(arguments, "local_dir") or "", code, environment)[0]
         (revision,) = _resolve_argument(_find_keyword(arguments, "revision") or "", code, environment)[:1]
         cached = all(_find_keyword(arguments, name) is None for name in ("local_dir", "cache_dir"))
         for model in _resolve_argument(repository, code, environment):
-            yield FetchedModel(model, folder.group(2) if folder else None, match.start(), cached, revision)
+            yield FetchedModel(model, folder, match.start(), cached, revision)
     if not called:
         yield FetchedModel(None, None, code.index("snapshot_download"))
 

@@ -5,7 +5,7 @@ from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, OR_THE_YAML, Def
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"
 GPU = r"(?:nvidia\.com/)?gpu: \S+"
 NUMBERS = "tensor-parallel-size|tp|block-size|max-model-len|max-num-seqs|context-length"
-START = rf"{LAUNCH}|^ +- python3?$|command: \["  # the line of a program
+START = rf"{LAUNCH}|command: \["  # the line of a program
 
 
 def flag(names: str, value: str) -> str:

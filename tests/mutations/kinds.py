@@ -13,11 +13,12 @@ RELEASE = r"(?<=-runtime:)1\.\d+\.\d+$"
 ENTRY = r"^\s*- (name|type): "  # of a component or container
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill|[tT]ype: prefill$"
 SEVERAL = r"(?=\n(?:(?!  - name: ).*\n)*?.*gpu: .?[2-9])"  # GPUs in a pod of the component
+ON_WORKERS = r"dynamo\.(vllm|sglang|trtllm)"
+WORKER = r"[wW]orker|[dD]ecode|[pP]refill|" + ON_WORKERS  # what stands before the place in one
 SHA = "0123456789abcdef0123456789abcdef01234567"
 NOT_GB200 = r"^(?!.*gb200).*\.yaml$"
 GRAPH_NAME = r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$(?!\n  namespace)"
 GPUS = r'(nvidia\.com/gpu: ")(\d)("\n(?: .*\n)*? +limits:\n +nvidia\.com/gpu: ")\2"'  # of requests and limits
-ON_WORKERS = r"dynamo\.(vllm|sglang|trtllm)"
 
 
 def without(text: str) -> str:
@@ -84,7 +85,7 @@ BY_CHECK = {
         ),
         Defect(
             "a container that gets privileged",
-            r"^( +)securityContext:\n( +)(?!privileged|seccompProfile|runAs|fsGroup)",
+            r"^( +)securityContext:\n( +)(?! |privileged|seccompProfile|runAs|fsGroup)",
             r"\1securityContext:\n\2privileged: true\n\2",
             files=RUNS,
             needs=without("sysctl"),
@@ -158,7 +159,7 @@ BY_CHECK = {
         Defect("a probe of another path", r"(?<=path: /)(live|health)$", "alive"),
     ],
     "graph.startup-budget": [
-        Defect("no time to start", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe")
+        Defect("no time to start", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe", after=WORKER)
     ],
     "engine.flags-known": [
         Defect("a misspelt flag", r"--tensor-parallel-size\b", "--tensor-paralel-size", files=MANIFEST),
@@ -222,8 +223,8 @@ BY_CHECK = {
         ),
         Defect(
             "another connector",
-            "NixlConnector",
-            "P2pNcclConnector",
+            r"(--kv-transfer-config(?:(?!\n +- -)[\s\S]){0,100}?)NixlConnector",
+            r"\1P2pNcclConnector",
             within="--kv-transfer-config",
             needs=PAIR,
         ),
@@ -340,7 +341,7 @@ BY_CHECK = {
             within="accessModes",
         )
     ],
-    "storage.size": [Defect("a claim too small", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>2Gi", files=CACHE)],
+    "storage.size": [Defect("a claim too small", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>1Gi", files=CACHE)],
     "storage.model-path": [
         Defect(
             "a cache outside the mount",
@@ -380,7 +381,7 @@ BY_CHECK = {
             r"(dynamo\.(?:vllm|sglang)\n(?:(?! +- name: main).*\n)*?)( +)- name: HF_HOME$",
             r"\1\2- {name: UCX_TLS, value: tcp}\n\2- name: HF_HOME",
             files=NOT_GB200,
-            needs=r"rdma/ib(?s:.*)prefill",
+            needs=without("UCX_TLS") + r"(?s:.*)rdma/ib(?s:.*)prefill",
         )
     ],
     "perf.endpoint": [

@@ -60,7 +60,9 @@ BY_CHECK = {
             r"\1\n\1",
             at="- name:",
         ),
-        Defect("two mounts at one path", r"^( +- name: \S+\n +mountPath: \S+)$", r"\1\n\1", at="mountPath"),
+        Defect(
+            "two mounts at one path", r"^( +- name: \S+\n +mountPath: \S+)$", r"\1\n\1", at="- name|mountPath"
+        ),
         Defect("a label that is none", r"^( +)(labels:\n +[\w./-]+: ).*$", r'\1\2"a b"'),
         Defect("a number for text", r"""^( +- name: [A-Z_]+\n +value: )["'](\d+|true|false)["']$""", r"\1\2"),
         Defect("a number among words", r"""^( +- )["'](\d+)["']$""", r"\1\2"),
@@ -90,7 +92,7 @@ BY_CHECK = {
         ),
         Defect(
             "two components of one name",
-            r"^(  (?:  )?- name: )(?!Frontend)\w+$",
+            r"^(  (?:  )?- name: )(?!Frontend)\w+$(?!\n +value)",
             r"\1Frontend",
             needs=r"^  (?:  )?- name: Frontend$",
             within="- name: Frontend",
