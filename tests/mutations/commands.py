@@ -1,11 +1,11 @@
 """Kinds of defect in command lines: words, flags, values and the shell around them, in every form."""
 
-from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, Defect
+from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, OR_THE_YAML, Defect
 
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"
 GPU = r"(?:nvidia\.com/)?gpu: \S+"
 NUMBERS = "tensor-parallel-size|tp|block-size|max-model-len|max-num-seqs|context-length"
-START = rf"{LAUNCH}|^ +- python3?$|command: \["  # the line of a program
+START = rf"{LAUNCH}|command: \["  # the line of a program
 
 
 def flag(names: str, value: str) -> str:
@@ -114,8 +114,8 @@ BY_CHECK = {
         Defect("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder", files=MANIFEST),
         Defect(
             "a role of KV transfer there is not",
-            r"kv_both",
-            "both",
+            r"(--kv-transfer-config(?:(?!\n +- -)[\s\S]){0,300}?)kv_both",
+            r"\1both",
             files=MANIFEST,
             at="--kv-transfer-config",
         ),
@@ -144,7 +144,7 @@ BY_CHECK = {
         ),
         Defect(
             "KV transfer on one side of scripts",
-            r" +--kv-transfer-config '.*?'",
+            r"^ +--kv-transfer-config '.*?' \\\n|(?<=\S) +--kv-transfer-config '.*?'",
             "",
             files=MANIFEST,
             needs=PAIR,
@@ -181,6 +181,7 @@ BY_CHECK = {
             lambda m: f"{m[1]}{int(m[2]) * 2}",
             files=MANIFEST,
             at=COMPONENT,
+            check=OR_THE_YAML.format("parallelism.gpus-match"),
         ),
         Defect(
             "more GPUs than ranks",
@@ -200,19 +201,20 @@ BY_CHECK = {
     ],
     "parallelism.heads-divide": [
         Defect(
-            "a third of the heads",
+            "a seventh of the heads",
             flag("tensor-parallel-size|tp-size|tp", r"\d+"),
-            r"\g<1>3",
+            r"\g<1>7",
             files=MANIFEST,
             at=COMPONENT,
-            needs="[Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss",
+            needs=r"\A(?!(?s:.*)attention[-_]dp)(?s:.*)([Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss)",
+            check=OR_THE_YAML.format("parallelism.heads-divide"),
         ),
     ],
     "parallelism.*": [
         Defect(
             "no GPUs at all",
             rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
-            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?",
+            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?(?!\1requests:)",
             "",
             files=MANIFEST,
             at=COMPONENT + "|gpu:",
