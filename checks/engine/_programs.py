@@ -118,12 +118,13 @@ class Program:
 class Problem:
     """A problem of a flag or key, identified by its place and name: messages differ between releases.
 
-    `report` makes the finding.
+    `report` makes the finding. `growing`: a build that is no known release may not have the problem.
     """
 
     place: Location
     name: str
     report: Callable[[], Finding]
+    growing: bool = False
 
 
 Judge = Callable[[Program], Iterable[Problem]]
@@ -167,6 +168,7 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     if doubted:
         others = (release for release in list_minors() if release not in found)
         everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
+        everywhere = {key for key in everywhere if not found[possible[-1]][key].growing}
         yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
         doubted -= everywhere
     if doubted or not possible:

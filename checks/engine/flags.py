@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
 
@@ -31,6 +31,8 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
+_PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
+_MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
@@ -135,8 +137,10 @@ def _check_share(engine: EngineInstance) -> Iterator[Finding]:
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=False)
+    plugin = any(option.spelled == _PARSER_PLUGIN for option in program.flags)
     for option, file in _list_flags(program):
-        problem = _find_problem(option, option.candidates[0]) if len(option.candidates) == 1 else None
+        flag = option.candidates[0] if len(option.candidates) == 1 else None
+        problem = _find_problem(option, flag) if flag is not None and not (plugin and flag.growing) else None
         if problem is not None:
             place = program.locate(option, file)
             report = partial(
@@ -146,7 +150,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 evidence={"release": program.title},
                 location=place,
             )
-            yield Problem(place, option.spelled, report)
+            yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
     for variable, known in program.variables:
         if variable.value and (problem := _find_bad_variable(variable.value, known)):
             place = Location(program.graph.file, variable.line, variable.column)
@@ -247,8 +251,8 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
     if flag.choices:
         close = get_close_matches(value, flag.choices, n=1)
         if not close:
-            return set_argument(option.spelled, "VALUE", f"one of {', '.join(flag.choices)}")
-        others = ", ".join(choice for choice in flag.choices if choice not in close)
+            return set_argument(option.spelled, "VALUE", f"one of {_join(flag.choices)}")
+        others = _join([choice for choice in flag.choices if choice not in close])
         return set_argument(option.spelled, close[0], f"or {others}" if others else "")
     try:
         number = _parse_number(value, flag.type) if flag.type else 0.0
@@ -257,6 +261,12 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
     if flag.le == 1 and 1 < number <= 100:
         return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
     return set_argument(option.spelled, "VALUE", "within its bounds")
+
+
+def _join(choices: Sequence[str]) -> str:
+    """The choices in one line, without most of them if there are many."""
+    more = len(choices) - _MAX_CHOICES
+    return ", ".join(choices) if more < 2 else f"{', '.join(choices[:_MAX_CHOICES])} and {more} more"
 
 
 def _find_needless_value(option: FlagOccurrence) -> str | None:
@@ -270,7 +280,7 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
     if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
         return None
     if flag.choices:
-        return None if value in flag.choices else f"is {value}; it takes {', '.join(flag.choices)}"
+        return None if value in flag.choices else f"is {value}; it takes {_join(flag.choices)}"
     if flag.members:
         return _find_bad_member(value, flag)
     if not flag.type:

@@ -22,6 +22,7 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
     mapping of this name, of which the `members` have one of these values. `old` is its former name, if it
     still takes that; `dropped` the release that is to have it no more, and `instead` the option to use.
+    `growing`: builds that are no release may take further values.
     `releases` are the places of those that have it so, None for all.
     """
 
@@ -34,6 +35,7 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     old: str = ""
     dropped: str = ""
     instead: str = ""
+    growing: bool = False
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None

@@ -160,6 +160,29 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
     assert read_lines(values, given) == [f"- {args.split()[0]}"] * len(expected)
 
 
+@pytest.mark.parametrize(
+    ("engine_name", "image", "args", "expected"),
+    [
+        ("vllm", VLLM, "--dyn-tool-call-parser hermes", []),
+        ("vllm", VLLM, "--dyn-tool-call-parser hermes2", ["fail"]),
+        ("vllm", VLLM, "--dyn-tool-call-parser kimi_k3", ["fail"]),  # since 1.4.0
+        ("vllm", "vllm-runtime:1.4.0", "--dyn-tool-call-parser kimi_k3", []),
+        ("trtllm", TRTLLM, "--dyn-reasoning-parser deepseek-r1", ["fail"]),
+        ("vllm", "vllm-runtime:my-build", "--dyn-tool-call-parser hermes", []),
+        ("vllm", "vllm-runtime:my-build", "--dyn-tool-call-parser hermes2", ["unjudged"]),
+        ("vllm", "vllm-runtime:1.4.0-dev.1", "--dyn-tool-call-parser new_model", ["unjudged"]),
+        ("vllm", VLLM, "--reasoning-parser qwen4", ["fail"]),
+        ("vllm", VLLM, "--reasoning-parser own --reasoning-parser-plugin /own.py", []),
+        ("sglang", SGLANG, "--tool-call-parser deepseek_v3", ["fail"]),
+        ("sglang", SGLANG, "--tool-call-parser deepseekv3", []),
+    ],
+)
+def test_parsers_of_reasoning_and_tool_calls_by_release(
+    tmp_path: Path, engine_name: str, image: str, args: str, expected: list[str]
+) -> None:
+    assert judge(values, launch(tmp_path, args, image=image, module=f"dynamo.{engine_name}")) == expected
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("kv", []), ("kv-aware", ["fail"])])
 def test_values_of_the_frontend(tmp_path: Path, mode: str, expected: list[str]) -> None:
     given = launch(tmp_path, f"--router-mode {mode}", module="dynamo.frontend")
