@@ -10,7 +10,7 @@ from dynocheck.core.errors import UsageError
 
 _RENDERER = re.compile(r"\benvsubst\b")
 _TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
-_CONTROL = re.compile(r"\{[{%]-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b")
+_CONTROL = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b")
 _MARK = "\ufdd0"  # no text has this code point
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")

@@ -161,6 +161,27 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "args", "env", "expected"),
+    [
+        ("vllm", "--max-model-len 40960", {}, []),
+        ("vllm", "--max-model-len 131072", {}, ["fail"]),
+        ("vllm", "--max-model-len 131072", {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}, []),
+        ("vllm", '--max-model-len 131072 --hf-overrides {"rope_parameters":{"factor":4}}', {}, []),
+        ("sglang", "--context-length 131072", {}, ["fail"]),
+        ("sglang", "--context-length 131072", {"SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN": "1"}, []),
+    ],
+)
+def test_a_sequence_is_no_longer_than_the_model_allows(
+    tmp_path: Path, module: str, args: str, env: dict[str, str], expected: list[str]
+) -> None:
+    image = f"nvcr.io/nvidia/ai-dynamo/{module}-runtime:1.3.0"
+    worker = engine(*args.split(), model="Qwen/Qwen3-32B", module=f"dynamo.{module}", image=image, env=env)
+    given = deploy(tmp_path, graph(worker))
+    assert outcomes(values, given) == expected
+    assert read_lines(values, given) == [f"- {args.split()[0]}"] * len(expected)
+
+
+@pytest.mark.parametrize(
     ("engine_name", "image", "args", "expected"),
     [
         ("vllm", VLLM, "--dyn-tool-call-parser hermes", []),
