@@ -192,6 +192,7 @@ def test_a_sequence_is_no_longer_than_the_model_allows(
         ("vllm", "vllm-runtime:my-build", "--dyn-tool-call-parser hermes", []),
         ("vllm", "vllm-runtime:my-build", "--dyn-tool-call-parser hermes2", ["unjudged"]),
         ("vllm", "vllm-runtime:1.4.0-dev.1", "--dyn-tool-call-parser new_model", ["unjudged"]),
+        ("vllm", "vllm-runtime:9.9.0", "--dyn-tool-call-parser hermes", ["unjudged"]),
         ("vllm", VLLM, "--reasoning-parser qwen4", ["fail"]),
         ("vllm", VLLM, "--reasoning-parser own --reasoning-parser-plugin /own.py", []),
         ("sglang", SGLANG, "--tool-call-parser deepseek_v3", ["fail"]),
