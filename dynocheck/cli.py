@@ -3,7 +3,9 @@
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -564,17 +566,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    give_up = partial(_print_error, sys.argv[1:] if arguments is None else arguments, time.time())
     try:
         code = cli.main(arguments, prog_name="dynocheck", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        return _print_error(str(error), _USAGE)
+        return give_up(str(error), _USAGE)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        return _print_error(error.format_message(), _USAGE)
+        return give_up(error.format_message(), _USAGE)
     except (KeyboardInterrupt, click.Abort):
-        return _print_error("interrupted", _INTERRUPTED)
+        return give_up("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # The reader, such as head, has closed the pipe; at exit nothing is left to flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -583,12 +586,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         from dynocheck.core.crashes import DEBUG, describe_crash
 
         crash = describe_crash(error)
-        return _print_error(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
+        return give_up(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
     return code or 0
 
 
-def _print_error(message: str, code: int) -> int:
+def _print_error(arguments: Sequence[str], started: float, message: str, code: int) -> int:
+    """Print why the run was given up, and tell the readers of its reports."""
     from dynocheck.reports._text import sanitize
+    from dynocheck.reports.outputs import report_error
 
-    click.echo(f"error: {sanitize(' '.join(message.split()))}", err=True)
+    message = sanitize(" ".join(message.split()))
+    click.echo(f"error: {message}", err=True)
+    report_error(message, arguments, started)
     return code

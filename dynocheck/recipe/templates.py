@@ -10,6 +10,7 @@ from dynocheck.core.errors import UsageError
 
 _RENDERER = re.compile(r"\benvsubst\b")
 _TEMPLATE_LINE = re.compile(r"\$\{\w+\}|\{\{.*\}\}|\{%.*%\}")
+_VARIABLE = re.compile(r"\$\{\w+\}")
 _TAG = re.compile(r"\$\{\w+\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")
@@ -19,6 +20,11 @@ _MAX_SCRIPT = 256 * 1024  # bytes
 def has_template_line(text: str) -> bool:
     """Whether a line of a file is nothing but a variable or a tag of a template language."""
     return any(_TEMPLATE_LINE.fullmatch(line.strip()) for line in text.splitlines())
+
+
+def is_variable(word: str) -> bool:
+    """Whether a word is nothing but a `${NAME}`, in whose place envsubst puts any other."""
+    return _VARIABLE.fullmatch(word) is not None
 
 
 def replace_tags(text: str) -> str:
