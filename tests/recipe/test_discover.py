@@ -170,7 +170,7 @@ def test_symbolic_links_are_followed_within_the_tree(
     (recipe,) = load_recipes(["one"])
     assert "one/sglang/deploy.yaml" in paths(recipe)
     assert "one/vllm/extra.yaml" not in paths(recipe)
-    assert [page.file for page in recipe.pages] == ["one/README.md"]
+    assert [page.path for page in recipe.pages] == ["one/README.md"]
     assert sorted((each.path, each.why) for each in recipe.hollow) == [
         ("one/trtllm", "outside"),
         ("one/vllm/README.md", "outside"),
