@@ -13,7 +13,7 @@ _BY_MESSAGE = {
     ("tls", "has expired"): "renew the server's certificate; --insecure skips its verification",
     ("tls", "not yet valid"): "date   # is this machine's clock right?",
     ("tls", "not valid for"): "give a host that the certificate names: --url https://NAME:PORT",
-    ("tls", "untrusted certificate"): "trust its certificate authority: --ca-file FILE",
+    ("tls", "certificate"): "trust its certificate authority: --ca-file FILE",
     ("tls", ""): _HTTP,
     ("timeout", "TLS handshake"): _HTTP,
     ("timeout", "no connection"): "kubectl get pods,services,networkpolicies   "
