@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynocheck.facts.base import *
     from dynocheck.facts.endpoint.answers import *
+    from dynocheck.facts.identity_cache import *
     from dynocheck.facts.k8s.autoscaling import *
     from dynocheck.facts.k8s.capacity import *
     from dynocheck.facts.k8s.cluster import *
@@ -46,6 +47,7 @@ _NAMES = {
         EndpointFact MISSING_PATH_STATUSES NO_CHAT_STATUSES Prefix Readiness Refusals Reply RequestFailure
         Rollout SIMULATED_OWNER ServingWorker Skills Spread TOOL_NAME
     """,
+    "identity_cache": "IdentityCache",
     "k8s.autoscaling": "Autoscalers",
     "k8s.capacity": "LimitRangeItem NamespaceLimits Quota RunningPod RunningPods",
     "k8s.cluster": """
