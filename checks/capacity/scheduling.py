@@ -229,4 +229,6 @@ def _collect_evidence(graph: Graph, why: Diagnosis) -> dict[str, object]:
 def _suggest_fix(why: Diagnosis) -> str:
     if why.ever and why.node:
         return f"kubectl get pods -A -o wide --field-selector spec.nodeName={why.node}"
+    if why.text.endswith("is cordoned"):
+        return "kubectl uncordon NAME   # of each that kubectl get nodes shows as SchedulingDisabled"
     return "choose a variant for the hardware that is there, or add nodes that hold it"

@@ -155,8 +155,8 @@ def _report_taint(node: Node, taint: Taint, *, have_workers: bool) -> Finding:
         whose = "no worker of the recipe tolerates" if have_workers else "a worker must tolerate"
         message = f"has the taint {_format_taint(taint)}, which {whose}"
         fix = (
-            f"add a toleration of {_format_taint(taint)} to the workers, or run "
-            f"kubectl taint node {node.name} {taint.key}:{taint.effect}-"
+            f"kubectl taint node {node.name} {taint.key}:{taint.effect}-   "
+            f"# or add a toleration of {_format_taint(taint)} to the workers"
         )
     return warn(message, fix=fix, subject=_make_subject(node))
 

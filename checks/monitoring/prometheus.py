@@ -1,5 +1,6 @@
 """Checks of whether metrics of Dynamo and of the GPUs are collected."""
 
+import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def _report_unread(group: list[PodMonitor], monitors: PodMonitors, namespaces: N
 
 
 def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Namespaces) -> str:
-    """The command that adds the labels a Prometheus selects, or else one that edits its selectors."""
+    """The command that adds the labels a Prometheus selects, or else one that opens its selectors."""
     for collector in monitors.collectors:
         selector = collector.monitors
         others = _find_refusals(collector, monitor, namespaces).keys() - {"podMonitorSelector"}
@@ -137,7 +138,13 @@ def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Nam
             settings = " ".join(f"--set {_format_setting(*label)}" for label in selector.labels.items())
             return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
     first = monitors.collectors[0]
-    return f"kubectl edit {first.kind.lower()} {first.name} -n {first.namespace}   # its podMonitor selectors"
+    everything = {"matchLabels": None, "matchExpressions": None}  # a merge with {} would change nothing
+    spec = {"spec": dict.fromkeys(_find_refusals(first, monitor, namespaces), everything)}
+    patch = json.dumps(spec, separators=(",", ":"))
+    return (
+        f"kubectl patch {first.kind.lower()} {first.name} -n {first.namespace} --type merge -p '{patch}'   "
+        "# selects all; name labels to select fewer"
+    )
 
 
 def _format_setting(key: str, value: str) -> str:
