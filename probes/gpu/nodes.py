@@ -26,6 +26,7 @@ class _Spec(msgspec.Struct):
 class _Info(msgspec.Struct, rename="camel"):
     architecture: str = ""
     kernel_version: str = ""
+    kubelet_version: str = ""
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -99,6 +100,7 @@ def _convert_node(node: _Node) -> Node:
         unschedulable=spec.unschedulable,
         architecture=status.node_info.architecture,
         kernel=status.node_info.kernel_version,
+        kubelet=status.node_info.kubelet_version,
     )
 
 

@@ -125,6 +125,7 @@ class Node(msgspec.Struct, frozen=True):
     unschedulable: bool = False
     architecture: str = ""
     kernel: str = ""
+    kubelet: str = ""
 
     @property
     def gpu_resources(self) -> dict[str, int]:
@@ -177,13 +178,17 @@ class ResourceSlices(ClusterFact, FactList[ResourceSlice], frozen=True):
 
 
 class Pod(msgspec.Struct, frozen=True):
-    """The state of a pod; `waiting` are the reasons why its containers wait."""
+    """The state of a pod; `waiting` are the reasons why its containers wait.
+
+    `terminating` is true if the pod is being deleted.
+    """
 
     namespace: str
     name: str
     phase: str = ""
     ready: bool = False
     waiting: tuple[str, ...] = ()
+    terminating: bool = False
 
 
 class OperatorPods(ClusterFact, FactList[Pod], frozen=True):
