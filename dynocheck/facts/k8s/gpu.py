@@ -52,10 +52,21 @@ class OperatorResources(ClusterFact, FactList[OperatorResource], frozen=True):
     """The configuration of the GPU Operator and its status."""
 
 
+class DeviceClass(msgspec.Struct, frozen=True):
+    """The selectors in CEL of a DeviceClass, and the extended resource that its devices serve, if any."""
+
+    selectors: tuple[str, ...] = ()
+    extended_resource: str = ""
+
+
 class DeviceClasses(ClusterFact, FactList[str], frozen=True):
-    """The names of all DRA DeviceClasses; `versions` are the served versions of resource.k8s.io."""
+    """The names of all DRA DeviceClasses, and their `rules` by name.
+
+    `versions` are the served versions of resource.k8s.io.
+    """
 
     versions: tuple[str, ...] = ()
+    rules: dict[str, DeviceClass] = msgspec.field(default_factory=dict)
 
 
 class GpuNode(msgspec.Struct, frozen=True):
