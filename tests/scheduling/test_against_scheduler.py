@@ -135,8 +135,9 @@ def create(cluster: ControlPlane, each: World) -> None:
     for kind in each.kinds:
         for number in range(kind.pods):
             labels = {**kind.labels, "component": kind.name}
-            metadata = {"name": f"{kind.name}-{number}", "namespace": "default", "labels": labels}
-            spec = {**kind.spec, "resourceClaims": list(claim(cluster, kind, metadata["name"]))}
+            name = f"{kind.name}-{number}"
+            metadata = {"name": name, "namespace": "default", "labels": labels}
+            spec = {**kind.spec, "resourceClaims": list(claim(cluster, kind, name))}
             body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
             cluster.request("POST", "/api/v1/namespaces/default/pods", body)
 
