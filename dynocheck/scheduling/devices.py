@@ -44,7 +44,7 @@ class Unmodelled(Exception):
 
 
 class DeviceRequest(msgspec.Struct, frozen=True):
-    """A number of devices of a class that a claim requests of one node; a toleration is its fields in pairs."""
+    """A number of devices of a class that a claim requests of one node; tolerations are pairs of fields."""
 
     device_class: str
     count: int
