@@ -12,7 +12,7 @@ SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py
     tests/reports/test_html.py tests/reports/test_junit.py tests/reports/test_markdown.py tests/reports/test_table.py \
     tests/schema/test_definitions.py tests/schema/test_validation.py tests/serving/test_client.py tests/test_cli.py
 
-.PHONY: demo test test-lowest test-newest lint verify lock bench renew clean
+.PHONY: demo test test-lowest test-newest lint verify lock sbom dist bench renew clean
 
 # A run on a recorded cluster and a reference recipe.
 demo: $(VENV)/installed
@@ -37,6 +37,17 @@ test-lowest test-newest: $(BIN)/uv
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --extra dev \
 	    --output-file $(LOCK) pyproject.toml tests/dynamo/requirements.txt
+	$(MAKE) sbom
+
+# The bill of materials of what users install, at the locked versions: the wheel holds it.
+sbom: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --constraint $(LOCK) pyproject.toml | \
+	    $(BIN)/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements - \
+	    --pyproject pyproject.toml --mc-type application --output-reproducible --output-file sbom.cdx.json
+
+# The wheel and the source distribution, the same byte for byte from the same commit.
+dist: $(VENV)/developing
+	$(BIN)/python -m build
 
 lint: $(VENV)/developing
 	$(BIN)/ruff check

@@ -1,8 +1,10 @@
-"""What users install: the wheel, in an environment of its own."""
+"""What users install: the wheel in an environment of its own; and the source distribution it is made of."""
 
+import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,15 +17,33 @@ EMPTY = {"PATH": "/usr/bin:/bin", "COLUMNS": "80"}
 LOCKED = {**os.environ, "PIP_CONSTRAINT": str(LOCK)}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, made of the source distribution as an index would have it."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+def build(source: Path, folder: Path, *options: str) -> tuple[Path, Path]:
+    """The source distribution of a source tree, and the wheel that is made of it."""
+    command = [sys.executable, "-m", "build", *options, "--outdir", str(folder), str(source)]
     done = subprocess.run(command, env=LOCKED, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (found,) = folder.glob("*.whl")
-    return found
+    (archive,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return archive, wheel
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: tuple[Path, Path]) -> Path:
+    return distributions[1]
+
+
+@pytest.fixture(scope="module")
+def unpacked(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    folder = tmp_path_factory.mktemp("source")
+    with tarfile.open(distributions[0]) as archive:
+        archive.extractall(folder, filter="data")
+    (root,) = folder.iterdir()
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +74,30 @@ def test_it_holds_what_it_should(wheel: Path) -> None:
         *("dynocheck/reports/page.css", "dynocheck/recipes/deepseek-r1/sglang/disagg-8gpu/deploy.yaml"),
     ):
         assert names.count(wanted) == 1, wanted
+
+
+def test_it_lists_what_it_needs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if "/sboms/" in name)
+        bill = json.loads(archive.read(name))
+    listed = {f"{part['name']}=={part['version']}" for part in bill["components"]}
+    locked = {line.partition(";")[0].strip() for line in LOCK.read_text().splitlines()}
+    assert {"click", "kubernetes", "msgspec"} <= {part.partition("==")[0] for part in listed}
+    assert listed <= locked, "make sbom"
+
+
+def test_builds_are_the_same_byte_for_byte(
+    distributions: tuple[Path, Path], unpacked: Path, tmp_path: Path
+) -> None:
+    again = build(unpacked, tmp_path, "--no-isolation")
+    assert [each.read_bytes() for each in again] == [each.read_bytes() for each in distributions]
+
+
+def test_the_source_distribution_passes_its_own_tests(unpacked: Path) -> None:
+    sample = ["tests/schema/test_validation.py", "tests/reports/test_junit.py", "tests/recipe/test_shell.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *sample]
+    done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_it_works_far_from_its_source(environment: Path, tmp_path: Path) -> None:

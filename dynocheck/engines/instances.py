@@ -7,8 +7,7 @@ from typing import Any
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine
 from dynocheck.engines.detection import detect_engine
-from dynocheck.engines.identity_cache import IdentityCache
-from dynocheck.facts import Component, Container, EnvVar, Graph, Launch
+from dynocheck.facts import Component, Container, EnvVar, Graph, IdentityCache, Launch
 
 _AGGREGATED = ("agg", "pd", "prefill_and_decode", "null", "")
 _ON = ("true", "1", "yes", "on")

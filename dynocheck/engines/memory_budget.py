@@ -10,12 +10,11 @@ import msgspec
 
 from dynocheck.data import gpus
 from dynocheck.data.models import Model
-from dynocheck.engines.identity_cache import IdentityCache
 from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import GpuNode, Mount, Placement, Recipe, list_placements
+from dynocheck.facts import GpuNode, IdentityCache, Mount, Placement, Recipe, list_placements
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
 _MEMORY_LABEL = "nvidia.com/gpu.memory"  # in MiB

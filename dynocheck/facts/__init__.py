@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynocheck.facts.base import *
     from dynocheck.facts.endpoint.answers import *
+    from dynocheck.facts.identity_cache import *
     from dynocheck.facts.k8s.autoscaling import *
     from dynocheck.facts.k8s.capacity import *
     from dynocheck.facts.k8s.cluster import *
@@ -46,6 +47,7 @@ _NAMES = {
         EndpointFact MISSING_PATH_STATUSES NO_CHAT_STATUSES Prefix Readiness Refusals Reply RequestFailure
         Rollout SIMULATED_OWNER ServingWorker Skills Spread TOOL_NAME
     """,
+    "identity_cache": "IdentityCache",
     "k8s.autoscaling": "Autoscalers",
     "k8s.capacity": "LimitRangeItem NamespaceLimits Quota RunningPod RunningPods",
     "k8s.cluster": """
@@ -75,8 +77,8 @@ _NAMES = {
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
-        AdmissionWebhooks Certificates OperatorConfig OperatorConfigs OperatorLease OperatorLeases
-        PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
+        AdmissionWebhooks Certificates KaiQueue KaiQueues OperatorConfig OperatorConfigs OperatorLease
+        OperatorLeases PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
@@ -87,7 +89,7 @@ _NAMES = {
     "k8s.scheduling_constraints": "Placement list_placements",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
-        PersistentVolumes
+        PersistentVolumes PlatformClaim PlatformClaims
     """,
     "k8s.workloads": "Workload Workloads",
     "load.limits": "LIMITS_ANNOTATION parse_annotation parse_limits",

@@ -1,21 +1,25 @@
 """The schema of every kind that is known here: Kubernetes' own, and the custom ones in data/schemas.json."""
 
 import difflib
-import functools
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from dynocheck.data import kubernetes_schemas
 from dynocheck.data.kubernetes_schemas import Release
-from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED, Schema
-from dynocheck.schema.compiler import SchemaCompiler
+from dynocheck.schema.apiserver_rules import ENFORCED, METADATA, NOT_REQUIRED, REPLACED, Schema
+from dynocheck.schema.compiler import CompiledSchema, SchemaCompiler
 
+_OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+_CHECKED_SEPARATELY = dict.fromkeys(("apiVersion", "kind", "metadata"), _OPEN)
 _MISSPELT = 0.9  # how alike two names are of which one is taken for a misspelling of the other
 
 
-class KindSchema(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class KindSchema:
     """A schema, and the compiler of it and of what its references name."""
 
     schema: Schema
@@ -28,7 +32,18 @@ class KindSchema(NamedTuple):
         """
         return self.compiler.structural
 
+    @cached_property
+    def content(self) -> CompiledSchema:
+        """What the server takes of an object beside its apiVersion, kind, metadata and status, which it
+        judges separately or drops.
+        """
+        properties = self.schema["properties"] | _CHECKED_SEPARATELY
+        if self.structural or "status" in properties:
+            properties["status"] = _OPEN
+        return self.compiler.compile({**self.schema, "properties": properties})
 
+
+@lru_cache(1024)
 def find_kind(group: str, version: str, kind: str, release: Release) -> KindSchema | None:
     """The kind of this name, or None when it is not known or is no object of its own.
 
@@ -63,20 +78,21 @@ def served_versions(kind: str, release: Release) -> tuple[str, ...]:
     return tuple(f"{group}/{version}" if group else version for group, version in stable)
 
 
+@cache
 def object_meta() -> KindSchema:
     """The metadata of every object, custom or not, in every release."""
     release = kubernetes_schemas.choose_release()
     schema = _builtin_schemas(release)["apimachinery.pkg.apis.meta.v1.ObjectMeta"]
-    return KindSchema(schema, _builtin_compiler(release))
+    return KindSchema({**schema, "allOf": [METADATA]}, _builtin_compiler(release))
 
 
-@functools.cache
+@cache
 def _custom_schemas() -> dict[str, Any]:
     text = (files("dynocheck.data") / "schemas.json").read_bytes()
     return msgspec.json.decode(text, type=dict[str, Any])
 
 
-@functools.cache
+@cache
 def _builtin_schemas(release: Release) -> dict[str, Schema]:
     definitions = kubernetes_schemas.read_definitions(release) | REPLACED
     for name, spared in NOT_REQUIRED.items():
@@ -87,17 +103,17 @@ def _builtin_schemas(release: Release) -> dict[str, Schema]:
     return definitions
 
 
-@functools.cache
+@cache
 def _custom_compiler() -> SchemaCompiler:
     return SchemaCompiler(_custom_schemas()["$defs"], structural=True)
 
 
-@functools.cache
+@cache
 def _builtin_compiler(release: Release) -> SchemaCompiler:
     return SchemaCompiler(_builtin_schemas(release), structural=False)
 
 
-@functools.cache
+@cache
 def _definition_names(release: Release) -> dict[tuple[str, str, str], str]:
     """The definition of each kind that is an object of its own."""
     return {

@@ -57,13 +57,13 @@ def is_evaluable(rule: str) -> bool:
     return True
 
 
-def find_broken_rules(root: Value, schema: Schema, compiler: SchemaCompiler) -> list[RuleViolation]:
+def find_broken_rules(root: Value, schema: CompiledSchema, compiler: SchemaCompiler) -> list[RuleViolation]:
     """Each place of a valid object that breaks a rule, and what the rule says.
 
     :param compiler: that of the schema.
     """
     asked = _RuleEvaluator(compiler)
-    asked.evaluate(root, compiler.compile(schema), "")
+    asked.evaluate(root, schema, "")
     return asked.violations
 
 

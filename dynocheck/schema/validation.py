@@ -23,9 +23,7 @@ from dynocheck.schema.messages import quote
 from dynocheck.schema.pods import list_component_pods
 from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_metadata
 
-_ANYTHING: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 _NO_DEFINITIONS = SchemaCompiler({}, structural=False)
-_CHECKED_SEPARATELY = dict.fromkeys(("apiVersion", "kind", "metadata"), _ANYTHING)
 
 
 def validate(
@@ -44,20 +42,16 @@ def validate(
     kind = _find_schema(manifest, definitions or Definitions())
     if kind is None or isinstance(kind, SchemaViolation):
         return [kind] if kind else None
-    properties = kind.schema["properties"] | _CHECKED_SEPARATELY
-    if kind.structural or "status" in properties:
-        properties["status"] = _ANYTHING
     found: dict[str, SchemaViolation] = {}
     secret = manifest.kind == "Secret" and not manifest.group
     judge = SchemaValidator(found, kind.compiler, quotes=not secret)
-    whole = {**kind.schema, "properties": properties}
-    judge.check(manifest.root, whole, "")
+    judge.check(manifest.root, kind.content, "")
     metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
     check_metadata(found, metadata, "metadata")
     _check_name(found, metadata, NAMES.get((manifest.group, manifest.kind), ANY_NAME))
     known = {path: v for path, v in found.items() if (v.line, v.column) not in open_places}
     if not known and (not found or not kind.structural):  # as the server, which judges the rest of what fits
-        for broken in _find_rule_violations(manifest, kind, whole):
+        for broken in _find_rule_violations(manifest, kind):
             judge.report(*broken)
     told = (v for v in found.values() if (v.line, v.column) not in open_places)
     return sorted(told, key=lambda violation: (violation.line, violation.column))
@@ -94,22 +88,20 @@ def _report_unserved(manifest: Manifest, why: str) -> SchemaViolation:
     return SchemaViolation("apiVersion", f"is {quote(manifest.api_version)}, {why}", place.line, place.column)
 
 
-def _find_rule_violations(
-    manifest: Manifest, kind: kinds.KindSchema, schema: Schema
-) -> Iterable[rules.RuleViolation]:
+def _find_rule_violations(manifest: Manifest, kind: kinds.KindSchema) -> Iterable[rules.RuleViolation]:
     """What is wrong with an object that fits its schema."""
     if not kind.structural:
         return relations.find_disagreements(manifest)
     if not rules.can_evaluate_rules():
         return ()
-    return rules.find_broken_rules(manifest.root, schema, kind.compiler)
+    return rules.find_broken_rules(manifest.root, kind.content, kind.compiler)
 
 
 def _check_name(found: dict[str, SchemaViolation], metadata: Value, rule: Schema) -> None:
     judge = SchemaValidator(found, _NO_DEFINITIONS)
     name, prefix = metadata.get("name"), metadata.get("generateName")
     if name is not None and name.data != "":
-        judge.check(name, rule, "metadata.name")
+        judge.check(name, _NO_DEFINITIONS.find(rule), "metadata.name")
     elif prefix is None or prefix.data == "":
         judge.report(name or metadata, "metadata.name", "is required")
     if prefix is not None and prefix.text and find_format_error(rule["format"], prefix.text + "x"):

@@ -11,7 +11,7 @@ import msgspec
 from dynocheck.core.fixes import remove, replace_words, set_value
 from dynocheck.facts import Value
 from dynocheck.schema import kinds
-from dynocheck.schema.apiserver_rules import METADATA, Schema
+from dynocheck.schema.apiserver_rules import Schema
 from dynocheck.schema.compiler import ANYTHING, CompiledSchema, SchemaCompiler
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import (
@@ -70,11 +70,8 @@ class SchemaValidator:
         if not self._is_full:
             self._found.setdefault(path, SchemaViolation(path, message, value.line, value.column, fix))
 
-    def check(self, value: Value, schema: Schema, path: str, *, closed: bool = True) -> None:
+    def check(self, value: Value, rule: CompiledSchema, path: str, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
-        self._check(value, self._compiler.compile(schema), path, closed=closed)
-
-    def _check(self, value: Value, rule: CompiledSchema, path: str, *, closed: bool) -> None:
         data = value.data
         if data is None and rule.nullable:
             return
@@ -89,7 +86,7 @@ class SchemaValidator:
         if rule.has_choices:
             self._check_choices(value, rule.schema, path)
         for part in rule.all_of:
-            self._check(value, self._compiler.find(part), path, closed=False)
+            self.check(value, self._compiler.find(part), path, closed=False)
 
     def _check_content(
         self, value: Value, data: Any, rule: CompiledSchema, path: str, *, closed: bool
@@ -111,7 +108,7 @@ class SchemaValidator:
         if rule.judges_size:
             self._check_presence(value, data, present, rule, path)
         if rule.is_embedded:
-            self._check(value, self._compiler.find(_EMBEDDED), path, closed=False)
+            self.check(value, self._compiler.find(_EMBEDDED), path, closed=False)
             if metadata := value.get("metadata"):
                 check_metadata(self._found, metadata, join_path(path, "metadata"))
 
@@ -130,7 +127,7 @@ class SchemaValidator:
                 if closed and rule.is_closed:
                     self._report_unknown(entry, key, rule.properties, place)
             elif entry.data is not None or inner.nullable:
-                self._check(entry, inner, place, closed=closed)
+                self.check(entry, inner, place, closed=closed)
             if entry.data is not None or (inner is not None and inner.nullable and key in rule.properties):
                 present.add(key)
         return present
@@ -167,11 +164,13 @@ class SchemaValidator:
                 if zero is None:
                     continue
                 element = msgspec.structs.replace(element, data=zero)
-            self._check(element, items, f"{path}[{index}]", closed=closed)
+            self.check(element, items, f"{path}[{index}]", closed=closed)
         self._check_size(value, len(data), schema, path, "minItems", "maxItems", "items")
         self._check_unique(data, schema, items, path)
 
     def _check_unique(self, data: list[Value], schema: Schema, items: CompiledSchema, path: str) -> None:
+        if len(data) < 2:
+            return
         keys = schema.get("x-unique", ())
         if self._structural:
             keys = schema.get("x-kubernetes-list-map-keys", ())
@@ -249,15 +248,14 @@ class SchemaValidator:
     def _fits(self, value: Value, schema: Schema, path: str) -> bool:
         found: dict[str, SchemaViolation] = {}
         judge = SchemaValidator(found, self._compiler)
-        judge._check(value, self._compiler.find(schema), path, closed=False)
+        judge.check(value, self._compiler.find(schema), path, closed=False)
         return not found
 
 
 def check_metadata(found: dict[str, SchemaViolation], metadata: Value, path: str) -> None:
     """Hold the metadata of an object against what every kind has."""
     meta = kinds.object_meta()
-    judge = SchemaValidator(found, meta.compiler)
-    judge.check(metadata, {**meta.schema, "allOf": [METADATA]}, path)
+    SchemaValidator(found, meta.compiler).check(metadata, meta.compiler.find(meta.schema), path)
 
 
 @functools.cache

@@ -1,9 +1,11 @@
 """The pods that the manifests of a recipe create, and the Secrets that they reference."""
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import msgspec
 
+from dynocheck.facts.identity_cache import IdentityCache
 from dynocheck.facts.recipe.documents import Manifest, Value
 from dynocheck.facts.recipe.recipes import Recipe, Recipes
 
@@ -29,7 +31,7 @@ SECRET_MAKERS: dict[str, tuple[str, ...]] = {
 _NOTHING = Value({}, 1, 1)
 
 
-class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
+class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A future pod. The operator completes the pods of a graph, so it may add fields that are missing here.
 
     `spec` is empty if the manifest has none. `around` is the component of a graph that the pod is of, which
@@ -47,7 +49,7 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
         """The namespace in its manifest; None if it names none."""
         return self.manifest.root.get_text("metadata", "namespace") or None
 
-    @property
+    @cached_property
     def containers(self) -> list[Value]:
         """Every container, starting with `mainContainer` of v1alpha1."""
         main = self.spec.get("mainContainer")
@@ -71,10 +73,14 @@ class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
     column: int
 
 
-def list_pod_templates(recipe: Recipe) -> Iterator[PodTemplate]:
+def list_pod_templates(recipe: Recipe) -> tuple[PodTemplate, ...]:
     """Every pod that applying a recipe creates."""
-    for manifest in recipe.manifests:
-        yield from read_pod_templates(manifest)
+    return _templates.get(
+        recipe, make=lambda: tuple(t for manifest in recipe.manifests for t in read_pod_templates(manifest))
+    )
+
+
+_templates: IdentityCache[tuple[PodTemplate, ...]] = IdentityCache(4096)  # many checks ask for the same
 
 
 def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Value = TypeVar("Value")
+_T = TypeVar("_T")
 
 
-class IdentityCache(Generic[Value]):
+class IdentityCache(Generic[_T]):
     """Keeps up to `size` values; when there are more it starts anew."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: dict[tuple[int, ...], tuple[tuple[object, ...], Value]] = {}
+        self._entries: dict[tuple[int, ...], tuple[tuple[object, ...], _T]] = {}
 
-    def get(self, *facts: object, make: Callable[[], Value]) -> Value:
+    def get(self, *facts: object, make: Callable[[], _T]) -> _T:
         """The value of these facts, made if it is not known."""
         key = tuple(id(fact) for fact in facts)
         entry = self._entries.get(key)
