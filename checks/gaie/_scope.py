@@ -11,6 +11,7 @@ from dynocheck.facts import (
     GAIE_EXPERIMENTAL,
     GATEWAY_API,
     ControllerCondition,
+    CustomResourceDefinitions,
     Gateway,
     GatewayClass,
     GatewayClasses,
@@ -117,6 +118,19 @@ def find_used_gateways(
         return used
     usable = [g for g in gateways if find_known_controller(classes.find(g.class_name)) is not None]
     return [g for g in usable if explain_condition(g.conditions, "Programmed") is None] or usable
+
+
+def find_idle_gateways(
+    gateways: Gateways,
+    classes: GatewayClasses,
+    routes: InferenceRoutes,
+    recipes: Recipes | None,
+    definitions: CustomResourceDefinitions,
+) -> list[Gateway]:
+    """The Gateways that could serve inference, where its types are installed and nothing routes to it yet."""
+    if len(routes) or uses_inference_pool(recipes) or not any(d.group in GROUPS for d in definitions):
+        return []
+    return [g for g in gateways if find_known_controller(classes.find(g.class_name)) is not None]
 
 
 def find_used_classes(gateways: Iterable[Gateway], classes: GatewayClasses) -> list[GatewayClass]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from dynocheck import Finding, Result, Skip, Subject, check, fail, judged, unjudged, warn
 from dynocheck.checks.gaie._scope import (
     RecipeParent,
     explain_condition,
     explain_no_gateway,
     find_controller_workloads,
+    find_idle_gateways,
     find_known_controller,
     find_recipe_parents,
     find_used_classes,
@@ -15,9 +18,11 @@ from dynocheck.checks.gaie._scope import (
     lacks_type,
     uses_inference_pool,
 )
+from dynocheck.core.outcomes import Outcome
 from dynocheck.data.gateways import GatewayController
 from dynocheck.facts import (
     GATEWAY_API,
+    CustomResourceDefinitions,
     Gateway,
     GatewayClass,
     GatewayClasses,
@@ -38,6 +43,7 @@ def controller(
     gateways: Gateways,
     routes: InferenceRoutes,
     workloads: Workloads,
+    definitions: CustomResourceDefinitions,
     recipes: Recipes | None,
 ) -> Iterator[Result]:
     """Without its controller a Gateway keeps its old configuration, and gets no new route or pool.
@@ -45,12 +51,14 @@ def controller(
     The controller is found by the class's `controllerName`, with a table (`dynocheck/data/gateways.json`) of
     agentgateway, kgateway, Istio, Envoy Gateway, NGINX Gateway Fabric and GKE; others are not judged. GKE's
     controller is hidden from users, and Istio's may run outside the cluster. Classes that no inference route
-    uses are not judged.
+    uses are not judged; while there is no route, those of every Gateway that could serve inference are, as a
+    warning.
 
     Fix: kubectl get deployments -A | grep -i -e gateway -e istiod
     """
     used_gateways = find_used_gateways(gateways, classes, routes, recipes)
-    used = find_used_classes(used_gateways, classes)
+    idle = [] if used_gateways else find_idle_gateways(gateways, classes, routes, recipes, definitions)
+    used = find_used_classes(used_gateways or idle, classes)
     if not used:
         raise Skip(_NO_CLASS if used_gateways else explain_no_gateway(routes, recipes))
     rows = [(found, find_known_controller(found)) for found in used]
@@ -60,7 +68,8 @@ def controller(
             yield unjudged(str(subject), why=_explain_unjudged(found, row), subject=subject)
         else:
             yield judged(1, "GatewayClasses")
-            yield from _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
+            findings = _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
+            yield from (replace(f, outcome=Outcome.WARN) for f in findings) if idle else findings
 
 
 def _explain_unjudged(gateway_class: GatewayClass, row: GatewayController | None) -> str:
@@ -138,21 +147,31 @@ def gateway_class(
     explained_by={"gaie.gateway-crds": lacks_type("gateways", "gateways")},
 )
 def gateway(
-    classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
+    classes: GatewayClasses,
+    gateways: Gateways,
+    routes: InferenceRoutes,
+    definitions: CustomResourceDefinitions,
+    recipes: Recipes | None,
 ) -> Iterator[Finding]:
     """A Gateway accepts requests once its controller reports Programmed for its current generation.
 
     Judged are the Gateways that inference routes or recipes name. A recipe that uses an inference pool but
-    names no Gateway needs at least one of a known controller.
+    names no Gateway needs at least one of a known controller. While there is no route and the inference
+    extension is installed, one of a known controller that is not programmed is a warning.
 
     Fix: kubectl describe gateways.gateway.networking.k8s.io -n NAMESPACE NAME
     """
     used = find_used_gateways(gateways, classes, routes, recipes)
     missing = list(_report_missing(gateways, recipes))
     yield from missing
+    idle = find_idle_gateways(gateways, classes, routes, recipes, definitions)
     if not used and not missing:
         if not uses_inference_pool(recipes):
-            raise Skip(explain_no_gateway(routes, recipes))
+            if not idle:
+                raise Skip(explain_no_gateway(routes, recipes))
+            for idle_gateway in idle:
+                yield from (replace(f, outcome=Outcome.WARN) for f in _check_conditions(idle_gateway))
+            return
         yield fail(
             "the recipe uses an inference pool, but no Gateway can route to it",
             fix="create a Gateway of a class that serves inference pools, then: " + _LIST,

@@ -66,8 +66,9 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers
 
 
 def _is_down_everywhere(cause: Finding, effect: Finding) -> bool:
-    """No node has a ready pod of what offers its GPUs."""
-    return cause.outcome == effect.outcome == "fail" and cause.evidence.get("ready") == 0
+    """No node has a ready pod of what offers its GPUs, or the GPU Operator has not finished its work."""
+    unfinished = cause.evidence.get("ready") == 0 or cause.evidence.get("state") == "notReady"
+    return cause.outcome == effect.outcome == "fail" and unfinished
 
 
 @check(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import (
     Autoscalers,
+    Namespaces,
     Nodes,
     OperatorPods,
     OperatorResource,
@@ -17,6 +18,7 @@ from dynocheck.facts import (
     list_gpu_nodes,
 )
 
+_ENFORCE = "pod-security.kubernetes.io/enforce"
 _DEPLOY = "nvidia.com/gpu.deploy."
 _OPERATOR = Subject("Deployment", "gpu-operator")
 _INSTALL = (
@@ -143,20 +145,34 @@ def _find_reason(resource: OperatorResource) -> str:
     return next((text for c in (*errors, *unready) if (text := c.message or c.reason)), "")
 
 
-@check("gpu.operands", title="Driver, device plugin and other GPU DaemonSets are ready")
-def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
+def _is_in_namespace(cause: Finding, effect: Finding) -> bool:
+    """The DaemonSet is in the namespace that rejects its pods."""
+    rejecting = cause.subject if cause.subject and cause.subject.kind == "Namespace" else None
+    return bool(rejecting and effect.subject and effect.subject.namespace == rejecting.name)
+
+
+@check(
+    "gpu.operands",
+    title="Driver, device plugin and other GPU DaemonSets are ready",
+    explained_by={"gpu.operands": _is_in_namespace},
+)
+def operands(
+    workloads: Workloads, nodes: Nodes, slices: ResourceSlices, namespaces: Namespaces | None
+) -> Iterator[Finding]:
     """Without a ready driver, container toolkit, device plugin or validator pods get no GPU. Without GPU
     Feature Discovery or the DCGM exporter they do, but labels or metrics are missing, which is a warning.
 
     These DaemonSets are recognized by the node labels nvidia.com/gpu.deploy.* that they select, or by the
     names of charts that install them alone. One that no node needs is fine: driver and toolkit may be part of
-    the node's image.
+    the node's image. They need privileged pods: a namespace that enforces another Pod Security level, and in
+    which their DaemonSets get no pod, is the cause.
 
     Fix: kubectl get pods -A -o wide | grep nvidia
     """
     judged = [(operand, w) for w in workloads if (operand := _identify_operand(w))]
     if not any(workload.desired for _, workload in judged):
         raise Skip("no DaemonSet of the GPU Operator or of a device plugin is scheduled on a node")
+    yield from _report_pod_security([workload for _, workload in judged], namespaces)
     down = sum(gpu.node.is_down for gpu in list_gpu_nodes(nodes, slices))
     for operand, workload in judged:
         missing = workload.desired - workload.ready
@@ -174,6 +190,20 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
             evidence={"desired": workload.desired, "ready": workload.ready},
             subject=Subject("DaemonSet", workload.name, workload.namespace),
         )
+
+
+def _report_pod_security(workloads: list[Workload], namespaces: Namespaces | None) -> Iterator[Finding]:
+    """Report namespaces whose Pod Security level keeps DaemonSets from having any pod."""
+    empty = dict.fromkeys(w.namespace for w in workloads if w.desired and w.pods == 0)
+    for name in empty:
+        level = namespaces.find_labels(name).get(_ENFORCE, "") if namespaces is not None else ""
+        if level in ("baseline", "restricted"):
+            yield fail(
+                f"enforces Pod Security level {level}, which rejects the privileged pods of GPU DaemonSets",
+                fix=f"kubectl label namespace {name} {_ENFORCE}=privileged --overwrite",
+                evidence={"ready": 0},
+                subject=Subject("Namespace", name),
+            )
 
 
 def _identify_operand(workload: Workload) -> str:

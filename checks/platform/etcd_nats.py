@@ -1,13 +1,26 @@
 """platform.etcd-nats: the etcd and NATS that the operator's configuration or a recipe names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Namespace, OperatorConfigs, Recipes, ServiceEndpoints, ServiceName
+from dynocheck.facts import (
+    Namespace,
+    OperatorConfigs,
+    PlatformClaims,
+    Recipes,
+    ServiceEndpoints,
+    ServiceName,
+    StorageClasses,
+    Workload,
+    Workloads,
+    find_operators,
+)
 
+_NAME = "app.kubernetes.io/name"
+_INSTANCE = "app.kubernetes.io/instance"
 _VARIABLES = ("NATS_SERVER", "ETCD_ENDPOINTS")
 _HOST = re.compile(r"(?:[a-z]+://)?(?:[^/@]*@)?([A-Za-z0-9.-]+)")
 
@@ -23,37 +36,94 @@ class _AddressReference(NamedTuple):
 
 @check("platform.etcd-nats", title="Configured etcd and NATS Services are ready")
 def etcd_nats(
-    configs: OperatorConfigs, services: ServiceEndpoints, namespace: Namespace, recipes: Recipes | None
+    configs: OperatorConfigs,
+    workloads: Workloads,
+    services: ServiceEndpoints,
+    claims: PlatformClaims | None,
+    classes: StorageClasses | None,
+    namespace: Namespace,
+    recipes: Recipes | None,
 ) -> Iterator[Finding]:
     """Dynamo needs neither: it discovers workers through Kubernetes and sends requests over TCP. But when the
-    operator's configuration or a recipe names one of them, pods wait for it.
+    operator's configuration, its arguments or a recipe name one of them, pods wait for it. So do operators
+    without a configuration that names none, whose chart installed it beside them.
 
     Only Services of the cluster are judged, not addresses outside of it.
 
     Fix: kubectl get service,endpointslice -A | grep -e etcd -e nats
     """
-    references = [*_list_operator_addresses(configs), *_list_recipe_addresses(recipes, namespace.name)]
+    installed = {(w.namespace, w.name): w for w in workloads if _is_part(w)}
+    references = [
+        *_list_operator_addresses(configs, workloads),
+        *_list_recipe_addresses(recipes, namespace.name),
+        *_list_installed(installed.values(), configs, workloads),
+    ]
     if not references:
         raise Skip("no etcd or NATS is configured")
     judged = [(reference, service) for reference in references for service in _find_services(reference)]
     if not judged:
         raise Skip("the configured etcd or NATS is not a Service of the cluster")
+    told = set()
     for reference, service in judged:
+        if service in told:
+            continue
+        told.add(service)
         ready = services.ready.get(str(service))
         if ready:
             continue
         # A Service of type ExternalName has no endpoints either.
         problem = "has no ready endpoint" if ready == 0 else "does not exist or is of type ExternalName"
+        kinds = "service,endpointslice"
+        if pending := _explain_pending(installed.get(service), claims, classes):
+            kinds = "pvc,storageclass"
         yield (fail if ready == 0 else warn)(
-            f"{problem}, but {reference.by} uses it",
-            fix=f"kubectl get service,endpointslice -n {service.namespace}",
+            f"{problem}, but {reference.by} uses it" + (f": {pending}" if pending else ""),
+            fix=f"kubectl get {kinds} -n {service.namespace}",
             evidence={"address": reference.address},
             subject=Subject("Service", service.name, service.namespace),
             location=reference.location,
         )
 
 
-def _list_operator_addresses(configs: OperatorConfigs) -> Iterator[_AddressReference]:
+def _is_part(workload: Workload) -> bool:
+    """Whether it is a StatefulSet of etcd or NATS, by the label that their charts set."""
+    return workload.kind == "StatefulSet" and workload.labels.get(_NAME) in ("nats", "etcd")
+
+
+def _list_installed(
+    parts: Iterable[Workload], configs: OperatorConfigs, workloads: Workloads
+) -> Iterator[_AddressReference]:
+    """The Services of etcd and NATS that the chart of an operator without a configuration installed."""
+    unknown = {
+        (o.namespace, o.labels.get(_INSTANCE)) for o in find_operators(workloads) if configs.find(o) is None
+    }
+    for part in parts:
+        if (part.namespace, part.labels.get(_INSTANCE)) in unknown:
+            address = f"{part.name}.{part.namespace}.svc"
+            yield _AddressReference(address, "the platform's chart", part.namespace)
+
+
+def _explain_pending(
+    part: Workload | None, claims: PlatformClaims | None, classes: StorageClasses | None
+) -> str:
+    """Why a claim of this StatefulSet has no volume, if it is Pending; else empty."""
+    for claim in claims or ():
+        own = part is not None and claim.namespace == part.namespace and f"{part.name}-" in f"{claim.name}-"
+        if own and claim.phase == "Pending":
+            reason = ""
+            if classes is not None and classes.find(claim.storage_class) is None:
+                named = claim.storage_class
+                reason = (
+                    f": StorageClass {named} does not exist" if named else ": no StorageClass is the default"
+                )
+            return f"its claim {claim.name} is Pending{reason}"
+    return ""
+
+
+def _list_operator_addresses(configs: OperatorConfigs, workloads: Workloads) -> Iterator[_AddressReference]:
+    for operator in find_operators(workloads):
+        for address in operator.addresses:
+            yield _AddressReference(address, f"operator {operator.name}", operator.namespace)
     for config in configs:
         for address in (config.nats, config.etcd):
             if address:

@@ -1,12 +1,17 @@
-"""platform.multinode: Grove, or LeaderWorkerSet with Volcano, for components that span nodes."""
+"""platform.multinode: Grove with KAI Scheduler, or LeaderWorkerSet, which create the pods of graphs."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, unjudged, warn
+from dynocheck.data import parse_version
 from dynocheck.data.platform import LWS_FLOOR, Orchestrators, orchestrators, parse_semver
 from dynocheck.facts import (
+    Component,
     CustomResourceDefinitions,
+    Graph,
+    KaiQueues,
+    OperatorConfig,
     OperatorConfigs,
     Recipes,
     Workload,
@@ -18,52 +23,87 @@ _NAME = "app.kubernetes.io/name"
 _UPGRADE = "helm upgrade dynamo-platform CHART --namespace dynamo-system --reuse-values"
 _ENABLE = f"{_UPGRADE} --set global.grove.enabled=true"
 _INSTALL = f"{_UPGRADE} --set global.grove.install=true --set global.kai-scheduler.install=true"
+_UNANNOTATE = 'remove the annotation nvidia.com/enable-grove: "false" from the graph'
+_LWS = "leaderworkersets.leaderworkerset.x-k8s.io"
+_QUEUES = "queues.scheduling.run.ai"
+_LWS_ALONE = (1, 7)  # the first release whose LeaderWorkerSet path goes without Volcano
+_KAI_BUNDLED = (1, 5)
 _TAG = re.compile(r":v?(\d[\w.-]*)(?:@|$)")
 
 
-@check("platform.multinode", title="Multi-node components have a ready orchestrator")
+@check("platform.multinode", title="Graphs have a ready orchestrator")
 def multinode(
-    definitions: CustomResourceDefinitions, workloads: Workloads, configs: OperatorConfigs, recipes: Recipes
-) -> Iterator[Finding]:
-    """A component that spans nodes is started by Grove, or by LeaderWorkerSet with Volcano. The operator
-    rejects it if neither was installed when the operator started (no_multinode_orchestrator_available).
+    definitions: CustomResourceDefinitions,
+    workloads: Workloads,
+    configs: OperatorConfigs,
+    queues: KaiQueues | None,
+    recipes: Recipes | None,
+) -> Iterator[Result]:
+    """The operator creates every graph through Grove where Grove is installed and enabled, unless the graph
+    has the annotation nvidia.com/enable-grove: "false". Without Grove, a component that spans nodes needs
+    LeaderWorkerSet, up to operator release 1.6 with Volcano, from 1.7 on with its DisaggregatedSet API.
 
-    KAI Scheduler is optional and recommended with Grove. Compatible releases are listed in
-    `dynocheck/data/orchestrators.json`; others are not judged.
+    Grove schedules by KAI Scheduler where it is installed, in the queue that the annotation
+    nvidia.com/kai-scheduler-queue names, `dynamo` by default. What does not run is a failure for a recipe
+    that uses it, else a warning. Compatible releases are listed in `dynocheck/data/orchestrators.json`;
+    others are not judged.
 
     Fix: helm upgrade dynamo-platform CHART --reuse-values --set global.grove.install=true
     """
-    spanning = [
-        (graph, component)
-        for recipe in recipes
-        for graph in recipe.graphs
-        for component in graph.components
-        if component.nodes > 1
-    ]
-    if not spanning:
-        raise Skip("no component of the recipe spans nodes")
-    operators = [config for o in find_operators(workloads) if (config := configs.find(o)) is not None]
+    operators = find_operators(workloads)
+    settings = [config for operator in operators if (config := configs.find(operator)) is not None]
     groups = {d.group for d in definitions if d.established}
-    grove = "grove.io" in groups
-    lws = {"leaderworkerset.x-k8s.io", "scheduling.volcano.sh"} <= groups
-    grove_off = any(config.grove is False for config in operators)
-    lws_off = any(config.lws is False for config in operators)
-    if grove and not grove_off:
-        yield from _check_grove(workloads, definitions, "scheduling.run.ai" in groups)
-    elif lws and not lws_off:
-        yield from _check_lws(workloads)
-    else:
-        reason, fix = _explain_missing(grove, groups, grove_off)
-        for graph, component in spanning:
-            yield fail(
-                f"{component.name} spans {component.nodes} nodes, but {reason}",
-                fix=fix,
-                evidence={"reason on the graph": "no_multinode_orchestrator_available"},
-                location=Location(graph.file, component.line, component.column),
-            )
+    grove_off = any(config.grove is False for config in settings)
+    has_grove = "grove.io" in groups and not grove_off
+    graphs = [graph for recipe in recipes or () for graph in recipe.graphs]
+    carried = [graph for graph in graphs if has_grove and graph.uses_grove]
+    others = [graph for graph in graphs if graph not in carried]
+    spanning = [(graph, c) for graph in others for c in graph.components if c.nodes > 1]
+    if not carried and not spanning and (recipes or not has_grove):
+        raise Skip("no graph uses Grove, and no component spans nodes" if recipes else "Grove is not in use")
+    if carried or not recipes:
+        report = fail if carried else warn
+        yield from _check_grove(workloads, definitions, report)
+        if "scheduling.run.ai" not in groups:
+            yield from _recommend_kai(carried)
+        elif all(config.kai is not False for config in settings):
+            yield from _check_kai(workloads, report)
+            yield from _check_queues(queues, carried)
+    if spanning:
+        yield from _check_spanning(spanning, definitions, workloads, settings)
 
 
-def _explain_missing(grove: bool, groups: set[str], grove_off: bool) -> tuple[str, str]:
+def _check_spanning(
+    spanning: list[tuple[Graph, Component]],
+    definitions: CustomResourceDefinitions,
+    workloads: Workloads,
+    settings: list[OperatorConfig],
+) -> Iterator[Finding]:
+    """Judge what creates components that span nodes and are not sent to Grove."""
+    groups = {d.group for d in definitions if d.established}
+    release = max((r for o in find_operators(workloads) if (r := _find_release(o))), default=None)
+    lws = definitions.find(_LWS)
+    sets = any(d.established and d.name.startswith("disaggregatedsets.") for d in definitions)
+    without_volcano = lws is not None and "v1" in lws.served and sets and release and release >= _LWS_ALONE
+    installed = without_volcano or {"leaderworkerset.x-k8s.io", "scheduling.volcano.sh"} <= groups
+    if installed and not any(config.lws is False for config in settings):
+        yield from _check_lws(workloads, volcano=not without_volcano)
+        return
+    grove_off = any(config.grove is False for config in settings)
+    for graph, component in spanning:
+        refused = "grove.io" in groups and not grove_off
+        reason, fix = _explain_missing("grove.io" in groups, groups, grove_off, annotated=refused)
+        yield fail(
+            f"{component.name} spans {component.nodes} nodes, but {reason}",
+            fix=fix,
+            evidence={"reason on the graph": "no_multinode_orchestrator_available"},
+            location=Location(graph.file, component.line, component.column),
+        )
+
+
+def _explain_missing(grove: bool, groups: set[str], grove_off: bool, *, annotated: bool) -> tuple[str, str]:
+    if annotated:
+        return "its graph's annotation keeps it from Grove, and LeaderWorkerSet is not in use", _UNANNOTATE
     if grove and grove_off:
         return "the operator is configured not to use the installed Grove", _ENABLE
     if "leaderworkerset.x-k8s.io" in groups and "scheduling.volcano.sh" not in groups:
@@ -76,60 +116,134 @@ def _explain_missing(grove: bool, groups: set[str], grove_off: bool) -> tuple[st
 
 
 def _check_grove(
-    workloads: Workloads, definitions: CustomResourceDefinitions, kai: bool
+    workloads: Workloads, definitions: CustomResourceDefinitions, report: Callable[..., Finding]
 ) -> Iterator[Finding]:
-    found = [w for w in workloads if w.kind == "Deployment" and w.labels.get(_NAME) == "grove-operator"]
-    yield from _check_ready(found, "Grove", "podcliquesets.grove.io")
+    found = [
+        w
+        for w in workloads
+        if w.kind == "Deployment" and "grove-operator" in (w.labels.get(_NAME), w.name, *_list_names(w))
+    ]
+    yield from _check_ready(found, "Grove", "podcliquesets.grove.io", report)
     rows = (_find_orchestrators(operator) for operator in find_operators(workloads))
     row = next((row for row in rows if row is not None), None)
     if row is not None:
         for workload in found:
-            yield from _check_grove_version(workload, row)
+            yield from _check_version(workload, "Grove", row, row.grove, row.grove_below)
         if row.topology and definitions.find(row.topology) is None:
             yield warn(
                 f"does not exist; operator release {row.dynamo} needs it for topology constraints",
                 fix=f"see {row.source}",
                 subject=Subject("CustomResourceDefinition", row.topology),
             )
-    if not kai:
+        # Up to 1.4 a release of KAI Scheduler is recommended; since 1.5 it is part of the platform.
+        for workload in _find_kai(workloads) if parse_version(row.dynamo) >= _KAI_BUNDLED else ():
+            if row.kai and _is_scheduler(workload):
+                yield from _check_version(workload, "KAI Scheduler", row, row.kai)
+
+
+def _recommend_kai(graphs: list[Graph]) -> Iterator[Finding]:
+    if any(component.nodes > 1 for graph in graphs for component in graph.components):
         yield warn(
             "KAI Scheduler is not installed; with Grove it is recommended for gang scheduling",
             fix=f"{_UPGRADE} --set global.grove.enabled=true --set global.kai-scheduler.install=true",
-            subject=Subject("CustomResourceDefinition", "queues.scheduling.run.ai"),
+            subject=Subject("CustomResourceDefinition", _QUEUES),
+        )
+
+
+def _find_kai(workloads: Workloads) -> list[Workload]:
+    """The Deployments of KAI Scheduler."""
+    return [
+        w
+        for w in workloads
+        if w.kind == "Deployment"
+        and (w.namespace == "kai-scheduler" or any("kai-scheduler/" in image for image in w.images))
+    ]
+
+
+def _is_scheduler(workload: Workload) -> bool:
+    """Whether it is the scheduler of a shard of KAI Scheduler, which newer releases name after the shard."""
+    return workload.name == "scheduler" or workload.name.startswith("kai-scheduler")
+
+
+def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator[Finding]:
+    found = _find_kai(workloads)
+    parts = {
+        "KAI Scheduler": [w for w in found if _is_scheduler(w)],
+        "KAI's queue controller": [w for w in found if w.name == "queue-controller"],
+        "KAI's operator": [w for w in found if w.name == "kai-operator"],
+    }
+    for what, workloads_of_part in parts.items():
+        yield from _check_ready(workloads_of_part, what, _QUEUES, report)
+        if not found:  # once is enough
+            return
+
+
+def _check_queues(queues: KaiQueues | None, graphs: list[Graph]) -> Iterator[Result]:
+    """Judge the queues that graphs name; without graphs, the default queue."""
+    if queues is None:
+        yield unjudged("queues of KAI Scheduler", why="they could not be listed", needs=f"list {_QUEUES}")
+        return
+    wanted: dict[str, Graph | None] = {graph.queue: graph for graph in graphs} or {"dynamo": None}
+    for name, graph in wanted.items():
+        pools = sorted(queue.pool for queue in queues if queue.name == name)
+        if "" in pools:
+            continue
+        if pools:
+            problem = f"is only in shard {', '.join(pools)}: pods of other node pools do not find it"
+        else:
+            problem = "does not exist, so graphs in it are not started"
+        yield (fail if graph and not pools else warn)(
+            f"queue {name} of KAI Scheduler {problem}",
+            fix=f"kubectl get {_QUEUES} -L kai.scheduler/node-pool",
+            subject=None if graph else Subject("Queue", name),
+            location=Location(graph.file, graph.line, graph.column) if graph else None,
         )
 
 
 def _find_orchestrators(operator: Workload) -> Orchestrators | None:
     """The orchestrators that the operator's release supports, None when it is not in the table."""
+    release = _find_release(operator)
+    return orchestrators(release) if release else None
+
+
+def _find_release(operator: Workload) -> tuple[int, int] | None:
     parsed = parse_semver(_find_version(image for image in operator.images if "operator" in image))
-    return orchestrators(parsed[:2]) if parsed else None
+    return parsed[:2] if parsed else None
 
 
-def _check_grove_version(workload: Workload, row: Orchestrators) -> Iterator[Finding]:
-    version = _find_version(image for image in workload.images if "grove" in image)
-    installed, least = parse_semver(version), parse_semver(row.grove)
-    below = parse_semver(row.grove_below) if row.grove_below else None
-    if installed is None or least is None:
+def _check_version(
+    workload: Workload, what: str, row: Orchestrators, least: str, below: str | None = None
+) -> Iterator[Finding]:
+    version = _find_version(workload.images)
+    installed, lowest = parse_semver(version), parse_semver(least)
+    limit = parse_semver(below) if below else None
+    if installed is None or lowest is None:
         return
-    if installed < least or (below is not None and installed >= below):
-        wanted = f">= {row.grove}" + (f", < {row.grove_below}" if row.grove_below else "")
+    # A candidate such as alpha.12-rc1 sorts after alpha.12, and comes before it.
+    beyond = limit is not None and installed >= limit and not version.startswith(f"{below}-")
+    if installed < lowest or beyond:
+        wanted = f">= {least}" + (f", < {below}" if below else "")
         yield warn(
-            f"is Grove {version}; operator release {row.dynamo} needs {wanted}",
+            f"is {what} {version}; operator release {row.dynamo} needs {wanted}",
             fix=f"see {row.source}",
             evidence={"source": row.source},
             subject=_make_subject(workload),
         )
 
 
-def _check_lws(workloads: Workloads) -> Iterator[Finding]:
-    def find(name: str) -> list[Workload]:
-        return [w for w in workloads if w.kind == "Deployment" and any(_is_image(i, name) for i in w.images)]
+def _check_lws(workloads: Workloads, *, volcano: bool) -> Iterator[Finding]:
+    def find(image: str, name: str) -> list[Workload]:
+        return [
+            w for w in workloads if w.kind == "Deployment" and (w.name == name or image in _list_names(w))
+        ]
 
-    found = find("lws")
-    yield from _check_ready(found, "LeaderWorkerSet", "leaderworkersets.leaderworkerset.x-k8s.io")
-    yield from _check_ready(find("vc-scheduler"), "Volcano scheduler", "podgroups.scheduling.volcano.sh")
+    found = find("lws", "lws-controller-manager")
+    yield from _check_ready(found, "LeaderWorkerSet", _LWS, fail)
+    if volcano:
+        schedulers = find("vc-scheduler", "volcano-scheduler")
+        yield from _check_ready(schedulers, "Volcano scheduler", "podgroups.scheduling.volcano.sh", fail)
     for workload in found:
-        version = _find_version(image for image in workload.images if _is_image(image, "lws"))
+        version = _find_version(workload.images)
         installed, least = parse_semver(version), parse_semver(LWS_FLOOR)
         if installed is not None and least is not None and installed < least:
             yield warn(
@@ -139,16 +253,19 @@ def _check_lws(workloads: Workloads) -> Iterator[Finding]:
             )
 
 
-def _check_ready(found: list[Workload], what: str, definition: str) -> Iterator[Finding]:
+def _check_ready(
+    found: list[Workload], what: str, definition: str, report: Callable[..., Finding]
+) -> Iterator[Finding]:
+    """Report that none of these Deployments is ready; one that is ready in part is a warning."""
     if not found:
-        yield warn(
-            f"{what} is installed by its CRDs, but no Deployment of it was recognized; it may not run",
+        yield report(
+            f"{what} has CRDs, but no Deployment of it was found",
             fix="kubectl get deploy -A",
             subject=Subject("CustomResourceDefinition", definition),
         )
     for workload in found:
         if not workload.is_ready:
-            yield (warn if workload.ready else fail)(
+            yield (warn if workload.ready else report)(
                 f"{what} is not ready: {workload.ready} of {workload.desired}",
                 fix=f"kubectl describe -n {workload.namespace} deploy/{workload.name}",
                 subject=_make_subject(workload),
@@ -159,8 +276,9 @@ def _make_subject(workload: Workload) -> Subject:
     return Subject(workload.kind, workload.name, workload.namespace)
 
 
-def _is_image(image: str, name: str) -> bool:
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0] == name
+def _list_names(workload: Workload) -> list[str]:
+    """The names of its images, without registry and tag."""
+    return [image.partition("@")[0].rpartition("/")[2].partition(":")[0] for image in workload.images]
 
 
 def _find_version(images: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from dynocheck.facts import (
     OperatorConfigs,
     OperatorLeases,
     Recipes,
+    RunNamespace,
     Workload,
     Workloads,
     find_operators,
@@ -29,7 +30,12 @@ _Release = tuple[int, int]
 
 @check("platform.second-operator", title="Each namespace has one Dynamo operator")
 def second_operator(
-    workloads: Workloads, configs: OperatorConfigs, leases: OperatorLeases, admission: AdmissionWebhooks
+    workloads: Workloads,
+    configs: OperatorConfigs,
+    leases: OperatorLeases,
+    admission: AdmissionWebhooks,
+    here: RunNamespace,
+    recipes: Recipes | None,
 ) -> Iterator[Finding]:
     """A cluster has one cluster-wide operator; the chart refuses to install or upgrade beside another.
 
@@ -71,15 +77,17 @@ def second_operator(
             fix="helm list -A --filter dynamo",
             subject=_make_subject(operator),
         )
-    yield from _report_stale_leases(leases, admission)
+    yield from _report_stale_leases(leases, admission, here.name if recipes else None)
 
 
-def _report_stale_leases(leases: OperatorLeases, admission: AdmissionWebhooks) -> Iterator[Finding]:
-    """Warn about webhooks of restricted operators whose Lease has expired."""
+def _report_stale_leases(
+    leases: OperatorLeases, admission: AdmissionWebhooks, used: str | None
+) -> Iterator[Finding]:
+    """Report webhooks of restricted operators whose Lease has expired; a failure in namespace `used`."""
     for lease in leases:
         webhooks = sorted({w.configuration for w in admission if lease.namespace in w.namespaces})
         if lease.until + _GRACE_S < leases.looked and webhooks:
-            yield warn(
+            yield (fail if lease.namespace == used else warn)(
                 f"the operator of namespace {lease.namespace} is gone, but its webhooks are still called",
                 fix="kubectl delete --ignore-not-found "
                 "validatingwebhookconfigurations,mutatingwebhookconfigurations " + " ".join(webhooks),
@@ -95,7 +103,8 @@ def version_skew(
     """Helm installs CRDs once and does not upgrade them, so operator and CRDs may differ in version.
 
     Release 1.2 introduced v1beta1 graphs: operators from then on need that version, and older ones have no
-    webhook to convert it. Operators support images of their own release and older; newer ones are untested.
+    webhook to convert it. A recipe fails whose graphs the operator cannot read.
+    Operators support images of their own release and older; newer ones are untested.
 
     Fix: helm upgrade dynamo-platform CHART --namespace dynamo-system --set dynamo-operator.upgradeCRD=true
     """
@@ -116,26 +125,29 @@ def version_skew(
     graphs = definitions.find(_GRAPHS)
     if graphs is not None and graphs.served:  # else platform.crds fails
         for operator, release in releases:
-            yield from _check_served_versions(operator, release, graphs)
+            yield from _check_served_versions(operator, release, graphs, recipes)
     newest = max(release for _, release in releases)
     yield from _check_images(recipes, newest, releases[0][0].namespace)
 
 
 def _check_served_versions(
-    operator: Workload, release: _Release, graphs: CustomResourceDefinition
+    operator: Workload, release: _Release, graphs: CustomResourceDefinition, recipes: Recipes | None
 ) -> Iterator[Finding]:
     """Compare an operator's release with the served versions of DynamoGraphDeployment."""
     beta = "v1beta1" in graphs.served
+    used = {graph.api_version.rpartition("/")[2] for recipe in recipes or () for graph in recipe.graphs}
     fix = f"--namespace {operator.namespace}"
     if release >= V1BETA1 and not beta:
         message = f"needs v1beta1 graphs, but the CRD only serves {', '.join(graphs.served)}: it is older"
         fix = f"helm upgrade dynamo-platform CHART --set dynamo-operator.upgradeCRD=true {fix}"
+        hit = bool(used)
     elif release < V1BETA1 and beta:
         message = "does not support v1beta1, which the graphs' CRD serves: it is newer"
         fix = f"helm upgrade dynamo-platform CHART {fix}"
+        hit = "v1beta1" in used
     else:
         return
-    yield warn(
+    yield (fail if hit else warn)(
         f"release {_format_release(release)} {message}",
         fix=fix,
         evidence={"served": list(graphs.served)},

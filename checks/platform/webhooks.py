@@ -1,17 +1,23 @@
-"""platform.webhook: whether the API server can reach and trust the Dynamo operator's webhooks."""
+"""platform.webhook: whether the API server can reach and trust the webhooks for graphs and their pods."""
 
 import time
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Result, Skip, Subject, check, fail, unjudged, warn
 from dynocheck.facts import (
     AdmissionWebhooks,
+    Namespace,
+    PlatformType,
     PlatformTypes,
-    RunNamespace,
+    Recipes,
     ServiceEndpoints,
     ServiceName,
     Webhook,
+    all_hold,
+    selects,
 )
+
+_GRAPHS = "dynamographdeployments.nvidia.com"
 
 
 def _needs_operator(cause: Finding, effect: Finding) -> bool:
@@ -22,12 +28,16 @@ def _needs_operator(cause: Finding, effect: Finding) -> bool:
 
 @check(
     "platform.webhook",
-    title="Dynamo operator webhooks are reachable and trusted",
+    title="Webhooks for graphs and pods are reachable and trusted",
     explained_by={"platform.operator": _needs_operator},
 )
 def webhook(
-    admission: AdmissionWebhooks, types: PlatformTypes, services: ServiceEndpoints, namespace: RunNamespace
-) -> Iterator[Finding]:
+    admission: AdmissionWebhooks,
+    types: PlatformTypes,
+    services: ServiceEndpoints,
+    namespace: Namespace,
+    recipes: Recipes | None,
+) -> Iterator[Result]:
     """While a webhook cannot be called, graphs can be neither created nor changed.
 
     Admission webhooks validate and complete graphs; a CRD's conversion webhook translates between v1alpha1
@@ -35,24 +45,84 @@ def webhook(
     certificate, which is in a Secret, is not read. A webhook that is restricted to namespaces other than the
     run's (`-n`) is a warning.
 
-    Fix: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o wide | grep dynamo
+    Webhooks of other owners, such as policy engines and service meshes, reject every pod while they cannot be
+    called, if their failurePolicy is Fail and they select pods of the run's namespace. A CRD without
+    conversion is a failure for a recipe whose graphs are of another version than is stored or validated.
+
+    Fix: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o wide
     """
     converters = [crd.converter for crd in types if crd.converter is not None]
     webhooks = [*admission, *converters]
     unconverted = [crd for crd in types if crd.converter is None and len(crd.served) > 1]
-    if not webhooks and not unconverted:
-        raise Skip("no webhook for Dynamo objects is configured")
+    if not webhooks and not unconverted and not admission.others:
+        raise Skip("no webhook for Dynamo objects or pods is configured")
     yield from _report_unreachable(webhooks, services, namespace.name)
     yield from _report_untrusted(
         [*((w, admission.looked) for w in admission), *((w, types.looked) for w in converters)],
         namespace.name,
     )
+    yield from _judge_pod_webhooks(admission, services, namespace)
     for crd in unconverted:
-        yield warn(
-            f"serves {' and '.join(crd.served)}, which have different schemas, without a conversion webhook",
+        lost = _find_lost_version(crd, admission, recipes)
+        yield (fail if lost else warn)(
+            f"serves {' and '.join(crd.served)}, which have different schemas, without a conversion webhook"
+            + (f"; the recipe's graphs are {lost}, so their fields are lost or rejected" if lost else ""),
             fix="helm upgrade dynamo-platform CHART --namespace dynamo-system   # its operator sets it",
             subject=Subject("CustomResourceDefinition", crd.name),
         )
+
+
+def _find_lost_version(crd: PlatformType, admission: AdmissionWebhooks, recipes: Recipes | None) -> str:
+    """A version of the recipe's graphs that the API server has to convert; else empty."""
+    if crd.name != _GRAPHS:
+        return ""
+    targets = [{crd.storage}, *(set(webhook.versions) for webhook in admission if webhook.versions)]
+    used = {g.api_version.rpartition("/")[2] for recipe in recipes or () for g in recipe.graphs}
+    return next((v for v in sorted(used) if any(t.isdisjoint({v, "*", ""}) for t in targets)), "")
+
+
+def _judge_pod_webhooks(
+    admission: AdmissionWebhooks, services: ServiceEndpoints, namespace: Namespace
+) -> Iterator[Result]:
+    """Judge the webhooks of others that are called for new pods of this namespace and must answer."""
+    labels = {**namespace.labels, "kubernetes.io/metadata.name": namespace.name}
+    told = set()
+    for item in admission.others:
+        called = all_hold(
+            (
+                selects(item.selector, labels, complete=namespace.exists),
+                True if item.objects.is_empty else None,
+                None if item.conditional else True,
+            )
+        )
+        problem = _explain_unanswered(item, services) or _explain_distrust(item, admission.looked)
+        if not item.blocking or called is False or not problem or (item.configuration, problem) in told:
+            continue
+        told.add((item.configuration, problem))
+        subject = Subject(item.kind, item.configuration)
+        if called is None:
+            yield unjudged(
+                str(subject),
+                why=f"{item.name} {problem}, and selectors or matchConditions decide which pods it is for",
+                needs="the labels and fields of the pods that graphs get",
+                subject=subject,
+            )
+            continue
+        yield fail(
+            f"{item.name} {problem}, so no pod can be created in namespace {namespace.name}",
+            fix=f"kubectl describe {item.kind.lower()} {item.configuration}",
+            subject=subject,
+        )
+
+
+def _explain_unanswered(webhook: Webhook, services: ServiceEndpoints) -> str | None:
+    """Why nobody answers the webhook, or None."""
+    if webhook.service is None or services.ready.get(str(webhook.service)):
+        return None
+    exists = str(webhook.service) in services.ready
+    return f"calls Service {webhook.service}, which " + (
+        "has no ready endpoint" if exists else "does not exist or has no endpoints"
+    )
 
 
 def _blocks(webhook: Webhook, namespace: str) -> bool:
@@ -106,7 +176,7 @@ def _explain_distrust(webhook: Webhook, looked: float) -> str | None:
     bundle = webhook.bundle
     if bundle is None:
         # A webhook with a URL may have a certificate of a public authority.
-        return "has no caBundle, so the operator's certificate is not trusted" if webhook.service else None
+        return "has no caBundle, so its server's certificate is not trusted" if webhook.service else None
     if bundle.problem:
         return f"has an unreadable caBundle: {bundle.problem}"
     if not bundle.count:

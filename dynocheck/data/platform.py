@@ -19,7 +19,7 @@ class Orchestrators(msgspec.Struct, frozen=True):
     """The oldest KAI Scheduler and Grove that a release goes with, and the first Grove that it does not."""
 
     dynamo: str
-    kai: str
+    kai: str | None
     grove: str
     grove_below: str | None
     topology: str | None

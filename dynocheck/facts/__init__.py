@@ -77,8 +77,8 @@ _NAMES = {
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
-        AdmissionWebhooks Certificates OperatorConfig OperatorConfigs OperatorLease OperatorLeases
-        PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
+        AdmissionWebhooks Certificates KaiQueue KaiQueues OperatorConfig OperatorConfigs OperatorLease
+        OperatorLeases PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
@@ -89,7 +89,7 @@ _NAMES = {
     "k8s.scheduling_constraints": "Placement list_placements",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
-        PersistentVolumes
+        PersistentVolumes PlatformClaim PlatformClaims
     """,
     "k8s.workloads": "Workload Workloads",
     "load.limits": "LIMITS_ANNOTATION parse_annotation parse_limits",

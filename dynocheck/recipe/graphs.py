@@ -18,6 +18,9 @@ _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
 _WORKER = DefaultCommand(("/bin/sh", "-c"))
 _DEFAULTS = {"frontend": _FRONTEND, "planner": DefaultCommand(), "epp": DefaultCommand()}
 _NVIDIA = "nvidia.com/gpu"
+_GROVE = "nvidia.com/enable-grove"
+_QUEUE = "nvidia.com/kai-scheduler-queue"
+_DEFAULT_QUEUE = "dynamo"
 
 
 def is_graph(manifest: Manifest) -> bool:
@@ -29,7 +32,8 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
     spec = manifest.root.get("spec") or NOTHING
     name = manifest.root.get("metadata", "name") or manifest.root
     legacy = manifest.api_version.endswith("/v1alpha1")
-    limits = manifest.root.get("metadata", "annotations", LIMITS_ANNOTATION)
+    annotations = manifest.root.get("metadata", "annotations") or NOTHING
+    limits = annotations.get(LIMITS_ANNOTATION)
     components = _read_services(spec, reader) if legacy else _read_components(spec, reader)
     return Graph(
         file=manifest.file,
@@ -38,6 +42,8 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
         framework=spec.get_text("backendFramework") or None,
         components=tuple(components),
         limits=Word(limits.text, limits.line, limits.column) if limits is not None else None,
+        uses_grove=annotations.get_text(_GROVE).lower() != "false",
+        queue=annotations.get_text(_QUEUE) or _DEFAULT_QUEUE,
         line=name.line,
         column=name.column,
     )

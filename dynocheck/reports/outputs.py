@@ -18,16 +18,6 @@ class Output(NamedTuple):
     format: str
     path: Path | None
 
-    def write(self, report: Report, options: reports.ReportOptions) -> str | None:
-        """Write the report, and return the error message if that fails."""
-        try:
-            reports.write(report, self.format, self.path, options)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            return f"cannot write {self.path or 'to standard output'}: {error.strerror}"
-        return None
-
 
 def parse_outputs(texts: Sequence[str]) -> list[Output]:
     """Parse the values of -o; without any, a table on standard output.
@@ -44,8 +34,19 @@ def write_reports(report: Report, outputs: Sequence[Output], options: reports.Re
     """Write the report to every output; one that fails does not keep back the others.
 
     :raises UsageError: some failed.
+    :raises BrokenPipeError: the reader of standard output closed it, and all others were written.
     """
-    errors = [error for output in outputs if (error := output.write(report, options)) is not None]
+    errors: list[str] = []
+    broken: BrokenPipeError | None = None
+    for output in outputs:
+        try:
+            reports.write(report, output.format, output.path, options)
+        except BrokenPipeError as error:
+            broken = error
+        except OSError as error:
+            errors.append(f"cannot write {output.path or 'to standard output'}: {error.strerror}")
+    if broken and not errors:
+        raise broken
     if errors:
         raise UsageError("; ".join(errors))
 
@@ -64,7 +65,8 @@ def report_error(message: str, arguments: Sequence[str], started: float) -> None
     for text in _find_outputs(arguments):
         name, _, path = text.partition("=")
         if name == "github" and not path:
-            click.echo(github.render_error(message), nl=False)
+            with suppress(OSError):
+                click.echo(github.render_error(message), nl=False)
         if name not in reports.FORMATS or not path or path in arguments or _is_written(Path(path), started):
             continue
         with suppress(OSError):

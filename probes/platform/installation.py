@@ -14,17 +14,20 @@ from dynocheck.facts import (
     Access,
     AdmissionWebhooks,
     Certificates,
+    KaiQueue,
+    KaiQueues,
     OperatorConfig,
     OperatorConfigs,
     OperatorLease,
     OperatorLeases,
     PlatformType,
     PlatformTypes,
+    Selector,
     ServiceName,
     Webhook,
 )
 from dynocheck.kube import Cluster, NotFound, run_parallel
-from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _CONFIGURATIONS = {
@@ -40,6 +43,8 @@ _VERSIONED = (
     "dynamographdeployments.nvidia.com",
     "dynamographdeploymentscalingadapters.nvidia.com",
 )
+_QUEUES = "/apis/scheduling.run.ai/v2/queues"
+_POOL = "kai.scheduler/node-pool"
 _LEASE = "dynamo-operator-namespace-scope"
 _LEASE_S = 30  # the operator's default
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
@@ -57,18 +62,20 @@ class _Client(msgspec.Struct, rename="camel"):
 
 class _Rule(msgspec.Struct, rename="camel"):
     api_groups: list[str] | None = None
+    api_versions: list[str] | None = None
     resources: list[str] | None = None
+    operations: list[str] | None = None
+    scope: str = "*"
 
-
-class _Expression(msgspec.Struct):
-    key: str
-    operator: str
-    values: list[str] | None = None
-
-
-class _Selector(msgspec.Struct, rename="camel"):
-    match_labels: dict[str, str] | None = None
-    match_expressions: list[_Expression] | None = None
+    def covers(self, group: str, version: str, resource: str) -> bool:
+        """Whether it applies to the creation of objects of this resource, which has a namespace."""
+        return (
+            not {group, "*"}.isdisjoint(self.api_groups or ())
+            and not {version, "*"}.isdisjoint(self.api_versions or ())
+            and not {resource, "*", "*/*"}.isdisjoint(self.resources or ())
+            and not {"CREATE", "*"}.isdisjoint(self.operations or ())
+            and self.scope in ("Namespaced", "*")
+        )
 
 
 class _Webhook(msgspec.Struct, rename="camel"):
@@ -76,7 +83,9 @@ class _Webhook(msgspec.Struct, rename="camel"):
     client_config: _Client
     rules: list[_Rule] | None = None
     failure_policy: str = "Fail"
-    namespace_selector: _Selector | None = None
+    namespace_selector: Selector | None = None
+    object_selector: Selector | None = None
+    match_conditions: list[msgspec.Raw] | None = None
 
 
 class _Configuration(msgspec.Struct):
@@ -86,28 +95,33 @@ class _Configuration(msgspec.Struct):
 
 @probe(access=[Access("list", p, "admissionregistration.k8s.io") for p in _CONFIGURATIONS.values()])
 def admission_webhooks(cluster: Cluster) -> AdmissionWebhooks:
-    def list_webhooks(kind: str, plural: str) -> list[Webhook]:
-        return [
-            _convert_webhook(kind, configuration.metadata.name, webhook)
-            for configuration in cluster.items(f"{_ADMISSION}/{plural}", _Configuration)
-            for webhook in _select_webhooks(configuration)
+    lists = run_parallel(
+        [
+            partial(cluster.items, f"{_ADMISSION}/{plural}", _Configuration)
+            for plural in _CONFIGURATIONS.values()
         ]
-
-    lists = run_parallel([partial(list_webhooks, kind, plural) for kind, plural in _CONFIGURATIONS.items()])
-    return AdmissionWebhooks(tuple(webhook for webhooks in lists for webhook in webhooks), looked=time.time())
-
-
-def _select_webhooks(configuration: _Configuration) -> list[_Webhook]:
-    """The webhooks of a configuration with rules for Dynamo's kinds; empty for other configurations."""
-    webhooks = configuration.webhooks or []
-    rules = (rule for webhook in webhooks for rule in webhook.rules or ())
-    return webhooks if any(_is_for_dynamo(rule) for rule in rules) else []
+    )
+    own: list[Webhook] = []
+    others: list[Webhook] = []
+    for kind, configurations in zip(_CONFIGURATIONS, lists, strict=True):
+        for configuration in configurations:
+            convert = partial(_convert_webhook, kind, configuration.metadata.name)
+            webhooks = configuration.webhooks or []
+            if any(_is_for_dynamo(rule) for webhook in webhooks for rule in webhook.rules or ()):
+                own.extend(map(convert, webhooks))
+            else:
+                others.extend(convert(webhook) for webhook in webhooks if _is_for_pods(webhook))
+    return AdmissionWebhooks(tuple(own), tuple(others), looked=time.time())
 
 
 def _is_for_dynamo(rule: _Rule) -> bool:
     return "nvidia.com" in (rule.api_groups or ()) and any(
         resource.startswith("dynamo") for resource in rule.resources or ()
     )
+
+
+def _is_for_pods(webhook: _Webhook) -> bool:
+    return any(rule.covers("", "v1", "pods") for rule in webhook.rules or ())
 
 
 def _convert_webhook(kind: str, configuration: str, webhook: _Webhook) -> Webhook:
@@ -119,21 +133,32 @@ def _convert_webhook(kind: str, configuration: str, webhook: _Webhook) -> Webhoo
         service=ServiceName(client.service.namespace, client.service.name) if client.service else None,
         bundle=_parse_certificates(client.ca_bundle),
         blocking=webhook.failure_policy == "Fail",
-        namespaces=_list_namespaces(webhook.namespace_selector),
+        namespaces=_list_namespaces(webhook.namespace_selector or Selector()),
+        versions=tuple(
+            version
+            for rule in webhook.rules or ()
+            if _is_for_graphs(rule)
+            for version in rule.api_versions or ()
+        ),
+        selector=webhook.namespace_selector or Selector(),
+        objects=webhook.object_selector or Selector(),
+        conditional=bool(webhook.match_conditions),
     )
 
 
-def _list_namespaces(selector: _Selector | None) -> tuple[str, ...]:
+def _is_for_graphs(rule: _Rule) -> bool:
+    return "nvidia.com" in (rule.api_groups or ()) and "dynamographdeployments" in (rule.resources or ())
+
+
+def _list_namespaces(selector: Selector) -> tuple[str, ...]:
     """The namespaces that a selector names; empty if it uses other labels."""
-    if selector is None:
-        return ()
-    if name := (selector.match_labels or {}).get(_NAMESPACE_NAME):
+    if name := selector.labels.get(_NAMESPACE_NAME):
         return (name,)
     return tuple(
         value
-        for expression in selector.match_expressions or ()
+        for expression in selector.expressions
         if expression.key == _NAMESPACE_NAME and expression.operator == "In"
-        for value in expression.values or ()
+        for value in expression.values
     )
 
 
@@ -248,6 +273,7 @@ def _parse_configs(config_map: _ConfigMap) -> Iterator[OperatorConfig]:
         instance=(config_map.metadata.labels or {}).get("app.kubernetes.io/instance", ""),
         restricted=_get_text(settings, "namespace", "restricted"),
         grove=_get_flag(settings, "orchestrators", "grove", "enabled"),
+        kai=_get_flag(settings, "orchestrators", "kaiScheduler", "enabled"),
         lws=_get_flag(settings, "orchestrators", "lws", "enabled"),
         nats=_get_text(settings, "infrastructure", "natsAddress"),
         etcd=_get_text(settings, "infrastructure", "etcdAddress"),
@@ -269,6 +295,17 @@ def _get_text(settings: Any, *path: str) -> str:
 def _get_flag(settings: Any, *path: str) -> bool | None:
     value = _get_value(settings, *path)
     return value if isinstance(value, bool) else None
+
+
+@probe(access=[Access("list", "queues", "scheduling.run.ai")])
+def kai_queues(cluster: Cluster) -> KaiQueues:
+    try:
+        queues = cluster.items(_QUEUES, PartialObject, accept=METADATA)
+    except NotFound:
+        return KaiQueues()
+    return KaiQueues(
+        tuple(KaiQueue(q.metadata.name, (q.metadata.labels or {}).get(_POOL, "")) for q in queues)
+    )
 
 
 class _LeaseSpec(msgspec.Struct, rename="camel"):

@@ -1,7 +1,9 @@
 """Reads Deployments, DaemonSets and StatefulSets."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 
 import msgspec
 
@@ -13,8 +15,13 @@ from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition, make_condit
 _KINDS = {"Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets"}
 
 
+# Flags by which Dynamo operators before release 1.0 get their addresses.
+_ADDRESS = re.compile(r"--(?:nats|etcd)Addr=(?:([a-z]+://)?(?:[^/@]*@)?(.+))")
+
+
 class _Container(msgspec.Struct):
     image: str = ""
+    args: list[str] | None = None
 
 
 class _PodSpec(msgspec.Struct, rename="camel"):
@@ -35,9 +42,11 @@ class _Spec(msgspec.Struct):
 
 class _Status(msgspec.Struct, rename="camel"):
     observed_generation: int = 0
+    replicas: int = 0
     ready_replicas: int = 0
     updated_replicas: int = 0
     desired_number_scheduled: int = 0
+    current_number_scheduled: int = 0
     number_ready: int = 0
     updated_number_scheduled: int = 0
     conditions: list[StatusCondition] | None = None
@@ -70,9 +79,11 @@ def _convert_workload(kind: str, workload: _Workload) -> Workload:
         pod_labels=spec.template.metadata.labels or {},
         images=tuple(_list_images(spec.template.spec)),
         node_selector=spec.template.spec.node_selector or {},
+        addresses=tuple(_list_addresses(spec.template.spec)),
         desired=status.desired_number_scheduled if daemon else 1 if spec.replicas is None else spec.replicas,
         ready=status.number_ready if daemon else status.ready_replicas,
         updated=status.updated_number_scheduled if daemon else status.updated_replicas,
+        pods=status.current_number_scheduled if daemon else status.replicas,
         observed=status.observed_generation >= meta.generation,
         conditions=make_conditions(status.conditions),
     )
@@ -81,3 +92,12 @@ def _convert_workload(kind: str, workload: _Workload) -> Workload:
 def _list_images(pod: _PodSpec) -> Iterator[str]:
     for container in (*(pod.init_containers or ()), *(pod.containers or ())):
         yield container.image
+
+
+def _list_addresses(pod: _PodSpec) -> Iterator[str]:
+    for container in pod.containers or ():
+        args = container.args or ()
+        # The value may be an argument of its own.
+        joined = [f"{flag}={value}" for flag, value in pairwise(args) if "=" not in flag]
+        for match in filter(None, map(_ADDRESS.fullmatch, (*args, *joined))):
+            yield (match[1] or "") + match[2]

@@ -5,7 +5,14 @@ from collections import defaultdict
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts import (
+    Access,
+    ClaimEvent,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    PlatformClaim,
+    PlatformClaims,
+)
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta
 
@@ -80,6 +87,19 @@ def claims(cluster: Cluster) -> PersistentVolumeClaims:
     events = _list_events(cluster, path) if is_any_pending else {}
     return PersistentVolumeClaims(
         tuple(_convert_claim(claim, tuple(events.get(claim.metadata.uid, ()))) for claim in items), namespace
+    )
+
+
+@probe(access=[Access("list", "persistentvolumeclaims")])
+def platform_claims(cluster: Cluster) -> PlatformClaims:
+    """Keeps the claims with nats or etcd in their name, which a StatefulSet gives them after itself."""
+    items = cluster.items("/api/v1/persistentvolumeclaims", _Claim)
+    return PlatformClaims(
+        tuple(
+            PlatformClaim(c.metadata.namespace, c.metadata.name, c.status.phase, c.spec.storage_class_name)
+            for c in items
+            if "nats" in c.metadata.name or "etcd" in c.metadata.name
+        )
     )
 
 

@@ -76,11 +76,19 @@ SKIPPED = {"gaie.controller": "skip", "gaie.compatible": "skip"}
 UNKNOWN = {"gaie.controller": "unjudged", "gaie.compatible": "skip"}
 NO_CONTROLLER = {"gaie.controller": "fail", "gaie.compatible": "skip"}
 NOT_REACHED = {**SKIPPED, "gaie.class": "skip", "gaie.gateway": "skip"}
+UNROUTED = {"gaie.class": "skip", "gaie.compatible": "skip", "gaie.route": "warn"}
 NEEDED = {"gaie.gateway": "fail", "gaie.class": "skip", "gaie.controller": "skip"}
 GATEWAY, ROUTE = {"gaie.gateway": "fail"}, {"gaie.route": "fail"}
 POOL, PICKER = {"gaie.pool": "fail"}, {"gaie.epp": "fail"}
 
 SITUATIONS = [
+    # https://github.com/kubernetes-sigs/gateway-api-inference-extension/issues/476
+    Situation(
+        "a Gateway is not programmed before anything routes to it",
+        steps(NO_ROUTE, applied(gaie.gateway(programmed="False"))),
+        {**UNROUTED, "gaie.gateway": "warn"},
+    ),
+    Situation("no route", NO_ROUTE, UNROUTED, "qwen-pool"),
     Situation("half of the inference extension", undefined(OBJECTIVES), {"gaie.crds": "fail"}, OBJECTIVES),
     Situation(
         "no pools",
@@ -188,7 +196,6 @@ SITUATIONS = [
         ROUTE,
         says="no status",
     ),
-    Situation("no route", NO_ROUTE, {**NOT_REACHED, "gaie.route": "warn"}, "qwen-pool"),
     Situation(
         "pool selects nothing",
         replaced(gaie.pool(), gaie.pool({"nvidia.com/dynamo-component-class": "decode"})),

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests import clusters
 from tests.clusters import gpu
-from tests.clusters.objects import make_object
+from tests.clusters.objects import make_namespace, make_object
 from tests.controlplane.server import ControlPlane
 from tests.situations import Change, Situation, applied, deleted, steps, with_recipe
 
@@ -24,6 +24,13 @@ def relabel(*names: str, **labels: str) -> Change:
     """Give nodes other labels, with dots written as __."""
     prefixed = {f"nvidia.com/{key.replace('__', '.').replace('_', '-')}": v for key, v in labels.items()}
     return steps(*(node(name, labels=clusters.GPU_LABELS | prefixed) for name in names or ("gpu-2",)))
+
+
+def enforced(level: str, *, pods: int) -> Change:
+    """The GPU Operator's namespace enforces this level; the toolkit's DaemonSet has so many pods."""
+    toolkit = gpu.operand(TOOLKIT, ready=pods)
+    toolkit["status"]["currentNumberScheduled"] = pods
+    return applied(make_namespace("gpu-operator", **{"pod-security.kubernetes.io/enforce": level}), toolkit)
 
 
 def everywhere(**labels: str) -> Change:
@@ -103,6 +110,14 @@ SITUATIONS = [
     Situation("the usual taint", node(taints=[USUAL])),
     Situation("operator not ready", operator_not_ready, {"gpu.operator": "fail"}, POD),
     Situation("operator gone", OPERATOR_GONE, {"gpu.operator": "warn"}, "gpu-operator"),
+    Situation(
+        "operands that their namespace rejects",
+        enforced("baseline", pods=0),
+        {"gpu.operands": "fail"},
+        "gpu-operator",
+        "Pod Security level baseline",
+    ),
+    Situation("operands that their namespace admits", enforced("privileged", pods=len(clusters.GPU_NODES))),
     Situation(
         "policy not ready",
         applied(

@@ -16,6 +16,7 @@ SMALL = "dynamographdeploymentscalingadapters.nvidia.com"
 TOKEN = "hf-token-secret"
 PULL = "nvcr-pull"
 GROVE = "grove: {enabled: true}"
+KAI_PARTS = ("kai-operator", "kai-scheduler-default", "queue-controller")
 RESTRICTED = platform.CONFIG + "namespace: {restricted: lab}\n"
 NATS = "nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222"
 WITH_NATS = platform.CONFIG + f"infrastructure: {{natsAddress: '{NATS}'}}\n"
@@ -39,6 +40,44 @@ def unconverted(cluster: ControlPlane) -> None:
 
 def expired(cluster: ControlPlane) -> None:
     cluster.apply(platform.admission(platform.bundle(datetime.timedelta(days=-3))))
+
+
+def graphs_unconverted(cluster: ControlPlane) -> None:
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{GRAPHS}"
+    platform.merge(cluster, path, {"spec": {"conversion": {"strategy": "None", "webhook": None}}})
+
+
+def old_admission() -> Object:
+    """The webhook of an operator that knows graphs of v1alpha1 alone."""
+    made = platform.admission(platform.bundle())
+    made["webhooks"][0]["rules"][0]["apiVersions"] = ["v1alpha1"]
+    return made
+
+
+def answered_webhook(cluster: ControlPlane) -> None:
+    cluster.apply(make_namespace("policy-system"), platform.endpoints("policy-webhook", "policy-system"))
+    cluster.apply(pod_webhook())
+
+
+def nats_beside(cluster: ControlPlane, phase: str = "Bound") -> None:
+    """An operator of before 1.0, which has no ConfigMap, and the NATS of its chart."""
+    place = platform.NAMESPACE
+    labels = {"app.kubernetes.io/name": "nats", "app.kubernetes.io/instance": "dynamo-platform"}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "nats", "image": "nats:2.10"}]},
+    }
+    spec = {"selector": {"matchLabels": labels}, "serviceName": "nats", "template": template}
+    size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}
+    claim = make_object(
+        "PersistentVolumeClaim", "js-platform-nats-0", place, spec=size, status={"phase": phase}
+    )
+    cluster.apply(
+        make_object("apps/v1 StatefulSet", "platform-nats", place, labels=labels, spec=spec),
+        claim,
+        platform.endpoints("platform-nats", place, ready=int(phase == "Bound")),
+    )
+    cluster.delete(platform.config())
 
 
 def two_operators(cluster: ControlPlane, text: str = platform.CONFIG) -> None:
@@ -71,6 +110,47 @@ def grove(cluster: ControlPlane, tag: str = "v0.1.0-alpha.10", *, used: bool = T
     running = make_workload("Deployment", "grove-operator", "grove-system", image, labels)
     text = platform.CONFIG if used else platform.CONFIG.replace(GROVE, GROVE.replace("true", "false"))
     cluster.apply(make_namespace("grove-system"), running, platform.config(text))
+    cluster.apply(make_namespace("kai-scheduler"), *(kai_part(name) for name in KAI_PARTS), queue())
+
+
+def kai_part(name: str, *, ready: bool = True) -> Object:
+    image = f"ghcr.io/kai-scheduler/kai-scheduler/{name}:v0.13.4"
+    return make_workload("Deployment", name, "kai-scheduler", image, desired=1, ready=int(ready))
+
+
+def queue(name: str = "dynamo", **labels: str) -> Object:
+    amount = {"quota": -1, "limit": -1, "overQuotaWeight": 1}
+    spec = {"resources": dict.fromkeys(("cpu", "gpu", "memory"), amount)}
+    return make_object("scheduling.run.ai/v2 Queue", name, labels=labels, spec=spec)
+
+
+def grove_operator(*, ready: bool) -> Object:
+    labels = {"app.kubernetes.io/name": "grove-operator"}
+    image = "ghcr.io/ai-dynamo/grove/grove-operator:v0.1.0-alpha.10"
+    return make_workload(
+        "Deployment", "grove-operator", "grove-system", image, labels, desired=1, ready=int(ready)
+    )
+
+
+def pod_webhook(**fields: Any) -> Object:
+    """A policy engine's webhook for pods, whose Service has no endpoints."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    client = platform.client("/mutate", platform.bundle(), "policy-webhook", "policy-system")
+    webhook: Object = {
+        "name": "pods.policy.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "clientConfig": client,
+        "rules": [rule],
+        **fields,
+    }
+    kind = "admissionregistration.k8s.io/v1 MutatingWebhookConfiguration"
+    return make_object(kind, "policy-webhook", webhooks=[webhook])
+
+
+def for_namespace(name: str) -> Object:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
 def policy(name: str, *directions: str, **rules: Any) -> Object:
@@ -91,6 +171,7 @@ ISOLATED = policy("deny", "Ingress", "Egress")
 SECOND = {"platform.second-operator": "warn"}
 OPERATOR, WEBHOOK = {"platform.operator": "fail"}, {"platform.webhook": "fail"}
 CRDS, SECRETS = {"platform.crds": "fail"}, {"platform.secrets": "fail"}
+MULTINODE = {"platform.multinode": "fail"}
 BLOCKED = {"platform.network-policy": "fail"}
 
 SITUATIONS = [
@@ -188,9 +269,85 @@ SITUATIONS = [
         "dynamo-platform-nats",
         "no ready endpoint",
     ),
+    # https://github.com/kyverno/kyverno/issues/4686
+    Situation(
+        "webhook of others for pods", applied(pod_webhook()), WEBHOOK, "policy-webhook", "policy-system"
+    ),
+    Situation("webhook of others answers", answered_webhook),
+    Situation("webhook of others for another namespace", applied(pod_webhook(**for_namespace("web")))),
+    Situation("webhook of others that may fail", applied(pod_webhook(failurePolicy="Ignore"))),
+    Situation(
+        "webhook of others with conditions",
+        applied(pod_webhook(matchConditions=[{"name": "gpu", "expression": "has(object.spec.hostNetwork)"}])),
+        {"platform.webhook": "unjudged"},
+    ),
+    Situation(
+        "Grove down, and nothing to deploy",
+        steps(grove, applied(grove_operator(ready=False))),
+        {"platform.multinode": "warn"},
+        "grove-operator",
+    ),
+    # https://github.com/NVIDIA/aicr/pull/107
+    Situation(
+        "NATS of an older operator waits for its claim",
+        partial(nats_beside, phase="Pending"),
+        {"platform.etcd-nats": "fail"},
+        "platform-nats",
+        "js-platform-nats-0 is Pending",
+    ),
+    Situation("NATS of an older operator", nats_beside, {"platform.etcd-nats": "pass"}),
+    *with_recipe(
+        "recipes/qwen3-32b/vllm/disagg-kv-router",
+        Situation("Grove carries graphs of one node", grove, {"platform.multinode": "pass"}),
+        Situation(
+            "Grove down, and a graph of one node",
+            steps(grove, applied(grove_operator(ready=False))),
+            MULTINODE,
+            "grove-operator",
+        ),
+        Situation("no conversion of graphs", graphs_unconverted, {"platform.webhook": "warn"}, GRAPHS),
+        Situation(
+            "no conversion, and an operator of old graphs",
+            steps(graphs_unconverted, applied(platform.operator(release="1.1.1"), old_admission())),
+            {"platform.webhook": "fail", "platform.version-skew": "fail"},
+            GRAPHS,
+        ),
+    ),
     *with_recipe(
         "recipes/deepseek-r1/sglang/disagg-16gpu",
         Situation("Grove ready", grove, {"platform.multinode": "pass"}),
+        # https://github.com/NVIDIA/aicr/issues/165
+        Situation(
+            "KAI Scheduler without its scheduler",
+            steps(grove, deleted(kai_part("kai-scheduler-default"))),
+            MULTINODE,
+            "queues.scheduling.run.ai",
+            "KAI Scheduler",
+        ),
+        Situation(
+            "KAI's queue controller down",
+            steps(grove, applied(kai_part("queue-controller", ready=False))),
+            MULTINODE,
+            "queue-controller",
+        ),
+        # https://github.com/kai-scheduler/KAI-Scheduler/issues/44
+        Situation("KAI without the queue", steps(grove, deleted(queue())), MULTINODE, says="queue dynamo"),
+        # https://github.com/ai-dynamo/grove/issues/490
+        # https://github.com/kai-scheduler/KAI-Scheduler/issues/1045
+        Situation(
+            "the queue of another shard",
+            steps(grove, applied(queue(**{"kai.scheduler/node-pool": "a100"}))),
+            {"platform.multinode": "warn"},
+            says="a100",
+        ),
+        # https://github.com/ai-dynamo/dynamo/issues/14278
+        Situation(
+            "Grove newer than the operator takes",
+            partial(grove, tag="v0.1.0-alpha.12"),
+            {"platform.multinode": "warn"},
+            "grove-operator",
+            "0.1.0-alpha.12",
+        ),
         Situation(
             "Grove older than the operator wants",
             partial(grove, tag="v0.1.0-alpha.8"),

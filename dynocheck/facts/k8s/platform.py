@@ -6,6 +6,7 @@ import msgspec
 
 from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
+from dynocheck.facts.k8s.label_selectors import Selector
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 
@@ -32,7 +33,11 @@ class Certificates(msgspec.Struct, frozen=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """An admission or conversion webhook; `service` is None if it is called by URL."""
+    """An admission or conversion webhook; `service` is None if it is called by URL.
+
+    `versions` are the apiVersions of graphs in its rules. `selector` and `objects` select namespaces and
+    objects; `conditional` is true if expressions decide as well for which requests it is called.
+    """
 
     kind: str
     configuration: str
@@ -41,15 +46,21 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     bundle: Certificates | None = None
     blocking: bool = True
     namespaces: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    selector: Selector = Selector()
+    objects: Selector = Selector()
+    conditional: bool = False
 
 
 class AdmissionWebhooks(ClusterFact, FactList[Webhook], frozen=True):
     """The webhooks of every configuration that has one for Dynamo's types.
 
     `blocking` is true if requests fail when the webhook fails, `namespaces` are the names that its selector
-    restricts it to. `looked` is the time of collection, in seconds since 1970.
+    restricts it to. `others` are the webhooks of other configurations that are called for new pods.
+    `looked` is the time of collection, in seconds since 1970.
     """
 
+    others: tuple[Webhook, ...] = ()
     looked: float = 0
 
 
@@ -79,6 +90,7 @@ class OperatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = ""
     restricted: str = ""
     grove: bool | None = None
+    kai: bool | None = None
     lws: bool | None = None
     nats: str = ""
     etcd: str = ""
@@ -94,6 +106,17 @@ class OperatorConfigs(ClusterFact, FactList[OperatorConfig], frozen=True):
         here = [c for c in self.items if c.namespace == operator.namespace]
         same = [c for c in here if c.instance == instance]
         return same[0] if len(same) == 1 else None
+
+
+class KaiQueue(msgspec.Struct, frozen=True):
+    """A queue of KAI Scheduler; `pool` is the node pool whose scheduler serves it, empty for the default."""
+
+    name: str
+    pool: str = ""
+
+
+class KaiQueues(ClusterFact, FactList[KaiQueue], frozen=True):
+    """Every queue of KAI Scheduler; empty if it is not installed."""
 
 
 class OperatorLease(msgspec.Struct, frozen=True):

@@ -98,3 +98,16 @@ class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
 
 class PersistentVolumes(ClusterFact, FactList[PersistentVolume], frozen=True):
     """Every volume of the cluster."""
+
+
+class PlatformClaim(msgspec.Struct, frozen=True):
+    """A claim of an etcd or NATS: its phase, and the StorageClass that it names, None for none."""
+
+    namespace: str
+    name: str
+    phase: str = ""
+    storage_class: str | None = None
+
+
+class PlatformClaims(ClusterFact, FactList[PlatformClaim], frozen=True):
+    """Every claim with etcd or nats in its name, as StatefulSets of these have."""

@@ -10,6 +10,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """A Deployment, DaemonSet or StatefulSet: its pod template and status.
 
     `observed` is true if its controller has seen the current generation; otherwise the numbers are outdated.
+    `pods` is the number of its pods, None if unknown. `addresses` are the values of its arguments --natsAddr
+    and --etcdAddr, without passwords.
     """
 
     kind: str
@@ -19,9 +21,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     pod_labels: dict[str, str] = {}
     images: tuple[str, ...] = ()
     node_selector: dict[str, str] = {}
+    addresses: tuple[str, ...] = ()
     desired: int = 0
     ready: int = 0
     updated: int = 0
+    pods: int | None = None
     observed: bool = True
     conditions: tuple[Condition, ...] = ()
 

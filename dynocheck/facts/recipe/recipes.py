@@ -79,7 +79,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
     """A DynamoGraphDeployment. `limits` is its annotation with limits for load tests; its text is None if
-    that is not a string.
+    that is not a string. `uses_grove` is false if its annotation keeps it from Grove; `queue` is the queue of
+    KAI Scheduler that its annotation names.
     """
 
     file: str
@@ -88,6 +89,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     framework: str | None
     components: tuple[Component, ...]
     limits: Word | None = None
+    uses_grove: bool = True
+    queue: str = "dynamo"
     line: int
     column: int
 

@@ -9,7 +9,16 @@ from msgspec.structs import replace
 from dynocheck.checks.gaie.gateways import controller, gateway, gateway_class
 from dynocheck.data.gateways import gateway_controller as row
 from dynocheck.facts import Gateway, Workload
-from tests.checks.judging import explain_unjudged, get_skip_reason, judge, outcomes, places, recipes
+from tests.checks.judging import (
+    crd,
+    explain_unjudged,
+    get_skip_reason,
+    judge,
+    make_definitions,
+    outcomes,
+    places,
+    recipes,
+)
 from tests.checks.routing import (
     AGENTGATEWAY,
     CLASS,
@@ -24,6 +33,8 @@ from tests.checks.routing import (
     workloads,
 )
 
+NO_TYPES = make_definitions()
+EXTENSION = make_definitions(crd("inferencepools.inference.networking.k8s.io", "v1"))
 ALL = classes(CLASS), gateways(GATEWAY), routes(ROUTE)
 EPP = """
 apiVersion: nvidia.com/v1beta1
@@ -54,7 +65,7 @@ def judge_class(*found: Any) -> list[tuple[str, str]]:
 
 
 def judge_gateway(*found: Any) -> list[str]:
-    return outcomes(gateway, ALL[0], gateways(*found), ALL[2], None)
+    return outcomes(gateway, ALL[0], gateways(*found), ALL[2], NO_TYPES, None)
 
 
 # The controller
@@ -76,7 +87,7 @@ def judge_gateway(*found: Any) -> list[str]:
     ],
 )
 def test_a_controller_runs(found: list[Workload], expected: list[tuple[str, str]]) -> None:
-    assert places(controller, *ALL, workloads(*found), None) == expected
+    assert places(controller, *ALL, workloads(*found), NO_TYPES, None) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,7 +107,7 @@ def test_each_controller_is_found_by_its_own_labels(name: str, labels: dict[str,
     there = workload("w", {**labels, "pod-template-hash": "x"})
     for ready, expected in ((1, []), (0, ["fail"])):
         found = workloads(replace(there, ready=ready))
-        assert outcomes(controller, kind, *ALL[1:], found, None) == expected
+        assert outcomes(controller, kind, *ALL[1:], found, NO_TYPES, None) == expected
 
 
 def test_every_row_has_a_source() -> None:
@@ -115,28 +126,28 @@ def test_every_row_has_a_source() -> None:
     ],
 )
 def test_controllers_that_are_not_judged(found: list[Any], reason: str) -> None:
-    facts = (classes(*found), *ALL[1:], workloads(), None)
+    facts = (classes(*found), *ALL[1:], workloads(), NO_TYPES, None)
     assert judge(controller, *facts) == ["unjudged"]
     assert reason in explain_unjudged(controller, *facts)
 
 
 def test_a_missing_class_is_another_checks() -> None:
-    assert "see gaie.class" in get_skip_reason(controller, classes(), *ALL[1:], workloads(), None)
+    assert "see gaie.class" in get_skip_reason(controller, classes(), *ALL[1:], workloads(), NO_TYPES, None)
 
 
 @pytest.mark.parametrize(("status", "expected"), [("True", "warn"), ("Unknown", "fail")])
 def test_istio_may_run_elsewhere_while_its_class_is_accepted(status: str, expected: str) -> None:
     accepted = make_conditions("Accepted", status=status)
     istio = replace(CLASS, controller="istio.io/gateway-controller", conditions=accepted)
-    assert outcomes(controller, classes(istio), *ALL[1:], workloads(), None) == [expected]
+    assert outcomes(controller, classes(istio), *ALL[1:], workloads(), NO_TYPES, None) == [expected]
 
 
 def test_nothing_that_serves_inference() -> None:
     broken = gateways(replace(GATEWAY, conditions=make_conditions("Programmed", status="False")))
     facts = classes(replace(CLASS, conditions=())), broken, routes()
-    assert outcomes(controller, *facts, workloads(), None) == ["skip"]
+    assert outcomes(controller, *facts, workloads(), NO_TYPES, None) == ["skip"]
     assert outcomes(gateway_class, *facts, None) == ["skip"]
-    assert outcomes(gateway, *facts, None) == ["skip"]
+    assert outcomes(gateway, *facts, NO_TYPES, None) == ["skip"]
 
 
 # The class
@@ -184,5 +195,16 @@ TRAEFIK = replace(CLASS, name="traefik", controller="traefik.io/gateway-controll
 def test_the_gateway_of_a_recipe(
     tmp_path: Path, files: dict[str, str], found: list[Gateway], expected: list[tuple[str, str]]
 ) -> None:
-    around = classes(CLASS, TRAEFIK), gateways(*found), routes(), recipes(tmp_path, **files)
+    around = classes(CLASS, TRAEFIK), gateways(*found), routes(), NO_TYPES, recipes(tmp_path, **files)
     assert places(gateway, *around) == expected
+
+
+def test_gateways_that_nothing_routes_to_yet() -> None:
+    around = classes(CLASS, TRAEFIK), gateways(BROKEN, UNABLE), routes()
+    assert places(gateway, *around, EXTENSION, None) == [("warn", "Gateway gateways/broken")]
+    assert places(controller, *around, workloads(DOWN), EXTENSION, None) == [
+        ("warn", "Deployment serving/agentgateway")
+    ]
+    working = classes(CLASS), gateways(GATEWAY), routes()
+    assert outcomes(gateway, *working, EXTENSION, None) == []
+    assert outcomes(controller, *working, workloads(AGENTGATEWAY), EXTENSION, None) == []

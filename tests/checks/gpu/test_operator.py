@@ -1,11 +1,14 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from dynocheck.checks.gpu import operator
 from dynocheck.facts import (
     Autoscalers,
     Condition,
+    LabelledNamespace,
+    Namespaces,
     Node,
     Nodes,
     OperatorPods,
@@ -125,4 +128,21 @@ IDLE = daemon("d", 0, 0, driver="true"), daemon("other", ready=0)
     ],
 )
 def test_operands(workloads: list[Workload], node: Node, expected: list[str]) -> None:
-    assert outcomes(operator.operands, Workloads(tuple(workloads)), Nodes((node,)), NO_SLICES) == expected
+    facts = Workloads(tuple(workloads)), Nodes((node,)), NO_SLICES, None
+    assert outcomes(operator.operands, *facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("pods", "level", "named"),
+    [(0, "baseline", True), (0, "restricted", True), (0, "privileged", False), (3, "baseline", False)],
+)
+def test_a_namespace_that_rejects_the_pods_of_operands(pods: int, level: str, named: bool) -> None:
+    workload = msgspec.structs.replace(daemon("driver", ready=0, driver="true"), pods=pods)
+    labels = {"pod-security.kubernetes.io/enforce": level}
+    facts = (
+        Workloads((workload,)),
+        Nodes((UNMANAGED,)),
+        NO_SLICES,
+        Namespaces((LabelledNamespace("n", labels),)),
+    )
+    assert (("fail", "Namespace n") in places(operator.operands, *facts)) is named

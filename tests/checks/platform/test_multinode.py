@@ -5,8 +5,17 @@ import msgspec
 import pytest
 
 from dynocheck.checks.platform import multinode
-from dynocheck.facts import OperatorConfig, OperatorConfigs, Recipes, Workload, Workloads
+from dynocheck.facts import (
+    KaiQueue,
+    KaiQueues,
+    OperatorConfig,
+    OperatorConfigs,
+    Recipes,
+    Workload,
+    Workloads,
+)
 from tests.checks.judging import crd, deploy, make_definitions, outcomes, places
+from tests.checks.judging import judge as judge_all
 from tests.checks.manifests import engine, graph
 from tests.checks.platform import operator
 
@@ -15,6 +24,7 @@ KAI = ("queues.scheduling.run.ai",)
 LWS = ("leaderworkersets.leaderworkerset.x-k8s.io",)
 VOLCANO = ("podgroups.scheduling.volcano.sh",)
 NO_CONFIG = OperatorConfigs()
+QUEUES = KaiQueues((KaiQueue("dynamo"),))
 
 
 def runs(image: str, *, ready: bool = True, **labels: str) -> Workload:
@@ -27,25 +37,41 @@ def grove(tag: str = "v0.1.0-alpha.10", *, ready: bool = True) -> Workload:
     return runs(f"registry.example/grove-operator:{tag}", ready=ready, **label)
 
 
+def kai(*parts: str, down: str = "", tag: str = "v0.17.0") -> list[Workload]:
+    parts = parts or ("kai-scheduler-default", "queue-controller", "kai-operator")
+    return [
+        msgspec.structs.replace(
+            runs(f"ghcr.io/kai-scheduler/kai-scheduler/{part}:{tag}", ready=part != down), name=part
+        )
+        for part in parts
+    ]
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Recipes:
+    return deploy(tmp_path, graph(engine()))
+
+
 @pytest.fixture
 def wide(tmp_path: Path) -> Recipes:
     return deploy(tmp_path, graph(engine(multinode={"nodeCount": 2})))
 
 
 def judge(
-    recipe: Recipes,
+    recipe: Recipes | None,
     names: tuple[str, ...],
     *workloads: Workload,
     configs: OperatorConfigs = NO_CONFIG,
     release: str = "1.4.0",
+    queues: KaiQueues = QUEUES,
 ) -> list[tuple[str, str]]:
     defined = make_definitions(*(crd(name, "v1") for name in names))
     running = Workloads((operator(release), *workloads))
-    return places(multinode.multinode, defined, running, configs, recipe)
+    return places(multinode.multinode, defined, running, configs, queues, recipe)
 
 
 def test_no_component_spans_nodes(tmp_path: Path) -> None:
-    facts = make_definitions(), Workloads(), NO_CONFIG, deploy(tmp_path, graph(engine()))
+    facts = make_definitions(), Workloads(), NO_CONFIG, QUEUES, deploy(tmp_path, graph(engine()))
     assert outcomes(multinode.multinode, *facts) == ["skip"]
 
 
@@ -57,17 +83,21 @@ LWS_RUNS = runs("registry.k8s.io/lws/lws:v0.7.0")
 LWS_OLD = runs("registry.k8s.io/lws/lws:v0.6.2")
 LWS_DOWN = runs("registry.k8s.io/lws/lws:v0.7.0", ready=False)
 VOLCANO_RUNS = runs("docker.io/volcanosh/vc-scheduler:v1.13.0")
+KAI_DEFINITION = "CustomResourceDefinition queues.scheduling.run.ai"
 COMPONENT = "deploy.yaml:9"
 
 
 @pytest.mark.parametrize(
     ("names", "workloads", "expected"),
     [
-        (GROVE + KAI, [grove()], []),
+        (GROVE + KAI, [grove(), *kai()], []),
         (GROVE, [grove()], [("warn", "CustomResourceDefinition queues.scheduling.run.ai")]),
-        (GROVE + KAI, [grove(ready=False)], [("fail", "Deployment n/d")]),
-        (GROVE + KAI, [ONE_OF_TWO], [("warn", "Deployment n/d")]),
-        (GROVE + KAI, [], [("warn", "CustomResourceDefinition podcliquesets.grove.io")]),
+        (GROVE + KAI, [grove(ready=False), *kai()], [("fail", "Deployment n/d")]),
+        (GROVE + KAI, [ONE_OF_TWO, *kai()], [("warn", "Deployment n/d")]),
+        (GROVE + KAI, kai(), [("fail", "CustomResourceDefinition podcliquesets.grove.io")]),
+        (GROVE + KAI, [grove()], [("fail", "CustomResourceDefinition queues.scheduling.run.ai")]),
+        (GROVE + KAI, [grove(), *kai(down="queue-controller")], [("fail", "Deployment n/queue-controller")]),
+        (GROVE + KAI, [grove(), *kai("scheduler", "queue-controller")], [("fail", KAI_DEFINITION)]),
         (KAI, [], [("fail", COMPONENT)]),
         (LWS, [], [("fail", COMPONENT)]),
         (VOLCANO, [], [("fail", COMPONENT)]),
@@ -83,7 +113,7 @@ def test_orchestrators(
 
 
 def test_grove_that_the_operator_does_not_use(wide: Recipes) -> None:
-    assert judge(wide, GROVE + KAI, grove(), configs=OFF) == [("fail", COMPONENT)]
+    assert judge(wide, GROVE + KAI, grove(), *kai(), configs=OFF) == [("fail", COMPONENT)]
     assert judge(wide, GROVE + LWS + VOLCANO, grove(), LWS_RUNS, VOLCANO_RUNS, configs=OFF) == []
 
 
@@ -91,22 +121,85 @@ def test_grove_that_the_operator_does_not_use(wide: Recipes) -> None:
     ("release", "tag", "compatible"),
     [
         ("1.4.0", "v0.1.0-alpha.10", True),
-        ("1.4.2", "v0.1.0-alpha.12", True),
+        ("1.4.2", "v0.1.0-alpha.11", True),
+        ("1.4.2", "v0.1.0-alpha.12", False),
+        ("1.4.0", "v0.1.0-alpha.12-rc1", True),  # bundled with it
+        ("1.5.0", "v0.1.0-alpha.12", False),
+        ("1.5.0", "v0.1.0-alpha.13", True),
+        ("1.6.1", "v0.1.0-alpha.13", False),
         ("1.4.0", "v0.1.0-alpha.9", False),
         ("1.3.1", "v0.1.0-alpha.8", True),
         ("1.3.1", "v0.1.0-alpha.9", False),
         ("1.1.0", "v0.1.0-alpha.6", False),
         ("1.0.1", "v0.1.0-alpha.6", True),
-        ("1.6.1", "v0.1.0-alpha.2", True),  # outside the table
+        ("1.9.1", "v0.1.0-alpha.2", True),  # outside the table
         ("1.4.0", "my-build", True),
     ],
 )
 def test_grove_versions_of_operator_releases(wide: Recipes, release: str, tag: str, compatible: bool) -> None:
     names = (*GROVE, "clustertopologies.grove.io", *KAI)
-    found = judge(wide, names, grove(tag), release=release)
+    found = judge(wide, names, grove(tag), *kai(), release=release)
     assert found == ([] if compatible else [("warn", "Deployment n/d")])
 
 
 def test_the_topology_crd_that_a_release_needs(wide: Recipes) -> None:
-    found = judge(wide, (*GROVE, *KAI), grove("v0.1.0-alpha.8"), release="1.3.0")
+    found = judge(wide, (*GROVE, *KAI), grove("v0.1.0-alpha.8"), *kai(), release="1.3.0")
     assert found == [("warn", "CustomResourceDefinition clustertopologies.grove.io")]
+
+
+def test_graphs_of_one_node_go_to_grove_too(single: Recipes) -> None:
+    down = grove(ready=False)
+    assert judge(single, GROVE, grove()) == []
+    assert judge(single, GROVE, down) == [("fail", "Deployment n/d")]
+    assert judge(None, GROVE, down) == [("warn", "Deployment n/d")]
+    assert judge(None, LWS) == [("skip", "")]
+
+
+def test_an_annotation_keeps_a_graph_from_grove(tmp_path: Path) -> None:
+    def deploy_annotated(**fields: Any) -> Recipes:
+        made = graph(engine(**fields))
+        made["metadata"]["annotations"] = {"nvidia.com/enable-grove": "False"}
+        return deploy(tmp_path, made)
+
+    down = grove(ready=False)
+    assert judge(deploy_annotated(), GROVE, down) == [("skip", "")]
+    wide = deploy_annotated(multinode={"nodeCount": 2})
+    assert [outcome for outcome, _ in judge(wide, GROVE, grove())] == ["fail"]
+    assert judge(wide, GROVE + LWS + VOLCANO, down, LWS_RUNS, VOLCANO_RUNS) == []
+
+
+@pytest.mark.parametrize(
+    ("queues", "expected"),
+    [
+        ((KaiQueue("dynamo"), KaiQueue("dynamo", "a100")), []),
+        ((KaiQueue("dynamo", "a100"),), ["warn"]),
+        ((KaiQueue("default-queue"),), ["fail"]),
+    ],
+)
+def test_the_queue_of_a_graph(single: Recipes, queues: tuple[KaiQueue, ...], expected: list[str]) -> None:
+    found = judge(single, GROVE + KAI, grove(), *kai(), queues=KaiQueues(queues))
+    assert [outcome for outcome, _ in found] == expected
+    if "fail" in expected:
+        found = judge(None, GROVE + KAI, grove(), *kai(), queues=KaiQueues(queues))
+        assert found == [("warn", "Queue dynamo")]
+
+
+def test_queues_that_may_not_be_listed(single: Recipes) -> None:
+    defined = make_definitions(*(crd(name, "v1") for name in GROVE + KAI))
+    running = Workloads((operator("1.4.0"), grove(), *kai()))
+    assert judge_all(multinode.multinode, defined, running, NO_CONFIG, None, single) == ["unjudged"]
+
+
+def test_kai_that_a_release_bundles(single: Recipes) -> None:
+    old = [grove("v0.1.0-alpha.13"), *kai(tag="v0.16.3")]
+    assert judge(single, GROVE + KAI, *old, release="1.5.0") == [
+        ("warn", "Deployment n/kai-scheduler-default")
+    ]
+
+
+def test_leader_worker_sets_without_volcano(wide: Recipes) -> None:
+    names = (*LWS, "disaggregatedsets.disaggregatedset.x-k8s.io")
+    new = runs("registry.k8s.io/lws/lws:v1.0.0")
+    assert judge(wide, names, new, release="1.7.0") == []
+    assert judge(wide, names, new, release="1.6.1") == [("fail", COMPONENT)]
+    assert judge(wide, LWS, new, release="1.7.0") == [("fail", COMPONENT)]

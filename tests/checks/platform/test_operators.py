@@ -12,6 +12,8 @@ from dynocheck.facts import (
     OperatorConfigs,
     OperatorLease,
     OperatorLeases,
+    Recipes,
+    RunNamespace,
     Webhook,
     Workload,
 )
@@ -27,18 +29,29 @@ SECOND = "Deployment b/b-controller-manager"
 
 
 def judge(
-    workloads: list[Workload], configs: list[OperatorConfig], renewed: int = 0, *webhooks: Webhook
+    workloads: list[Workload],
+    configs: list[OperatorConfig],
+    renewed: int = 0,
+    *webhooks: Webhook,
+    namespace: str = "lab",
+    recipe: Recipes | None = None,
 ) -> list[tuple[str, str]]:
     """The findings where a namespace's operator, if there is one, last renewed its lease at this time."""
     leases = OperatorLeases((OperatorLease("lab", renewed),) if renewed else (), looked=5000)
-    found = OperatorConfigs(tuple(configs)), leases, AdmissionWebhooks(webhooks)
+    found = (
+        OperatorConfigs(tuple(configs)),
+        leases,
+        AdmissionWebhooks(webhooks),
+        RunNamespace(namespace),
+        recipe,
+    )
     return places(operators.second_operator, running(*workloads), *found)
 
 
 def test_one_operator() -> None:
     assert judge([ONE], [config()]) == []
     assert judge([ONE], []) == [], "operators before 1.0 have no ConfigMap"
-    nothing = running(), OperatorConfigs(), OperatorLeases(), AdmissionWebhooks()
+    nothing = running(), OperatorConfigs(), OperatorLeases(), AdmissionWebhooks(), RunNamespace("lab"), None
     assert outcomes(operators.second_operator, *nothing) == ["skip"]
 
 
@@ -48,14 +61,29 @@ def test_two_operators() -> None:
     assert judge(TWO, [config()]) == [("warn", SECOND)]
 
 
-def test_an_expired_lease_with_webhooks_left() -> None:
+def test_an_expired_lease_with_webhooks_left(tmp_path: Path) -> None:
     left = [("warn", "Lease lab/dynamo-operator-namespace-scope")]
+    mine = deploy(tmp_path, graph(engine()))
+    assert judge([ONE], [config()], 1000, LAB, recipe=mine, namespace="other") == left
+    assert judge([ONE], [config()], 1000, LAB, recipe=mine) == [("fail", left[0][1])]
     assert judge([ONE], [config()], 1000, LAB, WIDE) == left
     assert judge([ONE], [config()], 1000, WIDE) == []
     assert judge([ONE], [config()], 4900, LAB) == [], "clocks differ"
 
 
 # platform.version-skew
+
+
+@pytest.mark.parametrize(
+    ("release", "served", "expected"),
+    [("1.4.0", "v1alpha1", "fail"), ("1.1.1", "v1alpha1 v1beta1", "fail"), ("1.4.0", "v1beta1", "")],
+)
+def test_a_recipe_that_the_operator_cannot_read(
+    tmp_path: Path, release: str, served: str, expected: str
+) -> None:
+    recipe = deploy(tmp_path, graph(engine(image="registry.example/engine:1")))
+    facts = running(operator(release)), serve_graphs(*served.split()), recipe
+    assert outcomes(operators.version_skew, *facts) == expected.split()
 
 
 @pytest.mark.parametrize(

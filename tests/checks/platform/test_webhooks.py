@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,19 +8,22 @@ from dynocheck.checks.platform import webhooks
 from dynocheck.facts import (
     AdmissionWebhooks,
     Certificates,
+    Namespace,
     PlatformType,
     PlatformTypes,
-    RunNamespace,
+    Selector,
     ServiceEndpoints,
     ServiceName,
     Webhook,
 )
-from tests.checks.judging import outcomes, run_check
+from tests.checks.judging import deploy, outcomes, run_check
+from tests.checks.judging import judge as judge_all
+from tests.checks.manifests import engine, graph
 
 NOW = 1_000_000
 GOOD = Certificates(1, (NOW + 1,))
 SERVICE = ServiceName("dynamo-system", "webhook-service")
-HERE = RunNamespace("models")
+HERE = Namespace("models")
 UP = ServiceEndpoints({str(SERVICE): 1})
 NO_TYPES = PlatformTypes()
 DOWN = ServiceEndpoints({str(SERVICE): 0})
@@ -31,11 +35,11 @@ def webhook(bundle: Certificates | None = GOOD, **fields: Any) -> Webhook:
 
 
 def judge(*calls: Webhook, services: ServiceEndpoints = UP, types: PlatformTypes = NO_TYPES) -> list[Finding]:
-    return run_check(webhooks.webhook, AdmissionWebhooks(calls, looked=NOW), types, services, HERE)
+    return run_check(webhooks.webhook, AdmissionWebhooks(calls, looked=NOW), types, services, HERE, None)
 
 
 def test_no_webhook() -> None:
-    assert outcomes(webhooks.webhook, AdmissionWebhooks(), NO_TYPES, UP, HERE) == ["skip"]
+    assert outcomes(webhooks.webhook, AdmissionWebhooks(), NO_TYPES, UP, HERE, None) == ["skip"]
 
 
 @pytest.mark.parametrize(
@@ -110,3 +114,55 @@ def test_webhooks_for_one_and_for_all_namespaces() -> None:
     (finding,) = judge(webhook(namespaces=("other",)), webhook(), services=DOWN)
     assert finding.outcome == "fail"
     assert "other" not in finding.message
+
+
+# Webhooks of other owners, which are called for pods.
+
+KYVERNO = ServiceName("kyverno", "kyverno-svc")
+MODELS_ONLY = Selector({"kubernetes.io/metadata.name": "models"})
+OTHERS_ONLY = Selector({"kubernetes.io/metadata.name": "web"})
+INJECTED = Selector({"istio-injection": "enabled"})
+
+
+def judge_other(services: ServiceEndpoints, **fields: Any) -> list[str]:
+    other = webhook(**{"service": KYVERNO} | fields)
+    found = AdmissionWebhooks(others=(other,), looked=NOW)
+    return judge_all(webhooks.webhook, found, NO_TYPES, services, HERE, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, ["fail"]),
+        ({"selector": MODELS_ONLY}, ["fail"]),
+        ({"selector": OTHERS_ONLY}, []),
+        ({"selector": INJECTED}, []),
+        ({"blocking": False}, []),
+        ({"service": None}, []),
+        ({"objects": Selector({"app": "web"})}, ["unjudged"]),
+        ({"conditional": True}, ["unjudged"]),
+        ({"conditional": True, "selector": OTHERS_ONLY}, []),
+    ],
+)
+def test_a_webhook_for_pods_that_nobody_answers(fields: dict[str, Any], expected: list[str]) -> None:
+    assert judge_other(UP, **fields) == expected
+
+
+def test_a_webhook_for_pods_with_a_stale_bundle() -> None:
+    up = ServiceEndpoints({str(KYVERNO): 1})
+    assert judge_other(up) == []
+    assert judge_other(up, bundle=Certificates(1, (NOW - 1,))) == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("storage", "validated", "expected"),
+    [("v1beta1", "v1beta1", "warn"), ("v1alpha1", "v1beta1", "fail"), ("v1beta1", "v1alpha1", "fail")],
+)
+def test_a_recipe_whose_graphs_need_conversion(
+    tmp_path: Path, storage: str, validated: str, expected: str
+) -> None:
+    served = ("v1alpha1", "v1beta1")
+    crd = PlatformType(name="dynamographdeployments.nvidia.com", served=served, storage=storage)
+    called = AdmissionWebhooks((webhook(versions=(validated,)),), looked=NOW)
+    recipe = deploy(tmp_path, graph(engine()))
+    assert outcomes(webhooks.webhook, called, PlatformTypes((crd,)), UP, HERE, recipe) == [expected]
