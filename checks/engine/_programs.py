@@ -14,6 +14,7 @@ from dynocheck.data.flags import (
     FlagTable,
     ImageRelease,
     describe_span,
+    find_flag_releases,
     find_release,
     flag_tables,
     list_minors,
@@ -45,12 +46,24 @@ class Program:
     parsers: tuple[FlagTable, ...]
     ruling: Ruling | None = None
 
-    @property
-    def forwards_unknown_flags(self) -> bool:
-        """Whether it is a frontend that passes unknown flags to an engine's chat processor."""
-        chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
-        chat = self.container.find_variable("DYN_CHAT_PROCESSOR") is not None
-        return self.launch.module == "dynamo.frontend" and (chosen or chat)
+    def forwards(self, flag: str) -> bool:
+        """Whether it is a frontend that passes this flag to the engine that processes its chats."""
+        if self.launch.module != "dynamo.frontend":
+            return False
+        processor = self._find_chat_processor()
+        if processor in ("sglang", "vllm"):
+            return bool(find_flag_releases(f"dynamo.{processor}", flag))
+        return processor != "dynamo"
+
+    def _find_chat_processor(self) -> str | None:
+        """The chat processor of a frontend, None if unknown. Dynamo's is the default and takes no flags."""
+        words = [word.text or "" for word in self.launch.words]
+        given = [i for i, word in enumerate(words) if word.startswith("--dyn-chat")]
+        if not given:
+            variable = self.container.find_variable("DYN_CHAT_PROCESSOR")
+            return variable.value if variable is not None else "dynamo"
+        _, joined, value = words[given[-1]].partition("=")
+        return value if joined else "".join(words[given[-1] + 1 :][:1])
 
     @property
     def title(self) -> str:
@@ -118,12 +131,13 @@ class Program:
 class Problem:
     """A problem of a flag or key, identified by its place and name: messages differ between releases.
 
-    `report` makes the finding.
+    `report` makes the finding. `growing`: a build that is no known release may not have the problem.
     """
 
     place: Location
     name: str
     report: Callable[[], Finding]
+    growing: bool = False
 
 
 Judge = Callable[[Program], Iterable[Problem]]
@@ -167,9 +181,10 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     if doubted:
         others = (release for release in list_minors() if release not in found)
         everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
+        everywhere = {key for key in everywhere if not found[possible[-1]][key].growing}
         yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
         doubted -= everywhere
-    if doubted or not possible:
+    if doubted or not possible or program.release.newer:
         yield _describe_doubt(program, sorted({name for _, name in doubted}))
     else:
         yield judged(1, "command lines")
@@ -177,11 +192,16 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
 
 def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
     release = program.release
-    around = f" around {release.near}" if release.near else ""
-    known = f"the image's release is unknown, and releases{around} differ"
+    if release.newer:
+        why = f"the image's release is newer than {list_minors()[-1]}, the newest whose flags are known"
+    elif release.possible:
+        around = f" around {release.near}" if release.near else ""
+        why = f"the image's release is unknown, and releases{around} differ"
+    else:
+        why = f"the image's release is older than {_OLDEST}"
     return unjudged(
         f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
-        why=known if release.possible else f"the image's release is older than {_OLDEST}",
+        why=why,
         needs=_NEEDS,
         location=Location(program.graph.file, program.launch.line, program.launch.column),
     )

@@ -162,11 +162,9 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
-    """Reports init containers and sidecars of components whose image has a mutable tag or none."""
+    """Reports init containers of components whose image has a mutable tag or none."""
     for template in (t for recipe in recipes for t in list_pod_templates(recipe) if t.of_graph):
-        sidecar = template.around.get("frontendSidecar")
-        sidecars = [sidecar] if sidecar is not None and sidecar.mapping else []
-        for container in (*template.spec.get_items("initContainers"), *sidecars):
+        for container in template.spec.get_items("initContainers"):
             image = container.get("image") or container
             name, tag = image.text or "", parse_image(image.text or "").tag
             if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):

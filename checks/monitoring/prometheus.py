@@ -17,6 +17,7 @@ from dynocheck.facts import (
     ResourceSlices,
     Workload,
     Workloads,
+    list_gpu_nodes,
 )
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
@@ -178,8 +179,7 @@ def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) ->
 
     Fix: kubectl describe daemonset NAME
     """
-    with_gpus = {node.name for node in nodes if node.has_gpu_label or node.gpus}
-    with_gpus |= {s.node for s in slices if s.driver == "gpu.nvidia.com" and s.node is not None}
+    with_gpus = list_gpu_nodes(nodes, slices)
     exporters = [workload for workload in workloads if _is_exporter(workload)]
     if not exporters:
         raise Skip("dcgm-exporter is not installed; serving does not need it")

@@ -19,9 +19,11 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
 
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
     before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
-    float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
+    float, units (a whole number, or one such as 32k as vLLM reads it) or multiples (the same as SGLang reads
+    it) within the bounds, or JSON with the `keys` of the
     mapping of this name, of which the `members` have one of these values. `old` is its former name, if it
     still takes that; `dropped` the release that is to have it no more, and `instead` the option to use.
+    `growing`: builds that are no release may take further values.
     `releases` are the places of those that have it so, None for all.
     """
 
@@ -34,6 +36,7 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     old: str = ""
     dropped: str = ""
     instead: str = ""
+    growing: bool = False
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
@@ -47,6 +50,7 @@ class _Limit(msgspec.Struct, frozen=True):
     programs: tuple[str, ...]
     flags: tuple[str, ...]
     source: str
+    type: str = ""
     choices: tuple[str, ...] = ()
     members: tuple[tuple[str, tuple[str, ...]], ...] = ()
     gt: float | None = None
@@ -58,7 +62,13 @@ class _Limit(msgspec.Struct, frozen=True):
         if flag.choices or not (flag.gt is flag.ge is flag.lt is flag.le is None):
             return flag
         return msgspec.structs.replace(
-            flag, choices=self.choices, members=self.members, gt=self.gt, ge=self.ge, le=self.le
+            flag,
+            type=flag.type or self.type,
+            choices=self.choices,
+            members=self.members,
+            gt=self.gt,
+            ge=self.ge,
+            le=self.le,
         )
 
 
@@ -118,12 +128,13 @@ class ImageRelease(msgspec.Struct, frozen=True):
     `exact` is None for a tag that is no known release; `near` is then the one whose number a development or
     own tag begins with, as `1.4.0-kimi-k3-dev.1` is near 1.4.0. `possible` are the releases that it may be
     like: those around `near`, else one of each minor; none for a release that is older than all that are
-    known.
+    known. `newer`: its number is above all that are known.
     """
 
     exact: str | None
     near: str | None
     possible: tuple[str, ...]
+    newer: bool = False
 
 
 @lru_cache(1024)
@@ -147,7 +158,8 @@ def _find_near(number: str) -> ImageRelease:
     minors = {parse_version(release): release for release in list_minors()}
     major, minor = parse_version(number)
     if (major, minor) not in minors:
-        return ImageRelease(None, None, list_minors() if (major, minor) > max(minors) else ())
+        newer = (major, minor) > max(minors)
+        return ImageRelease(None, None, list_minors() if newer else (), newer)
     near = number if number in _table().engines else minors[major, minor]
     before = minors.get((major, minor - 1))
     return ImageRelease(None, near, (before, near) if before else (near,))
