@@ -2,16 +2,18 @@
 
 import gc
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dynocheck._version import __version__
+from dynocheck.commands import _streams as streams
 from dynocheck.commands._help import Verb
+from dynocheck.core.cancellation import INTERRUPTED, convert_interrupt, handle_sigterm
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
+from dynocheck.secrets import forget
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,7 +25,7 @@ OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 _USAGE = 2
 _CRASH = 3
-_INTERRUPTED = 130
+_COMPLETE = "_DYNOCHECK_COMPLETE"
 
 
 def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -552,10 +554,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: without the program name; None for those of this process.
     """
+    forget()
+    if arguments is None:
+        streams.secure()
+        handle_sigterm()
     was_enabled = gc.isenabled()
     gc.disable()  # a run is short and makes few cycles; collecting takes a tenth of its time
     try:
-        return _run(arguments)
+        code = convert_interrupt(_run(arguments))
+        return code if streams.flush() else _USAGE
     finally:
         if arguments is None:
             gc.freeze()  # the process ends here: saves a last collection of 40 ms
@@ -566,7 +573,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="dynocheck", standalone_mode=False)
-        sys.stdout.flush()
     except UsageError as error:
         return _print_error(str(error), _USAGE)
     except click.exceptions.Exit as done:
@@ -574,11 +580,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         return _print_error(error.format_message(), _USAGE)
     except (KeyboardInterrupt, click.Abort):
-        return _print_error("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, such as head, has closed the pipe; at exit nothing is left to flush into it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CRASH
+        return _print_error("interrupted", INTERRUPTED)
+    except SystemExit as end:
+        # So click ends a completion, and when the reader of a pipe, such as head, has closed it.
+        return int(end.code or 0) if _COMPLETE in os.environ else _USAGE
+    except MemoryError:
+        return _print_error("out of memory", _CRASH)
+    except OSError as error:
+        about = f"{error.filename}: " if error.filename else ""
+        gone = isinstance(error, FileNotFoundError) and not error.filename
+        hint = " (is the working folder gone?)" if gone else ""
+        return _print_error(f"{about}{error.strerror or error}{hint}", _USAGE)
     except Exception as error:
         from dynocheck.core.crashes import DEBUG, describe_crash
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
 
 _RENDERER = re.compile(r"\benvsubst\b")
 _TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
@@ -94,7 +95,7 @@ def parse_assignments(assignments: Iterable[str], files: Iterable[str]) -> dict[
     variables: dict[str, str] = {}
     for file in files:
         try:
-            lines = Path(file).read_text(encoding="utf-8").splitlines()
+            lines = read_bounded(file, MIB).decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise UsageError(f"--env-file {file}: {reason}") from None

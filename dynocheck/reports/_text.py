@@ -1,6 +1,7 @@
 """Text that several formats share, and sanitizing."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +29,13 @@ MARKS = {
 }
 _MAX_LENGTH = 2000
 _NOTES = "config notes"
+_COMMAND = re.compile(r"##(?=[A-Za-z]{0,20}\[)")
+_LINE_COMMAND = re.compile("^([ \t]*+)::", re.MULTILINE)
+
+
+def escape_to_hex(char: str) -> str:
+    """A character as text, by its number."""
+    return f"\\x{ord(char):02x}"
 
 
 def sanitize(text: str, encoding: str = "utf-8") -> str:
@@ -37,6 +45,20 @@ def sanitize(text: str, encoding: str = "utf-8") -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def make_inert(text: str, escape: Callable[[str], str] = escape_to_hex, *, lines: bool = True) -> str:
+    """The text, with what CI runners take for a command escaped: `::` at the start of a line, and `##[` and
+    `##vso[` anywhere.
+
+    :param escape: writes the first character in another way.
+    :param lines: whether lines are data; those of a format of commands are not.
+    """
+    if "##" in text:
+        text = _COMMAND.sub(lambda match: escape("#") + match[0][1:], text)
+    if lines and "::" in text:
+        text = _LINE_COMMAND.sub(lambda match: f"{match[1]}{escape(':')}:", text)
+    return text
 
 
 def shorten(text: str) -> str:

@@ -15,16 +15,6 @@ class Output(NamedTuple):
     format: str
     path: Path | None
 
-    def write(self, report: Report, options: reports.ReportOptions) -> str | None:
-        """Write the report, and return the error message if that fails."""
-        try:
-            reports.write(report, self.format, self.path, options)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            return f"cannot write {self.path or 'to standard output'}: {error.strerror}"
-        return None
-
 
 def parse_outputs(texts: Sequence[str]) -> list[Output]:
     """Parse the values of -o; without any, a table on standard output.
@@ -41,8 +31,19 @@ def write_reports(report: Report, outputs: Sequence[Output], options: reports.Re
     """Write the report to every output; one that fails does not keep back the others.
 
     :raises UsageError: some failed.
+    :raises BrokenPipeError: the reader of standard output closed it, and all others were written.
     """
-    errors = [error for output in outputs if (error := output.write(report, options)) is not None]
+    errors: list[str] = []
+    broken: BrokenPipeError | None = None
+    for output in outputs:
+        try:
+            reports.write(report, output.format, output.path, options)
+        except BrokenPipeError as error:
+            broken = error
+        except OSError as error:
+            errors.append(f"cannot write {output.path or 'to standard output'}: {error.strerror}")
+    if broken and not errors:
+        raise broken
     if errors:
         raise UsageError("; ".join(errors))
 

@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -157,6 +157,16 @@ class ControlPlane(Objects):
         self._base = Snapshot(self._store.snapshot(), self.discover())
         self._granted.clear()
         return self._base
+
+    def share(self, *crds: Path, furnish: Callable[[Self], object] | None = None) -> Iterator[None]:
+        """The body of a fixture: define these types, and furnish the cluster, for all tests of its scope."""
+        start = self.snapshot()
+        self.load_crds(*crds)
+        if furnish is not None:
+            furnish(self)
+        self.snapshot()
+        yield
+        self.reset(start)
 
     def reset(self, to: Snapshot | None = None) -> None:
         """Put every object back as it was, stop scheduler and controllers, forget audited requests.
