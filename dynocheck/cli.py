@@ -2,7 +2,10 @@
 
 import gc
 import os
+import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -571,36 +574,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    give_up = partial(_print_error, sys.argv[1:] if arguments is None else arguments, time.time())
     try:
         code = cli.main(arguments, prog_name="dynocheck", standalone_mode=False)
     except UsageError as error:
-        return _print_error(str(error), _USAGE)
+        return give_up(str(error), _USAGE)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        return _print_error(error.format_message(), _USAGE)
+        return give_up(error.format_message(), _USAGE)
     except (KeyboardInterrupt, click.Abort):
-        return _print_error("interrupted", INTERRUPTED)
+        return give_up("interrupted", INTERRUPTED)
     except SystemExit as end:
         # So click ends a completion, and when the reader of a pipe, such as head, has closed it.
         return int(end.code or 0) if _COMPLETE in os.environ else _USAGE
     except MemoryError:
-        return _print_error("out of memory", _CRASH)
+        return give_up("out of memory", _CRASH)
     except OSError as error:
         about = f"{error.filename}: " if error.filename else ""
         gone = isinstance(error, FileNotFoundError) and not error.filename
         hint = " (is the working folder gone?)" if gone else ""
-        return _print_error(f"{about}{error.strerror or error}{hint}", _USAGE)
+        return give_up(f"{about}{error.strerror or error}{hint}", _USAGE)
     except Exception as error:
         from dynocheck.core.crashes import DEBUG, describe_crash
 
         crash = describe_crash(error)
-        return _print_error(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
+        return give_up(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
     return code or 0
 
 
-def _print_error(message: str, code: int) -> int:
+def _print_error(arguments: Sequence[str], started: float, message: str, code: int) -> int:
+    """Print why the run was given up, and tell the readers of its reports."""
     from dynocheck.reports._text import sanitize
+    from dynocheck.reports.outputs import report_error
 
-    click.echo(f"error: {sanitize(' '.join(message.split()))}", err=True)
+    message = sanitize(" ".join(message.split()))
+    click.echo(f"error: {message}", err=True)
+    report_error(message, arguments, started)
     return code

@@ -14,6 +14,7 @@ from dynocheck.data.flags import (
     FlagTable,
     ImageRelease,
     describe_span,
+    find_flag_releases,
     find_release,
     flag_tables,
     list_minors,
@@ -45,12 +46,24 @@ class Program:
     parsers: tuple[FlagTable, ...]
     ruling: Ruling | None = None
 
-    @property
-    def forwards_unknown_flags(self) -> bool:
-        """Whether it is a frontend that passes unknown flags to an engine's chat processor."""
-        chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
-        chat = self.container.find_variable("DYN_CHAT_PROCESSOR") is not None
-        return self.launch.module == "dynamo.frontend" and (chosen or chat)
+    def forwards(self, flag: str) -> bool:
+        """Whether it is a frontend that passes this flag to the engine that processes its chats."""
+        if self.launch.module != "dynamo.frontend":
+            return False
+        processor = self._find_chat_processor()
+        if processor in ("sglang", "vllm"):
+            return bool(find_flag_releases(f"dynamo.{processor}", flag))
+        return processor != "dynamo"
+
+    def _find_chat_processor(self) -> str | None:
+        """The chat processor of a frontend, None if unknown. Dynamo's is the default and takes no flags."""
+        words = [word.text or "" for word in self.launch.words]
+        given = [i for i, word in enumerate(words) if word.startswith("--dyn-chat")]
+        if not given:
+            variable = self.container.find_variable("DYN_CHAT_PROCESSOR")
+            return variable.value if variable is not None else "dynamo"
+        _, joined, value = words[given[-1]].partition("=")
+        return value if joined else "".join(words[given[-1] + 1 :][:1])
 
     @property
     def title(self) -> str:

@@ -13,6 +13,9 @@ from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Valu
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
 _STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
 _MODULE = re.compile(r"(?:dynamo|vllm|sglang|tensorrt_llm)\.\S+")
+_SHELL = re.compile(r"(?:\S*/)?(?:ba|da|z)?sh")
+_HAS_SCRIPT = re.compile(r"-(?!-)\w*c")
+_NO_FILE = re.compile(r"l?c|\S+\s+\S.*", re.DOTALL)  # what is no name that a script has
 _ONE_STRING = re.compile(r"[\w./-]+ +\S.*", re.DOTALL)
 _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
@@ -70,6 +73,12 @@ def _check_start(template: PodTemplate, container: Value) -> Iterator[Finding]:
     if first is None or is_told:
         return
     place = Location(template.manifest.file, first.line, first.column)
+    if (script := _find_misplaced_script([*command, *args])) is not None:
+        yield fail(
+            f"{template.owner}: {text} runs a file named {_shorten(script.text or '')}: -c is missing",
+            fix=f"write -c between {text} and the script",
+            location=Location(template.manifest.file, script.line, script.column),
+        )
     if command and _ONE_STRING.fullmatch(text):
         message = f"a program of this whole name is started: {_shorten(text)}"
         fix = "write each word as an element of its own, or use sh -c"
@@ -80,6 +89,17 @@ def _check_start(template: PodTemplate, container: Value) -> Iterator[Finding]:
             fix="set the command, such as [python3, -m, dynamo.vllm]",
             location=place,
         )
+
+
+def _find_misplaced_script(words: Sequence[Value]) -> Value | None:
+    """The word that a shell takes for the name of a file, though it is a script or a mistyped -c."""
+    texts = [word.text or "" for word in words]
+    if not texts or not _SHELL.fullmatch(texts[0]):
+        return None
+    at = next((i for i, text in enumerate(texts) if i and not text.startswith(("-", "+"))), None)
+    if at is None or any(_HAS_SCRIPT.match(text) for text in texts[1:at]):
+        return None
+    return words[at] if _NO_FILE.fullmatch(texts[at]) else None
 
 
 def _describe_default(template: PodTemplate, container: Value, first: str) -> str:

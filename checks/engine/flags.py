@@ -29,6 +29,12 @@ from dynocheck.facts import Recipe, Recipes, Rulings
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
+# As SGLang reads them (human_readable_int in its srt/utils/common.py).
+_MULTIPLES = {
+    f"{prefix}{i}": (1024 if i else 1000) ** n for n, prefix in enumerate("kMGT", 1) for i in ("", "i")
+}
+_MULTIPLES["Ki"] = _MULTIPLES.pop("ki")
+_MULTIPLE = re.compile(r"(\d+|\d+\.\d+(?!.*i))([kMGT]|[KMGT]i)")
 _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", "n")
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
@@ -74,7 +80,7 @@ def _find_flag_problems(program: Program) -> Iterator[Problem]:
         place = program.locate(option)
         if len(option.candidates) > 1:
             yield Problem(place, option.spelled, partial(_report_ambiguous, program, option))
-        elif not option.candidates and not program.forwards_unknown_flags:
+        elif not option.candidates and not program.forwards(option.spelled):
             yield Problem(place, option.spelled, partial(_report_unknown, program, option))
         elif program.release.exact and (end := _describe_end(option)):
             yield Problem(place, option.spelled, partial(_report_end, program, option, *end))
@@ -342,6 +348,8 @@ def _find_bad_member(value: str, flag: Flag) -> str | None:
         return None
     for name, choices in flag.members:
         member = members.get(name)
+        if member is None and name == "kv_role" and members.get("kv_connector"):
+            return f"has a kv_connector and no kv_role, which is one of {', '.join(choices)}"
         if isinstance(member, str) and member not in choices:
             return f"has {name} {member}; it takes {', '.join(choices)}"
     return None
@@ -356,5 +364,6 @@ def _parse_number(value: str, kind: str) -> float:
         return float(value)
     if kind == "units" and value.strip().lower() == "auto":
         return -1
-    match = _WITH_UNIT.fullmatch(value.strip()) if kind == "units" else None
-    return float(match[1]) * _UNITS[match[2]] if match else int(value)
+    expression, factors = (_MULTIPLE, _MULTIPLES) if kind == "multiples" else (_WITH_UNIT, _UNITS)
+    match = expression.fullmatch(value.strip()) if kind in ("units", "multiples") else None
+    return float(match[1]) * factors[match[2]] if match else int(value)

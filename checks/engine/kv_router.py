@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynocheck import Finding, Location, Result, Skip, check, judged, warn
+from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
 from dynocheck.core.fixes import add_flag, remove_argument, set_argument
 from dynocheck.data.flags import find_release
@@ -16,16 +16,21 @@ _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 _OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
+_BLOCK_FLAG, _BLOCK_VARIABLE = "--kv-cache-block-size", "DYN_KV_CACHE_BLOCK_SIZE"
 _BLOCKS = {"vllm": "block-size", "sglang": "page-size", "trtllm": "kv-block-size"}
 
 
 @dataclass(frozen=True)
 class _Router:
-    """A router that picks workers by cached prefix: whether it listens to KV events, and its block size."""
+    """A router that picks workers by cached prefix: whether it listens to KV events, and its block size.
+
+    `place` is the line and column of the block size, or of the router where it has none.
+    """
 
     name: str
     listens: bool
     block: int | None
+    place: tuple[int, int]
 
 
 @check("engine.kv-router", title="KV router gets events; block sizes match")
@@ -34,7 +39,7 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
     --publish-kv-events. Without events, or with another block size, the router never finds a prefix and only
-    balances load.
+    balances load. A worker that leaves its block size to the engine is not compared with the router's.
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
@@ -55,6 +60,13 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
         elif router.listens and _is_too_old(worker):
             yield describe_unjudged(
                 [worker], "KV events", why="the image's release is older than 1.0.0", needs="a newer image"
+            )
+        elif router.block is not None and worker.number(_BLOCKS[worker.engine.name]) is None:
+            yield unjudged(
+                f"{worker.name}: blocks of the {router.name}'s {router.block} tokens",
+                why="the worker's block size is not written out, and its default depends on the model",
+                needs=f"--{_BLOCKS[worker.engine.name]} of the worker",
+                location=Location(worker.graph.file, *router.place),
             )
         else:
             yield judged(1, "workers")
@@ -108,7 +120,9 @@ def _find_routers(graph: Graph) -> Iterator[_Router]:
             if component.role == "epp" and container is component.main:
                 variables = _collect_variables(container)
                 events = (variables.get("DYN_USE_KV_EVENTS") or "false").lower() not in _OFF
-                yield _Router("endpoint picker", events, _parse_int(variables.get("DYN_KV_CACHE_BLOCK_SIZE")))
+                block = _parse_int(variables.get(_BLOCK_VARIABLE))
+                place = container.find_variable(_BLOCK_VARIABLE) or container
+                yield _Router("endpoint picker", events, block, (place.line, place.column))
             for launch in container.launches:
                 if launch.module == "dynamo.frontend":
                     yield from _read_frontend(container, launch)
@@ -123,8 +137,10 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
     deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
     listens = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
-    block = flags.get("--kv-cache-block-size", variables.get("DYN_KV_CACHE_BLOCK_SIZE"))
-    yield _Router("router", listens and not deaf, _parse_int(block))
+    block = flags.get(_BLOCK_FLAG, variables.get(_BLOCK_VARIABLE))
+    words = (word for word in launch.words if (word.text or "").startswith(_BLOCK_FLAG))
+    place = next(words, container.find_variable(_BLOCK_VARIABLE) or launch)
+    yield _Router("router", listens and not deaf, _parse_int(block), (place.line, place.column))
 
 
 def _collect_variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
-from dynocheck.core.fixes import add_element, set_flag, set_value, set_variable
+from dynocheck.core.fixes import add_element, remove, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_model
@@ -129,6 +129,13 @@ def probes(recipes: Recipes) -> Iterator[Result]:
                 fix=set_value("port", int(port.text or 0)),
                 location=Location(probe.graph.file, port.line, port.column),
             )
+        elif paths and (scheme := _find_encryption(probe)) is not None:
+            yield fail(
+                f"{probe.component.name}: its {probe.name} uses HTTPS, which its program does not serve: "
+                "the probe never succeeds",
+                fix=remove("scheme"),
+                location=Location(probe.graph.file, scheme.line, scheme.column),
+            )
         elif not paths and _find_port(probe) is not None:
             if _is_off(probe.component):
                 continue  # told below
@@ -145,6 +152,16 @@ def probes(recipes: Recipes) -> Iterator[Result]:
         yield from _check_operator_probes(pod)
     for template, container, name, port in containers:
         yield from _check_name(template, container, name, port)
+
+
+def _find_encryption(probe: _Probe) -> Value | None:
+    """The HTTPS of a probe's HTTP request; None where it has another scheme or its component may use TLS."""
+    scheme, main = probe.value.get("httpGet", "scheme"), probe.component.main
+    if scheme is None or scheme.text != "HTTPS" or main is None:
+        return None
+    words = [word.text or "" for launch in main.launches for word in launch.words]
+    names = [variable.name for variable in main.env]
+    return None if any("tls" in text.lower() for text in (*words, *names)) else scheme
 
 
 def _check_operator_probes(pod: _Pod) -> Iterator[Result]:
@@ -411,28 +428,42 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
     component, template = probe.component, probe.template
     target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
     port = _find_port(probe)
-    if target is None or port is None:
+    number = port.data if port is not None else _find_declared_port(probe)
+    served = paths.get(number) if isinstance(number, int) else None
+    if target is None or (port is None and served is None):
         return
-    place = Location(template.manifest.file, port.line, port.column)
-    served = paths.get(port.data) if isinstance(port.data, int) else None
-    if served is None:
+    if port is not None and served is None:
         ports = " and ".join(map(str, paths))
         yield fail(
             f"{component.name}: its {probe.name} uses port {port.data}, it listens on {ports}",
             fix=set_value("port", next(iter(paths))),
-            location=place,
+            location=Location(template.manifest.file, port.line, port.column),
         )
         return
     path = target.get("path")
     variables = component.main.env if component.main else ()
     configurable = any(var.name.startswith("DYN_") and var.name.endswith("_PATH") for var in variables)
-    if path is not None and path.text not in served and not configurable:
+    if path is not None and served is not None and path.text not in served and not configurable:
         yield fail(
-            f"{component.name}: its {probe.name} requests {path.text} on port {port.data}, "
+            f"{component.name}: its {probe.name} requests {path.text} on port {number}, "
             f"which serves {', '.join(served)}",
             fix=set_value("path", served[0]),
             location=Location(template.manifest.file, path.line, path.column),
         )
+
+
+def _find_declared_port(probe: _Probe) -> int | None:
+    """The number of the port that a probe uses and its component declares, by number or by name."""
+    target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
+    port = target.get("port") if target else None
+    main = _find_main(probe.template)
+    if port is None or main is None:
+        return None
+    for declared in main.get_items("ports"):
+        number = declared.get("containerPort")
+        if number is not None and port.data in (number.data, declared.get_text("name")):
+            return number.data if isinstance(number.data, int) else None
+    return None
 
 
 def _list_ports(template: PodTemplate) -> set[int]:

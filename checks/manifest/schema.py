@@ -109,12 +109,12 @@ def schema(
             missing = "apiVersion" if manifest.kind else "kind"
             yield fail(f"an object without {missing}", location=place)
             continue
-        violations = validate(manifest, definitions)
+        values = manifest.root.walk() if file.template else ()
+        open_values = {(value.line, value.column) for value in values if file.is_open(value)}
+        violations = validate(manifest, definitions, open_values)
         known += violations is not None
         if violations is None:
             yield _report_unknown_kind(manifest, definitions)
-        values = manifest.root.walk() if file.template else ()
-        open_values = {(value.line, value.column) for value in values if file.is_open(value)}
         found = [("", violation) for violation in violations or ()]
         if manifest.kind == "DynamoGraphDeployment":
             found += validate_component_pods(manifest, definitions)

@@ -12,6 +12,7 @@ from dynocheck.facts import Container, HubModels, Recipes
 # docs.rs, xet-runtime 1.5.2, config/groups/reconstruction.rs; https://github.com/huggingface/xet-core/issues/926.
 # Since 1.7.0 buffers depend on the container's memory: https://github.com/huggingface/xet-core/pull/943.
 _BUFFERS, _FAST_BUFFERS = 6_096_000_000, 32_000_000_000
+_LEAST_LIMIT = 2**20  # of a container that starts
 _PINNED = re.compile(r"\bhf[-_]xet\s*={2,3}\s*1\.[56]\.\d+\b", re.IGNORECASE)
 _FAST = ("HF_XET_HIGH_PERFORMANCE", "HF_XET_HP")
 
@@ -31,6 +32,14 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
     for fetch in (each for recipe in add_hub_configs(recipes, models) for each in find_fetches(recipe)):
         limit = fetch.find_limit("memory")
         if limit is None:
+            continue
+        if limit[0] < _LEAST_LIMIT:
+            applies = True
+            yield fail(
+                f"{fetch.label}: the container's limit is {limit[1].data}, which is less than a mebibyte",
+                fix=f"write the unit, as in {round(limit[0]) or 1}Gi",
+                location=fetch.locate(limit[1]),
+            )
             continue
         buffered = _has_fixed_buffers(fetch)
         if not fetch.is_in_memory and not buffered:

@@ -163,15 +163,18 @@ def _check_benchmark(benchmark: Benchmark, workers: Sequence[EngineInstance]) ->
     """Reports a benchmark of a model that the graphs of its folder, or else of the recipe, do not serve."""
     beside = [worker for worker in workers if benchmark.is_beside(worker.graph)] or workers
     names = sorted({worker.served_name or "" for worker in beside})
-    model = benchmark.model
-    if model is None or model.value is None or not names or "" in names:
+    waited = benchmark.container.find_variable(
+        "TARGET_MODEL"
+    )  # for which a script waits, whatever it requests
+    if not names or "" in names:
         return
-    if model.value not in names:
-        yield fail(
-            f"{benchmark.name} requests {model.value}, its graph serves {', '.join(names)}",
-            fix=set_argument(model.name, names[0]),
-            location=Location(benchmark.file, model.line, model.column),
-        )
+    for model in (benchmark.model, waited if waited != benchmark.model else None):
+        if model is not None and model.value and model.value not in names and "$" not in model.value:
+            yield fail(
+                f"{benchmark.name} requests {model.value}, its graph serves {', '.join(names)}",
+                fix=set_argument(model.name, names[0]),
+                location=Location(benchmark.file, model.line, model.column),
+            )
 
 
 def _locate(worker: EngineInstance) -> Location:

@@ -1,6 +1,5 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
@@ -197,7 +196,7 @@ def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
         return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
     if declared:
         return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
-    return f"kubectl get pvc {shlex.quote(name)}"
+    return f"declare a PersistentVolumeClaim {name}, or create it once in the namespace"
 
 
 @check("storage.claim-declared", title="Mounted claims are declared in the recipe")

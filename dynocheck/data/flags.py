@@ -19,7 +19,8 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
 
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
     before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
-    float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
+    float, units (a whole number, or one such as 32k as vLLM reads it) or multiples (the same as SGLang reads
+    it) within the bounds, or JSON with the `keys` of the
     mapping of this name, of which the `members` have one of these values. `old` is its former name, if it
     still takes that; `dropped` the release that is to have it no more, and `instead` the option to use.
     `growing`: builds that are no release may take further values.
@@ -49,6 +50,7 @@ class _Limit(msgspec.Struct, frozen=True):
     programs: tuple[str, ...]
     flags: tuple[str, ...]
     source: str
+    type: str = ""
     choices: tuple[str, ...] = ()
     members: tuple[tuple[str, tuple[str, ...]], ...] = ()
     gt: float | None = None
@@ -60,7 +62,13 @@ class _Limit(msgspec.Struct, frozen=True):
         if flag.choices or not (flag.gt is flag.ge is flag.lt is flag.le is None):
             return flag
         return msgspec.structs.replace(
-            flag, choices=self.choices, members=self.members, gt=self.gt, ge=self.ge, le=self.le
+            flag,
+            type=flag.type or self.type,
+            choices=self.choices,
+            members=self.members,
+            gt=self.gt,
+            ge=self.ge,
+            le=self.le,
         )
 
 

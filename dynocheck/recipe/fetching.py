@@ -22,7 +22,7 @@ _MAX_CALLS = 100
 _MAX_ARGUMENTS = 4000
 _ALIASES = re.compile(r"\bsnapshot_download(?:\s+as\s+(\w+))?")
 _QUOTED = re.compile(r"""([\"'])([^\"'\\]*)\1""")
-_VARIABLE = re.compile(r"os\.(?:environ(?:\.get\(|\[)|getenv\()\s*[\"'](\w+)[\"']")
+_VARIABLE = re.compile(r"os\.(?:environ(?:\.get\(|\[)|getenv\()\s*(?:[\"'](\w+)[\"']|([A-Za-z_]\w*)\s*[\])])")
 
 
 class FetchedModel(NamedTuple):
@@ -89,11 +89,11 @@ def find_library_downloads(code: str, environment: dict[str, str | None]) -> Ite
         if _find_keyword(arguments, "repo_type") not in (None, "'model'", '"model"'):
             continue
         repository = _find_keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
-        folder = _QUOTED.fullmatch(_find_keyword(arguments, "local_dir") or "")
+        folder = _resolve_argument(_find_keyword(arguments, "local_dir") or "", code, environment)[0]
         (revision,) = _resolve_argument(_find_keyword(arguments, "revision") or "", code, environment)[:1]
         cached = all(_find_keyword(arguments, name) is None for name in ("local_dir", "cache_dir"))
         for model in _resolve_argument(repository, code, environment):
-            yield FetchedModel(model, folder.group(2) if folder else None, match.start(), cached, revision)
+            yield FetchedModel(model, folder, match.start(), cached, revision)
     if not called:
         yield FetchedModel(None, None, code.index("snapshot_download"))
 
@@ -129,13 +129,19 @@ def _resolve_argument(argument: str, code: str, environment: dict[str, str | Non
     if quoted:
         return [quoted.group(2)]
     if variable:
-        return [environment.get(variable.group(1))]
+        names = [variable.group(1)] if variable.group(1) else _find_loop_values(variable.group(2), code)
+        return [environment.get(name or "") for name in names] or [None]
     if not argument.isidentifier():
         return [None]
-    loop = re.search(rf"\bfor\s+{argument}\s+in\s*[\[(]([^\])]*)[\])]", code)
-    if loop:
-        return [match.group(2) for match in _QUOTED.finditer(loop.group(1))] or [None]
+    if values := _find_loop_values(argument, code):
+        return values
     assigned = re.findall(rf"^\s*{argument}\s*=\s*(.+?)\s*;?\s*$", code, re.MULTILINE)
     if len(assigned) != 1 or assigned[0].isidentifier():
         return [None]
     return _resolve_argument(assigned[0], code, environment)
+
+
+def _find_loop_values(name: str, code: str) -> list[str | None]:
+    """The literals that a name is looped over; empty if there is no such loop."""
+    loop = re.search(rf"\bfor\s+{name}\s+in\s*[\[(]([^\])]*)[\])]", code)
+    return [match.group(2) for match in _QUOTED.finditer(loop.group(1))] if loop else []

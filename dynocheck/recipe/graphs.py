@@ -70,6 +70,8 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             runtime=service.get_text("runtimeVersionOverride"),
         )
         sidecars = [c for c in read_items(pod, "containers") if c.get_text("name") != "main"]
+        front = service.get("frontendSidecar")
+        fronts = [front] if front is not None and front.mapping else []
         requested = [[service.get("resources"), main.get("resources")]]
         yield Component(
             name=name,
@@ -79,7 +81,14 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             gpus=_count_gpus(
                 [*requested, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
             ),
-            containers=(container, *(reader.read_container(sidecar, mountable) for sidecar in sidecars)),
+            containers=(
+                container,
+                *(reader.read_container(sidecar, mountable) for sidecar in sidecars),
+                *(
+                    reader.read_container(each, mountable, name="sidecar-frontend", defaults=_FRONTEND)
+                    for each in fronts
+                ),
+            ),
             claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
             resources=_collect_extended([service.get("resources"), main.get("resources")]),

@@ -13,9 +13,15 @@ _RENDERER = re.compile(r"\benvsubst\b")
 _TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
 _CONTROL = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b")
 _MARK = "\ufdd0"  # no text has this code point
+_VARIABLE = re.compile(r"\$\{\w+\}")
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")
 _MAX_SCRIPT = 256 * 1024  # bytes
+
+
+def is_variable(word: str) -> bool:
+    """Whether a word is nothing but a `${NAME}`, in whose place envsubst puts any other."""
+    return _VARIABLE.fullmatch(word) is not None
 
 
 def replace_tags(text: str) -> str:

@@ -158,7 +158,7 @@ def _parse_documents(
     except _InvalidYaml as broken:
         problems.append(Problem(broken.message, *place(broken.mark)))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark = _find_broken_place(error, text)
         message = error.problem or error.context or "not YAML"
         if mark is not None and (deep := _find_too_deep(text[: mark.index])) is not None:
             message, mark = _TOO_DEEP, deep
@@ -169,6 +169,24 @@ def _parse_documents(
     except UnicodeEncodeError:
         problems.append(Problem("a character that cannot be encoded"))
     return builder.documents
+
+
+def _find_broken_place(error: yaml.MarkedYAMLError, text: str) -> Any:
+    """The mark of what is wrong: the beginning of a key without a colon, and of a bracket or quote that stays
+    open, whose end is missed only where lines are indented no further or the text ends.
+    """
+    opened, missed = error.context_mark, error.problem_mark
+    if opened is None or missed is None:
+        return missed or opened
+    first, *after = text.splitlines()[opened.line : missed.line + 1] or [""]
+    left = any(_count_blanks(line) <= _count_blanks(first) for line in after if line.strip())
+    context = error.context or ""
+    begun = "simple key" in context or ("flow" in context and left) or not text[missed.index :].strip()
+    return opened if begun else missed
+
+
+def _count_blanks(line: str) -> int:
+    return len(line) - len(line.lstrip(" -"))
 
 
 def _find_too_deep(text: str) -> Any:

@@ -11,6 +11,7 @@ from dynocheck.core.outcomes import (
     Outcome,
     Report,
     Subject,
+    Unjudged,
     Verdict,
     compute_exit_code,
     describe_silenced,
@@ -131,6 +132,13 @@ def _format_value(value: Any) -> str:
 def format_place(finding: Finding) -> str:
     """The location and subject of a finding; empty without either."""
     return ": ".join(str(about) for about in (finding.location, finding.subject) if about is not None)
+
+
+def format_unjudged(item: Unjudged) -> str:
+    """What was not judged and why, what would let us judge it, and the baseline that accepts it."""
+    needs = f" (needs {item.needs})" if item.needs else ""
+    accepted = f" (accepted in the baseline {item.accepted})" if item.accepted else ""
+    return f"{item.description}{needs}{accepted}"
 
 
 def format_finding(finding: Finding, verdict: Verdict) -> str:

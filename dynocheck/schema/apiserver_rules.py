@@ -182,6 +182,11 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.core.v1.KeyToPath": _fields(mode=_MODE, path=_INSIDE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
+    "api.core.v1.NodeSelector": _fields(
+        nodeSelectorTerms={
+            "items": _fields(matchExpressions={"items": _fields(values={"items": {"format": "label-value"}})})
+        }
+    ),
     "api.core.v1.NodeSelectorRequirement": _select_by("Gt", "Lt", key={"format": "label-key"}),
     "api.core.v1.ObjectFieldSelector": _fields(fieldPath={"pattern": _FIELD}),
     "api.core.v1.PersistentVolume": _require("spec"),

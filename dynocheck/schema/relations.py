@@ -114,6 +114,8 @@ def _check_claims(container: Value, path: str, offered: set[str]) -> Iterator[Ru
 
 
 def _check_mounts(container: Value, path: str, known: set[str]) -> Iterator[RuleViolation]:
+    if any("${" in name for name in known):
+        return
     for index, mount in enumerate(_get_items(container, "volumeMounts")):
         name = mount.get("name")
         if name is not None and name.text not in known:
@@ -142,6 +144,8 @@ def _compare_to_limit(name: str, asked: Value, limit: Value | None) -> str | Non
     shared = name in _OVERCOMMITTED
     if limit is None:
         return None if shared else "needs a limit too: it cannot be given to more than one"
+    if any(value.data is not None and parse_quantity(value.data) is None for value in (asked, limit)):
+        return None
     if shared and _parse_amount(asked) > _parse_amount(limit):
         return f"is {quote(asked.data)}, more than its limit of {quote(limit.data)}"
     if not shared and _parse_amount(asked) != _parse_amount(limit):

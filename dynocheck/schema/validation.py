@@ -10,7 +10,7 @@ required one is missing. In a list a null is the zero value for Kubernetes' own 
 Go types, and is of the wrong type for custom ones.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Manifest, Value
@@ -26,12 +26,17 @@ from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_m
 _NO_DEFINITIONS = SchemaCompiler({}, structural=False)
 
 
-def validate(manifest: Manifest, definitions: Definitions | None = None) -> list[SchemaViolation] | None:
+def validate(
+    manifest: Manifest,
+    definitions: Definitions | None = None,
+    open_places: Collection[tuple[int, int]] = (),
+) -> list[SchemaViolation] | None:
     """What the API server would refuse of this manifest, in the order of its lines, up to MOST violations.
 
     What a Secret holds is not quoted.
 
     :param definitions: the release and the custom kinds of that server; these count more than known ones.
+    :param open_places: lines and columns of values that are still to be filled in; they are not judged.
     :return: None when there is no schema for its apiVersion and kind.
     """
     kind = _find_schema(manifest, definitions or Definitions())
@@ -44,10 +49,12 @@ def validate(manifest: Manifest, definitions: Definitions | None = None) -> list
     metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
     check_metadata(found, metadata, "metadata")
     _check_name(found, metadata, NAMES.get((manifest.group, manifest.kind), ANY_NAME))
-    if not found:  # as the server does, which looks for the rest only in what fits
+    known = {path: v for path, v in found.items() if (v.line, v.column) not in open_places}
+    if not known and (not found or not kind.structural):  # as the server, which judges the rest of what fits
         for broken in _find_rule_violations(manifest, kind):
             judge.report(*broken)
-    return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
+    told = (v for v in found.values() if (v.line, v.column) not in open_places)
+    return sorted(told, key=lambda violation: (violation.line, violation.column))
 
 
 def validate_component_pods(

@@ -41,6 +41,7 @@ def judge_path(
 ) -> JudgedRun:
     """Judge a path by the checks selected; report it as JSON and in another format, in files of this folder.
 
+    :param select: ids or patterns of checks, with blanks between them.
     :raises TooLong: it did not end in time.
     """
     report = folder / "report.json"
@@ -48,7 +49,7 @@ def judge_path(
     outputs = [f"-ojson={report}", f"-o{other}={folder / 'report'}"]
     said, complained = io.StringIO(), io.StringIO()
     with _limit_time(limit_s), redirect_stdout(said), redirect_stderr(complained):
-        code = main(["recipe", *outputs, "--select", select, "--", str(path)])
+        code = main(["recipe", *outputs, *(f"--select={each}" for each in select.split()), "--", str(path)])
     found = json.loads(report.read_bytes()) if report.exists() else None
     return JudgedRun(code, found, complained.getvalue())
 

@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, Defect
+from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, OR_THE_YAML, Defect
 
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"
 GPU = r"(?:nvidia\.com/)?gpu: \S+"
 NUMBERS = "tensor-parallel-size|tp|block-size|max-model-len|max-num-seqs|context-length"
-START = rf"{LAUNCH}|^ +- python3?$|command: \["  # the line of a program
+START = rf"{LAUNCH}|command: \["  # the line of a program
 
 
 def flag(names: str, value: str) -> str:
@@ -82,6 +82,14 @@ BY_CHECK = {
         InGraph(
             "a quantisation there is not", flag("quantization", r"(modelopt_fp4|fp8|modelopt)"), r"\1\2x"
         ),
+        InGraph("a router's mode there is not", flag("router-mode", r"kv"), r"\1kvv"),
+        InGraph("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder"),
+        InGraph(
+            "a role of KV transfer there is not",
+            r"(--kv-transfer-config(?:(?!\n +- -)[\s\S]){0,300}?)kv_both",
+            r"\1both",
+            at="--kv-transfer-config",
+        ),
         InGraph(
             "percent for a share in YAML",
             r"(free_gpu_memory_fraction: )0\.(\d+)",
@@ -93,7 +101,11 @@ BY_CHECK = {
     "engine.pair-agrees": [
         InGraph("KV transfer on one side", r"^ +- --kv-transfer-config\n +- .*\n", "", needs=PAIR, at=START),
         InGraph(
-            "KV transfer on one side of scripts", r" +--kv-transfer-config '.*?'", "", needs=PAIR, at=LAUNCH
+            "KV transfer on one side of scripts",
+            r"^ +--kv-transfer-config '.*?' \\\n|(?<=\S) +--kv-transfer-config '.*?'",
+            "",
+            needs=PAIR,
+            at=LAUNCH,
         ),
         InGraph(
             "another transfer backend",
@@ -118,6 +130,7 @@ BY_CHECK = {
             flag("tensor-parallel-size|tp-size|tp", r"([1248]|16)"),
             lambda m: f"{m[1]}{int(m[2]) * 2}",
             at=COMPONENT,
+            check=OR_THE_YAML.format("parallelism.gpus-match"),
         ),
         InGraph(
             "more GPUs than ranks",
@@ -135,18 +148,19 @@ BY_CHECK = {
     ],
     "parallelism.heads-divide": [
         InGraph(
-            "a third of the heads",
+            "a seventh of the heads",
             flag("tensor-parallel-size|tp-size|tp", r"\d+"),
-            r"\g<1>3",
+            r"\g<1>7",
             at=COMPONENT,
-            needs="[Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss",
+            needs=r"\A(?!(?s:.*)attention[-_]dp)(?s:.*)([Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss)",
+            check=OR_THE_YAML.format("parallelism.heads-divide"),
         ),
     ],
     "parallelism.*": [
         InGraph(
             "no GPUs at all",
             rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
-            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?",
+            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?(?!\1requests:)",
             "",
             at=COMPONENT + "|gpu:",
             needs=LAUNCH,

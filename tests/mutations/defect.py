@@ -8,12 +8,17 @@ Edit = str | Callable[[Match[str]], str]
 
 
 # The line of a component in either version of a graph, and where a program is started.
-COMPONENT = r"^  (  )?- name: |^    (?!podTemplate|multinode|eppConfig)[\w-]+:$"
+COMPONENT = (
+    r"^  (  )?- (name|multinode|podTemplate|replicas|type):|^    (?!podTemplate|multinode|eppConfig)[\w-]+:$"
+)
+# TensorRT-LLM's YAML wins over a flag: where it sets the size too, that is what is wrong with the flag.
+OR_THE_YAML = "{} engine.cli-vs-yaml"
 LAUNCH = r"dynamo\.(?:vllm|sglang|trtllm)\b"
 
-# Manifests of graphs, but for those whose scripts start nothing as they are and engines that Dynamo has not.
+STARTS_NOTHING = "qwen3-vl-32b-fp8/"  # the folder whose scripts start no engine as they are
+# Manifests of graphs, but for those of that folder and of engines that Dynamo has not.
 MANIFEST = (
-    r"^(?!.*(perf|bench|download|data-gen|tokenspeed|vllm-serve))(?!accuracy/|qwen3-vl-32b-fp8/).*\.yaml$"
+    rf"^(?!.*(perf|bench|download|data-gen|tokenspeed|vllm-serve))(?!accuracy/|{STARTS_NOTHING}).*\.yaml$"
 )
 
 
@@ -25,7 +30,7 @@ class Defect(NamedTuple):
     line that the edit changed, on the nearest one above or below it that `at` is found in, or on one of the
     same document that `within` is found in. Where two files differ either may be the wrong one: then it may
     stand on a line of another one that `elsewhere` is found in. `after` is found somewhere before the place.
-    `check` may be a pattern, where either of several checks may tell of it.
+    `check` may be a pattern, or several apart from each other by blanks, any of which may tell of it.
     """
 
     name: str

@@ -3,7 +3,7 @@
 from re import Match
 
 from tests.mutations import commands, pods
-from tests.mutations.defect import COMPONENT, MANIFEST, Defect
+from tests.mutations.defect import COMPONENT, MANIFEST, OR_THE_YAML, STARTS_NOTHING, Defect
 
 DEPLOY, PERF, CACHE = r"deploy[^/]*\.yaml$", r"perf\.yaml$", r"(model-)?cache\.yaml$"
 DOWNLOAD, ROUTE, README = r"download[^/]*\.yaml$", r"http-route[^/]*\.yaml$", r"README\.md$"
@@ -13,11 +13,12 @@ RELEASE = r"(?<=-runtime:)1\.\d+\.\d+$"
 ENTRY = r"^\s*- (name|type): "  # of a component or container
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill|[tT]ype: prefill$"
 SEVERAL = r"(?=\n(?:(?!  - name: ).*\n)*?.*gpu: .?[2-9])"  # GPUs in a pod of the component
+ON_WORKERS = r"dynamo\.(vllm|sglang|trtllm)"
+WORKER = r"[wW]orker|[dD]ecode|[pP]refill|" + ON_WORKERS  # what stands before the place in one
 SHA = "0123456789abcdef0123456789abcdef01234567"
 NOT_GB200 = r"^(?!.*gb200).*\.yaml$"
 GRAPH_NAME = r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$(?!\n  namespace)"
 GPUS = r'(nvidia\.com/gpu: ")(\d)("\n(?: .*\n)*? +limits:\n +nvidia\.com/gpu: ")\2"'  # of requests and limits
-ON_WORKERS = r"dynamo\.(vllm|sglang|trtllm)"
 
 
 def without(text: str) -> str:
@@ -41,9 +42,7 @@ BY_CHECK = {
         Defect("a key twice", r"^( +)(replicas: \d+)$", r"\1\2\n\1\2", at="replicas"),
         Defect("a tab for blanks", r"^ +(image: \S+)$", r"\t\1"),
         Defect("an alias of nothing", r"image: \S+$", "image: *image"),
-        Defect(
-            "a bracket that stays open", r"^( +)replicas: (\d+)$", r"\1replicas: [\2", within=r"^\s*(- )?\w+:"
-        ),
+        Defect("a bracket that stays open", r"^( +)replicas: (\d+)$", r"\1replicas: [\2"),
         Defect("text after ---", r"^---$", "--- x"),
     ],
     "manifest.schema": [
@@ -86,7 +85,7 @@ BY_CHECK = {
         ),
         Defect(
             "a container that gets privileged",
-            r"^( +)securityContext:\n( +)(?!privileged|seccompProfile|runAs|fsGroup)",
+            r"^( +)securityContext:\n( +)(?! |privileged|seccompProfile|runAs|fsGroup)",
             r"\1securityContext:\n\2privileged: true\n\2",
             files=RUNS,
             needs=without("sysctl"),
@@ -94,7 +93,7 @@ BY_CHECK = {
         ),
         Defect(
             "a folder of the node",
-            r"^( +)persistentVolumeClaim:\n +claimName: \S+$",
+            r"^( +)persistentVolumeClaim:\n +claimName: \S+(?:\n +readOnly: \w+)?$",
             r"\1hostPath: {path: /}",
             at=r"- name:",
         ),
@@ -122,12 +121,22 @@ BY_CHECK = {
         )
     ],
     "graph.roles": [
-        Defect("two prefill sides", MODE, r"\1prefill\2", at="--disaggregation-mode"),
+        Defect(
+            "two prefill sides",
+            MODE,
+            r"\1prefill\2",
+            at="--disaggregation-mode",
+            needs="[tT]ype: decode$",
+        ),
         Defect("a mode that is left out", r"^ +- --disaggregation-mode\n +- prefill\n", "", at=ON_WORKERS),
     ],
     "graph.both-sides": [
         Defect(
-            "no decode side", MODE, r"\1prefill\2", within="--disaggregation-mode", needs=r"dynamo\.sglang"
+            "no decode side",
+            MODE,
+            r"\1prefill\2",
+            within=f"--disaggregation-mode|{COMPONENT}",
+            needs=without("[tT]ype: decode$"),
         )
     ],
     "graph.engine-agrees": [
@@ -150,7 +159,7 @@ BY_CHECK = {
         Defect("a probe of another path", r"(?<=path: /)(live|health)$", "alive"),
     ],
     "graph.startup-budget": [
-        Defect("no time to start", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe")
+        Defect("no time to start", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe", after=WORKER)
     ],
     "engine.flags-known": [
         Defect("a misspelt flag", r"--tensor-parallel-size\b", "--tensor-paralel-size", files=MANIFEST),
@@ -176,6 +185,7 @@ BY_CHECK = {
             "a misspelt key in JSON",
             r"""(kv_)connector(?=": ?"NixlConnector")""",
             r"\1conector",
+            files=MANIFEST,
             at="--kv-transfer-config",
         )
     ],
@@ -186,6 +196,7 @@ BY_CHECK = {
             r"\g<1>32\3",
             at="--block-size",
             needs=r"DYN_KV_CACHE_BLOCK_SIZE",
+            check="engine.kv-router engine.pair-agrees",
         ),
         Defect(
             "no events for the router",
@@ -212,8 +223,8 @@ BY_CHECK = {
         ),
         Defect(
             "another connector",
-            "NixlConnector",
-            "P2pNcclConnector",
+            r"(--kv-transfer-config(?:(?!\n +- -)[\s\S]){0,100}?)NixlConnector",
+            r"\1P2pNcclConnector",
             within="--kv-transfer-config",
             needs=PAIR,
         ),
@@ -227,7 +238,14 @@ BY_CHECK = {
         )
     ],
     "parallelism.gpus-match": [
-        Defect("twice the tensor parallelism", TP, doubled, at=COMPONENT, files=MANIFEST),
+        Defect(
+            "twice the tensor parallelism",
+            TP,
+            doubled,
+            at=COMPONENT,
+            files=MANIFEST,
+            check=OR_THE_YAML.format("parallelism.gpus-match"),
+        ),
         Defect(
             "GPUs that stand idle",
             GPUS,
@@ -236,26 +254,39 @@ BY_CHECK = {
         ),
     ],
     "parallelism.requests-equal-limits": [
-        Defect("requests unlike limits", r'(requests:\n +nvidia\.com/gpu: ")(\d+)"', r'\g<1>1\2"')
+        Defect(  # which the API server says itself of a Deployment
+            "requests unlike limits",
+            r'(requests:\n +nvidia\.com/gpu: ")(\d+)"',
+            r'\g<1>1\2"',
+            check="parallelism.requests-equal-limits manifest.schema",
+        )
     ],
     "parallelism.fits-node": [
         Defect("more GPUs than a node has", GPUS, lambda m: f'{m[1]}32{m[3]}32"', at=COMPONENT)
     ],
     "parallelism.heads-divide": [
-        Defect("heads that do not divide", TP, r"\g<1>3\3", at=COMPONENT, files=MANIFEST)
+        Defect(
+            "heads that do not divide",
+            TP,
+            r"\g<1>11\3",
+            at=COMPONENT,
+            files=MANIFEST,
+            needs=without("dp[-_]attention|attention[-_]dp"),
+            check=OR_THE_YAML.format("parallelism.heads-divide"),
+        )
     ],
     "model.same-everywhere": [
         Defect(
             "another model to measure",
             r'(- name: (?:TARGET_MODEL|MODEL_NAME)\n +value: "?[^"\s]+)("?)$',
             r"\1-Instruct\2",
-            files=PERF,
+            files=rf"^(?!{STARTS_NOTHING}).*{PERF}",
         ),
         Defect(
             "another model to download",
             r'(- name: MODEL(?:_NAME)?\n +value: "?[^"\s]+)("?)$',
             r"\1-Base\2",
-            files=DOWNLOAD,
+            files=rf"^(?!{STARTS_NOTHING}).*{DOWNLOAD}",
             within=r"hf download|snapshot_download",
             elsewhere=r"--model|dynamo\.(vllm|sglang|trtllm)",
         ),
@@ -263,7 +294,7 @@ BY_CHECK = {
     "model.revision": [
         Defect(
             "a revision nobody loads",
-            r"hf download (.\$MODEL\w*.)(?! --revision)",
+            r"""hf download (["']?\$\{?MODEL\w*\}?["']?)(?= *$)""",
             rf"hf download \1 --revision {SHA}",
             files=DOWNLOAD,
         )
@@ -290,7 +321,13 @@ BY_CHECK = {
         )
     ],
     "memory.shared-memory": [
-        Defect("little shared memory", r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL, "1Mi", at=COMPONENT)
+        Defect(
+            "little shared memory",
+            r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL,
+            "1Mi",
+            at=COMPONENT,
+            needs=without("mountPath: /dev/shm"),
+        )
     ],
     "storage.claim-declared": [
         Defect("a claim of another name", r"(?<=claimName: )model-cache$", "model-cash")
@@ -300,11 +337,11 @@ BY_CHECK = {
             "a claim for one node",
             r"\A((?:.*\n)*?[^#\n]*)ReadWriteMany",
             r"\1ReadWriteOnce",
-            files=CACHE,
+            files=rf"^(?!kimi-k2\.6/).*{CACHE}",  # whose graphs mount it in a single pod
             within="accessModes",
         )
     ],
-    "storage.size": [Defect("a claim too small", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>2Gi", files=CACHE)],
+    "storage.size": [Defect("a claim too small", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>1Gi", files=CACHE)],
     "storage.model-path": [
         Defect(
             "a cache outside the mount",
@@ -344,7 +381,7 @@ BY_CHECK = {
             r"(dynamo\.(?:vllm|sglang)\n(?:(?! +- name: main).*\n)*?)( +)- name: HF_HOME$",
             r"\1\2- {name: UCX_TLS, value: tcp}\n\2- name: HF_HOME",
             files=NOT_GB200,
-            needs=r"rdma/ib(?s:.*)prefill",
+            needs=without("UCX_TLS") + r"(?s:.*)rdma/ib(?s:.*)prefill",
         )
     ],
     "perf.endpoint": [
@@ -405,7 +442,7 @@ BY_CHECK = {
     ],
 }
 KINDS = [
-    kind._replace(check=check)
+    kind._replace(check=kind.check or check)
     for rows in (BY_CHECK, commands.BY_CHECK, pods.BY_CHECK)
     for check, kinds in rows.items()
     for kind in kinds

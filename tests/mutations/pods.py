@@ -1,6 +1,6 @@
 """Kinds of defect in Kubernetes objects, above all in the pods of graphs and Jobs."""
 
-from tests.mutations.defect import COMPONENT, LAUNCH, Defect
+from tests.mutations.defect import COMPONENT, LAUNCH, STARTS_NOTHING, Defect
 
 DEPLOY = r"^(?!accuracy/).*\.yaml$"
 HANDLER = r"( +)httpGet:\n(?:\1 +.*\n)+"
@@ -37,7 +37,7 @@ BY_CHECK = {
             r"\1\2\n\1  value: present",
             at="- key:|operator:",
         ),
-        Defect("an effect there is not", r"(?<=effect: )\W?NoSchedule\W?$", "NoSchedul"),
+        Defect("an effect there is not", r"""(?<=effect: )["']?NoSchedule["']?(?=\}*$)""", "NoSchedul"),
         Defect("an operator there is not", r"(?<=operator: )In$", "in"),
         Defect("a label with blanks to select", r"^( +)(nodeSelector:\n +\S+: ).*$", r'\1\2"NVIDIA H200"'),
         Defect(
@@ -60,7 +60,9 @@ BY_CHECK = {
             r"\1\n\1",
             at="- name:",
         ),
-        Defect("two mounts at one path", r"^( +- name: \S+\n +mountPath: \S+)$", r"\1\n\1", at="mountPath"),
+        Defect(
+            "two mounts at one path", r"^( +- name: \S+\n +mountPath: \S+)$", r"\1\n\1", at="- name|mountPath"
+        ),
         Defect("a label that is none", r"^( +)(labels:\n +[\w./-]+: ).*$", r'\1\2"a b"'),
         Defect("a number for text", r"""^( +- name: [A-Z_]+\n +value: )["'](\d+|true|false)["']$""", r"\1\2"),
         Defect("a number among words", r"""^( +- )["'](\d+)["']$""", r"\1\2"),
@@ -90,7 +92,7 @@ BY_CHECK = {
         ),
         Defect(
             "two components of one name",
-            r"^(  (?:  )?- name: )(?!Frontend)\w+$",
+            r"^(  (?:  )?- name: )(?!Frontend)\w+$(?!\n +value)",
             r"\1Frontend",
             needs=r"^  (?:  )?- name: Frontend$",
             within="- name: Frontend",
@@ -104,7 +106,7 @@ BY_CHECK = {
         ),
     ],
     "memory.shared-memory": [
-        Defect("a medium there is not", r"(?<=medium: )\W?Memory\W?$", "memory"),
+        Defect("a medium there is not", r"""(?<=medium: )["']?Memory["']?(?=[,}]|$)""", "memory"),
     ],
     "network.ipc-lock": [
         Defect(
@@ -118,7 +120,7 @@ BY_CHECK = {
     "storage.claim-declared": [
         Defect(
             "a claim nobody makes",
-            r"(?<=claimName: )(?!\S*your)\S+$",
+            r"(?<=claimName: )(?!\S*your)[\w-]+(?=\}*$)",
             "model-weights",
             files=r"^(?!accuracy/).*deploy[^/]*\.yaml$",
         ),
@@ -134,8 +136,8 @@ BY_CHECK = {
             "a mount elsewhere",
             r"(mountP(?:ath|oint): )(\S*/huggingface|/opt/models?|/model-store|/model-cache|/models)$",
             r"\1/elsewhere",
-            files=r"deploy[^/]*\.yaml$",
-            within=r"--model|HF_HOME|value: /|" + LAUNCH,
+            files=rf"^(?!{STARTS_NOTHING}).*deploy[^/]*\.yaml$",
+            within=r"--model|HF_HOME|value: \W?/|" + LAUNCH,
             after=LAUNCH,
         ),
     ],

@@ -10,7 +10,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.fuzz.judging import judge_path
-from tests.mutations.defect import Defect
+from tests.mutations.defect import COMPONENT, Defect
 from tests.mutations.kinds import KINDS
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -25,10 +25,20 @@ class Site(NamedTuple):
     start: int
 
 
+class Said(NamedTuple):
+    """What a check says of a place: a finding, or that it lacks the knowledge to judge it."""
+
+    file: str
+    message: str
+    line: int | None
+    unjudged: bool
+
+
 class SeededDefect(NamedTuple):
     kind: Defect
     site: Site
     noticed: bool
+    unjudged: bool  # the right check says that it cannot judge what the defect is in
     told: tuple[str, ...]  # what the right check says, that it did not say before
 
     def __str__(self) -> str:
@@ -112,7 +122,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._before: dict[tuple[Path, str], set[tuple[str, str, int | None]]] = {}
+        self._before: dict[tuple[Path, str], set[Said]] = {}
 
     def seed(self, kind: Defect, site: Site) -> SeededDefect:
         model = self._folder / f"{site.model.parent.parent.name}-{site.model.name}"
@@ -121,31 +131,53 @@ class Bench:
         text = texts()[site.model, site.file]
         before = self._before.get((model, kind.check))
         if before is None:
-            before = self._before[model, kind.check] = self._collect_findings(model, kind)
+            before = self._before[model, kind.check] = self._judge(model, kind)
         changed, lines = apply_defect(kind, text, site.start)
         (model / site.file).write_text(changed)
-        after = self._collect_findings(model, kind)
+        after = self._judge(model, kind)
         (model / site.file).write_text(text)
-        known = {(file, message) for file, message, _ in before}
-        new = [each for each in after if each[:2] not in known or (each not in before and each[2] in lines)]
+        known = {each[:2] for each in before}
+        findings = [each for each in after if not each.unjudged]
+        new = [
+            each for each in findings if each[:2] not in known or (each not in before and each.line in lines)
+        ]
         noticed = any(
-            line in lines
-            if Path(file) == model / site.file
-            else _matches_line(kind.elsewhere, Path(file), line)
-            for file, _, line in new
+            each.line in lines
+            if Path(each.file) == model / site.file
+            else _matches_line(kind.elsewhere, Path(each.file), each.line)
+            for each in new
         )
-        told = [f"{Path(file).name}:{line} {message}" for file, message, line in new]
-        return SeededDefect(kind, site, noticed, (*told, *([] if noticed else [f"lines {sorted(lines)}"])))
+        last = max(_find_changed_lines(text.splitlines(), changed.splitlines()))
+        around = _find_component(changed.splitlines(), last)
+        unjudged = any(
+            each.unjudged and Path(each.file) == model / site.file and each.line in around for each in after
+        )
+        told = [f"{Path(each.file).name}:{each.line} {each.message}" for each in new]
+        where = [] if noticed else [f"lines {sorted(lines)}"]
+        return SeededDefect(kind, site, noticed, unjudged and not noticed, (*told, *where))
 
-    def _collect_findings(self, model: Path, kind: Defect) -> set[tuple[str, str, int | None]]:
+    def _judge(self, model: Path, kind: Defect) -> set[Said]:
         ended = judge_path(model, self._folder, select=kind.check)
         assert not ended.crashes, ended.crashes
+        verdicts = (ended.report or {"verdicts": ()})["verdicts"]
+        findings = [each for v in verdicts for each in v["findings"] if each["outcome"] in ("fail", "warn")]
+        unjudged = [each for v in verdicts for each in v["unjudged"]]
+        said = [(each, each["message"], False) for each in findings]
+        said += [(each, f"{each['what']}: {each['why']}", True) for each in unjudged]
         return {
-            (finding["location"]["file"], finding["message"], finding["location"]["line"])
-            for verdict in (ended.report or {"verdicts": ()})["verdicts"]
-            for finding in verdict["findings"]
-            if finding["location"] and finding["outcome"] in ("fail", "warn")
+            Said(each["location"]["file"], message, each["location"]["line"], open_)
+            for each, message, open_ in said
+            if each["location"]
         }
+
+
+def _find_component(lines: Sequence[str], inside: int) -> range:
+    """The lines of the component around this one; of the document where there is none."""
+    starts = [i for i, line in enumerate(lines, 1) if re.search(rf"{COMPONENT}|^---", line)]
+    return range(
+        max((start for start in starts if start <= inside), default=1),
+        min((start for start in starts if start > inside), default=len(lines) + 1),
+    )
 
 
 def _matches_line(expression: str, file: Path, line: int | None) -> bool:
@@ -166,10 +198,14 @@ def seed_defects(folder: Path, seed: str, models: Sequence[Path], most: int = 10
 
 
 def table(found: Sequence[SeededDefect]) -> str:
-    """A row a kind: how many were made and how many of them noticed."""
+    """A row a kind: how many were made, noticed, and told to be beyond what is known."""
     rows = []
     for kind in KINDS:
         of_kind = [each for each in found if each.kind is kind]
-        noticed = sum(each.noticed for each in of_kind)
-        rows.append(f"{kind.name:<36} {kind.check:<34} {noticed:>4} of {len(of_kind)}")
-    return "\n".join([*rows, f"{'all':<71} {sum(each.noticed for each in found):>4} of {len(found)}"])
+        rows.append(f"{kind.name:<36} {kind.check:<50} {_count(of_kind)}")
+    return "\n".join([*rows, f"{'all':<87} {_count(found)}"])
+
+
+def _count(found: Sequence[SeededDefect]) -> str:
+    noticed, unjudged = sum(each.noticed for each in found), sum(each.unjudged for each in found)
+    return f"{noticed:>4} of {len(found)}" + f", {unjudged} unjudged" * bool(unjudged)

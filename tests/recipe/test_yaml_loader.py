@@ -111,6 +111,23 @@ def test_values_that_kubectl_rejects_are_errors(kubectl: Kubectl, written: str) 
     assert fatal(text).line is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a: 1\nb:\n  replicas: [1\nc: 2\nd: {x: 1}\n", (3, 13)),
+        ("a:\n  - x: {y: 1\n    z: 3\n", (2, 8)),
+        ("a: [1, 2\n", (1, 4)),
+        ("a: 'x\nb: 1\n", (1, 4)),
+        ("a:\n b: 1\n c\nd: 1\n", (3, 2)),
+        ("{a: 1\n b: 2}\n", (2, 3)),
+        ("a: [\n  1\n  2: 3: 4\n]\n", (3, 4)),
+    ],
+)
+def test_broken_text_is_reported_where_it_is_broken(text: str, place: tuple[int, int]) -> None:
+    found = fatal(text)
+    assert (found.line, found.column) == place
+
+
 A, B = (f"apiVersion: test/v1\nkind: Test\nmetadata: {{name: {name}}}\n" for name in "ab")
 FILES = {
     "two": A + "---\n" + B,

@@ -183,7 +183,8 @@ def test_what_is_not_judged_is_annotated_where_it_decides() -> None:
     ((name, _, text),) = commands(render_report(report(part), "github", ReportOptions(strict=True)))
     assert (name, text) == (
         "error",
-        "not judged, which --strict counts: image 0: no table for it; needs its release (a.part), and 2 more",
+        "not judged: image 0: no table for it (needs its release), which --strict counts (a.part), "
+        "and 2 more",
     )
 
 

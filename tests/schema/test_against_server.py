@@ -62,6 +62,7 @@ CRDS = (
     "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml",
 )
 NO_VALUES = "{matchExpressions: [{key: a, operator: In}]}"
+PREFERRED = "{matchExpressions: [{key: a, operator: In, values: ['a b']}]}"
 NUMBERED = "{metadata: {labels: {a: 1}}, spec: {containers: []}}"
 NO_PORT = "selector: {matchLabels: {a: b}}, endpointPickerRef: {name: x}, targetPorts: [{number: 1}]"
 OLD_POOL = "selector: {a: b}, targetPortNumber: 8000, extensionRef: {name: x}"
@@ -262,6 +263,10 @@ GOOD = {
     "GPUs as text in v1alpha1": old_dgd("resources: {limits: {gpu: '8'}}"),
     "y for a boolean": worker(container="tty: y"),
     "on for a boolean": pod(container="tty: on"),
+    "a preferred node affinity with a space": pod(
+        "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: "
+        f"[{{weight: 1, preference: {PREFERRED}}}]}}}}, "
+    ),
     "a variable's value that is null": worker(container="env: [{name: A, value: null}]"),
     "arguments that are null": worker(container="args: null"),
     "a selector of a null label": worker(pod="nodeSelector: {a: null}, "),

@@ -336,7 +336,7 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
         check, finding = failure(smoke(url, "--timeout", "30"))
     assert check == "endpoint.ready"
     assert "401" in finding["message"]
-    assert finding["fix"] == "give the key: --api-key-env NAME or --api-key-file FILE"
+    assert finding["fix"] == "give a key that the server accepts: --api-key-env NAME or --api-key-file FILE"
 
 
 def test_of_several_models_one_must_be_named() -> None:
