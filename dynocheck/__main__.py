@@ -1,7 +1,31 @@
-"""`python -m dynocheck`."""
+"""`python -m dynocheck`, and the command `dynocheck`.
 
+Little is imported until `main` runs, so that Ctrl-C in the first moments ends like Ctrl-C later.
+"""
+
+import os
 import sys
 
-from dynocheck.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line of this process and return its exit code."""
+    try:
+        _leave_folder_out()
+        from dynocheck.cli import main as run
+    except KeyboardInterrupt:
+        os.write(2, b"error: interrupted\n")
+        return 130
+    return run()
+
+
+def _leave_folder_out() -> None:
+    """Import nothing from the working folder, which `python -m` puts first and may hold a yaml.py."""
+    try:
+        if not sys.flags.safe_path and os.path.samefile(sys.path[0], "."):  # noqa: PTH121 - pathlib takes long
+            del sys.path[0]
+    except OSError:  # the working folder is gone
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,15 +3,20 @@
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dynocheck._version import __version__
+from dynocheck.commands import _streams as streams
 from dynocheck.commands._help import Verb
+from dynocheck.core.cancellation import INTERRUPTED, convert_interrupt, handle_sigterm
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
+from dynocheck.secrets import forget
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,7 +28,7 @@ OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 _USAGE = 2
 _CRASH = 3
-_INTERRUPTED = 130
+_COMPLETE = "_DYNOCHECK_COMPLETE"
 
 
 def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -552,10 +557,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: without the program name; None for those of this process.
     """
+    forget()
+    if arguments is None:
+        streams.secure()
+        handle_sigterm()
     was_enabled = gc.isenabled()
     gc.disable()  # a run is short and makes few cycles; collecting takes a tenth of its time
     try:
-        return _run(arguments)
+        code = convert_interrupt(_run(arguments))
+        return code if streams.flush() else _USAGE
     finally:
         if arguments is None:
             gc.freeze()  # the process ends here: saves a last collection of 40 ms
@@ -564,31 +574,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    give_up = partial(_print_error, sys.argv[1:] if arguments is None else arguments, time.time())
     try:
         code = cli.main(arguments, prog_name="dynocheck", standalone_mode=False)
-        sys.stdout.flush()
     except UsageError as error:
-        return _print_error(str(error), _USAGE)
+        return give_up(str(error), _USAGE)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        return _print_error(error.format_message(), _USAGE)
+        return give_up(error.format_message(), _USAGE)
     except (KeyboardInterrupt, click.Abort):
-        return _print_error("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, such as head, has closed the pipe; at exit nothing is left to flush into it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CRASH
+        return give_up("interrupted", INTERRUPTED)
+    except SystemExit as end:
+        # So click ends a completion, and when the reader of a pipe, such as head, has closed it.
+        return int(end.code or 0) if _COMPLETE in os.environ else _USAGE
+    except MemoryError:
+        return give_up("out of memory", _CRASH)
+    except OSError as error:
+        about = f"{error.filename}: " if error.filename else ""
+        gone = isinstance(error, FileNotFoundError) and not error.filename
+        hint = " (is the working folder gone?)" if gone else ""
+        return give_up(f"{about}{error.strerror or error}{hint}", _USAGE)
     except Exception as error:
         from dynocheck.core.crashes import DEBUG, describe_crash
 
         crash = describe_crash(error)
-        return _print_error(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
+        return give_up(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
     return code or 0
 
 
-def _print_error(message: str, code: int) -> int:
+def _print_error(arguments: Sequence[str], started: float, message: str, code: int) -> int:
+    """Print why the run was given up, and tell the readers of its reports."""
     from dynocheck.reports._text import sanitize
+    from dynocheck.reports.outputs import report_error
 
-    click.echo(f"error: {sanitize(' '.join(message.split()))}", err=True)
+    message = sanitize(" ".join(message.split()))
+    click.echo(f"error: {message}", err=True)
+    report_error(message, arguments, started)
     return code

@@ -1,7 +1,9 @@
 """Finds and redacts secrets."""
 
+import base64
 import re
 from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 
 HIDDEN = "[hidden]"
 
@@ -100,10 +102,16 @@ KINDS = (
         "-----BEGIN RSA PRIVATE KEY-----\nQwErTyUiOpAsDfGhJkLz\n-----END RSA PRIVATE KEY-----",
     ),
 )
-_TOKEN = re.compile("|".join(kind.pattern for kind in KINDS))
-# Most texts hold neither of these, and a search for them is faster than for the patterns.
-_MARKER = re.compile("|".join(dict.fromkeys(re.escape(kind.marker) for kind in KINDS)))
-_WORD = re.compile("token|secret|passw|credential|key", re.IGNORECASE)  # in every name of a secret
+# Most texts hold no marker, and a search for that is faster than for the pattern.
+_BY_MARKER = tuple((kind.marker, re.compile(kind.pattern)) for kind in KINDS)
+_known: dict[str, None] = {}  # secrets that this run was given, in every form
+_LEAST_ENCODED = 24
+_SHORTEST = 6  # of a secret that is looked for in all text
+_ENCODED = re.compile(r"(?<![\w+/=-])[\w+/-]{24,}={0,2}(?![\w+/=-])", re.ASCII)
+_ENCODED_PART = re.compile(r"[A-Za-z0-9+]{24,}={0,2}")
+_URL_CODE = re.compile("%[0-9A-Fa-f]{2}")
+_URL_WORD = re.compile(r"[^\s\"'<>]+")
+_WORDS = ("token", "secret", "passw", "credential", "key")  # in every name of a secret
 _NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT)[-_]?KEY", re.IGNORECASE
 )
@@ -118,7 +126,7 @@ _HARMLESS = re.compile(
 _NAME_IN_TEXT = re.compile(
     r"(?:^|.*[_-])(?:(?:access|admin|api|auth|bearer|bot|deploy|github|gitlab|hf|hub|hugging_?face|ngc|read"
     r"|refresh|registry|secret|service|session|user|vault|wandb|write)[_-]?token|password|passwd|(?:api|access|secret"
-    r"|private|account)[_-]?key|client[_-]?secret)|token",
+    r"|private|account)[_-]?key|client[_-]?secret|(?:rest)?user[_-]?key|admin[_-]?key)|token",
     re.IGNORECASE,
 )
 # NAME=VALUE as shells and .env files have it; name: value and "name": "value" as YAML and JSON; --name VALUE.
@@ -131,11 +139,12 @@ _ENTRY = re.compile(
     rf"{_QUOTED}[^,{_BARE}]{{6,}}(?![\w.(\[])))"
 )
 _FLAG = re.compile(rf"(?P<name>--[a-z][\w-]{{0,63}})(?:=|\s+){_QUOTED}[^{_BARE}-][^{_BARE}]*))")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "number", "object"})
 # Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none".
 _STAND_IN = re.compile(
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
-    r"|(change|replace)me|todo|tbd|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
+    r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
     r"|no[-_ ]?(key|token|auth)|sk-no-key-required",
     re.IGNORECASE,
@@ -157,15 +166,98 @@ def is_placeholder(text: str) -> bool:
     return _STAND_IN.fullmatch(text) is not None
 
 
+def remember(*secrets: str) -> None:
+    """Redact these secrets from now on, as they are, in base64, and as in a URL."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            encoded = base64.b64encode(secret.encode(errors="surrogateescape")).decode().rstrip("=")
+            _known.update(dict.fromkeys((secret, quote(secret, safe=""), encoded)))
+
+
+def forget() -> None:
+    """Forget the secrets of an earlier run in this process."""
+    _known.clear()
+
+
 def hide(value: Any) -> Any:
     """The value, of strings, lists and dictionaries, with what has the form of a secret redacted."""
     if isinstance(value, str):
-        return _TOKEN.sub(_redact, value) if _MARKER.search(value) else value
+        return _hide_form(value)
     if isinstance(value, dict):
         return {hide(key): hide(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
         return [hide(element) for element in value]
     return value
+
+
+def _hide_form(text: str) -> str:
+    for marker, pattern in _BY_MARKER:
+        if marker in text:
+            text = pattern.sub(_redact, text)
+    for secret in _known:
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    if len(text) >= _LEAST_ENCODED:
+        text = _ENCODED.sub(_redact_encoded, text)
+    return _URL_WORD.sub(_redact_quoted, text) if "%" in text and _URL_CODE.search(text) else text
+
+
+def _redact_encoded(match: re.Match[str]) -> str:
+    """A word, redacted if it or a part of it is base64 of a text with a secret."""
+    if _encodes_secret(match[0]):
+        return HIDDEN
+    return _ENCODED_PART.sub(lambda part: HIDDEN if _encodes_secret(part[0]) else part[0], match[0])
+
+
+def _encodes_secret(word: str) -> bool:
+    data = word.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        text = base64.b64decode(data + "=" * (-len(data) % 4)).decode()
+    except ValueError:
+        return False
+    return text.isprintable() and _hide_plain(text) != text
+
+
+def _redact_quoted(match: re.Match[str]) -> str:
+    """A word, redacted if it stands for one with a secret in a URL."""
+    text = unquote(match[0]) if "%" in match[0] else match[0]
+    return match[0] if text == match[0] or _hide_plain(text) == text else HIDDEN
+
+
+def _hide_plain(text: str) -> str:
+    for marker, pattern in _BY_MARKER:
+        if marker in text:
+            text = pattern.sub(_redact, text)
+    return text
+
+
+def hide_all(value: Any) -> Any:
+    """The same of what comes from outside: also what text assigns to the name of a secret, and the value of
+    such a key.
+    """
+    if isinstance(value, str):
+        return hide_assigned(value)
+    if isinstance(value, dict):
+        return {hide(key): _hide_entry(key, element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide_all(element) for element in value]
+    return value
+
+
+def _hide_entry(key: Any, value: Any) -> Any:
+    if isinstance(value, str) and isinstance(key, str) and _is_secret_key(key):
+        return value if is_placeholder(value) else HIDDEN
+    return hide_all(value)
+
+
+def _is_secret_key(key: str) -> bool:
+    """Whether a key as in a ConfigMap or a StorageClass, as `adminPassword` or `HF_TOKEN`, has a secret."""
+    lower = key.lower()
+    if not any(word in lower for word in _WORDS):
+        return False
+    name = _CAMEL.sub("_", key.rpartition("/")[2])
+    upper = name.isupper() and is_secret_name(name)
+    return upper or _NAME_IN_TEXT.fullmatch(name) is not None
 
 
 def _redact(match: re.Match[str]) -> str:
@@ -175,7 +267,8 @@ def _redact(match: re.Match[str]) -> str:
 
 def hide_assigned(text: str) -> str:
     """The text of a script or a configuration file, with secrets redacted by their form and their names."""
-    if _WORD.search(text):
+    lower = text.lower()
+    if any(word in lower for word in _WORDS):
         text = _VARIABLE.sub(lambda match: _redact_value(match, is_secret_name(match["name"])), text)
         text = _ENTRY.sub(lambda match: _redact_value(match, _is_secret_entry(match["name"])), text)
         text = _FLAG.sub(lambda match: _redact_value(match, is_secret_flag(match["name"])), text)

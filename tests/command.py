@@ -103,7 +103,8 @@ def interrupt(process: subprocess.Popen[str], by: signal.Signals = signal.SIGINT
     assert process.poll() is None
     process.send_signal(by)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, "Traceback" in err) == (130, False)
+    expected = 143 if by is signal.SIGTERM else 130
+    assert (process.returncode, "Traceback" in err) == (expected, False)
     return CommandResult(process.returncode, out, err)
 
 

@@ -26,12 +26,7 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 @pytest.fixture(scope="module")
 def furnished(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """Make the cluster fit for Dynamo, for the tests of one module."""
-    start = controlplane.snapshot()
-    clusters.define(controlplane, crds)
-    clusters.furnish(controlplane)
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    yield from controlplane.share(*clusters.list_crds(crds), furnish=clusters.furnish)
 
 
 @pytest.fixture

@@ -86,7 +86,8 @@ def _edit_variable(place: Place, name: str, setting: str | None) -> str:
         rf"(?P<all>{name}=)(?P<value>'[^'\n]*'|\"[^\"\n]*\"|\S*)",
         rf"(?P<all>{name}: )(?P<value>.*)",
     )
-    found = [match for form in forms if (match := re.compile(form).search(place.text, line))]
+    matches = (match for form in forms for match in re.compile(form).finditer(place.text, line))
+    found = [match for match in matches if not _is_comment(place.text, match.start())]
     if not found:
         raise Unplaced(name)
     first = min(found, key=lambda match: match.start())
@@ -96,6 +97,10 @@ def _edit_variable(place: Place, name: str, setting: str | None) -> str:
     plain = setting[1:-1] if setting[:1] == "'" else setting
     value = setting if first["all"].endswith("=") else '"' + plain.replace('"', '\\"') + '"'
     return place.text[: first.start("value")] + value + place.text[first.end("value") :]
+
+
+def _is_comment(text: str, at: int) -> bool:
+    return text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#")
 
 
 def _edit_tree(place: Place, verb: str, at: str, value: str) -> str:

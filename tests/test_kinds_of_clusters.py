@@ -19,12 +19,8 @@ AREAS = ("access", "gpu", "platform", "rdma", "storage")
 @pytest.fixture(scope="module")
 def types(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """Dynamo's platform and the types of NVIDIA's operators, for the tests of this module."""
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for area in (platform, gpu, rdma) for folder in area.CRDS))
-    platform.furnish(controlplane)
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    folders = (crds / folder for area in (platform, gpu, rdma) for folder in area.CRDS)
+    yield from controlplane.share(*folders, furnish=platform.furnish)
 
 
 def register_drivers(cluster: ControlPlane) -> None:

@@ -137,6 +137,8 @@ def installed(folder: Path, text: str, entry: str = "bad_plugin") -> dict[str, s
         ("1 / 0", r"ZeroDivisionError: division by zero \(.*bad_plugin\.py:1\)"),
         ("import sys\nsys.exit(0)", r"SystemExit: 0 \(.*bad_plugin\.py:2\)"),
         ("raise ValueError('password=hunter2hunter2')", r"ValueError: password=\[hidden\] \(.*:1\)"),
+        ("import os\nos._exit(0)", r"loading it ended its process before it had an answer"),
+        ("raise KeyboardInterrupt", r"KeyboardInterrupt \(.*bad_plugin\.py:1\)"),
         ("import json\njson.loads('{')", r"JSONDecodeError: .* \(.*bad_plugin\.py:2\)"),
         ("", r"declares no check and no probe"),
         ("import dynocheck\nx = dynocheck.check('a.b', title='T')(5)", r"is for a function, not for a int"),
@@ -187,12 +189,18 @@ def test_a_plugin_that_cannot_be_used_is_named_and_leaves_the_rest_alone(
         ("raise KeyError('sky')", r"crashed: KeyError: 'sky' \(.*bad_plugin\.py:15\)"),
         ("import json; json.loads('{')", r"crashed: JSONDecodeError: .* \(.*bad_plugin\.py:15\)"),
         ("raise SystemExit(0)", r"crashed: SystemExit: 0 \(.*:15\)"),
+        ("raise KeyboardInterrupt", r"the check raised KeyboardInterrupt \(.*:12\)"),
+        ("import os; os._exit(0)", r"the check ended its process before it had an answer \(.*:12\)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"the check ended its process"),
+        ("while True: pass", r"the check did not end within 1 s \(.*:12\)"),
+        ("yield fail('x', evidence={'x': b'\\xff', 'y': '\\udc80'})", r"cannot be encoded"),
         ("raise ValueError('hf_abcdefghijklmnopqrst api_key: 12')", r": \[hidden\] api_key: \[hidden\]"),
     ],
 )  # fmt: skip
 def test_a_check_that_yields_rubbish_is_an_error(tmp_path: Path, text: str, says: str) -> None:
     lines = GOOD.split("    if weather.sky")[0] + f"    pass\n    {text}\n"
-    ended = dynocheck("recipe", RECIPE, "-o", "json", env=installed(tmp_path, lines))
+    limit = ("--timeout", "1") if "while" in text else ()
+    ended = dynocheck("recipe", RECIPE, "-o", "json", *limit, env=installed(tmp_path, lines))
     assert ended.code == 3
     assert ended.outcomes["house.sunny"] == "error"
     assert ended.outcomes["graph.frontend"] == "pass"
@@ -209,6 +217,7 @@ def test_a_check_that_yields_rubbish_is_an_error(tmp_path: Path, text: str, says
         ("return Recipes()", r"probe weather: returned Recipes, not Weather"),
         ("return [][1]", r"probe weather: crashed: IndexError: list index out of range \(.*:10\)"),
         ("raise SystemExit(0)", r"probe weather: crashed: SystemExit: 0"),
+        ("import os; os._exit(0)", r"probe weather: called os._exit\(0\)"),
         ("import time; time.sleep(99)", r"its limit is nan, not seconds"),
     ],
 )

@@ -2,7 +2,8 @@
 
     python -m tools.write_flags
 
-The argument parsers are read from the source in the published wheels, never run, and so are the classes that
+The argument parsers are read from the source in the published wheels, never run (but for Dynamo's compiled
+runtime, which alone knows its parsers of reasoning and tool calls), and so are the classes that
 the JSON of vLLM's flags becomes, and the variables that stand for flags or that an engine converts.
 TensorRT-LLM has no parser of its own here: `dynamo.trtllm` names every flag that it takes; what its own file
 may say is in no package that PyPI has.
@@ -10,7 +11,11 @@ may say is in no package that PyPI has.
 
 import ast
 import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -41,6 +46,20 @@ DYNAMO = {
 PROGRAMS = ("frontend", "mocker", "sglang", "trtllm", "vllm")
 ENGINES = {"vllm": "vllm/", "sglang": "sglang/srt/"}
 VARIABLES = {"vllm": "vllm/envs.py", "sglang": "sglang/srt/environ.py"}
+# Where the names of parsers are that no argument parser states: which function of Dynamo's compiled runtime
+# lists those that a flag takes, and which mapping of an engine has them.
+_RUNTIME_NAMES = {
+    "--dyn-reasoning-parser": "get_reasoning_parser_names",
+    "--dyn-tool-call-parser": "get_tool_parser_names",
+}
+_REGISTRIES = {
+    "sglang": {
+        "--reasoning-parser": ("sglang/srt/parser/reasoning_parser.py", "DetectorMap"),
+        "--tool-call-parser": ("sglang/srt/function_call/function_call_parser.py", "ToolCallParserEnum"),
+    },
+    "vllm": {"--reasoning-parser": ("vllm/reasoning/__init__.py", "_REASONING_PARSERS_TO_REGISTER")},
+}
+_AUTO = '["auto"] + '  # what SGLang takes besides
 _OWN = ("args", "backend_args", "frontend_args", "main", "_compat")
 _GROUP = re.compile(r"from (dynamo\.common\.configuration\.groups\.\w+) import")
 _PIN = re.compile(r"^Requires-Dist: (vllm|sglang|tensorrt-llm)(?:\[[^\]]*\])?==([^;\s]+)", re.MULTILINE)
@@ -65,10 +84,11 @@ def main() -> None:
         package = open_wheel(f"ai-dynamo=={version}")
         metadata = next(name for name in package.namelist() if name.endswith(".dist-info/METADATA"))
         engines[release] = dict(_PIN.findall(package.read(metadata).decode()))
+        names = _list_runtime_names(version)
         for program in PROGRAMS:
             flags = list(_read_dynamo_flags(package, program))
             variables.setdefault(f"dynamo.{program}", {})[release] = list(split_variables(flags))
-            tables.setdefault(f"dynamo.{program}", {})[release] = flags
+            tables.setdefault(f"dynamo.{program}", {})[release] = list(_add_choices(flags, names))
     for engine, folder in ENGINES.items():
         for version in sorted({pins[engine] for pins in engines.values()}, key=_parse_version):
             package = open_wheel(f"{engine}=={version}")
@@ -76,7 +96,8 @@ def main() -> None:
                 name: package.read(name).decode()
                 for name in select_parser_modules(package.namelist(), folder)
             }
-            flags = list(read_vllm_flags(sources) if engine == "vllm" else _read_sglang_flags(sources))
+            read = read_vllm_flags(sources) if engine == "vllm" else _read_sglang_flags(sources)
+            flags = list(_add_choices(read, _read_registries(package, engine)))
             tables.setdefault(engine, {})[version] = flags
             mappings.setdefault(engine, {})[version] = list(list_mappings(sources, flags))
             own = ast.parse(package.read(VARIABLES[engine]))
@@ -91,6 +112,44 @@ def main() -> None:
         for program, releases in tables.items()
     }
     TARGET.write_text(json.dumps({"engines": engines, "programs": rows}, indent=0, sort_keys=True) + "\n")
+
+
+def _list_runtime_names(version: str) -> dict[str, list[str]]:
+    """The choices of flags that only the compiled runtime knows, which is run for them."""
+    script = "import json; from dynamo import _core as c; print(json.dumps([sorted(f()) for f in ({})]))"
+    calls = ", ".join(f"c.{name}" for name in _RUNTIME_NAMES.values())
+    with tempfile.TemporaryDirectory() as folder:
+        install = ("pip", "install", "--quiet", "--no-deps", "--target", folder)
+        subprocess.run([sys.executable, "-m", *install, f"ai-dynamo-runtime=={version}"], check=True)
+        command = [sys.executable, "-c", script.format(calls)]
+        printed = subprocess.check_output(command, env=os.environ | {"PYTHONPATH": folder})
+    return dict(zip(_RUNTIME_NAMES, json.loads(printed), strict=True))
+
+
+def _read_registries(package: zipfile.ZipFile, engine: str) -> dict[str, list[str]]:
+    """The names of an engine's parsers, by the flag that takes them."""
+    found = {}
+    for flag, (module, name) in _REGISTRIES[engine].items():
+        keys = list(_read_keys(ast.parse(package.read(module)), name))
+        takes_auto = engine == "sglang" and _AUTO in package.read("sglang/srt/server_args.py").decode()
+        found[flag] = sorted({*keys, "auto"} if takes_auto else keys)
+    return found
+
+
+def _read_keys(tree: ast.Module, name: str) -> Iterator[Any]:
+    """The keys of a mapping of a module."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(target)], ast.Dict(keys)) if target == name:
+                yield from (key.value for key in keys if isinstance(key, ast.Constant))
+            case ast.AnnAssign(ast.Name(target), _, ast.Dict(keys)) if target == name:
+                yield from (key.value for key in keys if isinstance(key, ast.Constant))
+
+
+def _add_choices(flags: Iterable[Flag], names: Mapping[str, list[str]]) -> Iterator[Flag]:
+    for flag in flags:
+        choices = next((names[name] for name in flag["names"] if name in names), None)
+        yield flag if choices is None else flag | {"choices": choices, "growing": True}
 
 
 def select_parser_modules(names: Iterable[str], folder: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Check of whether a recipe's pods fit the nodes, as kube-scheduler would place them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from dynocheck import Finding, Location, Skip, check, fail, mentions, same_place, warn
 from dynocheck.facts import (
     Autoscalers,
+    DeviceClasses,
     Graph,
     NamespaceLimits,
     Nodes,
@@ -18,6 +19,7 @@ from dynocheck.facts import (
     RunningPod,
     RunningPods,
 )
+from dynocheck.scheduling.devices import DeviceInventory, Unmodelled, read_requests
 from dynocheck.scheduling.diagnosis import Diagnosis, diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.graphs import (
@@ -47,7 +49,7 @@ class _FitInputs:
     running: RunningPods
     limits: NamespaceLimits
     autoscalers: Autoscalers
-    offers_gpus_by_claim: bool
+    devices: DeviceInventory
 
     @cached_property
     def state(self) -> ClusterState:
@@ -58,10 +60,59 @@ class _FitInputs:
         """Whether the API server is known to add tolerations of taints that are named like resources."""
         return any(label.startswith(_TOLERATING) for node in self.nodes for label in node.labels)
 
+    @cached_property
+    def offers_unknown_gpus(self) -> bool:
+        """Whether GPUs are offered through DRA and the classes that may serve them are unknown."""
+        offered = any(s.driver == _DRA_DRIVER and s.devices for s in self.devices.slices)
+        return offered and not self.devices.classes.rules
+
     def exclude(self, is_excluded: Callable[[RunningPod], bool]) -> ClusterState:
         """The state of the cluster without some running pods."""
         kept = [pod for pod in self.running if not is_excluded(pod)]
         return self.state if len(kept) == len(self.running) else ClusterState(self.nodes, kept)
+
+    def count_devices(
+        self, recipe: Recipe, graph: Graph, groups: list[ComponentPods]
+    ) -> tuple["_FitInputs", list[ComponentPods]]:
+        """The cluster and the groups with the devices that pods claim through DRA as resources.
+
+        Devices that pods of the graph hold are free. Groups whose claims are not modelled say why.
+        """
+        namespace = resolve_namespace(recipe, graph, self.limits.namespace)
+        own = {pod.name for pod in self.running if is_own(pod, graph, namespace)}
+        shapes = [group.shape for group in groups if group.shape is not None]
+        try:
+            requests = [
+                list(read_requests(recipe, group.spec)) for group in groups if group.shape is not None
+            ]
+            nodes, amounts = self.devices.add_devices(
+                self.nodes.items,
+                [(each, shape.requests) for each, shape in zip(requests, shapes, strict=True)],
+                lambda device: (
+                    device.namespace == namespace and bool(device.pods) and own.issuperset(device.pods)
+                ),
+            )
+        except Unmodelled as error:
+            return self, [_explain_claims(group, str(error)) for group in groups]
+        if not any(amounts) and all(new is old for new, old in zip(nodes, self.nodes, strict=True)):
+            return self, groups
+        added = iter(amounts)
+        return replace(self, nodes=Nodes(tuple(nodes))), [
+            _add_requests(group, next(added)) if group.shape is not None else group for group in groups
+        ]
+
+
+def _explain_claims(group: ComponentPods, why: str) -> ComponentPods:
+    if not group.spec.get("resourceClaims"):
+        return group
+    return msgspec.structs.replace(group, unjudged=group.unjudged or why)
+
+
+def _add_requests(group: ComponentPods, amounts: dict[str, int]) -> ComponentPods:
+    if group.shape is None or not amounts:
+        return group
+    requests = {**group.shape.requests, **amounts}
+    return msgspec.structs.replace(group, shape=msgspec.structs.replace(group.shape, requests=requests))
 
 
 def _lacks_only_what_is_absent(cause: Finding, effect: Finding) -> bool:
@@ -90,22 +141,22 @@ def fits(
     limits: NamespaceLimits,
     autoscalers: Autoscalers,
     slices: ResourceSlices,
+    classes: DeviceClasses,
 ) -> Iterator[Finding]:
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
     The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
-    resource, selectors, affinity, taints, topology spread, host ports and cordons. They are placed in several
-    orders, since the node of one pod decides what is left for the next; what fits only in some orders gets a
-    warning. Several graphs of a recipe are alternatives, and each is placed by itself.
+    resource and of devices (DRA), selectors, affinity, taints, topology spread, host ports and cordons. They
+    are placed in several orders, since the node of one pod decides what is left for the next; what fits only
+    in some orders gets a warning. Several graphs of a recipe are alternatives, and each is placed by itself.
 
     A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
-    a warning. Volumes, resource claims (DRA), queues of other schedulers and preemption by priority class are
-    not modelled. See `docs/capacity.md`.
+    a warning. Volumes, claims of parts of devices or with constraints between devices, queues of other
+    schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
-    by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
-    cluster = _FitInputs(nodes, running, limits, autoscalers, by_claim)
+    cluster = _FitInputs(nodes, running, limits, autoscalers, DeviceInventory(slices, classes))
     yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
@@ -127,6 +178,7 @@ def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[
     namespace = resolve_namespace(recipe, graph, cluster.limits.namespace)
     defaults = collect_defaults(cluster.limits) if namespace == cluster.limits.namespace else None
     all_groups = list(list_component_pods(recipe, graph, cluster.limits.namespace, defaults))
+    cluster, all_groups = cluster.count_devices(recipe, graph, all_groups)
     groups = [group for group in all_groups if group.shape is not None]
     if cluster.adds_tolerations:
         groups = _tolerate_resource_taints(groups)
@@ -174,7 +226,7 @@ def _find_component_caveat(cluster: _FitInputs, group: ComponentPods, why: Diagn
     """What may let the pods of a component fit after all, as the end of a message; empty when nothing may."""
     if group.priority_class:
         return f"; pods of a lower class than {group.priority_class} may be preempted"
-    if cluster.offers_gpus_by_claim and GPU in why.needs:
+    if cluster.offers_unknown_gpus and GPU in why.needs:
         return "; GPUs offered through DRA are not counted"
     if str(cluster.autoscalers):
         return f"; {cluster.autoscalers} may add a node"
@@ -229,4 +281,6 @@ def _collect_evidence(graph: Graph, why: Diagnosis) -> dict[str, object]:
 def _suggest_fix(why: Diagnosis) -> str:
     if why.ever and why.node:
         return f"kubectl get pods -A -o wide --field-selector spec.nodeName={why.node}"
+    if why.text.endswith("is cordoned"):
+        return "kubectl uncordon NAME   # of each that kubectl get nodes shows as SchedulingDisabled"
     return "choose a variant for the hardware that is there, or add nodes that hold it"

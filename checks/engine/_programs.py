@@ -131,12 +131,13 @@ class Program:
 class Problem:
     """A problem of a flag or key, identified by its place and name: messages differ between releases.
 
-    `report` makes the finding.
+    `report` makes the finding. `growing`: a build that is no known release may not have the problem.
     """
 
     place: Location
     name: str
     report: Callable[[], Finding]
+    growing: bool = False
 
 
 Judge = Callable[[Program], Iterable[Problem]]
@@ -180,9 +181,10 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     if doubted:
         others = (release for release in list_minors() if release not in found)
         everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
+        everywhere = {key for key in everywhere if not found[possible[-1]][key].growing}
         yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
         doubted -= everywhere
-    if doubted or not possible:
+    if doubted or not possible or program.release.newer:
         yield _describe_doubt(program, sorted({name for _, name in doubted}))
     else:
         yield judged(1, "command lines")
@@ -190,11 +192,16 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
 
 def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
     release = program.release
-    around = f" around {release.near}" if release.near else ""
-    known = f"the image's release is unknown, and releases{around} differ"
+    if release.newer:
+        why = f"the image's release is newer than {list_minors()[-1]}, the newest whose flags are known"
+    elif release.possible:
+        around = f" around {release.near}" if release.near else ""
+        why = f"the image's release is unknown, and releases{around} differ"
+    else:
+        why = f"the image's release is older than {_OLDEST}"
     return unjudged(
         f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
-        why=known if release.possible else f"the image's release is older than {_OLDEST}",
+        why=why,
         needs=_NEEDS,
         location=Location(program.graph.file, program.launch.line, program.launch.column),
     )

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
 
@@ -20,9 +20,11 @@ from dynocheck.checks.engine._programs import (
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
+from dynocheck.data.models import find_model
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts import Recipes, Rulings
+from dynocheck.engines.memory_budget import resolve_model_id
+from dynocheck.facts import Recipe, Recipes, Rulings
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -37,7 +39,15 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
+_PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
+_MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
+# By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
+_LENGTHS = {
+    "sglang": ("context-length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"),
+    "vllm": ("max-model-len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN"),
+}
+_STRETCHES = ("hf-overrides", "rope-scaling", "json-model-override-args", "hf-config-path")
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
@@ -111,7 +121,7 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
 @check("engine.values", title="Flag values are valid")
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
-    without a value, and at a switch with one: `--enforce-eager true`.
+    without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
@@ -122,9 +132,10 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
-    for graph in (graph for recipe in recipes for graph in recipe.graphs):
-        for engine in find_instances(graph):
+    for recipe in recipes:
+        for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
             yield from _check_share(engine)
+            yield from _check_length(recipe, engine)
 
 
 def _check_share(engine: EngineInstance) -> Iterator[Finding]:
@@ -139,10 +150,36 @@ def _check_share(engine: EngineInstance) -> Iterator[Finding]:
         )
 
 
+def _check_length(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
+    """Reports a sequence of more tokens than the model has positions for.
+
+    vLLM (ModelConfig._get_and_verify_max_len) and SGLang (ModelConfig._derive_context_length) refuse it,
+    unless a variable allows it. An overridden configuration is not judged.
+    """
+    flag, variable = _LENGTHS.get(engine.engine.name, ("", ""))
+    argument, allowed = engine.given.get(flag), engine.find_variable(variable)
+    mounts = (*engine.container.mounts, *engine.component.claims)
+    model = find_model(resolve_model_id(recipe, mounts, engine.model) or "")
+    if argument is None or model is None or engine.given.get(*_STRETCHES) or not engine.given.complete:
+        return
+    length = argument.integer
+    if length is None or length <= model.context or (allowed and allowed.value not in ("0", "false")):
+        return
+    remark = f"or set {variable}=1, at the cost of wrong output"
+    yield fail(
+        f"{engine.name}: {argument.spelled} is {length}; {model.names[0]} has {model.context} positions",
+        fix=set_argument(argument.spelled, model.context, remark),
+        evidence={"source": model.source},
+        location=Location(argument.file, argument.line, argument.column),
+    )
+
+
 def _find_value_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=False)
+    plugin = any(option.spelled == _PARSER_PLUGIN for option in program.flags)
     for option, file in _list_flags(program):
-        problem = _find_problem(option, option.candidates[0]) if len(option.candidates) == 1 else None
+        flag = option.candidates[0] if len(option.candidates) == 1 else None
+        problem = _find_problem(option, flag) if flag is not None and not (plugin and flag.growing) else None
         if problem is not None:
             place = program.locate(option, file)
             report = partial(
@@ -152,7 +189,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 evidence={"release": program.title},
                 location=place,
             )
-            yield Problem(place, option.spelled, report)
+            yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
     for variable, known in program.variables:
         if variable.value and (problem := _find_bad_variable(variable.value, known)):
             place = Location(program.graph.file, variable.line, variable.column)
@@ -253,8 +290,8 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
     if flag.choices:
         close = get_close_matches(value, flag.choices, n=1)
         if not close:
-            return set_argument(option.spelled, "VALUE", f"one of {', '.join(flag.choices)}")
-        others = ", ".join(choice for choice in flag.choices if choice not in close)
+            return set_argument(option.spelled, "VALUE", f"one of {_join(flag.choices)}")
+        others = _join([choice for choice in flag.choices if choice not in close])
         return set_argument(option.spelled, close[0], f"or {others}" if others else "")
     try:
         number = _parse_number(value, flag.type) if flag.type else 0.0
@@ -263,6 +300,12 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
     if flag.le == 1 and 1 < number <= 100:
         return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
     return set_argument(option.spelled, "VALUE", "within its bounds")
+
+
+def _join(choices: Sequence[str]) -> str:
+    """The choices in one line, without most of them if there are many."""
+    more = len(choices) - _MAX_CHOICES
+    return ", ".join(choices) if more < 2 else f"{', '.join(choices[:_MAX_CHOICES])} and {more} more"
 
 
 def _find_needless_value(option: FlagOccurrence) -> str | None:
@@ -276,7 +319,7 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
     if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
         return None
     if flag.choices:
-        return None if value in flag.choices else f"is {value}; it takes {', '.join(flag.choices)}"
+        return None if value in flag.choices else f"is {value}; it takes {_join(flag.choices)}"
     if flag.members:
         return _find_bad_member(value, flag)
     if not flag.type:

@@ -141,12 +141,23 @@ def _check_json(graph: Graph, flag: FlagOccurrence) -> Iterator[Finding]:
         return
     try:
         json.loads(_UNITS.sub(r"\1", first or ""))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        quoted = '"' in (first or "")
+        where = "" if quoted else " after the shell"
         yield fail(
-            f"{flag.spelled} is not valid JSON after the shell: {_shorten(first or '')}",
-            fix=f'put it in single quotes: {flag.spelled} \'{{"key": "value"}}\'',
+            f"{flag.spelled} is not valid JSON{where}: {_shorten(first or '')}",
+            fix=_suggest_json(error)
+            if quoted
+            else f'put it in single quotes: {flag.spelled} \'{{"key": "value"}}\'',
             location=Location(graph.file, flag.word.line, flag.word.column),
         )
+
+
+def _suggest_json(error: ValueError | RecursionError) -> str:
+    """The fix for JSON whose quotes reached the parser."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"mend the JSON at character {error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
+    return "nest the JSON less deep"
 
 
 def _shorten(text: str) -> str:

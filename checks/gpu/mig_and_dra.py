@@ -1,6 +1,7 @@
 """gpu.mig and gpu.dra: MIG layouts of nodes, and devices claimed through Dynamic Resource Allocation."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
@@ -32,6 +33,13 @@ _SLICE = re.compile(r"nvidia\.com/mig-[0-9][0-9cg.]*gb[-+.a-z]*")
 _INSTALL = (
     "helm upgrade --install nvidia-dra-driver-gpu nvidia-dra-driver-gpu "
     "--repo https://helm.ngc.nvidia.com/nvidia --namespace nvidia-dra-driver-gpu --create-namespace"
+)
+_SET_STRATEGY = (
+    "kubectl patch clusterpolicies.nvidia.com cluster-policy --type merge "
+    """-p '{"spec":{"mig":{"strategy":"mixed"}}}'"""
+)
+_SHOW_MIG = (
+    "kubectl get pods -A -o wide --field-selector spec.nodeName={} | grep -e mig-manager -e device-plugin"
 )
 _SHOW = "kubectl get pods -A -o wide | grep dra-driver; kubectl get resourceslices"
 
@@ -65,11 +73,12 @@ def _uses_mig(node: GpuNode) -> bool:
 
 
 def _get_slices(node: GpuNode) -> dict[str, int]:
-    """The node's capacity of each MIG resource, without those of 0; `.shared` is cut from names."""
-    capacity = node.node.gpu_capacity.items()
-    return {
-        name.removesuffix(".shared"): amount for name, amount in capacity if amount and _SLICE.fullmatch(name)
-    }
+    """The node's capacity of each MIG resource, without those of 0; `.shared` ones count with the others."""
+    slices: Counter[str] = Counter()
+    for name, amount in node.node.gpu_capacity.items():
+        if amount and _SLICE.fullmatch(name):
+            slices[name.removesuffix(".shared")] += amount
+    return slices
 
 
 def _check_layout(node: GpuNode) -> Iterator[Finding]:
@@ -116,15 +125,16 @@ def _check_resources(node: GpuNode) -> Iterator[Finding]:
             evidence={"strategy": strategy, "capacity": offered},
             subject=subject,
         )
-    if not offered and strategy == "none" and layout != "all-disabled":
+    applied = layout != "all-disabled" and labels.get(_STATE, "success") == "success"
+    if applied and not offered and "-MIG-" not in node.label:
         yield warn(
-            f"has the MIG layout {layout}, but strategy none offers no MIG slice",
-            fix="kubectl patch clusterpolicies.nvidia.com cluster-policy --type merge "
-            """-p '{"spec":{"mig":{"strategy":"mixed"}}}'""",
-            evidence={"strategy": strategy},
+            f"has the MIG layout {layout}, but offers no MIG slice"
+            + (f" with strategy {strategy}" if strategy else ""),
+            fix=_SET_STRATEGY if strategy == "none" else _SHOW_MIG.format(node.name),
+            evidence={"strategy": strategy, "product": node.label},
             subject=subject,
         )
-    if strategy == "mixed":
+    elif strategy == "mixed":
         yield from _check_slice_counts(node, offered)
 
 
@@ -135,7 +145,8 @@ def _check_slice_counts(node: GpuNode, offered: dict[str, int]) -> Iterator[Find
     for name in sorted({name for name in counted if _SLICE.fullmatch(name)} | offered.keys()):
         count, replicas = labels.get(f"{name}.count", "0"), labels.get(f"{name}.replicas", "1")
         capacity = offered.get(name, 0)
-        labelled = int(count) * max(1, int(replicas)) if (count + replicas).isdecimal() else capacity
+        known = count.isdecimal() and replicas.isdecimal()
+        labelled = int(count) * max(1, int(replicas)) if known else capacity
         if labelled != capacity:
             yield warn(
                 f"has {capacity} {name} by its kubelet, {labelled} by its labels",

@@ -1,10 +1,13 @@
 """GPU nodes: whether any exist, are schedulable, have allocatable GPUs and are alike."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
+from dynocheck.data import parse_version
 from dynocheck.facts import (
+    ApiServer,
     Autoscalers,
     Condition,
     GpuNode,
@@ -21,6 +24,9 @@ from dynocheck.facts import (
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USUAL_TAINTS = ("nvidia.com/gpu",)
+# Taints that clouds' guides or clouds themselves set on GPU nodes, judged with a recipe only:
+# https://learn.microsoft.com/azure/aks/use-node-taints, https://cloud.google.com/kubernetes-engine/docs/how-to/prepare-arm-workloads-for-deployment
+_GUIDED_TAINTS = ("sku", "kubernetes.io/arch")
 _CONDITION_TAINTS = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
 _REMOVING = {  # taint of a node that is being removed, and who removes it
     "karpenter.sh/disrupted": "Karpenter",
@@ -30,6 +36,7 @@ _REMOVING = {  # taint of a node that is being removed, and who removes it
 _STARTING = ("-not-ready", "/uninitialized", "/unregistered")  # suffixes of taints that an agent removes
 _UPGRADE = "nvidia.com/gpu-driver-upgrade-state"
 _OTHER_VENDORS = ("amd.com/gpu", "gpu.intel.com/", "habana.ai/gaudi")  # prefixes of their resources
+_KUBELET_SKEW = 3  # minor releases: https://kubernetes.io/releases/version-skew-policy/
 _MEMORY_TOLERANCE = 0.05  # drivers reserve different amounts of memory
 
 
@@ -110,13 +117,17 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
 
 
 @check("gpu.nodes-ready", title="GPU nodes are Ready and accept pods")
-def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Finding]:
+def nodes_ready(
+    nodes: Nodes, slices: ResourceSlices, server: ApiServer, recipes: Recipes | None
+) -> Iterator[Finding]:
     """A node that is NotReady, under pressure or cordoned gets no new pods, and a taint repels every pod that
     does not tolerate it.
 
     The taint nvidia.com/gpu is not judged: clusters add its toleration, or recipes have it. Nor is any
-    taint that a worker of the recipe tolerates. A cordoned node is a warning, since cordoning is deliberate,
-    and so is a node that an autoscaler removes or whose agent is not ready yet.
+    taint that a worker of the recipe tolerates, nor, without a recipe, those that clouds' guides set (sku,
+    kubernetes.io/arch). A cordoned node is a warning, since cordoning is deliberate,
+    and so is a node that an autoscaler removes, whose agent is not ready yet, or whose kubelet is more than
+    three minor releases older than the API server, which Kubernetes does not support.
 
     Fix: kubectl describe node NODE
     """
@@ -126,11 +137,30 @@ def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
     workers = [placement for _, component, placement in list_placements(recipes or ()) if component.gpus != 0]
     for node in (gpu_node.node for gpu_node in judged):
         yield from _check_conditions(node)
+        yield from _check_kubelet(node, server)
         if node.unschedulable:
             yield _report_cordoned(node)
         for taint in node.taints:
-            if _repels_pods(taint) and not any(placement.tolerates(taint) for placement in workers):
+            expected = taint.key in _GUIDED_TAINTS and not workers
+            tolerated = expected or any(placement.tolerates(taint) for placement in workers)
+            if _repels_pods(taint) and not tolerated:
                 yield _report_taint(node, taint, have_workers=bool(workers))
+
+
+def _check_kubelet(node: Node, server: ApiServer) -> Iterator[Finding]:
+    """Warn about a kubelet that is too old for the API server; an unreadable version is not compared."""
+    try:
+        (major, minor), kubelet = parse_version(server.version), parse_version(node.kubelet)
+    except ValueError:
+        return
+    oldest = minor - _KUBELET_SKEW
+    if kubelet < (major, oldest):
+        yield warn(
+            f"has kubelet {node.kubelet}; API server {server.version} supports {major}.{oldest} and newer",
+            fix=f"upgrade the node to Kubernetes {major}.{oldest} or newer",
+            evidence={"kubelet": node.kubelet, "server": server.version},
+            subject=_make_subject(node),
+        )
 
 
 def _report_cordoned(node: Node) -> Finding:
@@ -155,8 +185,8 @@ def _report_taint(node: Node, taint: Taint, *, have_workers: bool) -> Finding:
         whose = "no worker of the recipe tolerates" if have_workers else "a worker must tolerate"
         message = f"has the taint {_format_taint(taint)}, which {whose}"
         fix = (
-            f"add a toleration of {_format_taint(taint)} to the workers, or run "
-            f"kubectl taint node {node.name} {taint.key}:{taint.effect}-"
+            f"kubectl taint node {node.name} {taint.key}:{taint.effect}-   "
+            f"# or add a toleration of {_format_taint(taint)} to the workers"
         )
     return warn(message, fix=fix, subject=_make_subject(node))
 
@@ -197,8 +227,10 @@ def homogeneous(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     """An engine that spans nodes is as slow as its slowest node, and replicas on a node with another GPU,
     another driver, less memory or fewer GPUs behave differently.
 
-    Nodes with the same product label, which includes the MIG layout, are compared with their majority. Two
-    pools of different GPUs are fine; a single node whose product differs from all others is a warning.
+    Nodes with the same product label, which includes the MIG layout, and the same instance type are compared
+    with their majority, or with the newer driver and the larger memory where there is none. Fewer GPUs than
+    another of these nodes has are a warning, however many nodes have as few. Two pools of different GPUs are
+    fine; a single node whose product differs from all others is a warning.
 
     Fix: kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,nvidia.com/gpu.count
     """
@@ -206,26 +238,35 @@ def homogeneous(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     if len(judged) < 2:
         raise Skip("fewer than two GPU nodes have a product label")
     yield from _report_odd_nodes(judged, "product", {node.name: node.product for node in judged}, alone=True)
-    for label in sorted({node.label for node in judged}):
-        peers = [node for node in judged if node.label == label]
-        compared = {
-            "driver": {n.name: n.driver for n in peers if n.driver},
-            "number of GPUs": {n.name: str(n.count) for n in peers if n.count is not None},
-            "memory in MiB": _round_memory({n.name: n.memory for n in peers if n.memory}),
-        }
-        for what, values in compared.items():
-            yield from _report_odd_nodes(peers, what, values)
+    for pool in sorted({_identify_pool(node) for node in judged}):
+        peers = [node for node in judged if _identify_pool(node) == pool]
+        counts = {n.name: str(n.count) for n in peers if n.count is not None}
+        most = max(counts.values(), key=int, default="")
+        yield from _report_odd_nodes(peers, "driver", {n.name: n.driver for n in peers if n.driver})
+        yield from _report_odd_nodes(peers, "number of GPUs", counts, usual=most)
+        memory = _round_memory({n.name: n.memory for n in peers if n.memory})
+        yield from _report_odd_nodes(peers, "memory in MiB", memory)
+
+
+def _identify_pool(node: GpuNode) -> tuple[str, str]:
+    """What nodes that should be alike have in common."""
+    return node.label, node.node.labels.get("node.kubernetes.io/instance-type", "")
 
 
 def _report_odd_nodes(
-    nodes: list[GpuNode], what: str, values: dict[str, str], *, alone: bool = False
+    nodes: list[GpuNode], what: str, values: dict[str, str], *, usual: str = "", alone: bool = False
 ) -> Iterator[Finding]:
-    """Warn about nodes whose value differs from the majority's; with `alone`, only about a single one."""
-    counts = Counter(values.values()).most_common()
-    if len(counts) < 2 or counts[0][1] == counts[1][1]:
+    """Warn about nodes whose value differs from the usual one.
+
+    :param usual: that value; by default the most frequent one, and the larger of equally frequent ones.
+    :param alone: warn only about a single node that differs from a majority.
+    """
+    counts = Counter(values.values())
+    if len(counts) < 2:
         return
-    usual, many = counts[0]
-    if alone and len(values) - many != 1:
+    usual = usual or max(counts, key=lambda value: (counts[value], _split_numbers(value)))
+    many = counts[usual]
+    if alone and (len(values) - many != 1 or many < 2):
         return
     for node in nodes:
         value = values.get(node.name, usual)
@@ -237,6 +278,11 @@ def _report_odd_nodes(
                 evidence={what: value, "usual": usual},
                 subject=_make_subject(node.node),
             )
+
+
+def _split_numbers(text: str) -> tuple[int, ...]:
+    """The numbers in a version or an amount, for comparison."""
+    return tuple(int(number) for number in re.findall(r"[0-9]+", text))
 
 
 def _round_memory(memory: dict[str, int | None]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import (
     Autoscalers,
     Namespaces,
+    Node,
     Nodes,
     OperatorPods,
     OperatorResource,
@@ -79,7 +80,7 @@ def operator(
         return
     if autoscalers and not list_gpu_nodes(nodes, slices):
         raise Skip(f"no GPU node yet; nodes that {autoscalers} adds may not need the GPU Operator")
-    managed = [node for node in nodes if any(label.startswith(_DEPLOY) for label in node.labels)]
+    managed = [node for node in nodes if _is_managed(node)]
     if not any(node.gpus for node in nodes) and not find_dra_nodes(slices):
         yield fail(
             "No GPU Operator pod found, and no GPU is allocatable",
@@ -99,19 +100,30 @@ def operator(
         raise Skip("GPUs are allocatable without the GPU Operator")
 
 
+def _is_managed(node: Node) -> bool:
+    """Whether the operator runs an operand on the node; other labels opt out of it."""
+    return any(key.startswith(_DEPLOY) and value == "true" for key, value in node.labels.items())
+
+
 def _check_pods(pods: list[Pod]) -> Iterator[Finding]:
     """Report operator pods that are not ready: a failure unless another one is."""
-    report = warn if any(pod.ready for pod in pods) else fail
+    report = warn if any(pod.ready and not pod.terminating for pod in pods) else fail
     for pod in pods:
-        if not pod.ready:
+        if not pod.ready or pod.terminating:
             crashed = "CrashLoopBackOff" in pod.waiting
             yield report(
-                f"not Ready: {', '.join(pod.waiting) or pod.phase or 'no status yet'}",
+                _describe_unready(pod),
                 fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous"
                 if crashed
                 else f"kubectl describe pod -n {pod.namespace} {pod.name}",
                 subject=Subject("Pod", pod.name, pod.namespace),
             )
+
+
+def _describe_unready(pod: Pod) -> str:
+    if pod.terminating:
+        return "is Terminating"
+    return f"not Ready: {', '.join(pod.waiting) or pod.phase or 'no status yet'}"
 
 
 def _check_states(resources: OperatorResources) -> Iterator[Finding]:

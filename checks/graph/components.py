@@ -1,5 +1,6 @@
 """Checks the roles of a graph's components: frontend, prefill and decode."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -10,6 +11,7 @@ from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
 
 _FRONTEND = "dynamo.frontend"
+_GLOBAL_NAMESPACE = "dynamo"  # of components with globalDynamoNamespace
 
 
 def _is_frontend(component: Component) -> bool:
@@ -18,31 +20,41 @@ def _is_frontend(component: Component) -> bool:
 
 
 @check("graph.frontend", title="Graphs have a frontend")
-def frontend(recipes: Recipes) -> Iterator[Finding]:
+def frontend(recipes: Recipes) -> Iterator[Result]:
     """The frontend accepts HTTP requests and routes them to workers; without it nothing listens on port 8000.
 
     Behind a Gateway an endpoint picker (type `epp`) replaces it: then each worker runs a frontend in a
     sidecar (`frontendSidecar`). A graph with a router of its own, or with only the global planner, works
-    behind the frontend of another graph.
+    behind the frontend of another graph, as does one in a Dynamo namespace that graphs share.
 
     Fix: add a component of type frontend
     """
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     if not graphs:
         raise Skip("no DynamoGraphDeployment")
+    shared = _find_shared(recipes)
+    served = {name for graph in graphs if _has_frontend(graph) for name in shared[graph.file, graph.name]}
     for graph in graphs:
-        if any(_is_frontend(component) for component in graph.components) or _is_pool(graph):
-            continue
-        place = Location(graph.file, graph.line, graph.column)
-        if any(component.role == "epp" for component in graph.components):
+        names = shared[graph.file, graph.name]
+        if _has_frontend(graph) or _is_pool(graph) or names & served:
+            yield judged(1, "graphs")
+        elif any(component.role == "epp" for component in graph.components):
+            yield judged(1, "graphs")
             yield from _check_sidecars(graph)
+        elif _GLOBAL_NAMESPACE in names:
+            yield _describe_unjudged(graph, "its frontend may be in another graph of its Dynamo namespace")
         else:
+            yield judged(1, "graphs")
             yield fail(
                 f"graph {graph.name} has no frontend: nothing accepts its requests",
                 fix=_suggest_frontend(graph),
                 evidence={"components": {c.name: c.role for c in graph.components}},
-                location=place,
+                location=Location(graph.file, graph.line, graph.column),
             )
+
+
+def _has_frontend(graph: Graph) -> bool:
+    return any(map(_is_frontend, graph.components))
 
 
 def _suggest_frontend(graph: Graph) -> str:
@@ -83,14 +95,15 @@ def roles(recipes: Recipes) -> Iterator[Result]:
 
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
     receives prefilled requests on SGLang and TensorRT-LLM; vLLM's does. A worker of type `worker` or `main`
-    has the role of its flag. A worker of type `decode` that serves whole requests in a graph without prefill
-    workers is a warning.
+    has the role of its flag. An SGLang or TensorRT-LLM worker of type `decode` that serves whole requests in
+    a graph without prefill workers is a warning.
 
     Fix: --disaggregation-mode prefill, or decode
     """
     engines = [engine for engine in _list_engines(recipes) if engine.component.role in _SIDES]
     if not engines:
         raise Skip("no component of type prefill or decode starts an engine")
+    shared = _find_shared(recipes)
     for engine in engines:
         role, mode = engine.component.role, engine.mode
         if mode is None:
@@ -106,8 +119,10 @@ def roles(recipes: Recipes) -> Iterator[Result]:
                 location=place,
             )
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
-            if _is_pool(engine.graph):
-                continue  # another graph may prefill
+            if engine.engine.name == "vllm" or _is_pool(engine.graph):
+                continue  # it is made for both, or another graph may prefill
+            if shared[engine.graph.file, engine.graph.name]:
+                continue
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",
@@ -139,24 +154,23 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
     or the decode workers do everything.
 
     A worker's side is its engine's mode, or its type if the mode is unknown. vLLM's decode workers alone
-    serve whole requests, which is a warning. A graph in the global namespace of Dynamo, or behind the
+    serve whole requests, which is a warning. A graph in a Dynamo namespace that graphs share, or behind the
     frontend of another graph, may have its other side in another graph, and is not judged.
 
     Fix: add the missing side, or run the engine without --disaggregation-mode
     """
-    shared = set(_find_shared(recipes))
+    shared = _find_shared(recipes)
     graphs = [graph for recipe in recipes for graph in recipe.graphs if any(_find_sides(graph))]
     if not graphs:
         raise Skip("no graph separates prefill from decode")
     for graph in graphs:
-        is_pool = _is_pool(graph) and not any(map(_is_frontend, graph.components))
-        if (graph.file, graph.name) in shared or is_pool:
-            yield _describe_unjudged(graph, "its other side may be in another graph")
-            continue
+        is_pool = _is_pool(graph) and not _has_frontend(graph)
         prefill, decode = _find_sides(graph)
         others = [engine for engine in find_instances(graph) if engine.mode not in _SIDES]
         if prefill and decode:
             yield judged(1, "graphs")
+        elif shared[graph.file, graph.name] or is_pool:
+            yield _describe_unjudged(graph, "its other side may be in another graph")
         elif any(engine.mode is None for engine in others):
             yield _describe_unjudged(graph, "the disaggregation mode of an engine cannot be read")
         else:
@@ -178,11 +192,15 @@ def _find_sides(graph: Graph) -> tuple[list[EngineInstance], list[EngineInstance
     return list(_select_side(engines, "prefill")), list(_select_side(engines, "decode"))
 
 
-def _find_shared(recipes: Recipes) -> Iterator[tuple[str, str]]:
-    """The graphs in the global namespace of Dynamo, by file and name."""
+def _find_shared(recipes: Recipes) -> dict[tuple[str, str], set[str]]:
+    """The Dynamo namespaces that each graph may share with others, by the graph's file and name."""
+    shared: dict[tuple[str, str], set[str]] = defaultdict(set)
     for manifest in (manifest for recipe in recipes for manifest in recipe.manifests):
-        if any(value.data is True for value in manifest.root.find_all("globalDynamoNamespace")):
-            yield manifest.file, manifest.name
+        for key, value in manifest.root.find_entries(("globalDynamoNamespace", "dynamoNamespace")):
+            name = _GLOBAL_NAMESPACE if value.data is True else value.text
+            if name and (key == "dynamoNamespace" or value.data is True):
+                shared[manifest.file, manifest.name].add(name)
+    return shared
 
 
 def _select_side(engines: Iterable[EngineInstance], side: str) -> Iterator[EngineInstance]:

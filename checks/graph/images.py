@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
-from dynocheck.core.fixes import replace_words, set_value
+from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
 from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
@@ -151,7 +151,12 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 yield warn(
                     f"{subject}, whose tag is not a semantic version: newer operators reject it "
                     "without runtimeVersionOverride",
-                    fix=set_value("runtimeVersionOverride", "1.6.1", "the image's; or use a release's tag"),
+                    fix=set_value(
+                        f"{locate_component(used.component.name, legacy=is_legacy(graph))}"
+                        ".runtimeVersionOverride",
+                        "RELEASE",
+                        "of Dynamo in the image, such as 1.6.1; or use a release's tag",
+                    ),
                     location=used.place,
                 )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import locate_component, set_value
 from dynocheck.data.flags import find_release
 from dynocheck.data.images import parse_image
 from dynocheck.facts import Manifest, Recipes, Value, parse_quantity
@@ -172,7 +172,7 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
             part.image_at,
             f"{part.name}: the tag of {part.image} names no release, and runtimeVersionOverride is not set",
             set_value(
-                "runtimeVersionOverride",
+                f"{locate_component(part.name, legacy=part.older)}.runtimeVersionOverride",
                 find_release(part.image).near or "RELEASE",
                 "the release of Dynamo in the image",
             ),

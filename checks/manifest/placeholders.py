@@ -1,7 +1,7 @@
 """Checks for placeholders and variables that nothing replaces."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -12,6 +12,7 @@ from dynocheck.facts import Container, Manifest, Recipe, Recipes, Role, SourceFi
 _WORDS = (
     r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
     r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|fill[-_ ]?(?:me|in|this)[-_ \w]*|todo|tbd"
+    r"|set[-_]me|insert[-_](?:here|me|[-_\w]+[-_]here)"
     r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|\.{3,})"
 )
 _WHOLE = re.compile(rf"<[A-Za-z][\w ./:-]*>|{_WORDS}", re.IGNORECASE)
@@ -64,8 +65,8 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
 
     If the pod starts anyway, it is a warning: a missing pull secret, a variable, the data of a ConfigMap. The
     name of an object in the recipe is not a placeholder. In a template for envsubst, according to a script, a
-    README or a comment, `${NAME}` is not judged; set the values with --set or --env-file. Comments and
-    scripts are not judged.
+    README or a comment, `${NAME}` is not judged; set the values with --set or --env-file. Comments, and
+    scripts but for the words with which they start a program of Dynamo, are not judged.
 
     Fix: write the value, or document in the README how it is replaced
     """
@@ -73,8 +74,10 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     files = [(made, file) for made, r in named for file in r.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
         raise Skip("no manifest")
+    listed = {(f.path, v.line, v.column) for _, f in files for m in f.manifests for v in m.root.walk()}
     for recipe in recipes:
         yield from _check_references(recipe)
+        yield from _check_words(recipe, listed)
     whole = 0
     for made, file in files:
         texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
@@ -158,6 +161,23 @@ def _suggest_expansion(text: _ManifestText, variable: str) -> str:
         name = variable.strip("${}").partition(":")[0]
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     return "write the value, or document envsubst < FILE | kubectl apply -f -"
+
+
+def _check_words(recipe: Recipe, listed: Set[tuple[str, int, int]]) -> Iterator[Finding]:
+    """Reports the values of flags in scripts that are placeholders.
+
+    :param listed: the places of the manifests' values, which are judged as such.
+    """
+    for file, container in _list_containers(recipe):
+        for word in (word for launch in container.launches for word in launch.words):
+            flag, _, value = (word.text or "").rpartition("=")
+            if _WHOLE.fullmatch(value) and (file, word.line, word.column) not in listed:
+                yield fail(
+                    f"{flag or 'a word of the command'}: {value} is not replaced",
+                    fix=f"replace {value} with the value",
+                    evidence={"placeholder": value},
+                    location=Location(file, word.line, word.column),
+                )
 
 
 def _check_references(recipe: Recipe) -> Iterator[Finding]:

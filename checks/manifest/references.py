@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeGuard
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.engines import find_instances
+from dynocheck.engines.arguments import find_config_file
 from dynocheck.facts import POD_TEMPLATE_PATHS, SECRET_MAKERS, Manifest, Recipe, Recipes, Value
 
 _TEMPLATE, _ACCOUNT, _PRIORITY = "ResourceClaimTemplate", "ServiceAccount", "PriorityClass"
@@ -31,6 +33,7 @@ _PRESENT = {
     _ACCOUNT: ("default", "planner-serviceaccount", "epp-serviceaccount"),
     _PRIORITY: ("system-cluster-critical", "system-node-critical"),
 }
+_ENGINE_FILES = ("config", "engine-config-json", "extra-engine-args")  # the arguments that name a file
 _HOLDS_DATA = ("data", "stringData", "binaryData")
 _CONSEQUENCES = {
     _TEMPLATE: "its pods stay Pending",
@@ -83,8 +86,31 @@ def references(recipes: Recipes) -> Iterator[Finding]:
                 file = reference.manifest.file
                 siblings = {n for n, m in same if joined or m.file == file}
                 yield from _report_missing(reference, name, siblings)
+        yield from _check_engine_files(recipe, made)
     if not judged:
         raise Skip("no pod names a ConfigMap, Secret, ServiceAccount, PriorityClass or ResourceClaimTemplate")
+
+
+def _check_engine_files(recipe: Recipe, made: list[tuple[str, str, Manifest]]) -> Iterator[Finding]:
+    """Reports files of engines that the recipe's ConfigMap, which is mounted at their place, lacks."""
+    maps = {name: manifest for kind, name, manifest in made if kind == "ConfigMap" == manifest.kind}
+    for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+        for path in filter(None, map(engine.given.get, _ENGINE_FILES)):
+            mount = engine.container.find_mount(path.value) if _is_absolute(path.value) else None
+            if mount is None or mount.source != "configmap" or mount.name not in maps:
+                continue
+            if find_config_file(engine.container, path) is None:
+                keys = {key for part in _HOLDS_DATA for key in _read_keys(maps[mount.name], part)}
+                yield fail(
+                    f"{engine.name}: ConfigMap {mount.name} has no file for {path.value}: "
+                    "the engine does not start",
+                    fix=f"add the key, or name one of {', '.join(sorted(keys)) or 'its keys'}",
+                    location=Location(path.file, path.line, path.column),
+                )
+
+
+def _is_absolute(path: object) -> TypeGuard[str]:
+    return isinstance(path, str) and path.startswith("/") and "$" not in path
 
 
 def _report_missing(reference: _Reference, name: str, siblings: set[str]) -> Iterator[Finding]:

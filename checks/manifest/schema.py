@@ -16,20 +16,30 @@ from dynocheck import (
     unknown,
     warn,
 )
+from dynocheck.core.fixes import set_value
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
 
 if TYPE_CHECKING:
     from dynocheck.schema import Definitions, SchemaViolation
 
-_RENDER = "the rendered file: dynocheck recipe rendered.yaml"
+
+# Of the fields of a graph with its components: the version that has it, and fields of its components alone.
+_FIELD_VERSIONS = {
+    "services": (
+        "nvidia.com/v1alpha1",
+        {"componentType", "subComponentType", "extraPodSpec", "dynamoNamespace"},
+    ),
+    "components": ("nvidia.com/v1beta1", {"type", "podTemplate", "name"}),
+}
 
 
 @check("manifest.yaml", title="Files are valid YAML for kubectl")
 def yaml(recipes: Recipes) -> Iterator[Result]:
     """A file that does not parse is applied in part or not at all. Of duplicate keys in a mapping kubectl
     silently takes the last, and kustomize rejects the file. kubectl also reads UTF-16 with a byte order mark,
-    and replaces invalid UTF-8; few other tools do.
+    and replaces invalid UTF-8; few other tools do. A template that is valid YAML only when rendered is not
+    judged.
 
     Fix: kubectl apply --dry-run=server -f FILE
     """
@@ -39,13 +49,14 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
             if not (any(m.kind or m.api_version for m in file.manifests) or _has_errors(file)):
                 yield fail("no Kubernetes object in it: kubectl rejects it", location=Location(file.path))
         for file in recipe.own_files:
+            rendered = any(problem.when_rendered for problem in file.problems)
             for problem in file.problems:
                 place = Location(file.path, problem.line, problem.column)
-                if problem.when_rendered and file.template:
+                if problem.when_rendered:
                     yield unjudged(
                         file.path,
                         why="a template, which is valid YAML only when rendered",
-                        needs=_RENDER,
+                        needs=problem.fix,
                         location=place,
                     )
                 elif problem.fatal:
@@ -53,7 +64,7 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
                 else:
                     yield warn(problem.message, fix=problem.fix, location=place)
             for document in file.documents:
-                if not isinstance(document.data, dict) and file.role is Role.MANIFEST:
+                if not isinstance(document.data, dict) and file.role is Role.MANIFEST and not rendered:
                     yield fail(
                         "document is not an object: kubectl expects a mapping with apiVersion and kind",
                         location=Location(file.path, document.line, document.column),
@@ -154,10 +165,26 @@ def _report_violations(
         path = f"the pod of {component}: {violation.path}" if component else violation.path
         yield fail(
             f"{path}: {violation.message}" if path else violation.message,
-            fix=violation.fix or None,
+            fix=_suggest_version(manifest, violation.path) or violation.fix or None,
             evidence=_describe_schema(manifest, version),
             location=Location(manifest.file, *place),
         )
+
+
+def _suggest_version(manifest: Manifest, path: str) -> str:
+    """The fix for a graph whose components are in the field of the other API version; else empty."""
+    if (manifest.kind, path) not in (("DynamoGraphDeployment", f"spec.{key}") for key in _FIELD_VERSIONS):
+        return ""
+    field = path.removeprefix("spec.")
+    items = manifest.root.get("spec", field)
+    entries = (items.mapping.values() or items.sequence) if items is not None else ()
+    keys = {key for entry in entries for key in entry.mapping}
+    version, own = _FIELD_VERSIONS[field]
+    if manifest.api_version == version or not keys:
+        return ""
+    if keys & own:
+        return set_value("apiVersion", version)
+    return "list the components under spec.components, each with its name"
 
 
 def _has_errors(file: SourceFile) -> bool:

@@ -1,5 +1,6 @@
 """Checks of whether metrics of Dynamo and of the GPUs are collected."""
 
+import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from dynocheck.facts import (
     ResourceSlices,
     Workload,
     Workloads,
+    list_gpu_nodes,
 )
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
@@ -129,7 +131,7 @@ def _report_unread(group: list[PodMonitor], monitors: PodMonitors, namespaces: N
 
 
 def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Namespaces) -> str:
-    """The command that adds the labels a Prometheus selects, or else one that edits its selectors."""
+    """The command that adds the labels a Prometheus selects, or else one that opens its selectors."""
     for collector in monitors.collectors:
         selector = collector.monitors
         others = _find_refusals(collector, monitor, namespaces).keys() - {"podMonitorSelector"}
@@ -137,7 +139,13 @@ def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Nam
             settings = " ".join(f"--set {_format_setting(*label)}" for label in selector.labels.items())
             return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
     first = monitors.collectors[0]
-    return f"kubectl edit {first.kind.lower()} {first.name} -n {first.namespace}   # its podMonitor selectors"
+    everything = {"matchLabels": None, "matchExpressions": None}  # a merge with {} would change nothing
+    spec = {"spec": dict.fromkeys(_find_refusals(first, monitor, namespaces), everything)}
+    patch = json.dumps(spec, separators=(",", ":"))
+    return (
+        f"kubectl patch {first.kind.lower()} {first.name} -n {first.namespace} --type merge -p '{patch}'   "
+        "# selects all; name labels to select fewer"
+    )
 
 
 def _format_setting(key: str, value: str) -> str:
@@ -171,8 +179,7 @@ def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) ->
 
     Fix: kubectl describe daemonset NAME
     """
-    with_gpus = {node.name for node in nodes if node.has_gpu_label or node.gpus}
-    with_gpus |= {s.node for s in slices if s.driver == "gpu.nvidia.com" and s.node is not None}
+    with_gpus = list_gpu_nodes(nodes, slices)
     exporters = [workload for workload in workloads if _is_exporter(workload)]
     if not exporters:
         raise Skip("dcgm-exporter is not installed; serving does not need it")

@@ -27,7 +27,7 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
     """The API server rejects a pod whose request of GPUs or RDMA devices differs from its limit: such
     resources cannot be overcommitted. The graph is accepted, and its pods never appear.
 
-    A limit alone is enough; the request defaults to it.
+    A limit alone is enough; the request defaults to it. `gpu` of v1alpha1 is a name for nvidia.com/gpu.
 
     Fix: give limits and requests the same number, or leave the request out
     """
@@ -36,18 +36,17 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
     ]
     if not entries:
         raise Skip("no graph requests resources")
-    for manifest, resources in entries:
-        limits = _select_devices(resources.get("limits"))
+    for manifest, resources, around in entries:
+        limits = _select_devices(around) | _select_devices(resources.get("limits"))
         for name, request in _select_devices(resources.get("requests")).items():
             limit = limits.get(name)
-            if (limit is None and name == "gpu") or (limit is not None and not _differ(request, limit)):
+            if limit is not None and not _differ(request, limit):
                 continue
+            side = "limits" if limit is None else "requests"
+            is_short = resources.get("requests", "gpu") is request
             yield fail(
                 f"{name}: request {request.data}, {f'limit {limit.data}' if limit else 'no limit'}",
-                fix=set_value(
-                    f"limits[{name}]" if limit is None else f"requests[{name}]",
-                    (limit or request).data,
-                ),
+                fix=set_value(f"{side}.gpu" if is_short else f"{side}[{name}]", (limit or request).data),
                 location=Location(manifest.file, request.line, request.column),
             )
 
@@ -217,20 +216,23 @@ def _report_undivided(
     )
 
 
-def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:
-    """The resources of a graph's containers, in either API version."""
+def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value, Value | None]]:
+    """The resources of a graph's containers, in either API version, and limits that the operator adds.
+
+    In v1alpha1 it merges those of a component with those of its main container.
+    """
     if manifest.kind != "DynamoGraphDeployment":
         return
-    components, services = manifest.root.get("spec", "components"), manifest.root.get("spec", "services")
-    for component in components.sequence if components else ():
-        containers = component.get("podTemplate", "spec", "containers")
-        for container in containers.sequence if containers else ():
+    for component in manifest.root.get_items("spec", "components"):
+        for container in component.get_items("podTemplate", "spec", "containers"):
             if (found := container.get("resources")) is not None:
-                yield manifest, found
+                yield manifest, found, None
+    services = manifest.root.get("spec", "services")
     for service in services.mapping.values() if services else ():
-        for path in (("resources",), ("extraPodSpec", "mainContainer", "resources")):
+        paths = (("resources",), ("extraPodSpec", "mainContainer", "resources"))
+        for path, other in (paths, paths[::-1]):
             if (found := service.get(*path)) is not None:
-                yield manifest, found
+                yield manifest, found, service.get(*other, "limits")
 
 
 def _select_devices(amounts: Value | None) -> dict[str, Value]:
@@ -239,7 +241,10 @@ def _select_devices(amounts: Value | None) -> dict[str, Value]:
         return {}
     custom = amounts.get("custom")
     every = {**amounts.mapping, **(custom.mapping if custom else {})}
-    return {k: v for k, v in every.items() if k == "gpu" or ("/" in k and not k.startswith(_NATIVE))}
+    devices = {k: v for k, v in every.items() if "/" in k and not k.startswith(_NATIVE)}
+    if "gpu" in every:
+        devices[amounts.get_text("gpuType") or "nvidia.com/gpu"] = every["gpu"]
+    return devices
 
 
 def _differ(request: Value, limit: Value) -> bool:

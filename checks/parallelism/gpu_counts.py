@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.core.fixes import set_gpus
+from dynocheck.core.fixes import set_gpus, set_value
 from dynocheck.core.outcomes import Unjudged
-from dynocheck.engines import Parallelism
+from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
 from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
 
+_USUAL_NODE = 8  # GPUs of the largest nodes that are common
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
 _SPLIT = "set the parallel sizes as flags, or add the engine's configuration file to the recipe"
 
@@ -19,7 +20,8 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     """Tensor, pipeline and context parallel ranks each need a GPU; data parallel ranks need a set each.
     Expert parallelism and SGLang's attention data parallelism divide existing ranks.
 
-    With fewer GPUs than ranks the engine does not start; additional GPUs stay idle. Arguments count wherever
+    With fewer GPUs than ranks the engine does not start; additional GPUs stay idle, unless expert parallelism
+    is elastic. Arguments count wherever
     the engine reads them: flags, variables, engine YAML. Not judged are an engine whose parallel flags are
     invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
     worker whose command starts no recognizable engine.
@@ -101,7 +103,7 @@ def _compare_gpus(
             evidence=evidence,
             location=place,
         )
-    elif given > together:
+    elif given > together and not any(map(_is_elastic, find_component_instances(graph, component))):
         yield warn(
             f"{component.name}: {largest} uses {together} GPUs, a replica is given {given}",
             fix=_suggest_gpus(graph, component, together),
@@ -110,9 +112,16 @@ def _compare_gpus(
         )
 
 
+def _is_elastic(engine: EngineInstance) -> bool:
+    """Whether an engine may take further GPUs while it runs."""
+    return engine.given.get("enable-elastic-ep", "elastic-ep-backend") is not None
+
+
 def _suggest_gpus(graph: Graph, component: Component, wanted: int) -> str:
-    each, rest = divmod(wanted, component.nodes)
+    nodes = max(component.nodes, -(-wanted // _USUAL_NODE))
+    each, rest = divmod(wanted, nodes)
     if rest:
-        return f"request {wanted} GPUs in total over {component.nodes} nodes"
-    remark = f"on each of {component.nodes} nodes" if component.nodes > 1 else ""
-    return set_gpus(graph, component, each, remark)
+        return f"request {wanted} GPUs in total over {nodes} nodes"
+    if nodes > component.nodes:
+        return f"{set_gpus(graph, component, each)}; {set_value('multinode.nodeCount', nodes)}"
+    return set_gpus(graph, component, each, f"on each of {nodes} nodes" if nodes > 1 else "")

@@ -219,7 +219,9 @@ def _check_version(
     limit = parse_semver(below) if below else None
     if installed is None or lowest is None:
         return
-    if installed < lowest or (limit is not None and installed >= limit):
+    # A candidate such as alpha.12-rc1 sorts after alpha.12, and comes before it.
+    beyond = limit is not None and installed >= limit and not version.startswith(f"{below}-")
+    if installed < lowest or beyond:
         wanted = f">= {least}" + (f", < {below}" if below else "")
         yield warn(
             f"is {what} {version}; operator release {row.dynamo} needs {wanted}",

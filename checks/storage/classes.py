@@ -1,7 +1,6 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, mentions, unjudged, warn
@@ -197,7 +196,7 @@ def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
         return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
     if declared:
         return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
-    return f"kubectl get pvc {shlex.quote(name)}"
+    return f"declare a PersistentVolumeClaim {name}, or create it once in the namespace"
 
 
 @check("storage.claim-declared", title="Mounted claims are declared in the recipe")
@@ -206,7 +205,8 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
 
     A recipe declares its claims in `model-cache/`, or has the operator create them (`create: true` in a
     v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, or a graph
-    lists only others under `pvcs`, as after a rename in one place only. A recipe that declares none, or whose
+    lists only others under `pvcs`, as after a rename in one place only. The operator needs the claims that a
+    graph lists there without `create: true`, mounted or not. A recipe that declares none, or whose
     README or comment mentions the claim, relies on existing claims and gets a warning.
 
     Fix: declare the claim, or mount the one that is declared.
@@ -220,18 +220,34 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
             for manifest in recipe.manifests
             for pvc in manifest.root.get_items("spec", "pvcs")
         }
-        for name, location in list_mounted_claims(recipe):
+        mounted = list(list_mounted_claims(recipe))
+        for name, location in [*mounted, *_list_expected(recipe, mounted)]:
             has_mounts = True
             if name not in declared:
                 beside = sorted(pvc for file, pvc in listed if file == location.file)
                 others = declared or ([] if name in beside else beside)
                 others = others if (location.file, name) not in announced else []
-                yield _report_undeclared(recipe, name, others, location)
+                use = "mounted" if (name, location) in mounted else "listed in pvcs"
+                yield _report_undeclared(recipe, name, others, location, use)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
 
 
-def _report_undeclared(recipe: Recipe, name: str, others: Sequence[str], location: Location) -> Finding:
+def _list_expected(recipe: Recipe, known: Iterable[tuple[str, Location]]) -> Iterator[tuple[str, Location]]:
+    """The claims that graphs list without having them created, but do not mount."""
+    mounted = {(location.file, name) for name, location in known}
+    for manifest in recipe.own_manifests:
+        for pvc in manifest.root.get_items("spec", "pvcs"):
+            name, create = pvc.get("name"), pvc.get("create")
+            if name is None or not name.text or (create is not None and create.data is True):
+                continue
+            if (manifest.file, name.text) not in mounted:
+                yield name.text, Location(manifest.file, name.line, name.column)
+
+
+def _report_undeclared(
+    recipe: Recipe, name: str, others: Sequence[str], location: Location, use: str
+) -> Finding:
     """The finding for a claim that the recipe does not make.
 
     :param others: the claims that it makes, of which one may be meant.
@@ -240,7 +256,7 @@ def _report_undeclared(recipe: Recipe, name: str, others: Sequence[str], locatio
         f"the recipe declares {', '.join(others)}" if others else "it must already exist in the namespace"
     )
     return (fail if others else warn)(
-        f"claim {name} is mounted but not declared; {listed}",
+        f"claim {name} is {use} but not declared; {listed}",
         fix=_suggest_claim(recipe, name, others),
         evidence={"claim": name},
         location=location,

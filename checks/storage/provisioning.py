@@ -6,7 +6,7 @@ from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage._claims import list_claimed_classes
 from dynocheck.data import provisioner
 from dynocheck.data.volumes import find_csi_driver, is_known_driver, volume_reach
-from dynocheck.facts import CsiDrivers, Node, Nodes, Recipes, StorageClass, StorageClasses
+from dynocheck.facts import CsiDrivers, Node, Nodes, Recipes, StorageClass, StorageClasses, has_gpus
 
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 
@@ -15,10 +15,6 @@ def _get_zone(node: Node) -> str | None:
     """The zone of a node. On AKS a bare number is the fault domain of a node that is in no zone."""
     zone = next((node.labels[label] for label in _ZONES if node.labels.get(label)), None)
     return None if zone is None or zone.isdecimal() else zone
-
-
-def _has_gpus(node: Node) -> bool:
-    return node.has_gpu_label or bool(node.gpu_resources)
 
 
 @check("storage.binding-mode", title="Volumes are provisioned where their pods can run")
@@ -68,7 +64,7 @@ def _explain_misplacement(
 def _compare_zones(storage_class: StorageClass, nodes: Nodes) -> tuple[str, dict[str, list[str]]] | None:
     cluster_zones = {zone for node in nodes if (zone := _get_zone(node)) is not None}
     possible = set(storage_class.zones) or cluster_zones
-    with_gpus = {zone for node in nodes if _has_gpus(node) and (zone := _get_zone(node)) is not None}
+    with_gpus = {zone for node in nodes if has_gpus(node) and (zone := _get_zone(node)) is not None}
     evidence = {"zones": sorted(possible), "zones with GPUs": sorted(with_gpus)}
     if not cluster_zones or not with_gpus:
         return None
@@ -140,7 +136,7 @@ def _report_unregistered(
     csi_nodes = {node.name: node for node in drivers.nodes}
     for node in nodes:
         csi_node = csi_nodes.get(node.name)
-        if csi_node is None or csi_node.has(driver) or not _has_gpus(node) or not _is_schedulable(node):
+        if csi_node is None or csi_node.has(driver) or not has_gpus(node) or not _is_schedulable(node):
             continue
         yield (fail if needed else warn)(
             f"CSI driver {driver} is not registered: pods here cannot mount volumes of class {name}",

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, unjudged, unknown, warn
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Graph, PodTemplate, Recipe, Recipes, Role, SourceFile, list_pod_templates
+from dynocheck.facts import (
+    Component,
+    Container,
+    Graph,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Role,
+    SourceFile,
+    list_pod_templates,
+)
 
 _CACHE = "model-cache"
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")
@@ -32,6 +42,7 @@ _HOLLOW = {
     "dangling": ("is a broken symlink", "commit the link's target, or delete the link"),
     "empty": ("is empty", "add its content, or delete it"),
 }
+_HUB_CACHE = "/.cache"  # of Hugging Face, in the home folder of whoever runs the image
 _FETCHES = re.compile(
     r"\b(aws|az|azcopy|curl|git|gsutil|gcloud|huggingface_hub|mc|modelexpress|modelscope|ngc|oras|rclone|rsync|s5cmd"
     r"|tar|wget)\b"
@@ -57,7 +68,7 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
         if recipe.shape == "manifests" and not any(f.role is Role.KUSTOMIZE for f in recipe.own_files):
             continue
         findings = [*_check_deployment(recipe)]
-        if recipe.shape == "model":
+        if recipe.shape == "model" and not _has_links_out(recipe):
             findings += _check_cache(recipe)
         judged = judged or bool(findings) or recipe.shape == "model" or _is_variant(recipe)
         yield from findings
@@ -66,8 +77,8 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
-    if any(file.problems for file in recipe.own_files):
-        return  # the unreadable part may be the graph
+    if any(file.problems for file in recipe.own_files) or _has_links_out(recipe):
+        return  # the unread part may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
     helm = any(part.chart for part in recipe.unread)
@@ -76,15 +87,27 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
             f"the output of {'Helm' if helm else 'kustomize'} was not judged, "
             "and nothing else in the folder is deployed",
             fix=_TEMPLATE if helm else _RENDER,
-            location=Location(recipe.path),
+            location=_locate_unrendered(recipe),
         )
         return
     if recipe.shape == "model" or _is_variant(recipe) or not any(recipe.manifests):
         yield fail(
             "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
-            location=Location(recipe.path),
+            location=_locate(recipe),
         )
+
+
+def _has_links_out(recipe: Recipe) -> bool:
+    """Whether a link leads to what is not read, which may be anything."""
+    return any(hollow.why == "outside" for hollow in recipe.hollow)
+
+
+def _locate_unrendered(recipe: Recipe) -> Location:
+    """The chart or the kustomization whose output was not judged."""
+    files = [part.file for part in recipe.unread if part.chart]
+    files += [file.path for file in recipe.own_files if file.role is Role.KUSTOMIZE]
+    return Location(files[0])
 
 
 def _is_variant(recipe: Recipe) -> bool:
@@ -94,15 +117,15 @@ def _is_variant(recipe: Recipe) -> bool:
 
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:
-    here = Location(recipe.path)
     if _CACHE not in recipe.folders:
-        yield warn(
-            f"no {_CACHE}/: each pod downloads the weights",
-            fix=f"add {_CACHE}/ with a PersistentVolumeClaim and a download Job",
-            location=here,
-        )
+        if not any(_keeps_weights(c) for graph in recipe.graphs for c in graph.components):
+            yield warn(
+                f"no {_CACHE}/: each pod downloads the weights",
+                fix=f"add {_CACHE}/ with a PersistentVolumeClaim and a download Job",
+                location=_locate(recipe),
+            )
         return
-    cache = Location(f"{recipe.path}/{_CACHE}")
+    cache = _locate(recipe, _CACHE)
     if not recipe.claims:
         yield warn(f"no PersistentVolumeClaim in {_CACHE}/", fix="add model-cache.yaml", location=cache)
     if not (
@@ -113,6 +136,31 @@ def _check_cache(recipe: Recipe) -> Iterator[Finding]:
             fix="add model-download.yaml",
             location=cache,
         )
+
+
+def _keeps_weights(component: Component) -> bool:
+    """Whether a container mounts a claim where a hub cache is, or one of its arguments or variables is."""
+    return any(
+        mount.source == "claim"
+        and (_HUB_CACHE in mount.path or any(text.startswith(mount.path) for text in _list_texts(container)))
+        for container in component.containers
+        for mount in container.mounts
+        if mount.path.strip("/")
+    )
+
+
+def _list_texts(container: Container) -> list[str]:
+    """The values of a container's variables and the arguments of its engines, as far as they are known."""
+    words = (word.text for launch in container.launches for word in launch.words)
+    return [text for text in (*(variable.value for variable in container.env), *words) if text]
+
+
+def _locate(recipe: Recipe, folder: str = "") -> Location:
+    """The first file of a recipe, or in a folder of it: readers of reports open files, and no folders."""
+    start = posixpath.normpath(posixpath.join(recipe.path, folder)).removesuffix(".")
+    paths = [file.path for file in recipe.own_files]
+    inside = (path for path in paths if folder and path.startswith(f"{start}/"))
+    return Location(next(inside, paths[0] if paths else recipe.path))
 
 
 def _fills_cache(template: PodTemplate, recipe: Recipe) -> bool:
@@ -149,7 +197,7 @@ def framework(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("structure.files", title="Each file has the expected kind")
-def files(recipes: Recipes) -> Iterator[Finding]:
+def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     """A Git LFS pointer instead of a trace, a link whose target was not committed, or a deploy.yaml without a
     graph exists, but does not work.
 
@@ -163,6 +211,14 @@ def files(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("single manifests have no folder")
     for recipe in folders:
         for hollow in recipe.hollow:
+            if hollow.why == "outside":
+                yield unjudged(
+                    posixpath.basename(hollow.path),
+                    why="a symbolic link that leads out of the repository",
+                    needs="the file itself in the repository",
+                    location=Location(hollow.path),
+                )
+                continue
             name = hollow.path.rpartition("/")[2]
             if name not in _MAY_BE_EMPTY and not (hollow.why == "dangling" and _is_manifest(name)):
                 message, fix = _HOLLOW[hollow.why]

@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import secrets
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -210,10 +209,9 @@ def _write_manifests(documents: Sequence[KubeObject], file: str | None) -> int:
 def _apply_job(
     cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, progress: Progress
 ) -> LoadRun:
-    """Run the Job to its end and merge the measurements of its pods. SIGTERM deletes the Job too."""
+    """Run the Job to its end and merge the measurements of its pods."""
     from dynocheck.kube.jobs import JobRunner  # the official client takes half a second to import
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     longest_s = job["spec"]["activeDeadlineSeconds"] + _SLACK_S
     runner = JobRunner(cluster, job, service, _print_notice)
     with runner.create():

@@ -13,6 +13,7 @@ from typing import Any
 
 from dynocheck.commands import _ci as ci
 from dynocheck.core import snapshot
+from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.declarations import Check, Probe
 from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
@@ -39,7 +40,6 @@ from dynocheck.reports import ReportOptions, progress
 from dynocheck.reports.outputs import Output, parse_outputs, write_reports
 from dynocheck.suppression.suppressions import Suppressions
 
-INTERRUPTED = 130
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _MISSING_INPUT = {"recipe": "add --cluster", "preflight": "add --recipe DIR"}
 
@@ -164,10 +164,11 @@ class Run:
     ) -> int:
         """Decide the verdicts and write the reports."""
         alternatives = self.kinds is ClusterFact
-        pipeline = Pipeline(planned.checks, self.config.levels, suppressions, alternatives)
+        limit_s = self.options.timeout_s
+        pipeline = Pipeline(planned.checks, self.config.levels, suppressions, alternatives, limit_s)
         with redirect_stdout(sys.stderr):  # custom checks may print; standard output is the report's
             verdicts = pipeline.decide(known)
-            tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
+            tables = (*tabulate(planned.tables, known, limit_s), *suppressions.build_tables(verdicts))
         config = self.config.describe(self.options)
         if refused := suppressions.describe_refused():
             config["config notes"] = [*config.get("config notes", ()), *refused]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.commands._endpoint_options import EndpointOptions
-from dynocheck.commands._run import INTERRUPTED, Run
+from dynocheck.commands._run import Run
 from dynocheck.core import snapshot
+from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
 from dynocheck.facts import LoadBaseline, LoadFact, LoadLimits, LoadRun, Unavailable
@@ -197,7 +199,7 @@ def _read_pod_logs(file: str) -> Knowledge | None:
     from dynocheck.loadtest.pods import is_log, merge_logs
 
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = read_bounded(file, 512 * MIB).decode()
     except (OSError, UnicodeDecodeError):
         return None
     if not is_log(text):

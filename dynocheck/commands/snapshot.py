@@ -6,13 +6,13 @@ import click
 
 from dynocheck.commands._config import resolve_config
 from dynocheck.commands._run import (
-    INTERRUPTED,
     collect_hub_access,
     collect_sources,
     describe_target,
     run_probes,
 )
 from dynocheck.core import snapshot
+from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan

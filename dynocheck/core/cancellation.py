@@ -1,8 +1,30 @@
-"""Ctrl-C, for probes that can return a partial result."""
+"""Ctrl-C and SIGTERM: the end of a run that reports what it knows, and probes with a partial result."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+INTERRUPTED = 130
+_TERMINATED = 143
+_terminated = threading.Event()
+
+
+def handle_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does, also where a shell has set the process deaf to Ctrl-C."""
+
+    def terminate(*_: object) -> None:
+        _terminated.set()
+        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL, None):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def convert_interrupt(code: int) -> int:
+    """The exit code of a run, with 143 for 130 if SIGTERM interrupted it."""
+    return _TERMINATED if code == INTERRUPTED and _terminated.is_set() else code
 
 
 class Interruption:

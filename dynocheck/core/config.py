@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.core.suggestions import suggest
 from dynocheck.facts import Settings
 
 OWN = "dynocheck.toml"
 SHARED = "pyproject.toml"
 _TOOL = "dynocheck"
-_MAX_BYTES = 1024 * 1024
+_MAX_BYTES = MIB
 _LONGEST = 60
 
 _Patterns = Annotated[
@@ -72,10 +73,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
     data = b""
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise UsageError(f"{path}: larger than {_MAX_BYTES // 1024} KiB")
+        data = read_bounded(path, _MAX_BYTES)
         return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None

@@ -6,6 +6,9 @@ from typing import TypeVar
 import msgspec
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
+
+_MOST = 512 * MIB
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -24,7 +27,7 @@ def read_document(path: Path, kind: type[D], schema: str) -> D:
     """
     noun = schema.partition("/")[0].removeprefix("dynocheck.")
     try:
-        document = msgspec.json.decode(path.read_bytes(), type=kind)
+        document = msgspec.json.decode(read_bounded(path, _MOST), type=kind)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,19 +1,34 @@
 """Suggests what to do about a request that an endpoint did not answer, by what went wrong."""
 
 _BY_STATUS = {
-    401: "give the key: --api-key-env NAME or --api-key-file FILE",
+    401: "give a key that the server accepts: --api-key-env NAME or --api-key-file FILE",
     403: "give a key with access: --api-key-env NAME or --api-key-file FILE",
     404: "give the address of an OpenAI-compatible server: --url http://HOST:PORT",
     429: "wait, or reduce the load on the server",
 }
-_BY_KIND = {
-    "connect": "kubectl get pods,services   # is the frontend running, and is this its address?",
-    "timeout": "kubectl get pods,services,networkpolicies   # is it running, and is the way to it open?",
-    "not-http": "give the port that speaks HTTP, or an https URL: --url https://HOST:PORT",
-    "redirect": "give the address that it redirects to: --url URL",
-    "client": "ulimit -n 65536",
-}
 _LOGS = "kubectl logs -l nvidia.com/dynamo-component-type=frontend   # why does it answer so?"
+_HTTP = "give an http URL if the server has no TLS: --url http://HOST:PORT"
+# By a part of the message, the first that fits.
+_BY_MESSAGE = {
+    ("tls", "has expired"): "renew the server's certificate; --insecure skips its verification",
+    ("tls", "not yet valid"): "date   # is this machine's clock right?",
+    ("tls", "not valid for"): "give a host that the certificate names: --url https://NAME:PORT",
+    ("tls", "certificate"): "trust its certificate authority: --ca-file FILE",
+    ("tls", ""): _HTTP,
+    ("timeout", "TLS handshake"): _HTTP,
+    ("timeout", "no connection"): "kubectl get pods,services,networkpolicies   "
+    "# is it running, and is the way to it open?",
+    ("timeout", ""): _LOGS,
+    ("truncated", "before responding"): "give an https URL if the port speaks TLS: --url https://HOST:PORT",
+    (
+        "connect",
+        "unknown host",
+    ): "kubectl get services   # whose name is it, and does this machine resolve it?",
+    ("connect", ""): "kubectl get pods,services   # is the frontend running, and is this its address?",
+    ("not-http", ""): "give the port that speaks HTTP, or an https URL: --url https://HOST:PORT",
+    ("redirect", ""): "give the address that it redirects to: --url URL",
+    ("client", ""): "ulimit -n 65536",
+}
 
 
 def suggest_remedy(kind: str, status: int | None, message: str) -> str:
@@ -24,10 +39,5 @@ def suggest_remedy(kind: str, status: int | None, message: str) -> str:
     """
     if status is not None:
         return _BY_STATUS.get(status, _LOGS)
-    if kind == "tls" and "certificate" in message:
-        return "trust its certificate authority: --ca-file FILE"
-    if kind == "tls":
-        return "give an http URL if the server has no TLS: --url http://HOST:PORT"
-    if kind == "connect" and "unknown host" in message:
-        return "kubectl get services   # whose name is it, and does this machine resolve it?"
-    return _BY_KIND.get(kind, _LOGS)
+    fitting = (remedy for (k, part), remedy in _BY_MESSAGE.items() if k == kind and part in message)
+    return next(fitting, _LOGS)

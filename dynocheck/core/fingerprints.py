@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dynocheck.core.outcomes import Finding
 from dynocheck.core.paths import resolve
-from dynocheck.secrets import hide
+from dynocheck.secrets import hide_assigned
 
 _LINE = re.compile(r"\bline \d+")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_-])[+-]?v?\d(?:[\w.+-]*\w)?%?")
@@ -43,7 +43,7 @@ class Fingerprints:
 
     def compute(self, check: str, finding: Finding) -> Fingerprint:
         place = finding.location
-        message = hide(_LINE.sub("line", finding.message)).encode(errors="backslashreplace").decode()
+        message = hide_assigned(_LINE.sub("line", finding.message)).encode(errors="backslashreplace").decode()
         subject = str(finding.subject) if finding.subject else ""
         return Fingerprint(check, self._relate(place.file) if place else "", subject, message)
 

@@ -80,6 +80,16 @@ def is_legacy(graph: Graph) -> bool:
     return graph.api_version.endswith("/v1alpha1")
 
 
+def locate_component(name: str, *, legacy: bool) -> str:
+    """The place of a component of a graph.
+
+    :param legacy: whether the graph is of v1alpha1.
+    """
+    if legacy:
+        return f"services[{name}]" if "." in name else f"services.{name}"
+    return f"components[{name}]"
+
+
 def locate_main(graph: Graph, component: Component) -> str:
     """The place of the main container of a component."""
     if is_legacy(graph):

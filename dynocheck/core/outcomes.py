@@ -1,6 +1,8 @@
 """Findings, verdicts and the report of a run: the format `dynocheck.report/v1`."""
 
 import enum
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -8,6 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 SCHEMA = "dynocheck.report/v1"
+_SAFE = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # one word to a shell
+_COMMAND = re.compile(r"\b(?:kubectl|helm|dynocheck|hf|git|curl) ")
 
 
 class Outcome(enum.StrEnum):
@@ -259,6 +263,21 @@ class Skip(Exception):
     """Raised by a check that has nothing to judge; its text is the reason."""
 
 
+def _quote_names(
+    fix: str, subject: Subject | None, location: Location | None, evidence: Mapping[str, Any]
+) -> str:
+    """The fix, with the names in it that mean something to a shell quoted, since people paste it."""
+    if not _COMMAND.search(fix):
+        return fix
+    names = [subject.name, subject.namespace] if subject else []
+    names += [location.file] if location else []
+    for name in (*names, *evidence.values()):
+        if isinstance(name, str) and name in fix and not _SAFE.fullmatch(name):
+            quoted = shlex.quote(name)
+            fix = fix if quoted in fix else fix.replace(name, quoted)
+    return fix
+
+
 def _make_finding(
     outcome: Outcome,
     message: str,
@@ -270,7 +289,7 @@ def _make_finding(
     return Finding(
         outcome=outcome,
         message=message,
-        fix=fix,
+        fix=_quote_names(fix, subject, location, evidence or {}) if fix else fix,
         evidence=dict(evidence or {}),
         subject=subject,
         location=location,

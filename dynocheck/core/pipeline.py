@@ -12,15 +12,12 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from dynocheck.core.alternatives import find_alternatives, soften
-from dynocheck.core.crashes import ADVICE, describe_crash
 from dynocheck.core.declarations import Check
 from dynocheck.core.explanations import link_explanations
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import (
     Finding,
-    Judged,
     Outcome,
-    Skip,
     SuppressedFinding,
     Unjudged,
     Verdict,
@@ -28,7 +25,7 @@ from dynocheck.core.outcomes import (
     find_worst,
     summarize_findings,
 )
-from dynocheck.core.results import iterate_results
+from dynocheck.core.results import Results, collect_results
 from dynocheck.facts import IgnoreUses, Recipes
 
 Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and failures
@@ -62,12 +59,14 @@ class Pipeline:
 
     :param alternatives: the graphs of a recipe are alternatives: a failure of one is a warning while another
         does not fail.
+    :param limit_s: seconds for each custom check.
     """
 
     checks: Sequence[Check]
     levels: Levels
     suppressions: Suppressions
     alternatives: bool = False
+    limit_s: float = 10.0
 
     def decide(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
         """The verdicts, sorted by check. An interrupted run records no baseline."""
@@ -88,41 +87,27 @@ class Pipeline:
         comments = self.suppressions.read_comments(_get_recipes(knowledge))
         last = [check for check in self.checks if any(need.fact is IgnoreUses for need in check.needs)]
         first = [check for check in self.checks if check not in last]
-        verdicts = _suppress(judge(first, knowledge, self.levels), comments.suppress)
+        verdicts = _suppress(judge(first, knowledge, self.levels, self.limit_s), comments.suppress)
         knowledge.facts[IgnoreUses] = comments.list_uses(verdicts)
-        verdicts += _suppress(judge(last, knowledge, self.levels), comments.suppress)
+        verdicts += _suppress(judge(last, knowledge, self.levels, self.limit_s), comments.suppress)
         return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
 
 
-def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None) -> tuple[Verdict, ...]:
+def judge(
+    checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None, limit_s: float = 10.0
+) -> tuple[Verdict, ...]:
     """The verdict of each check, in the order of the checks; nothing is suppressed."""
-    return tuple(_judge_check(check, knowledge, (levels or {}).get(check.id)) for check in checks)
+    return tuple(_judge_check(check, knowledge, (levels or {}).get(check.id), limit_s) for check in checks)
 
 
-def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdict:
+def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None, limit_s: float) -> Verdict:
     start = time.perf_counter()
-    findings = [*_list_gaps(knowledge.list_missing(check))]
-    counts: list[Judged] = []
-    unjudged: list[Unjudged] = []
-    skip_reason: str | None = None
-    if not findings:
-        try:
-            for result in iterate_results(check, knowledge.get_arguments(check)):
-                match result:
-                    case Finding():
-                        findings.append(_apply_level(result, level))
-                    case Judged():
-                        counts.append(result)
-                    case Unjudged():
-                        unjudged.append(result)
-        except Skip as skip:
-            skip_reason = str(skip) or "no reason given"
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            crash = describe_crash(error, check.function)
-            findings.append(Finding(outcome=Outcome.ERROR, message=crash, fix=ADVICE))
-    judged = sum(each.count for each in counts)
+    if missing := knowledge.list_missing(check):
+        results = Results(findings=[*_list_gaps(missing)])
+    else:
+        results = collect_results(check, knowledge.get_arguments(check), limit_s)
+    findings = [_apply_level(finding, level) for finding in results.findings]
+    judged = sum(each.count for each in results.counts)
     verdict = Verdict(
         check=check.id,
         title=check.title,
@@ -130,12 +115,12 @@ def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> V
         outcome=Outcome.PASS,
         message=check.title,
         duration_s=round(time.perf_counter() - start, 6),
-        judged=judged if counts else None,
-        of=judged + len(unjudged) if counts else None,
-        noun=counts[0].noun if counts else None,
-        unjudged=tuple(unjudged),
+        judged=judged if results.counts else None,
+        of=judged + len(results.unjudged) if results.counts else None,
+        noun=results.counts[0].noun if results.counts else None,
+        unjudged=tuple(results.unjudged),
     )
-    return _conclude(verdict, findings, skip_reason=skip_reason)
+    return _conclude(verdict, findings, skip_reason=results.skip_reason)
 
 
 def _conclude(

@@ -127,6 +127,8 @@ class _ProbeRun:
             self.settle(error)
         except Unavailable as unavailable:
             self.settle(MissingFact(str(unavailable), unavailable.fix))
+        except MemoryError:
+            self.settle(MissingFact(f"{self.probe.name}: out of memory"))
         except BaseException as error:
             crash = describe_crash(error, self.probe.look)
             self.settle(MissingFact(f"probe {self.probe.name}: {crash}", ADVICE, crashed=True))

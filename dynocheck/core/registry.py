@@ -1,5 +1,6 @@
 """Collects checks and probes: built in, installed as plug-ins, or in directories of custom checks."""
 
+import io
 import re
 import sys
 from collections import defaultdict
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from dynocheck.core.bounded import refuse_exit, run_bounded
 from dynocheck.core.crashes import describe_failed_import
 from dynocheck.core.declarations import ChartMaker, Check, Declaration, Probe, TableMaker
 from dynocheck.core.errors import PluginError, RegistryError
@@ -25,6 +27,8 @@ from dynocheck.core.plugins import (
 from dynocheck.core.results import locate
 from dynocheck.core.suggestions import suggest
 from dynocheck.facts import Fact
+
+_LOAD_S = 30.0  # to import a plug-in
 
 DeclarationT = TypeVar("DeclarationT", bound=Declaration)
 
@@ -78,6 +82,8 @@ def load(checks_dirs: Iterable[Path] = (), *, installed: bool = True) -> Registr
             collection.add(declared)
     plugins = [*(find_installed() if installed else ())]
     plugins += [plugin for folder in checks_dirs for plugin in find_in_folder(folder)]
+    if plugins:
+        refuse_exit()
     for plugin in plugins:
         collection.add_plugin(plugin)
     collection.drop_unfounded()
@@ -116,13 +122,14 @@ class _Collection:
     def add_plugin(self, plugin: Plugin) -> None:
         """Add what a plug-in declares; what cannot be used becomes a fault of it."""
         try:
-            with redirect_stdout(sys.stderr):  # standard output is the report's
-                values = plugin.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            self._faults[plugin].append(describe_failed_import(error, plugin.folder))
+            fault = run_bounded(lambda: _try_load(plugin), _LOAD_S).decode()
+        except PluginError as error:
+            fault = f"loading it {error}"
+        if fault:
+            self._faults[plugin].append(fault)
             return
+        with redirect_stdout(sys.stderr):  # standard output is the report's
+            values = plugin.load()
         for declared in values:
             try:
                 require_valid(declared)
@@ -160,6 +167,16 @@ class _Collection:
         reason = str(error) if isinstance(error, RegistryError) else f"{type(error).__name__}: {error}"
         named = reason if name in reason else f"{name}: {reason}"
         self._faults[plugin].append(f"{named} ({locate(function)})")
+
+
+def _try_load(plugin: Plugin) -> bytes:
+    """Import a plug-in in a child of this process: what is wrong with it; empty if nothing."""
+    try:
+        with redirect_stdout(io.StringIO()):
+            plugin.load()
+    except BaseException as error:
+        return describe_failed_import(error, plugin.folder).encode(errors="backslashreplace")
+    return b""
 
 
 def _list_unfounded(declared: Declared, provided: set[type]) -> list[type]:

@@ -5,21 +5,30 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from dynocheck._version import __version__
-from dynocheck.core.crashes import describe_crash
+from dynocheck.core.bounded import run_bounded
+from dynocheck.core.crashes import describe_crash, is_own
 from dynocheck.core.declarations import ChartMaker, TableMaker
+from dynocheck.core.errors import PluginError
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Chart, Report, Table, Tool, Verdict, count_outcomes
 from dynocheck.facts import Fact
+from dynocheck.secrets import hide_all, hide_assigned
 
 
-def tabulate(makers: Iterable[TableMaker | ChartMaker], knowledge: Knowledge) -> tuple[Table | Chart, ...]:
+def tabulate(
+    makers: Iterable[TableMaker | ChartMaker], knowledge: Knowledge, limit_s: float = 10.0
+) -> tuple[Table | Chart, ...]:
     """The tables that have rows and the charts that have panels.
 
     One that crashed becomes a table with a note. One whose facts are missing is left out: the checks that
     need those facts give the reason.
+
+    :param limit_s: seconds for each custom one.
     """
-    built = (_build(maker, knowledge) for maker in makers if not knowledge.list_missing(maker))
+    built = (_build(maker, knowledge, limit_s) for maker in makers if not knowledge.list_missing(maker))
     return tuple(table for table in built if table is not None)
 
 
@@ -35,7 +44,7 @@ def build_report(
     :param started: when the run started, as `time.time()` gives it.
     """
     start = datetime.datetime.fromtimestamp(started, datetime.UTC)
-    return Report(
+    report = Report(
         tool=Tool("dynocheck", __version__),
         command=command,
         started=start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -46,13 +55,64 @@ def build_report(
         tables=tuple(table for table in tables if isinstance(table, Table)),
         charts=tuple(chart for chart in tables if isinstance(chart, Chart)),
     )
+    hidden: Report = _hide(report, {})
+    return hidden
 
 
-def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge) -> Table | Chart | None:
+def _hide(value: Any, known: dict[str, str]) -> Any:
+    """The value without secrets, whoever put them there; itself where it has none.
+
+    :param known: texts of this report that were looked at.
+    """
+    match value:
+        case str():
+            if type(value) is not str:  # an enumeration
+                return value
+            if value not in known:
+                known[value] = hide_assigned(value)
+            return known[value]
+        case msgspec.Struct():
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
+            changed = {name: new for name, old in fields.items() if (new := _hide(old, known)) is not old}
+            return msgspec.structs.replace(value, **changed) if changed else value
+        case Mapping():
+            return value if (hidden := hide_all(value)) == value else hidden
+        case tuple() | list():
+            items = [_hide(item, known) for item in value]
+            same = all(new is old for new, old in zip(items, value, strict=True))
+            return value if same else type(value)(items)
+    return value
+
+
+def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge, limit_s: float) -> Table | Chart | None:
+    """Build a table or chart; a custom one in a child of this process."""
     facts = knowledge.get_arguments(maker)
+    if is_own(maker.function):
+        return _try_build(maker, facts)
+    try:
+        answer = run_bounded(lambda: _encode(_try_build(maker, facts)), limit_s)
+        built = msgspec.msgpack.decode(answer, type=_Built)
+    except (PluginError, msgspec.MsgspecError) as error:
+        return Table(id=maker.id, title=maker.title, note=str(error))
+    return built.table or built.chart
+
+
+class _Built(msgspec.Struct):
+    table: Table | None = None
+    chart: Chart | None = None
+
+
+def _encode(built: Table | Chart | None) -> bytes:
+    answer = _Built(chart=built) if isinstance(built, Chart) else _Built(table=built)
+    return msgspec.msgpack.encode(answer, enc_hook=str)
+
+
+def _try_build(maker: TableMaker | ChartMaker, facts: Mapping[str, Fact | None]) -> Table | Chart | None:
     try:
         return _build_chart(maker, facts) if isinstance(maker, ChartMaker) else _build_table(maker, facts)
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and is_own(maker.function):
+            raise
         return Table(id=maker.id, title=maker.title, note=describe_crash(error, maker.function))
 
 

@@ -3,13 +3,75 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from dynocheck.core.crashes import find_source, show_place
+import msgspec
+
+from dynocheck.core.bounded import run_bounded
+from dynocheck.core.crashes import ADVICE, describe_crash, find_source, is_own, show_place
 from dynocheck.core.declarations import Check
 from dynocheck.core.errors import PluginError
-from dynocheck.core.outcomes import Finding, Judged, Location, Outcome, Result, Subject, Unjudged
+from dynocheck.core.outcomes import Finding, Judged, Location, Outcome, Result, Skip, Subject, Unjudged
 from dynocheck.facts import Fact
 
 _LONGEST = 200
+
+
+class Results(msgspec.Struct):
+    """What a check yielded. `skip_reason`: why it has nothing to judge."""
+
+    findings: list[Finding] = []
+    counts: list[Judged] = []
+    unjudged: list[Unjudged] = []
+    skip_reason: str | None = None
+
+
+def collect_results(check: Check, facts: Mapping[str, Fact | None], limit_s: float) -> Results:
+    """The results of a check; a crash is a finding. A custom check runs in a child of this process.
+
+    :param limit_s: seconds for a custom check.
+    """
+    if is_own(check.function):
+        return _collect(check, facts)
+    try:
+        answer = run_bounded(lambda: _encode(_collect(check, facts)), limit_s)
+        return msgspec.msgpack.decode(answer, type=Results)
+    except (PluginError, msgspec.MsgspecError) as error:
+        return _make_crash(f"the check {error} ({locate(check.function)})")
+
+
+def _encode(results: Results) -> bytes:
+    try:
+        return msgspec.msgpack.encode(results, enc_hook=str)
+    except Exception as error:  # evidence may be anything
+        return msgspec.msgpack.encode(_make_crash(f"its findings cannot be encoded: {type(error).__name__}"))
+
+
+def _collect(check: Check, facts: Mapping[str, Fact | None]) -> Results:
+    results = Results()
+    try:
+        for result in iterate_results(check, facts):
+            match result:
+                case Finding():
+                    results.findings.append(result)
+                case Judged():
+                    results.counts.append(result)
+                case Unjudged():
+                    results.unjudged.append(result)
+    except Skip as skip:
+        results.skip_reason = str(skip) or "no reason given"
+    except MemoryError:
+        results.findings.append(Finding(outcome=Outcome.UNKNOWN, message=f"{check.id}: out of memory"))
+    except KeyboardInterrupt:
+        if is_own(check.function):
+            raise
+        return _make_crash(f"the check raised KeyboardInterrupt ({locate(check.function)})")
+    except BaseException as error:
+        crash = _make_crash(describe_crash(error, check.function))
+        results.findings += crash.findings
+    return results
+
+
+def _make_crash(message: str) -> Results:
+    return Results(findings=[Finding(outcome=Outcome.ERROR, message=message, fix=ADVICE)])
 
 
 def iterate_results(check: Check, facts: Mapping[str, Fact | None]) -> Iterator[Result]:

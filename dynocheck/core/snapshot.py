@@ -13,7 +13,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import Tool
 from dynocheck.facts import Fact
-from dynocheck.secrets import hide
+from dynocheck.secrets import hide_all
 
 SCHEMA = "dynocheck.snapshot/v1"
 
@@ -32,7 +32,7 @@ class _Snapshot(Document, frozen=True, kw_only=True):
 
 
 def encode(knowledge: Knowledge, target: Mapping[str, Any]) -> bytes:
-    """The snapshot as JSON, with every token redacted."""
+    """The snapshot as JSON, with every secret redacted."""
     now = datetime.datetime.now(datetime.UTC)
     document = {
         "schema": SCHEMA,
@@ -42,7 +42,7 @@ def encode(knowledge: Knowledge, target: Mapping[str, Any]) -> bytes:
         "facts": {kind.__name__: fact for kind, fact in knowledge.facts.items()},
         "missing": {kind.__name__: _Missing(m.reason, m.fix) for kind, m in knowledge.missing.items()},
     }
-    clean = hide(msgspec.to_builtins(document))
+    clean = hide_all(msgspec.to_builtins(document))
     return msgspec.json.format(msgspec.json.encode(clean), indent=1) + b"\n"
 
 

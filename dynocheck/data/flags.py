@@ -23,6 +23,7 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     it) within the bounds, or JSON with the `keys` of the
     mapping of this name, of which the `members` have one of these values. `old` is its former name, if it
     still takes that; `dropped` the release that is to have it no more, and `instead` the option to use.
+    `growing`: builds that are no release may take further values.
     `releases` are the places of those that have it so, None for all.
     """
 
@@ -35,6 +36,7 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     old: str = ""
     dropped: str = ""
     instead: str = ""
+    growing: bool = False
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
@@ -126,12 +128,13 @@ class ImageRelease(msgspec.Struct, frozen=True):
     `exact` is None for a tag that is no known release; `near` is then the one whose number a development or
     own tag begins with, as `1.4.0-kimi-k3-dev.1` is near 1.4.0. `possible` are the releases that it may be
     like: those around `near`, else one of each minor; none for a release that is older than all that are
-    known.
+    known. `newer`: its number is above all that are known.
     """
 
     exact: str | None
     near: str | None
     possible: tuple[str, ...]
+    newer: bool = False
 
 
 @lru_cache(1024)
@@ -155,7 +158,8 @@ def _find_near(number: str) -> ImageRelease:
     minors = {parse_version(release): release for release in list_minors()}
     major, minor = parse_version(number)
     if (major, minor) not in minors:
-        return ImageRelease(None, None, list_minors() if (major, minor) > max(minors) else ())
+        newer = (major, minor) > max(minors)
+        return ImageRelease(None, None, list_minors() if newer else (), newer)
     near = number if number in _table().engines else minors[major, minor]
     before = minors.get((major, minor - 1))
     return ImageRelease(None, near, (before, near) if before else (near,))

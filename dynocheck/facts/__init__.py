@@ -51,9 +51,9 @@ _NAMES = {
     "k8s.autoscaling": "Autoscalers",
     "k8s.capacity": "LimitRangeItem NamespaceLimits Quota RunningPod RunningPods",
     "k8s.cluster": """
-        Access AccessReview ApiServer ClusterFact Condition CustomResourceDefinition CustomResourceDefinitions
-        Node Nodes OperatorPods Permissions Pod RequiredAccess ResourceSlice ResourceSlices StorageClass
-        StorageClasses Taint
+        Access AccessReview AllocatedDevice ApiServer ClusterFact Condition CustomResourceDefinition
+        CustomResourceDefinitions Device Node Nodes OperatorPods Permissions Pod RequiredAccess ResourceSlice
+        ResourceSlices StorageClass StorageClasses Taint
     """,
     "k8s.credentials": "Credential Credentials",
     "k8s.definitions": "CustomKind CustomVersion DefinitionPaths GivenKinds ServedKinds ServerVersion",
@@ -63,8 +63,8 @@ _NAMES = {
         PickerConfig Route RouteParent
     """,
     "k8s.gpu": """
-        DRA_DRIVER DeviceClasses DriverSettings GpuNode OperatorResource OperatorResources find_dra_nodes
-        has_gpus list_gpu_nodes
+        DRA_DRIVER DeviceClass DeviceClasses DriverSettings GpuNode OperatorResource OperatorResources
+        find_dra_nodes has_gpus list_gpu_nodes
     """,
     "k8s.label_selectors": "LabelSelector Selector SelectorExpression all_hold read_expressions selects",
     "k8s.labels": """

@@ -7,14 +7,14 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.kube import exec_plugin
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.errors import CredentialsFailed
 from dynocheck.kube.kubeconfig import AuthProvider, ClusterEntry, UserEntry
-from dynocheck.secrets import HIDDEN, hide
+from dynocheck.secrets import HIDDEN, hide, remember
 
 _OIDC_EARLY_S = 10  # kubectl renews a token this long before it expires
 _REMOVED = {
@@ -82,6 +82,7 @@ def authenticate(user: UserEntry, server: ClusterEntry, deadline: Deadline) -> I
     for name, value in headers:
         if not (value.isascii() and value.isprintable()):
             raise CredentialsFailed(f"the value of {name} contains characters that are invalid in a header")
+    remember(*secrets)
     return Identity(tuple(headers), certificate, key, expires, tuple(s for s in secrets if len(s) > 3))
 
 
@@ -89,7 +90,7 @@ def _read_token(user: UserEntry) -> str:
     """The token. A token file takes precedence, because it is renewed."""
     if user.token_file:
         try:
-            return Path(user.token_file).read_text().strip()
+            return read_bounded(user.token_file, MIB).decode().strip()
         except (OSError, UnicodeError) as error:
             if not user.token:
                 why = error.strerror if isinstance(error, OSError) else "not text"
@@ -158,7 +159,7 @@ def read_data_or_file(data: str, path: str, field: str) -> bytes | None:
             raise CredentialsFailed(f"{field}-data of the kubeconfig is not base64") from None
     if path:
         try:
-            return Path(path).read_bytes()
+            return read_bounded(path, MIB)
         except OSError as error:
             raise CredentialsFailed(f"{field} {path}: {error.strerror}") from None
     return None

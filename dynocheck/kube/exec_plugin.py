@@ -11,11 +11,11 @@ import os
 import select
 import signal
 import subprocess
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.errors import CredentialsFailed, TimedOut
 from dynocheck.kube.kubeconfig import ClusterEntry, ExecPlugin
@@ -86,7 +86,7 @@ def _make_exec_info(plugin: ExecPlugin, server: ClusterEntry) -> str:
         authority = server.certificate_authority_data
         if not authority and server.certificate_authority:
             try:
-                authority = base64.b64encode(Path(server.certificate_authority).read_bytes()).decode()
+                authority = base64.b64encode(read_bounded(server.certificate_authority, MIB)).decode()
             except OSError as error:
                 raise CredentialsFailed(f"{server.certificate_authority}: {error.strerror}") from None
         known = {

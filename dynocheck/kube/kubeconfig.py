@@ -1,5 +1,6 @@
 """Reads, merges and validates kubeconfig files as kubectl does."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 import yaml
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
 from dynocheck.kube.decoding import drop_nulls
 
 T = TypeVar("T", "ClusterEntry", "UserEntry", "ContextEntry")
@@ -185,8 +187,7 @@ def read(paths: Sequence[Path]) -> Kubeconfig:
 
 def _read(path: Path) -> _File:
     try:
-        with path.open("rb") as file:
-            document = yaml.load(file, yaml.CSafeLoader)
+        document = yaml.load(read_bounded(path, 64 * MIB), yaml.CSafeLoader)
         found = msgspec.convert(drop_nulls(document) or {}, _File)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
@@ -197,8 +198,8 @@ def _read(path: Path) -> _File:
         why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
         raise UsageError(f"{path}: not a kubeconfig: {why}") from None
     for kind, named in (("clusters", found.clusters), ("users", found.users), ("contexts", found.contexts)):
-        names = [entry.name for entry in named]
-        if twice := next((name for name in names if names.count(name) > 1), None):
+        counts = Counter(entry.name for entry in named)
+        if twice := next((name for name, count in counts.items() if count > 1), None):
             raise UsageError(f"{path}: two {kind} are named {twice!r}")
     return found
 

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import read_bounded
 
 # Short and frequent words, most of which are one token in any tokenizer trained on English.
 _WORDS = """the of and to in is that for it as was with be by on not he his but at are this have from or had
@@ -60,11 +60,8 @@ def read(path: str, seed: int) -> tuple[Prompts, int, bool]:
 
     :raises UsageError: the file cannot be read, or contains no prompt.
     """
-    file = Path(path)
     try:
-        if file.stat().st_size > _MOST:
-            raise UsageError(f"{path}: more than {_MOST >> 20} MiB of prompts")
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in read_bounded(path, _MOST).decode().splitlines() if line.strip()]
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -65,7 +65,7 @@ async def run_workers(plan: LoadPlan, progress: Progress | None = None) -> LoadR
 
 async def _start_worker(plan: LoadPlan, index: int) -> Process:
     worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dynocheck.loadtest.workers"),
+        *(sys.executable, "-P", "-m", "dynocheck.loadtest.workers"),
         stdin=PIPE,
         stdout=PIPE,
         limit=_LONGEST,

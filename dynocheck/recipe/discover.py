@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
     Manifest,
     ModelConfig,
@@ -92,8 +93,9 @@ def _load_path(name: str, variables: Mapping[str, str]) -> Iterator[Recipe]:
     if not stat.S_ISDIR(mode):
         yield _load_file(path, variables)
         return
-    models = [path] if _is_model(path) or _is_variant(path) else _find_models(path)
-    loaded = (_load_folder(model, variables) for model in models)
+    tree = find_roots([name])[0]
+    models = [path] if _is_model(path) or _is_variant(path) else _find_models(path, tree)
+    loaded = (_load_folder(model, variables, tree) for model in models)
     recipes = [recipe for recipe in loaded if any(recipe.own_files)]
     yield from recipes
     if not recipes:
@@ -120,9 +122,9 @@ def _is_variant(path: Path) -> bool:
     return any(entry.suffix in YAML_SUFFIXES for entry in _list_entries(path) if entry not in folders)
 
 
-def _find_models(path: Path) -> list[Path]:
+def _find_models(path: Path, tree: str) -> list[Path]:
     """The models in a folder of models; any other folder is one recipe."""
-    children = _list_folders(path)
+    children = [child for child in _list_folders(path) if not _leads_out(child, tree)]
     return children if any(_is_model(child) for child in children) else [path]
 
 
@@ -176,8 +178,12 @@ def _mark_templates(reads: Iterable[LoadedFile], *, rendered: bool) -> Iterator[
 _CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")
 
 
-def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
-    scan = _scan_folder(path, variables)
+def _load_folder(path: Path, variables: Mapping[str, str], tree: str) -> Recipe:
+    """Load a folder.
+
+    :param tree: the repository around what the user named, or the folder that was; no link leads out of it.
+    """
+    scan = _scan_folder(path, variables, tree)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
     texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
@@ -246,8 +252,10 @@ class _Scan:
     renders: bool = False
 
 
-def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
-    """Read a folder and its subfolders, except hidden ones and the templates of Helm charts."""
+def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
+    """Read a folder and its subfolders, except hidden ones, the templates of Helm charts, and what links lead
+    to outside of the tree: else a pull request could have any file of the machine read.
+    """
     scan = _Scan(variables)
     seen = {os.path.realpath(path)}
 
@@ -258,8 +266,11 @@ def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
 
     for root, names, leaves in os.walk(path, onerror=add_unreadable, followlinks=True):
         folder = Path(root)
-        names[:] = [n for n in sorted(names) if n[0] != "." and _mark_seen(folder / n, seen)]
-        leaves.sort()
+        outside = {n for n in (*names, *leaves) if n[0] != "." and _leads_out(folder / n, tree)}
+        scan.placeholders += (PlaceholderFile(escape_path(folder / n), "outside") for n in sorted(outside))
+        kept = (name for name in sorted(names) if name[0] != "." and name not in outside)
+        names[:] = [name for name in kept if _mark_seen(folder / name, seen)]
+        leaves[:] = sorted(name for name in leaves if name not in outside)
         if _CHART in leaves:
             scan.charts.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
             names[:] = [n for n in names if n not in ("templates", "charts")]
@@ -304,6 +315,14 @@ def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:
     )
 
 
+def _leads_out(path: Path, tree: str) -> bool:
+    """Whether a path is a symbolic link to something outside of a tree."""
+    if not path.is_symlink():
+        return False
+    real = os.path.realpath(path)
+    return os.path.exists(real) and os.path.commonpath([real, tree]) != tree  # noqa: PTH110 - never raises
+
+
 def _mark_seen(folder: Path, seen: set[str]) -> bool:
     """Record a folder; False if it was seen before, through a symbolic link, so that a link loop ends."""
     real = os.path.realpath(folder)
@@ -320,7 +339,9 @@ def _read_context(folder: Path, variables: Mapping[str, str], but: Path | None =
         cache = ancestor / CACHE_FOLDER
         if os.path.isdir(cache):  # noqa: PTH112 - never raises
             relative = Path(os.path.relpath(cache))
-            files = [relative / leaf.name for leaf in _list_entries(cache) if is_manifest(leaf)]
+            tree = find_roots([str(folder)])[0]
+            leaves = (leaf for leaf in _list_entries(cache) if not _leads_out(leaf, tree))
+            files = [relative / leaf.name for leaf in leaves if is_manifest(leaf)]
             own = os.path.realpath(but) if but is not None else None
             return [
                 read_file(file, Role.CONTEXT, variables) for file in files if os.path.realpath(file) != own

@@ -12,7 +12,7 @@ import msgspec
 
 from dynocheck.facts import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
-from dynocheck.recipe.templates import fill, has_template_line, replace_tags
+from dynocheck.recipe.templates import fill, has_branches, replace_tags, suggest_rendering, uses_tags
 from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -93,17 +93,23 @@ def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFil
         return LoadedFile(SourceFile(name, problems=(Problem(explain_error(error)),), role=role), "")
     documents = [withhold(document) for document in read_documents(text, problems)]
     if any(problem.fatal for problem in problems) and _is_valid_when_rendered(text):
-        problems = [msgspec.structs.replace(problem, when_rendered=problem.fatal) for problem in problems]
-    template = any(problem.when_rendered for problem in problems) and has_template_line(text)
+        remedy = suggest_rendering(text)
+        problems = [
+            msgspec.structs.replace(problem, when_rendered=True, fix=remedy) if problem.fatal else problem
+            for problem in problems
+        ]
+    template = any(problem.when_rendered for problem in problems) and not uses_tags(text)
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
     return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)
 
 
 def _is_valid_when_rendered(text: str) -> bool:
+    """Whether a template that is not YAML may become YAML once it is rendered."""
     left: list[Problem] = []
     bare = replace_tags(text)
-    return bare != text and bool(read_documents(bare, left)) and not any(problem.fatal for problem in left)
+    valid = bool(read_documents(bare, left)) and not any(problem.fatal for problem in left)
+    return bare != text and (valid or has_branches(text))
 
 
 def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:

@@ -20,6 +20,7 @@ from dynocheck.recipe.environments import EnvironmentReader
 from dynocheck.recipe.positions import Position, locate_line, locate_token
 from dynocheck.recipe.references import Environment
 from dynocheck.recipe.shell import MAX_SCRIPT, find_processes, find_unclosed_quote
+from dynocheck.recipe.templates import is_variable
 from dynocheck.recipe.volumes import (
     Volume,
     list_config_map_files,
@@ -78,6 +79,7 @@ class PodReader:
         self, file: SourceFile, lines: Mapping[str, Sequence[str]], config_maps: Mapping[str, Manifest]
     ) -> None:
         self._file = file.path
+        self._template = file.template
         self._lines = lines
         self._config_maps = config_maps
         self._environments = EnvironmentReader(file, config_maps)
@@ -168,8 +170,12 @@ class PodReader:
                     cursor = element.line, element.column  # a function that is followed where it is called
                 reached[token.source] = token.line
                 place, cursors[token.source] = locate_token(token, element, cursor, lines)
-                words.append(Word(token.text, *place))
+                words.append(Word(None if self._is_filled_in(token.text) else token.text, *place))
             yield tuple(words), process.variables
+
+    def _is_filled_in(self, text: str | None) -> bool:
+        """Whether a word is nothing but a variable of a template."""
+        return self._template and is_variable(text or "")
 
     def _find_unclosed(self, source: Value) -> Word | None:
         elements = [*source.get_items("command"), *source.get_items("args")]

@@ -7,24 +7,45 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
 
 _RENDERER = re.compile(r"\benvsubst\b")
-_TEMPLATE_LINE = re.compile(r"\$\{\w+\}|\{\{.*\}\}|\{%.*%\}")
-_TAG = re.compile(r"\$\{\w+\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
+_TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
+_CONTROL = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b")
+_MARK = "\ufdd0"  # no text has this code point
+_VARIABLE = re.compile(r"\$\{\w+\}")
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")
 _MAX_SCRIPT = 256 * 1024  # bytes
 
 
-def has_template_line(text: str) -> bool:
-    """Whether a line of a file is nothing but a variable or a tag of a template language."""
-    return any(_TEMPLATE_LINE.fullmatch(line.strip()) for line in text.splitlines())
+def is_variable(word: str) -> bool:
+    """Whether a word is nothing but a `${NAME}`, in whose place envsubst puts any other."""
+    return _VARIABLE.fullmatch(word) is not None
 
 
 def replace_tags(text: str) -> str:
-    """A template without the lines that are nothing but a tag, and with a word for each other tag."""
-    lines = ("" if _TEMPLATE_LINE.fullmatch(line.strip()) else line for line in text.splitlines())
-    return "\n".join(_TAG.sub("x", line) for line in lines)
+    """A template without the lines that are nothing but tags, and with a word for each other tag."""
+    lines = _TAG.sub(_MARK, text).split("\n")
+    filled = ("" if line and not line.strip(f"{_MARK} \t") else line.replace(_MARK, "x") for line in lines)
+    return "\n".join(filled)
+
+
+def has_branches(text: str) -> bool:
+    """Whether a template has parts that only some values render."""
+    return _CONTROL.search(text) is not None
+
+
+def uses_tags(text: str) -> bool:
+    """Whether a template is one of Helm or Jinja, rather than of envsubst."""
+    return "{{" in text
+
+
+def suggest_rendering(text: str) -> str:
+    """What lets a template be judged."""
+    if uses_tags(text):
+        return "the rendered file: helm template NAME CHART > rendered.yaml && dynocheck recipe rendered.yaml"
+    return "--set NAME=VALUE or --env-file FILE"
 
 
 def runs_envsubst(text: str) -> bool:
@@ -80,7 +101,7 @@ def parse_assignments(assignments: Iterable[str], files: Iterable[str]) -> dict[
     variables: dict[str, str] = {}
     for file in files:
         try:
-            lines = Path(file).read_text(encoding="utf-8").splitlines()
+            lines = read_bounded(file, MIB).decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise UsageError(f"--env-file {file}: {reason}") from None

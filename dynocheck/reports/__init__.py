@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dynocheck.core.outcomes import Report
+from dynocheck.reports._text import escape_to_hex, make_inert
 from dynocheck.reports.options import ReportOptions
 
 __all__ = ["FORMATS", "ReportOptions", "render_report", "write"]
@@ -29,14 +30,30 @@ FORMATS: tuple[str, ...] = tuple(_MODULES)
 _DEFAULTS = ReportOptions()
 
 
+def _escape_as_json(char: str) -> str:
+    return f"\\u{ord(char):04x}"
+
+
+def _escape_as_entity(char: str) -> str:
+    return f"&#{ord(char)};"
+
+
+_ESCAPES = {
+    "table": escape_to_hex,
+    "github": escape_to_hex,
+    "json": _escape_as_json,
+    "sarif": _escape_as_json,
+}
+
+
 def render_report(report: Report, format: str, options: ReportOptions = _DEFAULTS) -> str:  # noqa: A002
-    """The report in one of FORMATS, ending in a newline.
+    """The report in one of FORMATS, ending in a newline. On a CI runner's log, nothing in it is a command.
 
     :raises KeyError: the format is unknown.
     """
     module = import_module(f"{__name__}.{_MODULES[format]}")
     text: str = module.render(report, options)
-    return text
+    return make_inert(text, _ESCAPES.get(format, _escape_as_entity), lines=format != "github")
 
 
 def write(

@@ -1,6 +1,7 @@
 """Text that several formats share, and sanitizing."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from dynocheck.core.outcomes import (
     Outcome,
     Report,
     Subject,
+    Unjudged,
     Verdict,
     compute_exit_code,
     describe_silenced,
@@ -28,6 +30,13 @@ MARKS = {
 }
 _MAX_LENGTH = 2000
 _NOTES = "config notes"
+_COMMAND = re.compile(r"##(?=[A-Za-z]{0,20}\[)")
+_LINE_COMMAND = re.compile("^([ \t]*+)::", re.MULTILINE)
+
+
+def escape_to_hex(char: str) -> str:
+    """A character as text, by its number."""
+    return f"\\x{ord(char):02x}"
 
 
 def sanitize(text: str, encoding: str = "utf-8") -> str:
@@ -37,6 +46,20 @@ def sanitize(text: str, encoding: str = "utf-8") -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def make_inert(text: str, escape: Callable[[str], str] = escape_to_hex, *, lines: bool = True) -> str:
+    """The text, with what CI runners take for a command escaped: `::` at the start of a line, and `##[` and
+    `##vso[` anywhere.
+
+    :param escape: writes the first character in another way.
+    :param lines: whether lines are data; those of a format of commands are not.
+    """
+    if "##" in text:
+        text = _COMMAND.sub(lambda match: escape("#") + match[0][1:], text)
+    if lines and "::" in text:
+        text = _LINE_COMMAND.sub(lambda match: f"{match[1]}{escape(':')}:", text)
+    return text
 
 
 def shorten(text: str) -> str:
@@ -109,6 +132,13 @@ def _format_value(value: Any) -> str:
 def format_place(finding: Finding) -> str:
     """The location and subject of a finding; empty without either."""
     return ": ".join(str(about) for about in (finding.location, finding.subject) if about is not None)
+
+
+def format_unjudged(item: Unjudged) -> str:
+    """What was not judged and why, what would let us judge it, and the baseline that accepts it."""
+    needs = f" (needs {item.needs})" if item.needs else ""
+    accepted = f" (accepted in the baseline {item.accepted})" if item.accepted else ""
+    return f"{item.description}{needs}{accepted}"
 
 
 def format_finding(finding: Finding, verdict: Verdict) -> str:

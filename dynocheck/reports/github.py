@@ -11,7 +11,7 @@ from itertools import islice
 from dynocheck.core.outcomes import Outcome, Report, list_undecided
 from dynocheck.core.paths import relate
 from dynocheck.reports._causes import Cause, Occurrence, group_causes
-from dynocheck.reports._text import describe_config, sanitize
+from dynocheck.reports._text import describe_config, format_unjudged, sanitize
 from dynocheck.reports.options import ReportOptions
 
 _MOST = 10  # of a command in a step
@@ -40,10 +40,15 @@ def render(report: Report, options: ReportOptions) -> str:
     if rest:
         text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
         lines.append(f"::notice title=dynocheck::{_escape_data(text)}")
-    lines += [f"::error title=dynocheck::{_escape_data(line)}" for line in _list_undecided(report, options)]
+    lines += [render_error(line).rstrip() for line in _list_undecided(report, options)]
     if config := "\n".join(describe_config(report)):
         lines.append(f"::notice title=dynocheck::{_escape_data(config)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def render_error(message: str) -> str:
+    """The command that shows why a run was given up."""
+    return f"::error title=dynocheck::{_escape_data(sanitize(message))}\n"
 
 
 def _list_undecided(report: Report, options: ReportOptions) -> Iterator[str]:
@@ -51,9 +56,7 @@ def _list_undecided(report: Report, options: ReportOptions) -> Iterator[str]:
     items = list_undecided(report.verdicts) if options.strict else []
     for verdict, item in items[:1]:
         more = f", and {len(items) - 1} more" if len(items) > 1 else ""
-        needs = f"; needs {item.needs}" if item.needs else ""
-        text = f"not judged, which --strict counts: {item.what}: {item.why}{needs} ({verdict.check}){more}"
-        yield sanitize(text)
+        yield sanitize(f"{format_unjudged(item)}, which --strict counts ({verdict.check}){more}")
 
 
 def _rank(causes: Sequence[Cause]) -> Iterator[tuple[Cause, int]]:

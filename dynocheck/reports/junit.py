@@ -7,6 +7,7 @@ stand there if the option `places` is set.
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from junitparser import Attr, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
@@ -14,13 +15,12 @@ from dynocheck.core.outcomes import (
     Finding,
     Outcome,
     Report,
-    Unjudged,
     Verdict,
     describe_suppressed,
     list_undecided,
 )
 from dynocheck.core.paths import relate
-from dynocheck.reports._text import flatten, format_finding, group_by_area, sanitize
+from dynocheck.reports._text import flatten, format_finding, format_unjudged, group_by_area, sanitize
 from dynocheck.reports.options import ReportOptions
 
 
@@ -44,9 +44,27 @@ def render(report: Report, options: ReportOptions) -> str:
         suite.add_testcases([_build_case(verdict, options) for verdict in verdicts])
         suite.update_statistics()  # type: ignore[no-untyped-call]
         document.add_testsuite(suite)
+    document.time = round(report.duration_s, 3)
+    return _write(document)
+
+
+def render_error(message: str) -> str:
+    """A document with one case, which is an error: the run was given up before it judged anything."""
+    case = TestCase("dynocheck", "dynocheck", 0.0)
+    case.result = [Error(sanitize(message), "usage")]
+    suite = TestSuite("dynocheck")
+    suite.timestamp = datetime.now(UTC).isoformat(timespec="seconds")
+    suite.add_testcase(case)
+    suite.update_statistics()  # type: ignore[no-untyped-call]
+    document = JUnitXml("dynocheck")
+    document.time = 0.0
+    document.add_testsuite(suite)
+    return _write(document)
+
+
+def _write(document: JUnitXml) -> str:
     for count in ("tests", "failures", "errors"):  # not skipped, which only suites may have
         setattr(document, count, sum(getattr(suite, count) for suite in document))
-    document.time = round(report.duration_s, 3)
     written = io.BytesIO()
     document.write(written, pretty=True)
     return written.getvalue().decode()
@@ -80,7 +98,7 @@ def _build_result(verdict: Verdict, options: ReportOptions) -> Failure | Error |
         case Outcome.WARN if options.strict:
             return Failure(message, "warning")
         case Outcome.PASS | Outcome.UNJUDGED if options.strict and (undecided := list_undecided([verdict])):
-            return Error(sanitize(_format_unjudged(undecided[0][1])), "unjudged")
+            return Error(sanitize(format_unjudged(undecided[0][1])), "unjudged")
         case Outcome.PASS | Outcome.WARN:
             return None
         case Outcome.SKIP:
@@ -111,15 +129,9 @@ def _format_verdict(verdict: Verdict) -> str:
     lines = [verdict.title]
     for finding in verdict.findings:
         lines += [format_finding(finding, verdict), *_format_details(finding)]
-    lines += map(_format_unjudged, verdict.unjudged)
+    lines += map(format_unjudged, verdict.unjudged)
     lines += describe_suppressed(verdict.suppressed)
     return "\n".join(sanitize(line) for line in lines)
-
-
-def _format_unjudged(item: Unjudged) -> str:
-    needs = f" (needs {item.needs})" if item.needs else ""
-    accepted = f" (accepted in the baseline {item.accepted})" if item.accepted else ""
-    return f"{item.description}{needs}{accepted}"
 
 
 def _format_details(finding: Finding) -> Iterator[str]:

@@ -155,9 +155,9 @@ def _convert_resources(side: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explain_unjudged(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
-    """Why a component with resource claims or an experimental feature cannot be modelled; or empty."""
-    if spec.get("resourceClaims"):
-        return "its resource claims (DRA) are not modelled"
+    """Why a component with scheduling gates or an experimental feature cannot be modelled; or empty."""
+    if gates := spec.get("schedulingGates"):
+        return f"its pods wait until the scheduling gate {gates[0].get('name')} is removed"
     experimental = component.get("experimental") or {}
     for feature in ("gpuMemoryService", "failover"):
         if experimental.get(feature) or component.get(feature):

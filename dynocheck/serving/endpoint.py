@@ -6,10 +6,11 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import MIB, read_bounded
+from dynocheck.secrets import remember
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?|")
@@ -143,8 +144,10 @@ class Endpoint:
         else:
             context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
             try:
-                context.load_verify_locations(self.ca_file)
-            except ssl.SSLError:
+                context.load_verify_locations(
+                    cadata=read_bounded(self.ca_file, MIB).decode("ascii", "ignore")
+                )
+            except (ssl.SSLError, ValueError):
                 raise UsageError(f"{self.ca_file}: contains no PEM certificate") from None
             except OSError as error:
                 raise UsageError(f"{self.ca_file}: {error.strerror}") from None
@@ -170,7 +173,7 @@ def read_key(environment: str | None, file: str | None) -> SecretValue | None:
         where = f"${environment}"
     elif file is not None:
         try:
-            key = Path(file).read_text(encoding="utf-8").strip()
+            key = read_bounded(file, MIB).decode().strip()
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -182,4 +185,5 @@ def read_key(environment: str | None, file: str | None) -> SecretValue | None:
         raise UsageError(f"{where}: contains no key")
     if not _HEADER_VALUE.fullmatch(key):
         raise UsageError(f"{where}: the key cannot be sent in a header")
+    remember(key)
     return SecretValue(key)

@@ -36,7 +36,7 @@ def serve_in_subprocess() -> Iterator[str]:
     """Serve from a subprocess, which does not slow down a load test in this process, at the URL that it
     yields. The subprocess ends with the block or with this process.
     """
-    command = [sys.executable, "-m", "dynocheck.simulated"]
+    command = [sys.executable, "-P", "-m", "dynocheck.simulated"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdin is not None
         assert process.stdout is not None

@@ -136,13 +136,20 @@ def _find_toplevel(path: Path, revision: str) -> Path:
 
 
 def _resolve_commit(top: Path, revision: str) -> str:
+    if not revision:
+        raise UsageError(
+            f"--diff: no such revision in {top}: it is empty, as of git merge-base in a shallow clone; "
+            "fetch all of its history (fetch-depth: 0)"
+        )
     try:
         if revision.startswith("-"):  # an option, and no revision's name
             raise GitError
         return _run_git(top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
     except (GitError, ValueError):
+        remote, _, branch = revision.partition("/")
+        fetch = f"origin {branch}:refs/remotes/origin/{branch}" if remote == "origin" else "--unshallow"
         raise UsageError(
-            f"--diff {revision}: no such revision in {top}; in a shallow clone, run git fetch first"
+            f"--diff {revision}: no such revision in {top}; in a shallow clone, run git fetch {fetch} first"
         ) from None
 
 
@@ -162,7 +169,9 @@ def _run_git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     except OSError as error:
         raise UsageError(f"--diff needs the git command: {error.strerror}") from None
     if done.returncode:
-        message = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+        message = done.stderr.decode(errors="replace").strip()
+        if "safe.directory" not in message:  # there the way out is behind the first line
+            message = message.partition("\n")[0]
         raise GitError(message.removeprefix("fatal: ") or f"git {arguments[0]} failed")
     return done.stdout
 

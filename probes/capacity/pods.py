@@ -86,6 +86,7 @@ def convert_pod(pod: WirePod) -> Pod:
             for container in status.container_statuses or ()
             if container.state.waiting is not None
         ),
+        terminating=bool(pod.metadata.deletion_timestamp),
     )
 
 

@@ -1,15 +1,20 @@
 """Reads nodes, and the devices that DRA drivers offer on them."""
 
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, Node, Nodes, ResourceSlice, ResourceSlices, Taint
-from dynocheck.kube import Cluster
+from dynocheck.facts import Access, AllocatedDevice, Device, Node, Nodes, ResourceSlice, ResourceSlices, Taint
+from dynocheck.kube import Cluster, Forbidden
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition, make_conditions
 from dynocheck.probes._listing import list_first
 
 _KEPT_ATTRIBUTES = ("productName", "driverVersion", "cudaComputeCapability")
 _RDMA = "dra.net/rdma"
+_EXTENDED = "resource.kubernetes.io/extended-resource-claim"
 
 
 class _Taint(msgspec.Struct):
@@ -26,6 +31,7 @@ class _Spec(msgspec.Struct):
 class _Info(msgspec.Struct, rename="camel"):
     architecture: str = ""
     kernel_version: str = ""
+    kubelet_version: str = ""
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -45,14 +51,43 @@ class _Attribute(msgspec.Struct):
     string: str | None = None
     version: str | None = None
     flag: bool | None = msgspec.field(default=None, name="bool")
+    number: int | None = msgspec.field(default=None, name="int")
 
 
-class _Attributed(msgspec.Struct):
+class _Capacity(msgspec.Struct):
+    value: str = ""
+
+
+class _DeviceSpec(msgspec.Struct, rename="camel"):
+    """A device; what the last fields state is not modelled."""
+
     attributes: dict[str, _Attribute] | None = None
+    capacity: dict[str, _Capacity] | None = None
+    taints: list[_Taint] | None = None
+    node_name: str | None = None
+    node_selector: dict[str, Any] | None = None
+    all_nodes: bool | None = None
+    consumes_counters: list[Any] | None = None
+    allow_multiple_allocations: bool | None = None
+    binds_to_node: bool | None = None
+    binding_conditions: list[str] | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(
+            self.node_name
+            or self.node_selector
+            or self.all_nodes
+            or self.consumes_counters
+            or self.allow_multiple_allocations
+            or self.binds_to_node
+            or self.binding_conditions
+        )
 
 
-class _Device(_Attributed):
-    basic: _Attributed | None = None  # contains the attributes in v1beta1
+class _Device(_DeviceSpec):
+    name: str = ""
+    basic: _DeviceSpec | None = None  # contains the fields in v1beta1
 
     @property
     def all_attributes(self) -> dict[str, _Attribute]:
@@ -65,9 +100,10 @@ class _Device(_Attributed):
         return any(_RDMA in (name, f"dra.net/{name}") and value.flag for name, value in attributes)
 
 
-class _Pool(msgspec.Struct):
+class _Pool(msgspec.Struct, rename="camel"):
     name: str = ""
     generation: int = 0
+    resource_slice_count: int = 1
 
 
 class _SliceSpec(msgspec.Struct, rename="camel"):
@@ -75,11 +111,55 @@ class _SliceSpec(msgspec.Struct, rename="camel"):
     pool: _Pool = msgspec.field(default_factory=_Pool)
     node_name: str | None = None
     devices: list[_Device] | None = None
+    node_selector: dict[str, Any] | None = None
+    all_nodes: bool | None = None
+    per_device_node_selection: bool | None = None
+    shared_counters: list[Any] | None = None
 
 
 class _Slice(msgspec.Struct):
     metadata: ObjectMeta
     spec: _SliceSpec
+
+
+class _Result(msgspec.Struct, rename="camel"):
+    driver: str = ""
+    pool: str = ""
+    device: str = ""
+    admin_access: bool | None = None
+
+
+class _Results(msgspec.Struct):
+    results: list[_Result] | None = None
+
+
+class _Allocation(msgspec.Struct):
+    devices: _Results = msgspec.field(default_factory=_Results)
+
+
+class _Consumer(msgspec.Struct):
+    resource: str = ""
+    name: str = ""
+
+
+class _ClaimStatus(msgspec.Struct, rename="camel"):
+    allocation: _Allocation | None = None
+    reserved_for: list[_Consumer] | None = None
+
+
+class _Claim(msgspec.Struct):
+    metadata: ObjectMeta
+    status: _ClaimStatus = msgspec.field(default_factory=_ClaimStatus)
+
+    @property
+    def devices(self) -> Iterator[AllocatedDevice]:
+        """The devices that it holds."""
+        meta, allocation = self.metadata, self.status.allocation
+        pods = tuple(each.name for each in self.status.reserved_for or () if each.resource == "pods")
+        extended = (meta.annotations or {}).get(_EXTENDED) == "true"
+        for each in (allocation.devices.results if allocation else None) or ():
+            if not each.admin_access:
+                yield AllocatedDevice(each.driver, each.pool, each.device, meta.namespace, pods, extended)
 
 
 @probe(access=[Access("list", "nodes")])
@@ -99,17 +179,35 @@ def _convert_node(node: _Node) -> Node:
         unschedulable=spec.unschedulable,
         architecture=status.node_info.architecture,
         kernel=status.node_info.kernel_version,
+        kubelet=status.node_info.kubelet_version,
     )
 
 
-@probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
+@probe(access=[Access("list", name, "resource.k8s.io") for name in ("resourceslices", "resourceclaims")])
 def resource_slices(cluster: Cluster) -> ResourceSlices:
     """The API is stable since Kubernetes 1.34; earlier versions differ little in the fields that are read."""
-    paths = (f"/apis/resource.k8s.io/{version}/resourceslices" for version in ("v1", "v1beta2", "v1beta1"))
-    slices = list_first(cluster, paths, _Slice)
+    slices = list_first(cluster, _list_paths("resourceslices"), _Slice)
     if slices is None:
         return ResourceSlices(served=False)
-    return ResourceSlices(tuple(map(_convert_slice, _filter_newest(slices))))
+    newest = _filter_newest(slices)
+    pools = Counter((item.spec.driver, item.spec.pool.name) for item in newest)
+    claims = _list_claims(cluster)
+    return ResourceSlices(
+        tuple(_convert_slice(item, pools[item.spec.driver, item.spec.pool.name]) for item in newest),
+        allocated=None if claims is None else tuple(device for claim in claims for device in claim.devices),
+    )
+
+
+def _list_paths(plural: str) -> Iterator[str]:
+    return (f"/apis/resource.k8s.io/{version}/{plural}" for version in ("v1", "v1beta2", "v1beta1"))
+
+
+def _list_claims(cluster: Cluster) -> list[_Claim] | None:
+    """Every ResourceClaim; None if the user may not read them."""
+    try:
+        return list_first(cluster, _list_paths("resourceclaims"), _Claim)
+    except Forbidden:
+        return None
 
 
 def _filter_newest(slices: list[_Slice]) -> list[_Slice]:
@@ -121,8 +219,9 @@ def _filter_newest(slices: list[_Slice]) -> list[_Slice]:
     return [s for s in slices if s.spec.pool.generation == generations[s.spec.driver, s.spec.pool.name]]
 
 
-def _convert_slice(resource_slice: _Slice) -> ResourceSlice:
-    devices = resource_slice.spec.devices or []
+def _convert_slice(resource_slice: _Slice, pool_size: int) -> ResourceSlice:
+    """The fact of a slice whose pool has this many slices."""
+    spec, devices = resource_slice.spec, resource_slice.spec.devices or []
     return ResourceSlice(
         name=resource_slice.metadata.name,
         driver=resource_slice.spec.driver,
@@ -130,7 +229,26 @@ def _convert_slice(resource_slice: _Slice) -> ResourceSlice:
         devices=len(devices),
         attributes=next(filter(None, map(_filter_attributes, devices)), {}),
         rdma=sum(device.rdma for device in devices),
+        pool=spec.pool.name,
+        offered=tuple(map(_convert_device, devices)) if pool_size == spec.pool.resource_slice_count else (),
+        is_partial=bool(spec.per_device_node_selection or spec.shared_counters)
+        or any((device.basic or device).is_partial for device in devices),
     )
+
+
+def _convert_device(device: _Device) -> Device:
+    fields = device.basic or device
+    return Device(
+        name=device.name,
+        attributes={name: _convert_attribute(value) for name, value in (fields.attributes or {}).items()},
+        capacity={name: capacity.value for name, capacity in (fields.capacity or {}).items()},
+        taints=tuple(Taint(t.key, t.effect, t.value) for t in fields.taints or ()),
+    )
+
+
+def _convert_attribute(value: _Attribute) -> dict[str, Any]:
+    typed = {"string": value.string, "version": value.version, "bool": value.flag, "int": value.number}
+    return {name: stated for name, stated in typed.items() if stated is not None}
 
 
 def _filter_attributes(device: _Device) -> dict[str, str]:

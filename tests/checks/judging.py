@@ -87,11 +87,6 @@ def read_lines(check: Check, *facts: Any) -> list[str]:
     ]
 
 
-def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
-    """Each finding's outcome and message."""
-    return [(str(finding.outcome), finding.message) for finding in run_check(check, *facts)]
-
-
 def get_skip_reason(check: Check, *facts: Any) -> str:
     """The reason why a check has nothing to judge here."""
     with pytest.raises(Skip) as skip:

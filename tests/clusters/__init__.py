@@ -9,7 +9,7 @@ from tests.clusters.storage import storage_class
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
-__all__ = ["GPU_LABELS", "GPU_NODES", "OPERATOR", "define", "furnish", "node", "storage_class"]
+__all__ = ["GPU_LABELS", "GPU_NODES", "OPERATOR", "furnish", "list_crds", "node", "storage_class"]
 
 
 def node(name: str) -> Object:
@@ -17,10 +17,9 @@ def node(name: str) -> Object:
     return make_object("Node", name)
 
 
-def define(cluster: ControlPlane, crds: Path) -> None:
-    """Define the types of all that the cluster has."""
-    folders = (folder for area in (gpu, platform, gaie, rdma, monitoring) for folder in area.CRDS)
-    cluster.load_crds(*(crds / folder for folder in folders))
+def list_crds(crds: Path) -> list[Path]:
+    """Where the types of all that the cluster has are."""
+    return [crds / folder for area in (gpu, platform, gaie, rdma, monitoring) for folder in area.CRDS]
 
 
 def furnish(cluster: ControlPlane) -> None:

@@ -47,11 +47,18 @@ class Authority:
         self._own = self._sign(unsigned)
         self.certificate = self._own.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Pair:
+    def issue(
+        self,
+        name: str,
+        *,
+        groups: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+        life: datetime.timedelta | None = None,
+    ) -> Pair:
         """Sign a certificate: of a user and its groups, or of a server that answers at `hosts`."""
         key = ec.generate_private_key(ec.SECP256R1())
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
-        unsigned = _builder(_name(name, groups), self._name, key.public_key())
+        unsigned = _builder(_name(name, groups), self._name, key.public_key(), life or LIFE)
         unsigned = unsigned.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         unsigned = unsigned.add_extension(_usage(signs_others=False), True)
         unsigned = unsigned.add_extension(x509.ExtendedKeyUsage([purpose]), False)
@@ -78,7 +85,7 @@ def private_key(key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, life: datetime.timedelta = LIFE
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return x509.CertificateBuilder(
@@ -87,7 +94,7 @@ def _builder(
         public_key=key,
         serial_number=x509.random_serial_number(),
         not_valid_before=now - datetime.timedelta(minutes=5),
-        not_valid_after=now + LIFE,
+        not_valid_after=now + life,
     ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
 
 

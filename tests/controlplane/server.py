@@ -9,10 +9,11 @@ what a test wrote. That is what makes a broken cluster easy to show.
 """
 
 import json
+import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -142,10 +143,19 @@ class ControlPlane(Objects):
 
     def kubectl(self, *arguments: str, user: User | None = None) -> subprocess.CompletedProcess[str]:
         """Run kubectl, as the administrator if no user is named; give its result, good or bad."""
-        config = self.kubeconfig(user) if user else self._admin_kubeconfig
-        command = [self._binary("kubectl"), "--kubeconfig", str(config)]
-        command += ["--cache-dir", str(self._kubectl_cache), *arguments]
+        command = [*self._kubectl(user), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script with bash, in which kubectl is the administrator's; give its result, good or bad."""
+        function = f'kubectl() {{ {shlex.join(self._kubectl())} "$@"; }}'
+        command = ["/bin/bash", "-o", "pipefail", "-c", f"{function}\n{script}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def _kubectl(self, user: User | None = None) -> list[str]:
+        config = self.kubeconfig(user) if user else self._admin_kubeconfig
+        cache = str(self._kubectl_cache)
+        return [str(self._binary("kubectl")), "--kubeconfig", str(config), "--cache-dir", cache]
 
     # State
 
@@ -157,6 +167,16 @@ class ControlPlane(Objects):
         self._base = Snapshot(self._store.snapshot(), self.discover())
         self._granted.clear()
         return self._base
+
+    def share(self, *crds: Path, furnish: Callable[[Self], object] | None = None) -> Iterator[None]:
+        """The body of a fixture: define these types, and furnish the cluster, for all tests of its scope."""
+        start = self.snapshot()
+        self.load_crds(*crds)
+        if furnish is not None:
+            furnish(self)
+        self.snapshot()
+        yield
+        self.reset(start)
 
     def reset(self, to: Snapshot | None = None) -> None:
         """Put every object back as it was, stop scheduler and controllers, forget audited requests.

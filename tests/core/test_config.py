@@ -77,7 +77,7 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         ("select = 1\nselect = 2", "not TOML"),
         ("a = " + "[" * 5000, "not TOML"),
         ("[tool.dynocheck]\nselect = 'gpu'".encode("utf-16"), "not UTF-8 text"),
-        (b"#" * 2_000_000, "larger than 1024 KiB"),
+        (b"#" * 2_000_000, "larger than 1 MiB"),
     ],
 )
 def test_a_file_that_is_not_toml(tmp_path: Path, text: str | bytes, says: str) -> None:

@@ -155,10 +155,10 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.chmod(0)
     if os.access(path, os.R_OK):  # root may read anything
 
-        def forbid(self: Path, *_: object, **__: object) -> None:
-            raise PermissionError(13, "Permission denied", str(self))
+        def forbid(path: Path, *_: object) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr(Path, "open", forbid)
+        monkeypatch.setattr("dynocheck.kube.kubeconfig.read_bounded", forbid)
     assert told(path) == f"{path}: Permission denied"
 
 

@@ -48,7 +48,14 @@ def _errors(server: FakeEngine, kept: dict[str, Exchange]) -> tuple[Summary, Sum
     return summarize_values(first), summarize_values(gaps)
 
 
-def _check(streams: int, requests: int, bound_s: float) -> None:
+@pytest.mark.parametrize(
+    ("streams", "requests", "bound_s"),
+    [
+        *((1, 4, 0.002), (8, 16, 0.002), (64, 128, 0.002)),
+        pytest.param(256, 512, 0.005, marks=pytest.mark.verify),
+    ],
+)
+def test_reported_times_are_the_true_ones(streams: int, requests: int, bound_s: float) -> None:
     with engine(pace_s=0.02) as server:
         point, kept = asyncio.run(_streamed(server.url, streams, requests))
         assert point.failures == ()
@@ -59,16 +66,6 @@ def _check(streams: int, requests: int, bound_s: float) -> None:
             assert worst <= bound_s or explain_client_latency(point, metric), said
             bound = explain_client_latency(point, metric) or "not client-bound"
             print(f"{said}, {worst * 1000:.2f} ms at p99; {bound}")
-
-
-@pytest.mark.parametrize(("streams", "requests"), [(1, 4), (8, 16), (64, 128)])
-def test_reported_times_are_the_true_ones(streams: int, requests: int) -> None:
-    _check(streams, requests, 0.002)
-
-
-@pytest.mark.verify
-def test_reported_times_of_many_streams() -> None:
-    _check(256, 512, 0.005)
 
 
 def test_what_a_load_test_reports_is_what_it_saw() -> None:

@@ -23,11 +23,7 @@ MODEL_ID = "Qwen/Qwen3-0.6B"
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in platform.CRDS))
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    yield from controlplane.share(*(crds / folder for folder in platform.CRDS))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Kinds of defect in command lines: words, flags, values and the shell around them, in every form."""
 
+from functools import partial
+
 from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, OR_THE_YAML, Defect
 
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"
@@ -13,119 +15,82 @@ def flag(names: str, value: str) -> str:
     return rf"""((?:^ +- \W?|\s)--(?:{names})(?:['"]?\n +- ["']?|[ =]["']?)){value}(?=["']?(?:\s|$))"""
 
 
+InGraph = partial(Defect, files=MANIFEST)
 BY_CHECK = {
     "engine.command-words": [
-        Defect(
-            "an en dash for two hyphens", r"--(?=model(-path)?\b)", "\u2013", files=MANIFEST, needs=LAUNCH
-        ),
-        Defect("a word that nobody takes", rf"^( +)(- {LAUNCH})$", r"\1\2\n\1- serve", files=MANIFEST),
-        Defect("a word that nobody takes in a script", rf"({LAUNCH})(?= )", r"\1 serve", files=MANIFEST),
-        Defect(
+        InGraph("an en dash for two hyphens", r"--(?=model(-path)?\b)", "\u2013", needs=LAUNCH),
+        InGraph("a word that nobody takes", rf"^( +)(- {LAUNCH})$", r"\1\2\n\1- serve"),
+        InGraph("a word that nobody takes in a script", rf"({LAUNCH})(?= )", r"\1 serve"),
+        InGraph(
             "a blank at the end of a word",
             r"^( +- )(--(?:model|model-path|served-model-name|tensor-parallel-size))$",
             r'\1"\2 "',
-            files=MANIFEST,
         ),
-        Defect(
-            "a backslash left out", r"^( +--[\w-]+ \S+) \\$(?=\n +--)", r"\1", files=MANIFEST, at=r"^ +--\w"
-        ),
-        Defect(
-            "a blank after a backslash",
-            r"^( +--[\w-]+ \S+ \\)$(?=\n +--)",
-            r"\1 ",
-            files=MANIFEST,
-            at=r"^ +--\w",
-        ),
-        Defect(
-            "a comment amid a command",
-            r"^( +)(--[\w-]+ \S+ \\)$",
-            r"\1# tuned\n\1\2",
-            files=MANIFEST,
-            at=r"^ +--\w",
-        ),
-        Defect(  # lines that are indented further are not folded
+        InGraph("a backslash left out", r"^( +--[\w-]+ \S+) \\$(?=\n +--)", r"\1", at=r"^ +--\w"),
+        InGraph("a blank after a backslash", r"^( +--[\w-]+ \S+ \\)$(?=\n +--)", r"\1 ", at=r"^ +--\w"),
+        InGraph("a comment amid a command", r"^( +)(--[\w-]+ \S+ \\)$", r"\1# tuned\n\1\2", at=r"^ +--\w"),
+        InGraph(  # lines that are indented further are not folded
             "a folded script",
             rf"^( +- |\s+\w+: )\|-?$(?=\n( +)(?:.*\n\2)??.*{LAUNCH} .*\\\n\2--)",
             r"\1>-",
-            files=MANIFEST,
             at=LAUNCH,
         ),
-        Defect(
+        InGraph(
             "a command in one word",
             rf"^( +)- python3?\n\1- -m\n\1- ({LAUNCH})$",
             r"\1- python3 -m \2",
-            files=MANIFEST,
             at=r"command:",
         ),
-        Defect(
+        InGraph(
             "a launch as the argument of another command",
             rf"^( +)(exec )?(python3 -m {LAUNCH})",
             r"\1ulimit -n 1048576 \3",
-            files=MANIFEST,
         ),
     ],
     "graph.engine-agrees": [
-        Defect("a module there is not", r"(?<=dynamo\.)vllm\b", "vlm", files=MANIFEST, at="-m"),
-        Defect("another engine's module", r"(?<=dynamo\.)sglang\b", "vllm", files=MANIFEST, at="image: "),
+        InGraph("a module there is not", r"(?<=dynamo\.)vllm\b", "vlm", at="-m"),
+        InGraph("another engine's module", r"(?<=dynamo\.)sglang\b", "vllm", at="image: "),
     ],
     "engine.flags-known": [
-        Defect(
-            "a flag of another engine",
-            r"--context-length\b",
-            "--max-model-len",
-            files=MANIFEST,
-            needs=r"dynamo\.sglang",
+        InGraph(
+            "a flag of another engine", r"--context-length\b", "--max-model-len", needs=r"dynamo\.sglang"
         ),
-        Defect(
+        InGraph(
             "a flag of SGLang for vLLM",
             r"--gpu-memory-utilization\b",
             "--mem-fraction-static",
-            files=MANIFEST,
             needs=r"dynamo\.vllm",
         ),
-        Defect("a misspelt flag of the frontend", r"--router-mode\b", "--routr-mode", files=MANIFEST),
+        InGraph("a misspelt flag of the frontend", r"--router-mode\b", "--routr-mode"),
     ],
     "engine.values": [
-        Defect(
+        InGraph(
             "percent for a share",
             flag("gpu-memory-utilization|mem-fraction-static|free-gpu-memory-fraction", r"0?\.(\d\d?)"),
             r"\g<1>\2",
-            files=MANIFEST,
         ),
-        Defect(
-            "no parallelism at all",
-            flag("tensor-parallel-size|tp-size|tp", r"\d+"),
-            r"\g<1>0",
-            files=MANIFEST,
-        ),
-        Defect(
+        InGraph("no parallelism at all", flag("tensor-parallel-size|tp-size|tp", r"\d+"), r"\g<1>0"),
+        InGraph(
             "a number with its unit",
             flag("max-model-len|context-length|block-size|page-size|max-num-seqs|max-num-tokens", r"(\d+)"),
             r"\g<1>\2tokens",
-            files=MANIFEST,
         ),
-        Defect(
-            "a flag without its value",
-            rf"^( +- --(?:{NUMBERS}))\n +- \S+\n(?= +- --)",
-            r"\1\n",
-            files=MANIFEST,
+        InGraph("a flag without its value", rf"^( +- --(?:{NUMBERS}))\n +- \S+\n(?= +- --)", r"\1\n"),
+        InGraph("a router's mode there is not", flag("router-mode", r"kv"), r"\1kvv"),
+        InGraph("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder"),
+        InGraph("a role of KV transfer there is not", r"kv_both", "both", at="--kv-transfer-config"),
+        InGraph(
+            "a quantisation there is not", flag("quantization", r"(modelopt_fp4|fp8|modelopt)"), r"\1\2x"
         ),
-        Defect("a router's mode there is not", flag("router-mode", r"kv"), r"\1kvv", files=MANIFEST),
-        Defect("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder", files=MANIFEST),
-        Defect(
+        InGraph("a router's mode there is not", flag("router-mode", r"kv"), r"\1kvv"),
+        InGraph("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder"),
+        InGraph(
             "a role of KV transfer there is not",
             r"(--kv-transfer-config(?:(?!\n +- -)[\s\S]){0,300}?)kv_both",
             r"\1both",
-            files=MANIFEST,
             at="--kv-transfer-config",
         ),
-        Defect(
-            "a quantisation there is not",
-            flag("quantization", r"(modelopt_fp4|fp8|modelopt)"),
-            r"\1\2x",
-            files=MANIFEST,
-        ),
-        Defect(
+        InGraph(
             "percent for a share in YAML",
             r"(free_gpu_memory_fraction: )0\.(\d+)",
             r"\g<1>\2",
@@ -134,119 +99,90 @@ BY_CHECK = {
         ),
     ],
     "engine.pair-agrees": [
-        Defect(
-            "KV transfer on one side",
-            r"^ +- --kv-transfer-config\n +- .*\n",
-            "",
-            files=MANIFEST,
-            needs=PAIR,
-            at=START,
-        ),
-        Defect(
+        InGraph("KV transfer on one side", r"^ +- --kv-transfer-config\n +- .*\n", "", needs=PAIR, at=START),
+        InGraph(
             "KV transfer on one side of scripts",
             r"^ +--kv-transfer-config '.*?' \\\n|(?<=\S) +--kv-transfer-config '.*?'",
             "",
-            files=MANIFEST,
             needs=PAIR,
             at=LAUNCH,
         ),
-        Defect(
+        InGraph(
             "another transfer backend",
             flag("disaggregation-transfer-backend", r"nixl"),
             r"\1mooncake",
-            files=MANIFEST,
             within="--disaggregation-transfer-backend",
         ),
-        Defect(
-            "another page size",
-            flag("page-size", r"(\d+)"),
-            r"\g<1>1\2",
-            files=MANIFEST,
-            needs=PAIR,
-            within="--page-size",
+        InGraph(
+            "another page size", flag("page-size", r"(\d+)"), r"\g<1>1\2", needs=PAIR, within="--page-size"
         ),
-        Defect(
+        InGraph(
             "another type of the KV cache",
             flag("kv-cache-dtype", r"(?:fp8_e4m3|fp8)"),
             r"\1bfloat16",
-            files=MANIFEST,
             needs=PAIR,
             within="--kv-cache-dtype",
         ),
     ],
     "parallelism.gpus-match": [
-        Defect(
+        InGraph(
             "more ranks than GPUs",
             flag("tensor-parallel-size|tp-size|tp", r"([1248]|16)"),
             lambda m: f"{m[1]}{int(m[2]) * 2}",
-            files=MANIFEST,
             at=COMPONENT,
             check=OR_THE_YAML.format("parallelism.gpus-match"),
         ),
-        Defect(
+        InGraph(
             "more GPUs than ranks",
             r"""^( +limits:\n(?: +(?:cpu|memory): .*\n)* +gpu: ["']?)(\d+)""",
             lambda m: f"{m[1]}{int(m[2]) * 2}",
-            files=MANIFEST,
             at=COMPONENT,
         ),
-        Defect(
+        InGraph(
             "more nodes than ranks",
             r"(nodeCount: )(\d+)",
             lambda m: f"{m[1]}{int(m[2]) * 2}",
-            files=MANIFEST,
             at=COMPONENT,
             needs=LAUNCH,
         ),
     ],
     "parallelism.heads-divide": [
-        Defect(
+        InGraph(
             "a seventh of the heads",
             flag("tensor-parallel-size|tp-size|tp", r"\d+"),
             r"\g<1>7",
-            files=MANIFEST,
             at=COMPONENT,
             needs=r"\A(?!(?s:.*)attention[-_]dp)(?s:.*)([Qq]wen3-32[Bb]|[Ll]lama-3|gpt-oss)",
             check=OR_THE_YAML.format("parallelism.heads-divide"),
         ),
     ],
     "parallelism.*": [
-        Defect(
+        InGraph(
             "no GPUs at all",
             rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
             rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?(?!\1requests:)",
             "",
-            files=MANIFEST,
             at=COMPONENT + "|gpu:",
             needs=LAUNCH,
         ),
     ],
     "engine.*": [
-        Defect(
+        InGraph(
             "a flag and its value in one word",
             rf"^( +- )(--(?:{NUMBERS}))\n +- [\"']?(\d+)[\"']?$",
             r"\1\2 \3",
-            files=MANIFEST,
         ),
-        Defect(
+        InGraph(
             "JSON that does not end",
             r"(--(?:kv-transfer-config|kv-events-config)(?:\n +- | )'\{.*)\}'",
             r"\1'",
-            files=MANIFEST,
             within="--kv-",
         ),
-        Defect(
-            "a connector there is not",
-            r"NixlConnector",
-            "NixlConector",
-            files=MANIFEST,
-            within="--kv-transfer-config",
-        ),
-        Defect(
+        InGraph("a connector there is not", r"NixlConnector", "NixlConector", within="--kv-transfer-config"),
+        InGraph(
             "a quote that stays open",
             r"(--(?:kv-transfer-config|kv-events-config|speculative-config) '\{.*\})'",
             r"\1",
-            files=MANIFEST,
             at=r"^ +--\w|- \||>-",
         ),
     ],

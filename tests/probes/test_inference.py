@@ -31,12 +31,9 @@ PROBES = {
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in gaie.CRDS))
-    controlplane.apply(*map(make_namespace, (gaie.CONTROLLER_NAMESPACE, gaie.SERVING)))
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    namespaces = [make_namespace(name) for name in (gaie.CONTROLLER_NAMESPACE, gaie.SERVING)]
+    folders = (crds / folder for folder in gaie.CRDS)
+    yield from controlplane.share(*folders, furnish=lambda cluster: cluster.apply(*namespaces))
 
 
 @pytest.fixture

@@ -10,14 +10,11 @@ from tests.probes.looking import reach
 def test_a_namespace_is_there_or_goes_or_is_not(cluster: ControlPlane) -> None:
     name = cluster.namespace()
     here = reach(cluster, namespace=name)
-    found = namespace(here)
-    assert isinstance(found, Namespace)
-    assert (found.exists, found.deleting) == (True, False)
+    labels = {"kubernetes.io/metadata.name": name}
+    assert namespace(here) == Namespace(name, labels=labels)
     # It stays, for nobody on the control plane takes its finalizer away.
     cluster.delete(make_namespace(name))
-    found = namespace(here)
-    assert isinstance(found, Namespace)
-    assert (found.exists, found.deleting) == (True, True)
+    assert namespace(here) == Namespace(name, deleting=True, labels=labels)
     assert namespace(reach(cluster, namespace="tpyo")) == Namespace("tpyo", exists=False)
 
 

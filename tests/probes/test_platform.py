@@ -9,7 +9,6 @@ import pytest
 
 from dynocheck.facts import (
     NamedSecret,
-    Namespace,
     NetworkPolicyPort,
     NetworkPolicyRule,
     OperatorConfig,
@@ -20,7 +19,7 @@ from dynocheck.probes.platform.installation import _parse_certificates
 from tests.clusters import platform
 from tests.clusters.objects import make_object
 from tests.controlplane.server import ControlPlane
-from tests.probes.looking import PROBES, ask, look, reach
+from tests.probes.looking import look
 
 
 def test_a_webhook_and_its_bundle(cluster: ControlPlane) -> None:
@@ -106,13 +105,6 @@ def test_the_dns_is_known_by_its_label(cluster: ControlPlane) -> None:
     mine["metadata"]["labels"]["k8s-app"] = "kube-dns"
     cluster.apply(mine, platform.endpoints("other", "default"))
     assert look("service_endpoints", cluster).dns == ("default/mine-coredns",)
-
-
-def test_the_namespace_of_the_run(cluster: ControlPlane) -> None:
-    name = cluster.namespace()
-    seen = ask(PROBES["namespace"], reach(cluster, namespace=name))
-    assert seen == Namespace(name, labels={"kubernetes.io/metadata.name": name})
-    assert ask(PROBES["namespace"], reach(cluster, namespace="none")) == Namespace("none", exists=False)
 
 
 def test_a_network_policy(cluster: ControlPlane) -> None:

@@ -187,7 +187,8 @@ def test_of_a_pool_the_newest_generation_counts(cluster: ControlPlane) -> None:
 
 @pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
 def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
-    told: Object = {"attributes": {"gpu.nvidia.com/cudaComputeCapability": {"version": "9.0.0"}}}
+    capability = {"gpu.nvidia.com/cudaComputeCapability": {"version": "9.0.0"}}
+    told: Object = {"attributes": {**capability, "dra.net/rdma": {"bool": True}}}
     device = {"basic": told} if version == "v1beta1" else told
     found = make_object("ResourceSlice", "a", spec={"driver": DRIVER, "nodeName": "n", "devices": [device]})
 
@@ -198,7 +199,8 @@ def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
 
     with serve(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
-    assert seen == ResourceSlices((ResourceSlice("a", DRIVER, "n", 1, {"cudaComputeCapability": "9.0.0"}),))
+    told = {"cudaComputeCapability": "9.0.0"}
+    assert seen == ResourceSlices((ResourceSlice("a", DRIVER, "n", 1, told, rdma=1),))
 
 
 def test_a_server_without_resource_slices(tmp_path: Path) -> None:

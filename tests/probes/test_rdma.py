@@ -1,18 +1,15 @@
 """What probes see of RDMA on a real API server."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dynocheck.facts import AppliedState, DriverSettings, NicPolicies, ResourceSlice, ResourceSlices
-from dynocheck.probes.gpu.nodes import resource_slices
+from dynocheck.facts import AppliedState, DriverSettings, NicPolicies
 from tests.clusters import gpu, rdma
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look
 from tests.probes.test_probes import make_slice
 
@@ -25,11 +22,7 @@ SRIOV = """{"resourceList": [
 @pytest.fixture(scope="module")
 def defined(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """The types of both operators, for the tests of this module."""
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in (*rdma.CRDS, *gpu.CRDS)))
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    yield from controlplane.share(*(crds / folder for folder in (*rdma.CRDS, *gpu.CRDS)))
 
 
 def test_without_the_operators(cluster: ControlPlane) -> None:
@@ -83,17 +76,3 @@ def test_rdma_devices_of_dranet(cluster: ControlPlane) -> None:
     cluster.apply(make_slice("nics", devices, nodeName="a", driver="dra.net"))
     (seen,) = look("resource_slices", cluster)
     assert (seen.devices, seen.rdma) == (4, 2)
-
-
-def test_rdma_devices_of_an_older_server(tmp_path: Path) -> None:
-    device = {"name": "nic", "basic": {"attributes": {"dra.net/rdma": {"bool": True}}}}
-    found = {"metadata": {"name": "a"}, "spec": {"driver": "dra.net", "nodeName": "n", "devices": [device]}}
-
-    def handle(request: Request, _: socket.socket) -> bytes:
-        if "/v1beta1/" in request.path:
-            return reply(200, items(found))
-        return reply(404, {"kind": "Status", "message": "the server could not find the requested resource"})
-
-    with serve(handle) as server:
-        seen = resource_slices(server.cluster(tmp_path))
-    assert seen == ResourceSlices((ResourceSlice("a", "dra.net", "n", 1, rdma=1),))

@@ -10,6 +10,7 @@ import pytest
 from dynocheck.facts import Recipe, Role
 from dynocheck.recipe.discover import NotARecipe, load_recipes
 from dynocheck.recipe.files import MAX_BYTES, describe_fatal
+from tests.command import run_inside
 
 GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec: {}\n"
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\nspec: {}\n"
@@ -155,11 +156,46 @@ def test_link_loops_end(models: Path) -> None:
     assert "Too many levels" in refused("one/vllm/self")
 
 
-def test_symbolic_links_are_followed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_symbolic_links_are_followed_within_the_tree(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write(elsewhere / "deploy.yaml")
-    (models / "one" / "sglang").symlink_to(elsewhere)
+    write(elsewhere / "README.md", "# outside\n")
+    (models / "one" / "sglang").symlink_to(models / "one" / ".shared")
+    write(models / "one" / ".shared" / "deploy.yaml")
+    (models / "one" / "trtllm").symlink_to(elsewhere)
+    (models / "one" / "vllm" / "extra.yaml").symlink_to(elsewhere / "deploy.yaml")
+    (models / "one" / "vllm" / "README.md").symlink_to(elsewhere / "README.md")
+    (recipe,) = load_recipes(["one"])
+    assert "one/sglang/deploy.yaml" in paths(recipe)
+    assert "one/vllm/extra.yaml" not in paths(recipe)
+    assert [page.path for page in recipe.pages] == ["one/README.md"]
+    assert sorted((each.path, each.why) for each in recipe.hollow) == [
+        ("one/trtllm", "outside"),
+        ("one/vllm/README.md", "outside"),
+        ("one/vllm/extra.yaml", "outside"),
+    ]
+    ended = run_inside("recipe", "one", "-o", "json", cwd=models)
+    assert ended.outcomes["structure.files"] == "unjudged"
+
+
+def test_a_link_within_a_repository_is_followed(models: Path) -> None:
+    (models / ".git").mkdir()
+    write(models / "shared" / "deploy.yaml")
+    (models / "one" / "sglang").symlink_to(models / "shared")
     assert "one/sglang/deploy.yaml" in paths(load_recipes(["one"])[0])
+    (models / ".git").rmdir()
+    assert "one/sglang/deploy.yaml" not in paths(load_recipes(["one"])[0])
+
+
+def test_a_model_beside_others_that_is_elsewhere_is_not_read(
+    models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write(elsewhere / "vllm" / "deploy.yaml")
+    (models / "linked").symlink_to(elsewhere)
+    assert "linked" not in {recipe.path.rpartition("/")[2] for recipe in load_recipes(["."])}
 
 
 @pytest.mark.parametrize(

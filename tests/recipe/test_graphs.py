@@ -1,18 +1,16 @@
 """The typed model of graphs of both API versions: GPUs, nodes, variables, files, and wrong types."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from dynocheck.engines import detect_engine
 from dynocheck.facts import Component, Container, Graph, Launch, Recipe
-from dynocheck.recipe.discover import NotARecipe, load_recipes
+from dynocheck.recipe.discover import load_recipes
 from tests.recipe.conftest import Written
 
 RECIPES = sorted(Path(__file__).parents[2].glob("recipes/**/*.yaml"))
@@ -442,59 +440,3 @@ def list_containers(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Componen
         for graph in recipe.graphs:
             for component in graph.components:
                 yield from ((graph, component, container) for container in component.containers)
-
-
-_texts = ("", "x", "8", "$(A)", "$A", "-m dynamo.vllm", "\n", "a: [", "é\x00", "Secret", "List", "v1")
-_scalars: st.SearchStrategy[Any] = st.sampled_from([None, True, False, 0, -1, 8, 10**20, 1.5, *_texts])
-_keys = st.sampled_from(["name", "value", "data", "kind", "items", "limits", "gpu", "x", "", "args"])
-_values = st.recursive(
-    _scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
-    max_leaves=6,
-)
-
-
-def _places(value: Any, at: Callable[[Any], None]) -> list[Callable[[Any], None]]:
-    """What replaces each value inside another, itself included."""
-    found = [at]
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in list(pairs):
-        found += _places(inner, lambda new, value=value, key=key: value.__setitem__(key, new))  # type: ignore[misc]
-    return found
-
-
-def _mutated(data: st.DataObject, tmp_path: Path) -> None:
-    path = data.draw(st.sampled_from(RECIPES))
-    documents = [{"document": document} for document in yaml.safe_load_all(path.read_text())]
-    for _ in range(data.draw(st.integers(1, 4))):
-        holder = data.draw(st.sampled_from(documents))
-        places = _places(holder["document"], lambda new, holder=holder: holder.__setitem__("document", new))  # type: ignore[misc]
-        data.draw(st.sampled_from(places))(data.draw(_values))
-    path = tmp_path / "deploy.yaml"
-    path.write_text(yaml.safe_dump_all([holder["document"] for holder in documents], allow_unicode=True))
-    try:
-        recipes = load_recipes([str(path)])
-    except NotARecipe:
-        return
-    msgspec.json.encode(recipes)
-    assert all(graph.gpus is None or graph.gpus >= -(10**60) for recipe in recipes for graph in recipe.graphs)
-    for graph, _, container in list_containers(recipes):
-        for launch in container.launches:
-            engine = detect_engine(launch)
-            if engine is not None:
-                given_ = engine.arguments(container, launch, graph.file)
-                engine.parallelism(given_)
-                engine.served_name(given_)
-
-
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_values_of_wrong_types_do_not_crash(tmp_path: Path, data: st.DataObject) -> None:
-    _mutated(data, tmp_path)
-
-
-@pytest.mark.verify
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_many_values_of_wrong_types_do_not_crash(tmp_path: Path, data: st.DataObject) -> None:
-    _mutated(data, tmp_path)

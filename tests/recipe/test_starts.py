@@ -7,7 +7,7 @@ import pytest
 
 from dynocheck.facts import Container
 from tests.checks.judging import deploy
-from tests.checks.manifests import engine, graph
+from tests.checks.manifests import config_map, engine, graph, mount_config
 
 FLAGS = ["--model", "a/b", "--tensor-parallel-size", "2"]
 WORDS = ["python3", "-m", "dynamo.vllm", *FLAGS]
@@ -21,6 +21,14 @@ def read_main(folder: Path, main: dict[str, Any], *others: dict[str, Any], **pod
     container = recipe.graphs[0].components[0].main
     assert container is not None
     return container
+
+
+def read_mounting(folder: Path, command: list[str], file: str, text: str) -> Container:
+    """The same of a worker that mounts this file from a ConfigMap."""
+    where, _, name = file.rpartition("/")
+    mounted = mount_config("c", where)
+    held = config_map("c") | {"data": {name: text}}
+    return read_main(folder, {"command": command, **mounted["main"]}, held, **mounted["pod"])
 
 
 def list_starts(container: Container) -> list[tuple[str, list[str | None]]]:
@@ -69,18 +77,7 @@ def test_an_engine_started_by_args_alone(tmp_path: Path) -> None:
 
 
 def test_a_mounted_file_that_is_an_argument_is_no_script(tmp_path: Path) -> None:
-    settings = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "settings"},
-        "data": {"a.yaml": "tp: 2"},
-    }
-    main = {
-        "command": [*BASH, f"exec {LINE} --config /etc/a.yaml"],
-        "volumeMounts": [{"name": "settings", "mountPath": "/etc"}],
-    }
-    volumes = [{"name": "settings", "configMap": {"name": "settings"}}]
-    found = read_main(tmp_path, main, settings, volumes=volumes)
+    found = read_mounting(tmp_path, [*BASH, f"exec {LINE} --config /etc/a.yaml"], "/etc/a.yaml", "tp: 2")
     assert list_starts(found) == [("dynamo.vllm", [*FLAGS, "--config", "/etc/a.yaml"])]
 
 
@@ -95,15 +92,7 @@ def test_a_mounted_file_that_is_an_argument_is_no_script(tmp_path: Path) -> None
 )
 def test_a_script_in_a_config_map(tmp_path: Path, command: list[str]) -> None:
     script = "#!/bin/bash\npython3 -m dynamo.vllm --model a/b \\\n  --tensor-parallel-size $1\n"
-    scripts = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "scripts"},
-        "data": {"run.sh": script},
-    }
-    main = {"command": command, "volumeMounts": [{"name": "scripts", "mountPath": "/scripts"}]}
-    volumes = [{"name": "scripts", "configMap": {"name": "scripts"}}]
-    found = read_main(tmp_path, main, scripts, volumes=volumes)
+    found = read_mounting(tmp_path, command, "/scripts/run.sh", script)
     assert list_starts(found) == [("dynamo.vllm", FLAGS)]
 
 

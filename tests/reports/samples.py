@@ -14,8 +14,10 @@ from dynocheck.core.outcomes import (
     Subject,
     Table,
     Tool,
+    Unjudged,
     Verdict,
     count_outcomes,
+    unjudged,
 )
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
@@ -24,40 +26,30 @@ UNKNOWN, SKIP, ERROR = Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR
 UNREACHABLE = "cannot reach https://127.0.0.1:6443: Connection refused"
 
 
-def verdict(outcome: Outcome, check: str, message: str, *findings: Finding, title: str = "") -> Verdict:
-    return Verdict(
-        check=check,
-        title=title or message,
-        area=check.partition(".")[0],
-        outcome=outcome,
-        message=message,
-        duration_s=0.000012,
-        findings=findings,
-    )
+def verdict(outcome: Outcome, check: str, message: str, *findings: Finding, **more: Any) -> Verdict:
+    usual = {"title": message, "area": check.partition(".")[0], "duration_s": 0.000012}
+    return Verdict(check=check, outcome=outcome, message=message, findings=findings, **{**usual, **more})
+
+
+def lone(outcome: Outcome, check: str, message: str, **more: Any) -> Verdict:
+    """A verdict of one finding, with more of that."""
+    return verdict(outcome, check, message, finding(outcome, message, **more))
+
+
+def partly_judged(*items: Unjudged) -> Verdict:
+    """A check that passed for one thing, and was not judged for these or for one image."""
+    items = items or (unjudged("image a:1", why="no table for it", needs="the release of a:1"),)
+    return verdict(PASS, "a.part", "t", unjudged=items, judged=1, of=1 + len(items), noun="images")
 
 
 def finding(outcome: Outcome, message: str, **more: Any) -> Finding:
     return Finding(outcome=outcome, message=message, **more)
 
 
-def report(
-    *verdicts: Verdict,
-    target: dict[str, Any] | None = None,
-    command: str = "preflight",
-    tables: tuple[Table, ...] = (),
-    charts: tuple[Chart, ...] = (),
-) -> Report:
-    return Report(
-        tool=Tool("dynocheck", "0.1.0"),
-        command=command,
-        started="2026-03-01T12:00:00.000Z",
-        duration_s=2.14,
-        target=target or {},
-        summary=count_outcomes(verdicts),
-        verdicts=verdicts,
-        tables=tables,
-        charts=charts,
-    )
+def report(*verdicts: Verdict, **more: Any) -> Report:
+    usual = {"command": "preflight", "started": "2026-03-01T12:00:00.000Z", "duration_s": 2.14, "target": {}}
+    counted = {"summary": count_outcomes(verdicts), "verdicts": verdicts}
+    return Report(**{"tool": Tool("dynocheck", "0.1.0"), **usual, **counted, **more})
 
 
 def every_outcome() -> Report:
@@ -79,19 +71,15 @@ def every_outcome() -> Report:
             ),
             title="A class can give ReadWriteMany",
         ),
-        verdict(
+        lone(
             FAIL,
             "recipe.gpus-fit",
             "decode asks for 16 GPUs, the largest node has 8",
-            finding(
-                FAIL,
-                "decode asks for 16 GPUs, the largest node has 8",
-                subject=Subject("DynamoGraphDeployment", "llama-3-70b-disagg", "dynamo"),
-                location=Location("recipes/llama-3-70b/vllm/disagg/deploy.yaml", 48, 13),
-                evidence={"largest": {"node": "gpu-worker-03", "gpus": 8}, "asked": 16, "nodes": ["a", "b"]},
-                fix="kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json "
-                """-p='[{"op": "replace", "path": "/spec/services/decode/replicas", "value": 2}]'""",
-            ),
+            subject=Subject("DynamoGraphDeployment", "llama-3-70b-disagg", "dynamo"),
+            location=Location("recipes/llama-3-70b/vllm/disagg/deploy.yaml", 48, 13),
+            evidence={"largest": {"node": "gpu-worker-03", "gpus": 8}, "asked": 16, "nodes": ["a", "b"]},
+            fix="kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json "
+            """-p='[{"op": "replace", "path": "/spec/services/decode/replicas", "value": 2}]'""",
         ),
         verdict(
             WARN,
@@ -107,9 +95,9 @@ def every_outcome() -> Report:
                 for name in ("gpu-worker-01", "gpu-worker-02")
             ),
         ),
-        verdict(UNKNOWN, "nodes.allocatable", forbidden, finding(UNKNOWN, forbidden, fix="dynocheck rbac")),
+        lone(UNKNOWN, "nodes.allocatable", forbidden, fix="dynocheck rbac"),
         verdict(SKIP, "fabric.rdma-resource", "no recipe asks for RDMA", title="RDMA can be asked for"),
-        verdict(ERROR, "fabric.nccl", crash, finding(ERROR, crash)),
+        lone(ERROR, "fabric.nccl", crash),
         target={
             "cluster": "https://127.0.0.1:6443",
             "context": "kind-dev",
@@ -122,13 +110,9 @@ def every_outcome() -> Report:
 def server_down() -> Report:
     """A cluster that is gone: every check has the same reason."""
     ids = [f"{area}.check-{n}" for area in ("storage", "nodes", "operator", "recipe") for n in range(4)]
-    return report(
-        *(
-            verdict(UNKNOWN, check, UNREACHABLE, finding(UNKNOWN, UNREACHABLE), title="Something holds")
-            for check in ids
-        ),
-        target={"cluster": "https://127.0.0.1:6443"},
-    )
+    down = finding(UNKNOWN, UNREACHABLE)
+    verdicts = (verdict(UNKNOWN, check, UNREACHABLE, down, title="Something holds") for check in ids)
+    return report(*verdicts, target={"cluster": "https://127.0.0.1:6443"})
 
 
 VARIANTS = Table(

@@ -5,11 +5,21 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-import msgspec
-
 from dynocheck.core.outcomes import Finding, FindingRef, Location, Outcome, Report, Subject, unjudged
 from dynocheck.reports import ReportOptions, render_report
-from tests.reports.samples import FAIL, PASS, SKIP, UNKNOWN, WARN, every_outcome, finding, report, verdict
+from tests.reports.samples import (
+    FAIL,
+    PASS,
+    SKIP,
+    UNKNOWN,
+    WARN,
+    every_outcome,
+    finding,
+    lone,
+    partly_judged,
+    report,
+    verdict,
+)
 from tests.reports.schemas import valid_sarif
 
 _HERE = ReportOptions()
@@ -119,7 +129,7 @@ def test_every_rule_is_listed_and_pointed_to() -> None:
 
 def test_not_having_looked_is_no_result_and_no_success() -> None:
     blind = report(
-        verdict(UNKNOWN, "gpu.operator", "forbidden", finding(UNKNOWN, "forbidden")),
+        lone(UNKNOWN, "gpu.operator", "forbidden"),
         verdict(PASS, "gpu.nodes-present", "fine"),
         verdict(SKIP, "gaie.crds", "nothing asks"),
     )
@@ -152,7 +162,7 @@ def many_places(many: int) -> Report:
         finding(FAIL, "w: TP 4 needs 4 GPUs", location=Location(f"/r/m{n}/deploy.yaml", n + 1), fix="set 4")
         for n in range(many)
     ]
-    warned = verdict(WARN, "a.c", "old", finding(WARN, "old", subject=Subject("Node", "n")))
+    warned = lone(WARN, "a.c", "old", subject=Subject("Node", "n"))
     return report(warned, verdict(FAIL, "a.b", "m", *found))
 
 
@@ -168,12 +178,13 @@ def test_a_cause_is_annotated_once_before_it_is_annotated_in_more_places() -> No
 
 def test_what_is_not_judged_is_annotated_where_it_decides() -> None:
     items = tuple(unjudged(f"image {n}", why="no table for it", needs="its release") for n in range(3))
-    part = msgspec.structs.replace(verdict(PASS, "a.part", "t"), unjudged=items)
+    part = partly_judged(*items)
     assert render_report(report(part), "github") == ""
     ((name, _, text),) = commands(render_report(report(part), "github", ReportOptions(strict=True)))
     assert (name, text) == (
         "error",
-        "not judged, which --strict counts: image 0: no table for it; needs its release (a.part), and 2 more",
+        "not judged: image 0: no table for it (needs its release), which --strict counts (a.part), "
+        "and 2 more",
     )
 
 
@@ -184,20 +195,16 @@ def test_what_the_runner_shows_needs_no_notice() -> None:
 
 
 def test_of_more_causes_than_the_runner_shows_the_worst_are_shown() -> None:
-    rare = verdict(FAIL, "z.rare", "m", finding(FAIL, "rare and bad"))
-    unknown = [
-        verdict(UNKNOWN, f"u.u-{word}", "m", finding(UNKNOWN, f"may not list {word}")) for word in WORDS
-    ]
+    rare = lone(FAIL, "z.rare", "rare and bad")
+    unknown = [lone(UNKNOWN, f"u.u-{word}", f"may not list {word}") for word in WORDS]
     told = commands(render_report(report(*unknown, rare), "github"))
     assert [name for name, _, _ in told] == ["error"] * 10 + ["notice"]
     assert "rare and bad" in told[0][2]
 
 
 def test_a_consequence_is_told_with_its_cause() -> None:
-    cause = verdict(FAIL, "a.cause", "m", finding(FAIL, "the cause"))
-    effect = verdict(
-        FAIL, "a.effect", "m", finding(FAIL, "the effect", explained_by=FindingRef("a.cause", 0))
-    )
+    cause = lone(FAIL, "a.cause", "the cause")
+    effect = lone(FAIL, "a.effect", "the effect", explained_by=FindingRef("a.cause", 0))
     ((_, _, text),) = commands(render_report(report(cause, effect), "github"))
     assert text == "the cause%0Aleads to: the effect (a.effect)"
 

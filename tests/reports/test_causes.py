@@ -6,7 +6,18 @@ import pytest
 
 from dynocheck.core.outcomes import Finding, FindingRef, Location, Outcome, Report, Subject, Verdict, unjudged
 from dynocheck.reports._causes import group_causes, group_unjudged
-from tests.reports.samples import ERROR, FAIL, PASS, UNKNOWN, WARN, finding, report, verdict
+from tests.reports.samples import (
+    ERROR,
+    FAIL,
+    PASS,
+    UNKNOWN,
+    WARN,
+    finding,
+    lone,
+    partly_judged,
+    report,
+    verdict,
+)
 
 
 def groups(shown: Report) -> list[list[str]]:
@@ -25,37 +36,30 @@ def two(first: str, second: str, fixes: tuple[str | None, str | None] = ("mend i
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("first", "second", "causes"),
     [
-        ("Job qwen-bench has no timeout", "Job llama-bench has no timeout"),
-        ("is held by Pod dynamo/a-1 and 2 more", "is held by Pod dynamo/b-0 and 5 more"),
-        ("VllmDecodeWorker has no token", "VllmPrefillWorker has no token"),
-        ("decode spans 2 nodes", "prefill spans 4 nodes"),
-        ("decode exchanges blocks with prefill workers", "prefill exchanges blocks with decode workers"),
-        ("the router routes, but agg is silent", "the router routes, but prefill is silent"),
-        ("agg: 1 of 1 replica cannot run", "Frontend: 3 of 3 replicas (2 pods each) cannot run"),
-        ("of the same kind, g1, g2 fit", "of the same kind, g1, g2, g3 fit"),
-        ('key "a b" is not known', 'key "c" is not known'),
-        ("spec.services.A.replicas: must be a number", "spec.services.B.replicas: must be a number"),
+        # they differ in names and numbers
+        ("Job qwen-bench has no timeout", "Job llama-bench has no timeout", 1),
+        ("is held by Pod dynamo/a-1 and 2 more", "is held by Pod dynamo/b-0 and 5 more", 1),
+        ("VllmDecodeWorker has no token", "VllmPrefillWorker has no token", 1),
+        ("decode spans 2 nodes", "prefill spans 4 nodes", 1),
+        ("decode exchanges blocks with prefill workers", "prefill exchanges blocks with decode workers", 1),
+        ("the router routes, but agg is silent", "the router routes, but prefill is silent", 1),
+        ("agg: 1 of 1 replica cannot run", "Frontend: 3 of 3 replicas (2 pods each) cannot run", 1),
+        ("of the same kind, g1, g2 fit", "of the same kind, g1, g2, g3 fit", 1),
+        ('key "a b" is not known', 'key "c" is not known', 1),
+        ("spec.services.A.replicas: must be a number", "spec.services.B.replicas: must be a number", 1),
+        # other words are another cause
+        ("Job a-b has no timeout", "Job a-b has no retries, and is large", 2),
+        ("worker-1 has no --tp", "worker-1 has no --ep", 2),
+        ("image: <registry> is not replaced", "image: <tag> is not replaced", 2),
+        ("needs 8 nvidia.com/gpu", "needs 8 rdma/ib", 2),
+        ("worker-1 has no activeDeadlineSeconds", "worker-1 has no backoffLimit", 2),
+        ("spec.services.A.replicas: must be a number", "spec.services.A.image: must be a number", 2),
     ],
 )
-def test_messages_that_differ_in_names_and_numbers_have_one_cause(first: str, second: str) -> None:
-    assert two(first, second) == 1
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("Job a-b has no timeout", "Job a-b has no retries, and is large"),
-        ("worker-1 has no --tp", "worker-1 has no --ep"),
-        ("image: <registry> is not replaced", "image: <tag> is not replaced"),
-        ("needs 8 nvidia.com/gpu", "needs 8 rdma/ib"),
-        ("worker-1 has no activeDeadlineSeconds", "worker-1 has no backoffLimit"),
-        ("spec.services.A.replicas: must be a number", "spec.services.A.image: must be a number"),
-    ],
-)
-def test_other_words_are_another_cause(first: str, second: str) -> None:
-    assert two(first, second) == 2
+def test_messages_that_have_one_cause(first: str, second: str, causes: int) -> None:
+    assert two(first, second) == causes
 
 
 @pytest.mark.parametrize(
@@ -99,7 +103,7 @@ def test_a_place_names_what_differs_there() -> None:
 def test_the_worst_come_first_and_then_the_largest() -> None:
     shown = report(
         verdict(WARN, "a.a", "slow", *(finding(WARN, "slow") for _ in range(9))),
-        verdict(UNKNOWN, "a.b", "dark", finding(UNKNOWN, "dark")),
+        lone(UNKNOWN, "a.b", "dark"),
         verdict(FAIL, "a.c", "gone", finding(FAIL, "gone"), finding(WARN, "and slow")),
         verdict(FAIL, "a.d", "torn", *(finding(FAIL, "torn") for _ in range(2))),
         verdict(PASS, "a.e", "well"),
@@ -109,7 +113,7 @@ def test_the_worst_come_first_and_then_the_largest() -> None:
 
 def test_checks_that_could_not_look_for_one_reason_have_one_cause() -> None:
     def dark(check: str, message: str, **more: Any) -> Verdict:
-        return verdict(UNKNOWN, check, message, finding(UNKNOWN, message, **more))
+        return lone(UNKNOWN, check, message, **more)
 
     shown = report(
         dark("nodes.a", "may not list nodes", fix="dynocheck rbac"),
@@ -122,14 +126,9 @@ def test_checks_that_could_not_look_for_one_reason_have_one_cause() -> None:
 
 
 def test_two_crashes_are_two_causes() -> None:
-    lines = (31, 31, 45)
-    shown = report(
-        *(
-            verdict(ERROR, f"nodes.{n}", "m", finding(ERROR, f"crashed: KeyError in nodes.py, line {line}"))
-            for n, line in enumerate(lines)
-        )
-    )
-    assert [len(cause.verdicts) for cause in group_causes(shown)] == [2, 1]
+    crash = "crashed: KeyError in nodes.py, line "
+    crashes = (lone(ERROR, f"nodes.{n}", f"{crash}{line}") for n, line in enumerate((31, 31, 45)))
+    assert [len(cause.verdicts) for cause in group_causes(report(*crashes))] == [2, 1]
 
 
 def test_what_follows_lies_below_its_cause_and_makes_it_larger() -> None:
@@ -139,7 +138,7 @@ def test_what_follows_lies_below_its_cause_and_makes_it_larger() -> None:
             FAIL, "gpu.b", "m", finding(FAIL, "none fits", explained_by=no_gpu), finding(FAIL, "too large")
         ),
         verdict(FAIL, "gpu.c", "m", finding(WARN, "not seen", explained_by=FindingRef("gpu.b", 0))),
-        verdict(FAIL, "gpu.operator", "no operator", finding(FAIL, "no operator")),
+        lone(FAIL, "gpu.operator", "no operator"),
     )
     first, second = group_causes(shown)
     assert (first.message, second.message) == ("no operator", "too large")
@@ -149,7 +148,7 @@ def test_what_follows_lies_below_its_cause_and_makes_it_larger() -> None:
 
 @pytest.mark.parametrize("ref", [FindingRef("gpu.a", 0), FindingRef("gpu.a", 7), FindingRef("gpu.gone", 0)])
 def test_a_finding_whose_explanation_is_not_there_stands_for_itself(ref: FindingRef) -> None:
-    shown = report(verdict(FAIL, "gpu.a", "none", finding(FAIL, "none", explained_by=ref)))
+    shown = report(lone(FAIL, "gpu.a", "none", explained_by=ref))
     assert [cause.message for cause in group_causes(shown)] == ["none"]
 
 
@@ -171,19 +170,8 @@ def test_what_was_not_judged_is_grouped_by_what_would_let_us() -> None:
         *(unjudged(f"image {n}", why="no release in its tag", needs="a tag") for n in range(3)),
         unjudged("image x", why="no table for 1.9", needs="a newer dynocheck"),
     ]
-    made = Verdict(
-        check="engine.flags",
-        title="t",
-        area="engine",
-        outcome=PASS,
-        message="m",
-        duration_s=0,
-        judged=1,
-        of=5,
-        noun="images",
-        unjudged=tuple(reversed(seen)),
-    )
-    assert [(g.why, g.needs, len(g.items)) for g in group_unjudged(report(made))] == [
+    made = report(partly_judged(*reversed(seen)))
+    assert [(group.why, group.needs, len(group.items)) for group in group_unjudged(made)] == [
         ("no release in its tag", "a tag", 3),
         ("no table for 1.9", "a newer dynocheck", 1),
     ]

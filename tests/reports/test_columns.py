@@ -20,27 +20,6 @@ def rows(*of: tuple[Cell, ...]) -> Table:
     return Table(id="house.table", title="Things", columns=columns, rows=of)
 
 
-def test_a_table_stands_below_the_verdicts() -> None:
-    assert render_report(with_table(), "table") == (
-        """\
-✔ fit (exit 0): 1 check passed; 2.1s
-  preflight
-
-✔ 1 passed: graph 1
-
-What each variant asks for
-  variant                                       GPUs
-    role     replicas  gang   KV
-  llama-3-70b/vllm/disagg-single-node-of-eight  8
-    prefill         2  yes
-    decode          1
-  qwen3-32b/vllm/agg                            ?
-    worker          1  no    1.5
-  ?: cannot be read
-"""
-    )
-
-
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     wide = rows(("名前が長すぎます" * 9, ("a/b-c" * 30, "x"), 1), ("x " * 99, "y", 10**30))

@@ -1,4 +1,4 @@
-"""What a terminal shows of ten runs, at three widths, as files that people read: tests/reports/golden.
+"""What a terminal shows of ten runs and of two samples, at three widths, as files: tests/reports/golden.
 
 `make renew` writes them anew. `smoke.json` there is the report of a run against an engine that lost its model
 on one of the workers, `load.json` a load whose times are edited: it shows
@@ -24,6 +24,7 @@ from dynocheck.reports._causes import group_causes
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.command import ROOT, run_inside
 from tests.kube.servers import Request, reply, serve
+from tests.reports.samples import every_outcome, with_table
 from tests.wording import RENEW
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -106,6 +107,8 @@ def smoke() -> Report:
 
 
 RUNS: dict[str, Callable[[], Report]] = {
+    "every-outcome": every_outcome,
+    "table": with_table,
     "sound": lambda: judge(*DEMO, *(f"--skip={check}" for check in NOT_SOUND)),
     "one-failure": lambda: judge(*DEMO),
     "many-of-one-cause": many_of_one_cause,
@@ -139,7 +142,7 @@ def test_a_run_reads_as_it_was_read(name: str, width: int) -> None:
 def test_the_first_cause_and_its_fix_stand_on_the_first_screen(name: str, width: int) -> None:
     lines = render_report(run(name), "table", ReportOptions(width=width)).splitlines()[:FIRST_LINES]
     causes = group_causes(run(name))
-    assert bool(causes) == (name not in ("sound", "partial-coverage", "recipe-tree"))
+    assert bool(causes) == (name not in ("sound", "partial-coverage", "recipe-tree", "table"))
     if causes:
         screen = " ".join(" ".join(lines).split())
         assert " ".join(causes[0].message.split()) in screen

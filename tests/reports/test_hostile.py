@@ -18,11 +18,10 @@ from dynocheck.core.outcomes import (
     SuppressedFinding,
     Table,
     Tool,
-    Verdict,
-    count_outcomes,
 )
 from dynocheck.reports import FORMATS, ReportOptions, render_report
 from dynocheck.reports._text import MARKS
+from tests.reports.samples import report, verdict
 from tests.reports.schemas import valid_junit, valid_report, valid_sarif
 
 HOSTILE = {
@@ -54,37 +53,22 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
         subject=Subject(text, text, text),
         location=Location(text, 1, 2),
     )
-    verdict = Verdict(
-        check=text,
-        title=text,
-        area=text,
-        outcome=outcome,
-        message=text,
-        duration_s=0.1,
-        findings=(found, found),
-        suppressed=(
-            SuppressedFinding(by="comment", reason=text, finding=found),
-            SuppressedFinding(by="baseline", reason=text, finding=found),
-        ),
-    )
-    return Report(
-        tool=Tool(text, text),
-        command=text,
-        started="2026-03-01T12:00:00Z",
-        duration_s=1.0,
-        target={text: text, "recipe": [text]},
-        summary=count_outcomes([verdict, verdict]),
-        verdicts=(verdict, verdict),
-        tables=(
-            Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text),
-            Table(id=text, title=text, note=text),
-        ),
-        charts=(
-            Chart(id=text, title=text, kind="histogram", panels=(_panel(text, 1),), note=text),
-            Chart(id=text, title=text, kind="timeline", panels=(_panel(text, 1),), note=text),
-            Chart(id=text, title=text, kind="curve", panels=(_panel(text, 2),), note=text),
-        ),
-    )
+    suppressed = tuple(SuppressedFinding(by=by, reason=text, finding=found) for by in ("comment", "baseline"))
+    one = verdict(outcome, text, text, found, found, area=text, suppressed=suppressed)
+    whole = Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text)
+    tables = whole, Table(id=text, title=text, note=text)
+    kinds = {"histogram": 1, "timeline": 1, "curve": 2}
+    charts = tuple(_chart(text, kind, many) for kind, many in kinds.items())
+    said: dict[str, Any] = {
+        "tool": Tool(text, text),
+        "command": text,
+        "target": {text: text, "recipe": [text]},
+    }
+    return report(one, one, tables=tables, charts=charts, **said)
+
+
+def _chart(text: str, kind: Any, many: int) -> Chart:
+    return Chart(id=text, title=text, kind=kind, panels=(_panel(text, many),), note=text)
 
 
 def _panel(text: str, many: int) -> Panel:

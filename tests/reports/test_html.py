@@ -17,6 +17,7 @@ from tests.reports.samples import (
     WARN,
     every_outcome,
     finding,
+    lone,
     report,
     server_down,
     verdict,
@@ -98,12 +99,8 @@ def test_fixes_are_there_to_be_copied_each_once() -> None:
 
 
 def test_a_reason_of_many_checks_is_said_once() -> None:
-    down = server_down()
-    verdicts = tuple(
-        msgspec.structs.replace(each, findings=(finding(UNKNOWN, UNREACHABLE, fix="start it"),))
-        for each in down.verdicts
-    )
-    text = said(valid_page(page(msgspec.structs.replace(down, verdicts=verdicts))).find(".//main"))
+    down = (lone(UNKNOWN, each.check, UNREACHABLE, fix="start it") for each in server_down().verdicts)
+    text = said(valid_page(page(report(*down))).find(".//main"))
     assert text.count(UNREACHABLE) == text.count("start it") == 1
     assert f"16 checks could not look: {UNREACHABLE}" in text
     assert "storage 4, nodes 4, operator 4, recipe 4" in text

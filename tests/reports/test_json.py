@@ -15,10 +15,9 @@ from tests.reports.samples import (
     FAIL,
     VARIANTS,
     every_outcome,
-    finding,
+    lone,
     report,
     server_down,
-    verdict,
     with_charts,
     with_table,
 )
@@ -91,7 +90,7 @@ def test_any_evidence_a_check_may_give_is_written() -> None:
         8: True,
         "ratio": float("nan"),
     }
-    made = report(verdict(FAIL, "a.a", "m", finding(FAIL, "m", evidence=evidence)))
+    made = report(lone(FAIL, "a.a", "m", evidence=evidence))
     assert valid_report(render_report(made, "json"))["verdicts"][0]["findings"][0]["evidence"] == {
         "path": "deploy.yaml",
         "when": "2026-03-01",

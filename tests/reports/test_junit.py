@@ -3,19 +3,18 @@ from typing import Any
 from xml.etree import ElementTree
 
 import junitparser
-import msgspec
 import pytest
 
-from dynocheck.core.outcomes import Location, Outcome, unjudged
+from dynocheck.core.outcomes import Location, Outcome
 from dynocheck.reports import ReportOptions, render_report
 from tests.reports.readers import read_as_action_junit_report, read_as_gitlab, read_as_test_reporter
 from tests.reports.samples import (
     FAIL,
-    PASS,
     UNKNOWN,
     WARN,
     every_outcome,
     finding,
+    partly_judged,
     report,
     server_down,
     verdict,
@@ -95,24 +94,17 @@ def test_with_strict_a_warning_is_a_failure_of_that_type() -> None:
 
 
 def test_what_is_not_judged_is_skipped_with_the_reason() -> None:
-    item = unjudged("image a:1", why="no table for it", needs="the release of a:1")
-    whole = msgspec.structs.replace(
-        verdict(Outcome.UNJUDGED, "a.whole", "not judged: image a:1: no table for it"), unjudged=(item,)
-    )
-    partly = msgspec.structs.replace(
-        verdict(PASS, "a.part", "t"), unjudged=(item,), judged=1, of=2, noun="images"
-    )
+    partly, why = partly_judged(), "not judged: image a:1: no table for it"
+    whole = verdict(Outcome.UNJUDGED, "a.whole", why, unjudged=partly.unjudged)
     root = valid_junit(render_report(report(whole, partly), "junit"))
     (skipped,) = root.iter("skipped")
-    assert skipped.get("message") == "not judged: image a:1: no table for it"
+    assert skipped.get("message") == why
     (told,) = root.iter("system-out")
-    assert told.text == "t\nnot judged: image a:1: no table for it (needs the release of a:1)"
+    assert told.text == f"t\n{why} (needs the release of a:1)"
 
 
 def test_with_strict_what_is_not_judged_is_an_error_as_the_exit_code_is() -> None:
-    item = unjudged("image a:1", why="no table for it", needs="the release of a:1")
-    part = msgspec.structs.replace(verdict(PASS, "a.part", "t"), unjudged=(item,), judged=1, of=2)
-    root = valid_junit(render_report(report(part), "junit", ReportOptions(strict=True)))
+    root = valid_junit(render_report(report(partly_judged()), "junit", ReportOptions(strict=True)))
     (error,) = root.iter("error")
     assert (root.get("errors"), error.get("type")) == ("1", "unjudged")
     assert error.get("message") == "not judged: image a:1: no table for it (needs the release of a:1)"
@@ -204,7 +196,7 @@ def test_a_report_without_verdicts_is_an_empty_document() -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.000001, 0.00123, 12.5, 86400.0])
 def test_a_time_is_never_written_with_an_exponent(seconds: float) -> None:
-    slow = msgspec.structs.replace(verdict(UNKNOWN, "a.a", "m"), duration_s=seconds)
+    slow = verdict(UNKNOWN, "a.a", "m", duration_s=seconds)
     (case,) = valid_junit(render_report(report(slow), "junit")).iter("testcase")
     assert float(case.get("time", "")) == pytest.approx(seconds, abs=0.0001)
 

@@ -4,13 +4,12 @@ import re
 from itertools import product
 from string import ascii_lowercase
 
-import msgspec
 import pytest
 from lxml import etree
 from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
-from dynocheck.core.outcomes import Location, Outcome, Report, unjudged
+from dynocheck.core.outcomes import Location, Outcome, Report
 from dynocheck.reports import render_report
 from dynocheck.reports._text import sanitize
 from tests.reports.samples import (
@@ -21,6 +20,8 @@ from tests.reports.samples import (
     WARN,
     every_outcome,
     finding,
+    lone,
+    partly_judged,
     report,
     server_down,
     verdict,
@@ -65,11 +66,7 @@ def test_the_causes_are_in_a_table_worst_first_and_their_details_are_folded() ->
 
 
 def test_what_was_not_judged_is_a_row_with_what_would_let_us() -> None:
-    item = unjudged("image a:1", why="no table for it", needs="the release of a:1")
-    part = msgspec.structs.replace(
-        verdict(PASS, "a.part", "t"), unjudged=(item,), judged=1, of=2, noun="images"
-    )
-    root = rendered(render_report(report(part), "markdown"))
+    root = rendered(render_report(report(partly_judged()), "markdown"))
     assert "judged: 1 of 2 images" in text(root)
     assert [text(cell) for cell in root.iter("td")] == [
         "~ unjudged",
@@ -145,7 +142,7 @@ def test_nobody_is_mentioned_and_nothing_is_referred_to(reference: str) -> None:
 
 def test_a_fix_with_fences_in_it_stays_one_block() -> None:
     fix = "echo '```' '````' </details>"
-    root = rendered(render_report(report(verdict(FAIL, "a.b", "m", finding(FAIL, "m", fix=fix))), "markdown"))
+    root = rendered(render_report(report(lone(FAIL, "a.b", "m", fix=fix)), "markdown"))
     (block,) = root.iter("pre")
     assert text(block) == fix
 
@@ -166,7 +163,7 @@ def test_a_comment_has_room_for_the_worst_of_many_causes() -> None:
         name: finding(WARN, f"_pod_ {name} is *gone* " * 20, fix=f"kubectl get {name}") for name in NAMES
     }
     verdicts = [verdict(WARN, f"pods.there-{name}", "m", each, each, each) for name, each in found.items()]
-    worst = verdict(FAIL, "z.worst", "m", finding(FAIL, "the worst", location=Location("a/worst.yaml", 3)))
+    worst = lone(FAIL, "z.worst", "the worst", location=Location("a/worst.yaml", 3))
     made = render_report(report(*verdicts, worst), "markdown")
     assert len(made) < GITHUB_TAKES
     assert "a/worst.yaml:3" in text(rendered(made)).partition("pods.there")[0]

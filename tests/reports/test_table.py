@@ -1,7 +1,6 @@
 import re
 from typing import Any
 
-import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -12,7 +11,6 @@ from dynocheck.core.outcomes import (
     Report,
     Subject,
     SuppressedFinding,
-    Verdict,
     unjudged,
 )
 from dynocheck.reports import ReportOptions, render_report
@@ -26,6 +24,8 @@ from tests.reports.samples import (
     WARN,
     every_outcome,
     finding,
+    lone,
+    partly_judged,
     report,
     server_down,
     verdict,
@@ -36,42 +36,6 @@ LONG_FIX = "kubectl annotate storageclass standard " + "storageclass.kubernetes.
 
 def table(shown: Report, **options: object) -> str:
     return render_report(shown, "table", ReportOptions(**options))  # type: ignore[arg-type]
-
-
-def test_a_report_at_80_columns() -> None:
-    assert table(every_outcome()) == (
-        """\
-✘ not fit (exit 1): 2 failures, 2 warnings (1 cause), 1 check could not look, 1
-  check could not judge, 1 check passed, 1 skipped; 2.1s
-  preflight: cluster https://127.0.0.1:6443; context kind-dev; namespace dynamo;
-  recipe recipes/llama-3-70b/vllm/disagg
-
-✘ StorageClass standard: provisioner ebs.csi.aws.com gives ReadWriteOnce only
-  (storage.rwx-class)
-    fix: kubectl get storageclass
-✘ decode asks for 16 GPUs, the largest node has 8 (recipe.gpus-fit)
-    recipes/llama-3-70b/vllm/disagg/deploy.yaml:48:13: DynamoGraphDeployment
-      dynamo/llama-3-70b-disagg
-    fix: kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json """
-        """-p='[{"op": "replace", "path": "/spec/services/decode/replicas", "value": 2}]'
-
-* could not judge: crashed: KeyError in fabric.py, line 31 (fabric.nccl)
-
-? could not look: may not list nodes at the cluster scope (nodes.allocatable)
-    fix: dynocheck rbac
-
-! Node gpu-worker-01 +1: driver 535.104.05 is older than the 570 that CUDA 12.8
-  wants (nodes.driver, 2 times)
-    Node gpu-worker-01; Node gpu-worker-02
-    fix: update the driver with the GPU Operator: kubectl edit clusterpolicy
-
-✔ 1 passed: storage 1
-- 1 skipped: fabric 1
-
-✘ not fit (exit 1): 2 failures, 2 warnings (1 cause), 1 check could not look, 1
-  check could not judge, 1 check passed, 1 skipped; 2.1s
-"""
-    )
 
 
 def test_quiet_is_the_verdict_alone() -> None:
@@ -137,7 +101,7 @@ def test_an_id_that_is_too_long_for_its_column_keeps_the_others_in_theirs() -> N
 
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_a_fix_is_on_one_line_whole(width: int) -> None:
-    shown = report(verdict(FAIL, "storage.default-class", "none", finding(FAIL, "none", fix=LONG_FIX)))
+    shown = report(lone(FAIL, "storage.default-class", "none", fix=LONG_FIX))
     assert f"    fix: {LONG_FIX.rstrip()}" in table(shown, width=width).splitlines()
 
 
@@ -169,7 +133,7 @@ def test_what_follows_is_told_below_its_cause() -> None:
         verdict(
             FAIL, "gpu.nodes", "m", *(finding(FAIL, "0 GPUs", explained_by=cause, fix="f") for _ in range(2))
         ),
-        verdict(FAIL, "gpu.operator", "no operator", finding(FAIL, "no operator", fix="install it")),
+        lone(FAIL, "gpu.operator", "no operator", fix="install it"),
     )
     lines = table(shown).splitlines()
     assert lines[0].startswith("✘ not fit (exit 1): 3 failures (1 cause)")
@@ -184,7 +148,7 @@ def test_what_follows_is_told_below_its_cause() -> None:
 @pytest.mark.parametrize(("outcome", "most"), [(FAIL, 20), (WARN, 10)])
 def test_more_causes_than_anybody_reads_are_counted(outcome: Outcome, most: int) -> None:
     names = [chr(97 + n) * 4 for n in range(most + 2)]
-    verdicts = [verdict(outcome, f"a.{name}", name, finding(outcome, name, fix=name)) for name in names]
+    verdicts = [lone(outcome, f"a.{name}", name, fix=name) for name in names]
     text = table(report(*verdicts))
     assert f"2 more causes, which -v lists: a.{names[-2]}, a.{names[-1]}" in text
     assert text.count("fix: ") == most
@@ -200,9 +164,9 @@ def test_a_long_path_or_image_stays_in_one_piece() -> None:
 def test_a_finding_says_where() -> None:
     pod = Subject("Pod", "decode-0", "dynamo")
     shown = report(
-        verdict(FAIL, "a.a", "m", finding(FAIL, "broken", location=Location("deploy.yaml", 4), subject=pod)),
-        verdict(FAIL, "a.b", "m", finding(FAIL, "is broken", subject=pod)),
-        verdict(FAIL, "a.c", "m", finding(FAIL, "decode-0 is broken", subject=pod)),
+        lone(FAIL, "a.a", "broken", location=Location("deploy.yaml", 4), subject=pod),
+        lone(FAIL, "a.b", "is broken", subject=pod),
+        lone(FAIL, "a.c", "decode-0 is broken", subject=pod),
     )
     assert table(shown).splitlines()[3:7] == [
         "✘ broken (a.a)",
@@ -250,25 +214,16 @@ def test_one_reason_for_every_check_is_said_once() -> None:
 
 
 def test_reasons_that_one_fix_mends_are_one() -> None:
-    shown = report(
-        *(
-            verdict(UNKNOWN, f"nodes.{kind}", "m", finding(UNKNOWN, f"may not list {kind}", fix="grant"))
-            for kind in ("pods", "nodes", "claims")
-        )
-    )
-    assert table(shown).splitlines()[3:] == [
+    kinds = ("pods", "nodes", "claims")
+    shown = (lone(UNKNOWN, f"nodes.{kind}", f"may not list {kind}", fix="grant") for kind in kinds)
+    assert table(report(*shown)).splitlines()[3:] == [
         "? 3 checks could not look: may not list pods (+2 more reasons) (nodes 3)",
         "    fix: grant",
     ]
 
 
 def test_reasons_with_different_fixes_are_not_merged() -> None:
-    shown = report(
-        *(
-            verdict(UNKNOWN, f"nodes.{fix}", "forbidden", finding(UNKNOWN, "forbidden", fix=f"grant {fix}"))
-            for fix in "ab"
-        )
-    )
+    shown = report(*(lone(UNKNOWN, f"nodes.{fix}", "forbidden", fix=f"grant {fix}") for fix in "ab"))
     assert table(shown).count("? could not look: forbidden") == 2
     assert "fix: grant b" in table(shown)
 
@@ -278,35 +233,22 @@ def test_what_was_not_judged_says_what_it_takes() -> None:
         unjudged(f"image vllm-runtime:{n}", why="no release in its tag", needs="a tag of a release")
         for n in range(5)
     ]
-    seen = Verdict(
-        check="engine.flags",
-        title="Flags exist",
-        area="engine",
-        outcome=PASS,
-        message="Flags exist",
-        duration_s=0,
-        judged=2,
-        of=7,
-        noun="images",
-        unjudged=tuple(images),
-    )
-    assert table(report(seen)).splitlines() == [
+    assert table(report(partly_judged(*images))).splitlines() == [
         "✔ fit as far as judged (exit 0): 5 not judged, 1 check passed; 2.1s",
         "  preflight",
-        "  judged: 2 of 7 images",
+        "  judged: 1 of 6 images",
         "",
-        "~ 5 not judged: no release in its tag (engine.flags)",
+        "~ 5 not judged: no release in its tag (a.part)",
         "    image vllm-runtime:0; image vllm-runtime:1; image vllm-runtime:2 +2",
         "    needs: a tag of a release",
         "",
-        "✔ 1 passed: engine 1",
+        "✔ 1 passed: a 1",
     ]
 
 
 def test_what_is_suppressed_is_counted_with_its_reason() -> None:
     old = SuppressedFinding(by="baseline", reason="old.json", finding=finding(FAIL, "m"))
-    shown = msgspec.structs.replace(verdict(SKIP, "a.b", "m"), suppressed=(old, old))
-    lines = table(report(shown)).splitlines()
+    lines = table(report(verdict(SKIP, "a.b", "m", suppressed=(old, old)))).splitlines()
     assert "2 findings suppressed" in lines[0]
     assert lines[-1] == "- 2 findings in the baseline old.json (a.b)"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.reports import FORMATS, ReportOptions, render_report, write
-from tests.reports.samples import FAIL, PASS, every_outcome, finding, report, verdict
+from tests.reports.samples import FAIL, PASS, every_outcome, lone, report, verdict
 
 
 class Output(io.TextIOWrapper):
@@ -90,7 +90,7 @@ def test_a_stand_in_for_standard_output_will_do(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_gets_plain_utf_8(tmp_path: Path, format: str) -> None:  # noqa: A002
-    shown = report(verdict(PASS, "a.a", "Grüße"), verdict(FAIL, "a.b", "名", finding(FAIL, "名")))
+    shown = report(verdict(PASS, "a.a", "Grüße"), lone(FAIL, "a.b", "名"))
     write(shown, format, tmp_path / "report")
     written = (tmp_path / "report").read_bytes()
     assert written == render_report(shown, format).encode()

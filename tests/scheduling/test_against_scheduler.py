@@ -2,21 +2,24 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 
+import msgspec
 import pytest
 
 from dynocheck.facts import Nodes, RunningPods
+from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import parse_shape
+from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
-from tests.scheduling.worlds import World, world
+from tests.scheduling.worlds import DEVICES, Kind, World, world
 
 WORKERS = 8
 PATIENCE_S = 120.0
@@ -24,6 +27,8 @@ RUNS = 40
 SAMPLE = 25
 MANY = int(os.environ.get("DYNOCHECK_SITUATIONS", "500"))
 TOGETHER = 50
+SELECTORS = [{"cel": {"expression": f"device.driver == '{DEVICES}'"}}]
+DEVICE_CLASS = make_object("resource.k8s.io/v1 DeviceClass", DEVICES, spec={"selectors": SELECTORS})
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,10 @@ def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[in
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda node: make_node(cluster, node), [n for w in worlds for n in w.nodes]))
         list(pool.map(lambda pod: cluster.pod(**pod), [p for w in worlds for p in w.running]))
+    cluster.apply(DEVICE_CLASS, *(each for world in worlds for each in world.slices))
     nodes, running = look("nodes", cluster), look("running_pods", cluster)
-    return [predict(each, nodes, running) for each in worlds]
+    devices = DeviceInventory(look("resource_slices", cluster), look("device_classes", cluster))
+    return [predict(each, nodes, running, devices) for each in worlds]
 
 
 def make_node(cluster: ControlPlane, node: Object) -> None:
@@ -74,12 +81,18 @@ def make_node(cluster: ControlPlane, node: Object) -> None:
         cluster.request("PATCH", path, body, content_type="application/merge-patch+json")
 
 
-def predict(each: World, nodes: Nodes, running: RunningPods) -> list[list[int]]:
+def predict(each: World, nodes: Nodes, running: RunningPods, devices: DeviceInventory) -> list[list[int]]:
     """By component, the pods without a node in several runs in the real order, and in a tight packing that
     is complete. All nodes of the cluster are considered, as the scheduler does.
     """
-    batches = [Batch(parse_shape(kind.spec, "default", kind.labels), kind.pods) for kind in each.kinds]
-    scheduler = Scheduler(ClusterState(nodes, running), batches)
+    shapes = [parse_shape(kind.spec, "default", kind.labels) for kind in each.kinds]
+    pods = [(kind.requests, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
+    added, amounts = devices.add_devices(nodes.items, pods, lambda _: False)
+    batches = [
+        Batch(msgspec.structs.replace(shape, requests={**shape.requests, **claimed}), kind.pods)
+        for kind, shape, claimed in zip(each.kinds, shapes, amounts, strict=True)
+    ]
+    scheduler = Scheduler(ClusterState(added, running), batches)
     order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
     runs = [scheduler.run_once(order, Random(seed)) for seed in range(RUNS)]
     packed = scheduler.pack()
@@ -122,9 +135,24 @@ def create(cluster: ControlPlane, each: World) -> None:
     for kind in each.kinds:
         for number in range(kind.pods):
             labels = {**kind.labels, "component": kind.name}
-            metadata = {"name": f"{kind.name}-{number}", "namespace": "default", "labels": labels}
-            body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": kind.spec}
+            name = f"{kind.name}-{number}"
+            metadata = {"name": name, "namespace": "default", "labels": labels}
+            spec = {**kind.spec, "resourceClaims": list(claim(cluster, kind, name))}
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
             cluster.request("POST", "/api/v1/namespaces/default/pods", body)
+
+
+def claim(cluster: ControlPlane, kind: Kind, pod: str) -> Iterator[Object]:
+    """Create a claim of a pod for each of its device requests; give how its spec names them."""
+    for number, request in enumerate(kind.requests):
+        selectors = [{"cel": {"expression": selector}} for selector in request.selectors]
+        exactly = {"deviceClassName": request.device_class, "count": request.count, "selectors": selectors}
+        devices = {"requests": [{"name": "gpus", "exactly": exactly}]}
+        name = f"{pod}-{number}"
+        cluster.apply(
+            make_object("resource.k8s.io/v1 ResourceClaim", name, "default", spec={"devices": devices})
+        )
+        yield {"name": f"c{number}", "resourceClaimName": name}
 
 
 def show(found: Sequence[Judged]) -> str:

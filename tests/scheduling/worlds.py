@@ -1,14 +1,17 @@
 """Random small clusters and pods to schedule there, by seed."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dynocheck.scheduling.devices import DeviceRequest
+from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 
 POOL = "tests.dynocheck/pool"
 ZONE = "topology.kubernetes.io/zone"
 HOST = "kubernetes.io/hostname"
+DEVICES = "gpu.example.com"  # a driver, and the class of its devices
 GPU, RDMA = "nvidia.com/gpu", "rdma/ib"
 MODELS = ("NVIDIA-H200", "NVIDIA-B200")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -23,6 +26,7 @@ class Kind:
     pods: int
     labels: dict[str, str]
     spec: Object
+    requests: tuple[DeviceRequest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,14 @@ class World:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     running: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
+    slices: list[Object] = field(default_factory=list)
 
 
 def world(seed: int) -> World:
     """The cluster and pods of this seed."""
     rng = random.Random(seed)
+    if seed % 4 == 3:
+        return _claiming(rng, f"d{seed}")
     return _tight(rng, f"t{seed}") if seed % 3 == 0 else _mixed(rng, f"w{seed}")
 
 
@@ -60,6 +67,38 @@ def _tight(rng: random.Random, name: str) -> World:
         left -= size * pods
         number += 1
     return made
+
+
+def _claiming(rng: random.Random, name: str) -> World:
+    """Nodes whose devices are claimed through DRA, beside all else that a scheduler looks at."""
+    made = _mixed(rng, name)
+    for node in made.nodes:
+        kinds = [rng.choice(("80Gi", "141Gi")) for _ in range(rng.choice((0, 2, 4, 8)))]
+        made.slices.append(_slice(rng, node["name"], kinds))
+    memory = f"device.capacity['{DEVICES}'].memory"
+    selectors = rng.choice(
+        (
+            [()],
+            [(f"{memory}.compareTo(quantity('100Gi')) >= 0",), (f"{memory}.isLessThan(quantity('100Gi'))",)],
+        )
+    )
+    for number, kind in enumerate(made.kinds):
+        if rng.random() < 0.8:
+            request = DeviceRequest(DEVICES, rng.choice((1, 1, 2, 4)), rng.choice(selectors))
+            made.kinds[number] = replace(kind, requests=(request,))
+    return made
+
+
+def _slice(rng: random.Random, node: str, kinds: list[str]) -> Object:
+    devices: list[Object] = [
+        {"name": f"gpu-{number}", "capacity": {"memory": {"value": memory}}}
+        for number, memory in enumerate(kinds)
+    ]
+    pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+    spec = {"driver": DEVICES, "nodeName": node, "pool": pool, "devices": devices}
+    if devices and rng.random() < 0.2:
+        devices[0]["taints"] = [{"key": "broken", "effect": "NoSchedule"}]
+    return make_object("resource.k8s.io/v1 ResourceSlice", f"{node}-gpus", spec=spec)
 
 
 def _gpus(spec: Object) -> int:

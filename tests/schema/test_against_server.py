@@ -482,20 +482,13 @@ def _disagreement(server: Server, item: Object) -> str | None:
     return None
 
 
-def _disagreements(server: Server, version: str, kind: str, count: int, seed: int) -> list[str]:
+@pytest.mark.parametrize(
+    ("count", "seed"), [(30, 1), pytest.param(500, 2, marks=pytest.mark.verify)], ids=["a sample", "hundreds"]
+)
+@pytest.mark.parametrize(("version", "kind"), KINDS)
+def test_mistakes_are_told_as_the_server_tells_them(
+    server: Server, version: str, kind: str, count: int, seed: int
+) -> None:
     chance, sources = Random(seed), _sources(version, kind)
     found = (_disagreement(server, mistaken(chance.choice(sources), chance)) for _ in range(count))
-    return [disagreement for disagreement in found if disagreement]
-
-
-@pytest.mark.parametrize(("version", "kind"), KINDS)
-def test_a_mistake_is_told_as_the_server_tells_it(server: Server, version: str, kind: str) -> None:
-    assert _disagreements(server, version, kind, 30, seed=1) == []
-
-
-@pytest.mark.verify
-@pytest.mark.parametrize(("version", "kind"), KINDS)
-def test_hundreds_of_mistakes_are_told_as_the_server_tells_them(
-    server: Server, version: str, kind: str
-) -> None:
-    assert _disagreements(server, version, kind, 500, seed=2) == []
+    assert [disagreement for disagreement in found if disagreement] == []

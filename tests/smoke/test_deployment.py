@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.clusters import gaie, platform
+from tests.clusters.objects import make_object
 from tests.command import CommandResult, dynocheck
 from tests.controlplane.certs import Authority
 from tests.controlplane.server import ControlPlane
@@ -42,11 +43,7 @@ def own_address() -> str:
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for area in (platform, gaie) for folder in area.CRDS))
-    controlplane.snapshot()
-    yield
-    controlplane.reset(start)
+    yield from controlplane.share(*(crds / folder for area in (platform, gaie) for folder in area.CRDS))
 
 
 def graph(name: str, namespace: str, *, limits: str = "", replicas: int = 1) -> dict[str, Any]:
@@ -56,12 +53,9 @@ def graph(name: str, namespace: str, *, limits: str = "", replicas: int = 1) -> 
 
     annotations = {"dynocheck.dev/limits": limits} if limits else {}
     workers = component("VllmWorker", "worker") | {"replicas": replicas}
-    return {
-        "apiVersion": "nvidia.com/v1beta1",
-        "kind": "DynamoGraphDeployment",
-        "metadata": {"name": name, "namespace": namespace, "annotations": annotations},
-        "spec": {"components": [component("Frontend", "frontend"), workers]},
-    }
+    spec = {"components": [component("Frontend", "frontend"), workers]}
+    kind = "nvidia.com/v1beta1 DynamoGraphDeployment"
+    return make_object(kind, name, namespace, annotations=annotations, spec=spec)
 
 
 def serve(cluster: ControlPlane, name: str, namespace: str, port: int) -> None:
@@ -74,13 +68,10 @@ def serve(cluster: ControlPlane, name: str, namespace: str, port: int) -> None:
 
 def apply_service(cluster: ControlPlane, name: str, namespace: str, port: int, address: Any) -> None:
     """A Service at port 8000, and the one address behind it."""
-    meta = {"name": name, "namespace": namespace}
     spec = {"ports": [{"name": "http", "port": 8000, "targetPort": port}]}
     subsets = [{"addresses": [address], "ports": [{"name": "http", "port": port}]}]
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec},
-        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets},
-    )
+    cluster.apply(make_object("Service", name, namespace, spec=spec))
+    cluster.apply(make_object("Endpoints", name, namespace, subsets=subsets))
 
 
 @pytest.fixture
@@ -253,8 +244,7 @@ def route(namespace: str, backend: dict[str, Any]) -> dict[str, Any]:
     matches = [{"path": {"type": "PathPrefix", "value": "/v1"}}]
     rules = [{"matches": matches, "backendRefs": [backend]}]
     spec = {"parentRefs": [{"name": "front"}], "hostnames": ["chat.example"], "rules": rules}
-    meta = {"name": "chat", "namespace": namespace}
-    return {"apiVersion": ROUTING, "kind": "HTTPRoute", "metadata": meta, "spec": spec}
+    return make_object(f"{ROUTING} HTTPRoute", "chat", namespace, spec=spec)
 
 
 def gateway(
@@ -268,8 +258,7 @@ def gateway(
     listener = {"name": "http", "port": port, "protocol": "HTTPS" if tls else "HTTP"}
     listener |= {"tls": tls} if tls else {}
     spec = {"gatewayClassName": "any", "listeners": [*others, listener]}
-    meta = {"name": "front", "namespace": namespace}
-    (made,) = cluster.apply({"apiVersion": ROUTING, "kind": "Gateway", "metadata": meta, "spec": spec})
+    (made,) = cluster.apply(make_object(f"{ROUTING} Gateway", "front", namespace, spec=spec))
     if address:
         cluster.patch_status({**made, "status": {"addresses": [{"type": "IPAddress", "value": address}]}})
 

@@ -1,6 +1,6 @@
 """Facts about a cluster from its API server: access, nodes, devices, storage classes, CRDs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -125,6 +125,7 @@ class Node(msgspec.Struct, frozen=True):
     unschedulable: bool = False
     architecture: str = ""
     kernel: str = ""
+    kubelet: str = ""
 
     @property
     def gpu_resources(self) -> dict[str, int]:
@@ -156,10 +157,39 @@ class Nodes(ClusterFact, FactList[Node], frozen=True):
     """Every node."""
 
 
+class Device(msgspec.Struct, frozen=True):
+    """A device that a DRA driver offers.
+
+    An attribute is a mapping of its type (string, bool, int, version) to its value. Names of attributes and
+    capacities without a domain are of the driver.
+    """
+
+    name: str
+    attributes: dict[str, dict[str, Any]] = {}
+    capacity: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+
+
+class AllocatedDevice(msgspec.Struct, frozen=True):
+    """A device that a ResourceClaim of a namespace holds for these pods.
+
+    `extended` is true for a claim that the scheduler made for an extended resource.
+    """
+
+    driver: str
+    pool: str
+    name: str
+    namespace: str = ""
+    pods: tuple[str, ...] = ()
+    extended: bool = False
+
+
 class ResourceSlice(msgspec.Struct, frozen=True):
     """A DRA ResourceSlice: the number of devices that a driver offers on a node, `rdma` of them RDMA devices.
 
-    `attributes` are the product, driver version and compute capability of one device.
+    `attributes` are the product, driver version and compute capability of one device. `offered` are the
+    devices that can be allocated, none while slices of the pool are missing; `is_partial` is true if they
+    share counters, can be allocated more than once, or are not all for every pod on the node.
     """
 
     name: str
@@ -168,22 +198,33 @@ class ResourceSlice(msgspec.Struct, frozen=True):
     devices: int = 0
     attributes: dict[str, str] = {}
     rdma: int = 0
+    pool: str = ""
+    offered: tuple[Device, ...] = ()
+    is_partial: bool = False
 
 
 class ResourceSlices(ClusterFact, FactList[ResourceSlice], frozen=True):
-    """Devices offered through Dynamic Resource Allocation; `served` is false if the API is not served."""
+    """Devices offered through Dynamic Resource Allocation; `served` is false if the API is not served.
+
+    `allocated` are the devices that claims hold, None if the claims could not be read.
+    """
 
     served: bool = True
+    allocated: tuple[AllocatedDevice, ...] | None = None
 
 
 class Pod(msgspec.Struct, frozen=True):
-    """The state of a pod; `waiting` are the reasons why its containers wait."""
+    """The state of a pod; `waiting` are the reasons why its containers wait.
+
+    `terminating` is true if the pod is being deleted.
+    """
 
     namespace: str
     name: str
     phase: str = ""
     ready: bool = False
     waiting: tuple[str, ...] = ()
+    terminating: bool = False
 
 
 class OperatorPods(ClusterFact, FactList[Pod], frozen=True):

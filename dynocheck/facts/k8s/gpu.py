@@ -9,6 +9,9 @@ from dynocheck.facts.k8s.cluster import ClusterFact, Condition, Node, Nodes, Res
 
 DRA_DRIVER = "gpu.nvidia.com"
 
+# Labels by which a node opts out of all that the GPU Operator runs, or of the device plugin:
+# https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/getting-started.html
+_OPT_OUT = ("nvidia.com/gpu.deploy.operands", "nvidia.com/gpu.deploy.device-plugin")
 _WORKLOAD = "nvidia.com/gpu.workload.config"
 _VM_WORKLOADS = {"vm-passthrough", "vm-vgpu"}
 _PRODUCT = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
@@ -49,10 +52,21 @@ class OperatorResources(ClusterFact, FactList[OperatorResource], frozen=True):
     """The configuration of the GPU Operator and its status."""
 
 
+class DeviceClass(msgspec.Struct, frozen=True):
+    """The selectors in CEL of a DeviceClass, and the extended resource that its devices serve, if any."""
+
+    selectors: tuple[str, ...] = ()
+    extended_resource: str = ""
+
+
 class DeviceClasses(ClusterFact, FactList[str], frozen=True):
-    """The names of all DRA DeviceClasses; `versions` are the served versions of resource.k8s.io."""
+    """The names of all DRA DeviceClasses, and their `rules` by name.
+
+    `versions` are the served versions of resource.k8s.io.
+    """
 
     versions: tuple[str, ...] = ()
+    rules: dict[str, DeviceClass] = msgspec.field(default_factory=dict)
 
 
 class GpuNode(msgspec.Struct, frozen=True):
@@ -137,9 +151,15 @@ def find_dra_nodes(slices: ResourceSlices) -> set[str]:
 
 
 def has_gpus(node: Node) -> bool:
-    """Whether the node has GPUs for containers, usable or not, by its labels and resources."""
-    for_vms = node.labels.get(_WORKLOAD) in _VM_WORKLOADS
-    return (node.has_gpu_label or bool(node.gpu_resources)) and not for_vms
+    """Whether the node has GPUs for containers, usable or not, by its labels and resources.
+
+    A node that opts out of the GPU Operator's operands or its device plugin has them only if it offers them.
+    """
+    if node.labels.get(_WORKLOAD) in _VM_WORKLOADS:
+        return False
+    if any(node.labels.get(label) == "false" for label in _OPT_OUT):
+        return node.gpus > 0
+    return node.has_gpu_label or bool(node.gpu_resources)
 
 
 def list_gpu_nodes(nodes: Nodes, slices: ResourceSlices | None = None) -> list[GpuNode]:

@@ -90,7 +90,8 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
 class Problem(msgspec.Struct, frozen=True):
     """An error in a file; if it is `fatal`, the rest of the file was not read.
 
-    `fix` is the remedy for one that is not fatal. `when_rendered`: it goes once a template is rendered.
+    `fix` is the remedy for one that is not fatal. `when_rendered`: it goes once a template is rendered, as
+    `fix` says.
     """
 
     message: str

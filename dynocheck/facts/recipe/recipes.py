@@ -199,7 +199,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaceholderFile(msgspec.Struct, frozen=True):
-    """A file without its contents: `why` is pointer (of Git LFS), dangling (a link) or empty."""
+    """A file without its contents: `why` is pointer (of Git LFS), dangling (a link), outside (a
+    link out of the tree) or empty.
+    """
 
     path: str
     why: str

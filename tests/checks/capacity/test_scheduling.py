@@ -27,7 +27,8 @@ def given(recipe: Recipes, nodes: list[Node], *running: Any, **more: Any) -> tup
     """The facts that capacity.fits needs."""
     scalers = facts.Autoscalers(more.get("autoscalers", ()))
     limits, slices = more.get("limits", LIMITS), more.get("slices", NO_SLICES)
-    return recipe, facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers, slices
+    classes = more.get("classes", facts.DeviceClasses())
+    return recipe, facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers, slices, classes
 
 
 def test_misfit_is_explained(tmp_path: Path) -> None:
@@ -72,10 +73,11 @@ IN_ORDER = [workers(2, gpus=4, name="prefill"), workers(1)]
         # an autoscaler may add nodes
         (ONE, [], [], KARPENTER, ["warn"]),
         (ONE, [], [], {}, ["fail"]),
-        # claims are not modelled; other requests are
+        # a claim that is not in the recipe is not modelled; other requests are
         ([workers(1, **CLAIM)], [A], [], {}, ["warn"]),
         ([workers(1, **CLAIM)], [node("a", 4)], [], {}, ["fail"]),
-        # GPUs that are offered through DRA are not counted
+        ([workers(1, pod={"schedulingGates": [{"name": "quota"}]})], [A], [], {}, ["warn"]),
+        # GPUs that are offered through DRA are not counted while their classes are unknown
         (ONE, [node("a", 0)], [], {"slices": offer()}, ["warn"]),
         ([engine(limits={GPU: "${GPUS}"})], [A], [], {}, ["warn"]),
     ],
@@ -89,6 +91,32 @@ def test_fits(
     expected: list[str],
 ) -> None:
     around = given(load(tmp_path, *components), nodes, *running, **more)
+    assert outcomes(scheduling.fits, *around) == expected
+
+
+EXTENDED = facts.DeviceClass(("device.driver == 'gpu.nvidia.com'",), GPU)
+
+
+@pytest.mark.parametrize(
+    ("devices", "allocated", "device_class", "expected"),
+    [
+        (8, (), EXTENDED, []),
+        (7, (), EXTENDED, ["fail"]),
+        (8, ("gpu-0",), EXTENDED, ["fail"]),
+        (8, (), facts.DeviceClass(EXTENDED.selectors), ["fail"]),  # it serves no extended resource
+    ],
+)
+def test_gpus_without_a_device_plugin(
+    tmp_path: Path, devices: int, allocated: Any, device_class: facts.DeviceClass, expected: list[str]
+) -> None:
+    offered = tuple(facts.Device(f"gpu-{number}") for number in range(devices))
+    slices = facts.ResourceSlices(
+        (facts.ResourceSlice("s", "gpu.nvidia.com", "a", devices, pool="a", offered=offered),),
+        allocated=tuple(facts.AllocatedDevice("gpu.nvidia.com", "a", name) for name in allocated),
+    )
+    classes = facts.DeviceClasses(("gpu.nvidia.com",), ("v1",), {"gpu.nvidia.com": device_class})
+    bare = msgspec.structs.replace(A, allocatable={"cpu": "64", "memory": "512Gi", "pods": "110"})
+    around = given(load(tmp_path, workers(1)), [bare], slices=slices, classes=classes)
     assert outcomes(scheduling.fits, *around) == expected
 
 

@@ -27,7 +27,7 @@ def test_readiness(check: Check, found: dict[str, Any], expected: list[str]) -> 
 
 
 KEY, AUTHORITY = (
-    "give the key: --api-key-env NAME or --api-key-file FILE",
+    "give a key that the server accepts: --api-key-env NAME or --api-key-file FILE",
     "trust its certificate authority: --ca-file FILE",
 )
 

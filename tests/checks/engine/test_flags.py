@@ -160,6 +160,51 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
     assert read_lines(values, given) == [f"- {args.split()[0]}"] * len(expected)
 
 
+@pytest.mark.parametrize(
+    ("module", "args", "env", "expected"),
+    [
+        ("vllm", "--max-model-len 40960", {}, []),
+        ("vllm", "--max-model-len 131072", {}, ["fail"]),
+        ("vllm", "--max-model-len 131072", {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}, []),
+        ("vllm", '--max-model-len 131072 --hf-overrides {"rope_parameters":{"factor":4}}', {}, []),
+        ("sglang", "--context-length 131072", {}, ["fail"]),
+        ("sglang", "--context-length 131072", {"SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN": "1"}, []),
+    ],
+)
+def test_a_sequence_is_no_longer_than_the_model_allows(
+    tmp_path: Path, module: str, args: str, env: dict[str, str], expected: list[str]
+) -> None:
+    image = f"nvcr.io/nvidia/ai-dynamo/{module}-runtime:1.3.0"
+    worker = engine(*args.split(), model="Qwen/Qwen3-32B", module=f"dynamo.{module}", image=image, env=env)
+    given = deploy(tmp_path, graph(worker))
+    assert outcomes(values, given) == expected
+    assert read_lines(values, given) == [f"- {args.split()[0]}"] * len(expected)
+
+
+@pytest.mark.parametrize(
+    ("engine_name", "image", "args", "expected"),
+    [
+        ("vllm", VLLM, "--dyn-tool-call-parser hermes", []),
+        ("vllm", VLLM, "--dyn-tool-call-parser hermes2", ["fail"]),
+        ("vllm", VLLM, "--dyn-tool-call-parser kimi_k3", ["fail"]),  # since 1.4.0
+        ("vllm", "vllm-runtime:1.4.0", "--dyn-tool-call-parser kimi_k3", []),
+        ("trtllm", TRTLLM, "--dyn-reasoning-parser deepseek-r1", ["fail"]),
+        ("vllm", "vllm-runtime:my-build", "--dyn-tool-call-parser hermes", []),
+        ("vllm", "vllm-runtime:my-build", "--dyn-tool-call-parser hermes2", ["unjudged"]),
+        ("vllm", "vllm-runtime:1.4.0-dev.1", "--dyn-tool-call-parser new_model", ["unjudged"]),
+        ("vllm", "vllm-runtime:9.9.0", "--dyn-tool-call-parser hermes", ["unjudged"]),
+        ("vllm", VLLM, "--reasoning-parser qwen4", ["fail"]),
+        ("vllm", VLLM, "--reasoning-parser own --reasoning-parser-plugin /own.py", []),
+        ("sglang", SGLANG, "--tool-call-parser deepseek_v3", ["fail"]),
+        ("sglang", SGLANG, "--tool-call-parser deepseekv3", []),
+    ],
+)
+def test_parsers_of_reasoning_and_tool_calls_by_release(
+    tmp_path: Path, engine_name: str, image: str, args: str, expected: list[str]
+) -> None:
+    assert judge(values, launch(tmp_path, args, image=image, module=f"dynamo.{engine_name}")) == expected
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("kv", []), ("kv-aware", ["fail"])])
 def test_values_of_the_frontend(tmp_path: Path, mode: str, expected: list[str]) -> None:
     given = launch(tmp_path, f"--router-mode {mode}", module="dynamo.frontend")

@@ -10,7 +10,7 @@ from dynocheck.checks.gaie.installation import compatible, crds, gateway_crds
 from dynocheck.facts import ApiServer, CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.gaie.test_gateways import EPP
-from tests.checks.judging import crd, make_definitions, outcomes, places, recipes
+from tests.checks.judging import crd, make_definitions, outcomes, recipes
 from tests.checks.routing import AGENTGATEWAY, CLASS, ROUTE, classes, gateways, routes, workloads
 from tests.checks.routing import GATEWAY as GATEWAY_OBJECT
 from tests.command import ROOT
@@ -37,16 +37,6 @@ def judge(
     *found: CustomResourceDefinition, server: ApiServer = SERVER, recipe: Recipes | None = None
 ) -> list[str]:
     return outcomes(crds, make_definitions(*found), server, recipe)
-
-
-@pytest.mark.parametrize("release", SETS)
-def test_each_release_is_whole_with_its_own_set(release: str) -> None:
-    whole = ship(release)
-    assert judge(*whole) == []
-    for each in whole:
-        if each.name != POOL:
-            found = places(crds, make_definitions(*(c for c in whole if c is not each)), SERVER, None)
-            assert found == [("fail", f"CustomResourceDefinition {each.name}")]
 
 
 @pytest.mark.parametrize(

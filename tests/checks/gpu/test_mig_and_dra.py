@@ -11,6 +11,7 @@ from tests.checks.manifests import dump_objects, engine, graph
 
 WHOLE = {"gpu": "8"}
 SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
+STRATEGIES: list[dict[str, str]] = [{}, {"mig__strategy": "single"}, {"mig__strategy": "mixed"}]
 SHARED = {"mig-1g.10gb.count": "56", "mig-1g.10gb.replicas": "2"}
 H100, H100_MIG = (f"NVIDIA-H100-80GB-HBM3-MIG-{layout}" for layout in ("INVALID", "1g.10gb"))
 
@@ -41,6 +42,11 @@ def node(amounts: dict[str, str], **labels: str) -> Nodes:
         ),
         (node({"mig-1g.10gb.shared": "112"}, mig__strategy="mixed", **SHARED), []),
         (node(SLICED), []),
+        # a layout that nothing shows, whatever the strategy
+        *((node(WHOLE, mig__config="all-1g.10gb", **strategy), ["warn"]) for strategy in STRATEGIES),
+        (node({"mig-1g.10gb": "14", "mig-1g.10gb.shared": "98"}, mig__strategy="mixed", **SHARED), []),
+        (node(SLICED, mig__strategy="mixed", **{"mig-1g.10gb.count": ""}), []),
+        (node(SLICED, mig__strategy="mixed", **{"mig-1g.10gb.count": "56", "mig-1g.10gb.replicas": ""}), []),
         # no MIG
         (node(WHOLE), ["skip"]),
         (

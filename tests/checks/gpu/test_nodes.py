@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.gpu import nodes as gpu
-from dynocheck.facts import Autoscalers, Condition, GpuNode, Node, Nodes, ResourceSlices, Taint
+from dynocheck.facts import ApiServer, Autoscalers, Condition, GpuNode, Node, Nodes, ResourceSlices, Taint
 from tests.checks.gpu import CPU, NO_SLICES, PRESENT, holding, offer, recipe_of
 from tests.checks.judging import outcomes, places, run_check
 
 NO_SCALERS = Autoscalers()
+SERVER = ApiServer("https://example", "v1.36.3")
 READY = (Condition("Ready", "True"),)
 
 
@@ -16,6 +17,9 @@ def gpus(name: str, count: str = "8", *, healthy: str | None = None, **more: Any
     return holding(name, {"nvidia.com/gpu": count}, allocatable={"nvidia.com/gpu": healthy or count}, **more)
 
 
+OPTED_OUT = [
+    {**PRESENT, f"nvidia.com/gpu.deploy.{operand}": "false"} for operand in ("operands", "device-plugin")
+]
 VFIO = {**PRESENT, "nvidia.com/gpu.workload.config": "vm-passthrough"}
 UNREADABLE = Autoscalers(unseen="configmaps is forbidden (403)")
 
@@ -42,6 +46,15 @@ def test_nodes_present(
     nodes: list[Node], slices: ResourceSlices, scalers: Autoscalers, expected: list[str]
 ) -> None:
     assert outcomes(gpu.nodes_present, Nodes(tuple(nodes)), slices, scalers) == expected
+
+
+@pytest.mark.parametrize("labels", OPTED_OUT)
+def test_a_node_may_opt_out_of_the_operator(labels: dict[str, str]) -> None:
+    bare, left = Node("a", labels=labels), gpus("b", "8", healthy="0", labels=labels)
+    assert outcomes(gpu.nodes_present, Nodes((bare,)), NO_SLICES, NO_SCALERS) == ["fail"]
+    assert outcomes(gpu.allocatable, Nodes((gpus("good"), bare, left)), NO_SLICES) == []
+    served = gpus("c", labels=labels)  # by a device plugin of another
+    assert outcomes(gpu.nodes_present, Nodes((served,)), NO_SLICES, NO_SCALERS) == []
 
 
 @pytest.mark.parametrize(
@@ -119,15 +132,27 @@ CORDON = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
         (tainted("ToBeDeletedByClusterAutoscaler"), ["warn"]),
         (tainted("ebs.csi.aws.com/agent-not-ready"), ["warn"]),
         (tainted("node.cloudprovider.kubernetes.io/uninitialized"), ["warn"]),
+        (ready(kubelet="v1.33.12"), []),
+        (ready(kubelet="v1.32.9-eks-113cf36"), ["warn"]),
+        (ready(kubelet="banana"), []),
     ],
 )
 def test_a_gpu_node_accepts_pods(node: Node, expected: list[str]) -> None:
-    assert outcomes(gpu.nodes_ready, Nodes((CPU, node)), NO_SLICES, None) == expected
+    assert outcomes(gpu.nodes_ready, Nodes((CPU, node)), NO_SLICES, SERVER, None) == expected
+
+
+@pytest.mark.parametrize(
+    "taint", [Taint("sku", "NoSchedule", "gpu"), Taint("kubernetes.io/arch", "NoSchedule", "arm64")]
+)
+def test_a_taint_of_a_clouds_guide_matters_to_a_recipe(tmp_path: Path, taint: Taint) -> None:
+    nodes = Nodes((ready(taint),))
+    assert outcomes(gpu.nodes_ready, nodes, NO_SLICES, SERVER, None) == []
+    assert outcomes(gpu.nodes_ready, nodes, NO_SLICES, SERVER, recipe_of(tmp_path)) == ["warn"]
 
 
 def test_a_taint_that_no_pod_should_tolerate_has_another_fix() -> None:
     for key in ("karpenter.sh/disrupted", "ebs.csi.aws.com/agent-not-ready"):
-        (finding,) = run_check(gpu.nodes_ready, Nodes((tainted(key),)), NO_SLICES, None)
+        (finding,) = run_check(gpu.nodes_ready, Nodes((tainted(key),)), NO_SLICES, SERVER, None)
         assert "toleration" not in (finding.fix or "")
 
 
@@ -143,7 +168,7 @@ def test_a_taint_that_no_pod_should_tolerate_has_another_fix() -> None:
 def test_a_node_whose_driver_is_upgraded_is_left_to_the_operator(state: str, fix: str) -> None:
     labels = {**PRESENT, "nvidia.com/gpu-driver-upgrade-state": state}
     node = gpus("a", labels=labels, conditions=READY, unschedulable=True)
-    (finding,) = run_check(gpu.nodes_ready, Nodes((node,)), NO_SLICES, None)
+    (finding,) = run_check(gpu.nodes_ready, Nodes((node,)), NO_SLICES, SERVER, None)
     assert (finding.outcome, finding.fix) == ("warn", fix)
 
 
@@ -159,19 +184,22 @@ def test_a_node_whose_driver_is_upgraded_is_left_to_the_operator(state: str, fix
 )
 def test_tolerated_taints(tmp_path: Path, toleration: dict[str, str], expected: list[str]) -> None:
     recipe = recipe_of(tmp_path, pod={"tolerations": [toleration]})
-    assert outcomes(gpu.nodes_ready, Nodes((ready(OWN_TAINT),)), NO_SLICES, recipe) == expected
+    assert outcomes(gpu.nodes_ready, Nodes((ready(OWN_TAINT),)), NO_SLICES, SERVER, recipe) == expected
 
 
 # homogeneous
 
 
 def labelled(name: str, product: str = "NVIDIA-H200", **labels: str) -> Node:
+    instance = {"node.kubernetes.io/instance-type": labels.pop("instance")} if "instance" in labels else {}
     more = {f"nvidia.com/{key.replace('__', '.').replace('_', '-')}": value for key, value in labels.items()}
-    return gpus(name, labels={**PRESENT, "nvidia.com/gpu.product": product, **more})
+    return gpus(name, labels={**PRESENT, "nvidia.com/gpu.product": product, **more, **instance})
 
 
 A, B = labelled("a"), labelled("b")
 NEW, OLD = {"cuda__driver_version__full": "580.95.05"}, {"cuda__driver_version__full": "570.86.15"}
+NINE = {"cuda__driver_version__full": "99.15.05"}
+SMALL, LARGE = ({"instance": size} for size in ("small", "large"))
 ALIKE = [labelled(name, gpu__memory=m) for name, m in [("a", "143771"), ("b", "143771"), ("c", "143156")]]
 SPLIT = labelled("c", "NVIDIA-H200-MIG-1g.18gb", gpu__count="56", gpu__memory="18000")
 
@@ -186,6 +214,11 @@ SPLIT = labelled("c", "NVIDIA-H200-MIG-1g.18gb", gpu__count="56", gpu__memory="1
         (ALIKE, []),  # drivers reserve different amounts
         ([*ALIKE, labelled("d", gpu__memory="97871")], ["d"]),
         ([A, B, labelled("c", gpu__count="4")], ["c"]),
+        ([labelled("a", gpu__count="7"), B], ["a"]),  # fewer than its twin
+        ([labelled("a", gpu__count="7"), labelled("b", gpu__count="7"), labelled("c")], ["a", "b"]),
+        ([labelled("a", gpu__count="4", **SMALL), labelled("b", gpu__count="8", **LARGE)], []),
+        ([labelled("a", **NEW), labelled("b", **OLD)], ["b"]),  # no majority
+        ([labelled("a", **NINE), labelled("b", **NEW)], ["a"]),
         ([A, B, SPLIT], []),  # another MIG layout
     ],
 )

@@ -27,6 +27,7 @@ BROKEN = Node("a", labels=DEPLOYED)
 WORKING, UNMANAGED = holding("a", WHOLE, labels=DEPLOYED), holding("a", WHOLE, labels=PRESENT)
 READY = Pod("gpu-operator", "good", "Running", ready=True)
 CRASHING = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
+LEAVING = Pod("gpu-operator", "old", "Running", ready=True, terminating=True)
 ENDED = (Pod("gpu-operator", "hook", "Succeeded"), Pod("gpu-operator", "evicted", "Failed"))
 
 
@@ -45,6 +46,8 @@ def around(*pods: Pod, resources: OperatorResources | None = None) -> tuple[Any,
         ((READY,), []),
         ((CRASHING,), [("fail", "Pod other/bad")]),
         ((READY, CRASHING), [("warn", "Pod other/bad")]),
+        ((LEAVING,), [("fail", "Pod gpu-operator/old")]),
+        ((READY, LEAVING), [("warn", "Pod gpu-operator/old")]),
         ((), [("warn", "Deployment gpu-operator")]),
     ],
 )

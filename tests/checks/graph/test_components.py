@@ -66,7 +66,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (roles, split("prefill", VLLM), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "decode"), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["unjudged"]),
-        (roles, split("decode", VLLM), ["warn"]),
+        (roles, split("decode", VLLM), []),  # it is made for both
         (roles, split("decode", VLLM, "--is-decode-worker"), []),
         (roles, split("decode", VLLM, MODE, "prefill"), ["fail"]),
         (roles, split("decode", SGLANG, MODE, "decode"), []),
@@ -81,6 +81,8 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         # a pool behind another graph
         (frontend, pool("dynamo.router"), []),
         (frontend, pool("dynamo.global_planner"), []),
+        (frontend, graph({**engine(), "globalDynamoNamespace": True}, front=False), ["unjudged"]),
+        (frontend, graph({**engine(), "globalDynamoNamespace": False}, front=False), ["fail"]),
         (both_sides, pool("dynamo.router"), ["unjudged"]),
         (both_sides, pool("dynamo.global_planner"), ["unjudged"]),
         (both_sides, graph(PREFILL, DECODE), []),
@@ -97,6 +99,22 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
 )
 def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
     assert judge(check, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "own", "other", "expected"),
+    [
+        ("globalDynamoNamespace", True, True, []),
+        ("dynamoNamespace", "a", "a", []),
+        ("dynamoNamespace", "a", "b", ["fail"]),
+    ],
+)
+def test_a_frontend_serves_the_graphs_of_its_namespace(
+    tmp_path: Path, key: str, own: object, other: object, expected: list[str]
+) -> None:
+    workers = graph({**engine(), key: own}, name="workers", front=False)
+    entry = graph({**FRONTEND, key: other}, name="entry", front=False)
+    assert judge(frontend, deploy(tmp_path, workers, entry)) == expected
 
 
 def test_no_frontend(tmp_path: Path) -> None:

@@ -70,6 +70,16 @@ def test_what_was_left(tmp_path: Path, one: dict[str, Any], expected: list[str])
     assert all(read_lines(placeholders, given))
 
 
+@pytest.mark.parametrize(("value", "expected"), [("SET-ME", ["fail"]), ("mlx5_0", [])])
+@pytest.mark.parametrize("start", ["{} {}", "{}={}"])
+def test_a_script_starts_nothing_with_a_placeholder(
+    tmp_path: Path, start: str, value: str, expected: list[str]
+) -> None:
+    words = start.format("--mooncake-ib-device", value)
+    main = {"command": ["bash", "-c"], "args": [f"exec python3 -m dynamo.sglang {words}"]}
+    assert outcomes(placeholders, deploy(tmp_path, graph(engine(main=main)))) == expected
+
+
 def test_a_comment_is_not_read(tmp_path: Path) -> None:
     text = f"# image: <your-registry>/x\n{dump_objects(image(IMAGE))}"
     assert outcomes(placeholders, recipes(tmp_path, deploy=text)) == []

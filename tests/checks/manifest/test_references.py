@@ -7,7 +7,7 @@ import pytest
 
 from dynocheck.checks.manifest.references import references
 from tests.checks.judging import deploy, outcomes, places, recipes
-from tests.checks.manifests import config_map, dump_objects, engine, graph
+from tests.checks.manifests import config_map, dump_objects, engine, graph, mount_config
 
 
 def name_config(name: str, key: str = "a.yaml", **more: Any) -> dict[str, Any]:
@@ -88,3 +88,20 @@ def test_unrelated_manifests_are_not_siblings(tmp_path: Path) -> None:
         b=dump_objects(pods[1]),
     )
     assert outcomes(references, given) == ["warn"]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "expected"),
+    [
+        ("settings", "/etc/engine/a.yaml", []),
+        ("settings", "/etc/engine/b.yaml", ["fail"]),
+        ("settings", "/elsewhere/b.yaml", []),
+        ("other", "/etc/engine/b.yaml", ["warn"]),
+    ],
+)
+def test_the_file_of_an_engine_is_in_the_map_that_is_mounted(
+    tmp_path: Path, name: str, path: str, expected: list[str]
+) -> None:
+    worker = engine("--config", path, **mount_config(name, "/etc/engine"))
+    objects = [graph(worker), *([CONFIG] if name == "settings" else [])]
+    assert outcomes(references, deploy(tmp_path, *objects)) == expected

@@ -65,6 +65,33 @@ def test_a_template_is_broken_where_rendering_does_not_mend_it(tmp_path: Path) -
     assert places(schema.yaml, given) == [("fail", "b.yaml:3")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {b: ${NAME}}\n",
+        "a: {b: ${NAME:-c}}\n",
+        "${HEADER}\na: 1\n",
+        "a:\n${BLOCK}\nb: 1\n",
+        "a: {{ .Values.a }}-b\n",
+        "a: {{/* two\nlines */}}\n{{- toYaml .Values.b | nindent 2 }}\n",
+        "a:\n{{- if .b }}\n  - c\n{{- else }}\n  d: e\n{{- end }}\n",
+    ],
+)
+def test_a_template_that_is_no_yaml_before_it_is_rendered_is_not_judged(tmp_path: Path, text: str) -> None:
+    given = recipes(tmp_path, a=text)
+    assert outcomes(schema.yaml, given) == []
+    judged, skipped = get_coverage(schema.yaml, given)
+    assert (judged, len(skipped)) == (0, 1)
+
+
+def test_components_in_the_field_of_another_version(tmp_path: Path) -> None:
+    graph = (
+        "kind: DynamoGraphDeployment\nmetadata: {name: a}\nspec: {services: {A: {componentType: frontend}}}\n"
+    )
+    given = recipes(tmp_path, a=f"apiVersion: nvidia.com/v1beta1\n{graph}")
+    assert "set apiVersion: nvidia.com/v1alpha1" in {f.fix for f in run_check(schema.schema, given)}
+
+
 def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:
     widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\n"
     given = recipes(tmp_path, widget=widget)

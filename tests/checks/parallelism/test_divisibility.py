@@ -62,6 +62,25 @@ spec:
     assert found == [("fail", "deploy.yaml:9")] * 2
 
 
+@pytest.mark.parametrize(
+    ("main", "expected"),
+    [("", ["fail"]), ("extraPodSpec: {mainContainer: {resources: {limits: {nvidia.com/gpu: 2}}}}", [])],
+)
+def test_a_short_request_needs_a_limit(tmp_path: Path, main: str, expected: list[str]) -> None:
+    """The operator makes nvidia.com/gpu of it, which the API server takes only with a limit."""
+    text = f"""
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {{name: g}}
+spec:
+  services:
+    w:
+      resources: {{requests: {{gpu: "2"}}}}
+      {main}
+"""
+    assert outcomes(divisibility.requests_equal_limits, recipes(tmp_path, deploy=text)) == expected
+
+
 # parallelism.fits-node
 
 

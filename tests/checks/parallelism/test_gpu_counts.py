@@ -26,6 +26,8 @@ CLAIMS = [{"name": "gpus"}]
         ("--tensor-parallel-size 8 --enable-expert-parallel", 8, {}, []),
         ("--tensor-parallel-size 4", 2, {}, ["fail"]),
         ("--tensor-parallel-size 4", 8, {}, ["warn"]),
+        ("--tensor-parallel-size 4 --enable-elastic-ep", 8, {}, []),  # it grows into them
+        ("--tp 4 --elastic-ep-backend mooncake", 8, SGLANG, []),
         ("", 0, {}, ["fail"]),
         ("--tensor-parallel-size $(NOWHERE)", 4, {}, ["unjudged"]),
         ("--tensor-parallel-size 16", 8, TWO_NODES, []),
@@ -43,6 +45,8 @@ def test_gpus_match(tmp_path: Path, args: str, gpus: int, more: dict[str, Any], 
     [
         ("4", 2, {}, '"4"'),
         ("16", 4, TWO_NODES, '"8"   # on each of 2 nodes'),
+        ("32", 8, TWO_NODES, '"8"; set multinode.nodeCount: 4'),
+        ("16", 8, {}, '"8"; set multinode.nodeCount: 2'),
     ],
 )
 def test_the_fix_says_how_many_and_where(

@@ -123,6 +123,7 @@ def test_grove_that_the_operator_does_not_use(wide: Recipes) -> None:
         ("1.4.0", "v0.1.0-alpha.10", True),
         ("1.4.2", "v0.1.0-alpha.11", True),
         ("1.4.2", "v0.1.0-alpha.12", False),
+        ("1.4.0", "v0.1.0-alpha.12-rc1", True),  # bundled with it
         ("1.5.0", "v0.1.0-alpha.12", False),
         ("1.5.0", "v0.1.0-alpha.13", True),
         ("1.6.1", "v0.1.0-alpha.13", False),

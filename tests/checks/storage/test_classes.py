@@ -164,13 +164,15 @@ spec:
         ({"deploy": GRAPH + FRONTEND}, ["skip"]),
         ({"deploy": LEGACY % "true"}, []),  # the operator creates it
         ({"deploy": LEGACY % "false"}, ["warn"]),
-        ({"deploy": LEGACY.replace("[{name: c, mount", "[{name: d, mount") % "false"}, ["fail"]),
+        ({"deploy": LEGACY.replace("[{name: c, mount", "[{name: d, mount") % "false"}, ["fail", "warn"]),
+        ({"cache": claim("d"), "deploy": LEGACY.replace("name: c, m", "name: d, m") % "false"}, ["fail"]),
+        ({"cache": claim("d"), "deploy": LEGACY.replace("name: c, m", "name: d, m") % "true"}, []),
     ],
 )
 def test_mounted_claim_must_be_declared(tmp_path: Path, files: dict[str, str], expected: list[str]) -> None:
     recipe = recipes(tmp_path, **files)
     assert outcomes(storage.claim_declared, recipe) == expected
-    if "cache" in files and expected == ["fail"]:
+    if files.get("cache") == claim("weights") and expected == ["fail"]:
         (finding,) = run_check(storage.claim_declared, recipe)
         assert finding.fix == "declare a PersistentVolumeClaim model-cache, or mount weights"
 

@@ -65,39 +65,31 @@ AZURE, GKE = "disk.csi.azure.com", "pd.csi.storage.gke.io"
 
 
 @pytest.mark.parametrize(
-    ("classes", "nodes"),
+    ("classes", "nodes", "expected"),
     [
-        (one(EBS, binding_mode="WaitForFirstConsumer"), SPREAD),
-        (one(NFS), SPREAD),  # shared file systems are reached from everywhere
-        (one(EBS, zones=("b",)), SPREAD),  # allowedTopologies
-        (one(EBS), Nodes((node("gpu-1", "b"), node("cpu", "b", gpus=0)))),
-        (one(EBS), Nodes((node("gpu-1"), node("gpu-2")))),  # no zones at all
-        (one(EBS), Nodes((node("cpu", "a", gpus=0), node("other", "b", gpus=0)))),
-        (one(EBS), Nodes((node("gpu-1", "0"), node("gpu-2", "1")))),  # fault domains of AKS, not zones
-        (one(EBS, provisioner=AZURE, parameters={"skuName": "Premium_ZRS"}), SPREAD),
-        (one(EBS, provisioner=GKE, parameters={"replication-type": "regional-pd"}), SPREAD),
-        (one(EBS, provisioner="cinder.csi.openstack.org"), SPREAD),  # its nodes have no topology keys
-        (LOCAL_PATH, Nodes((node("gpu-1"),))),
-        (LOCAL_PATH, Nodes((node("gpu-1"), node("x", cordoned=True)))),
-        (one(EBS, provisioner="csi.unheard.example"), SPREAD),
+        (one(EBS, binding_mode="WaitForFirstConsumer"), SPREAD, []),
+        (one(NFS), SPREAD, []),  # shared file systems are reached from everywhere
+        (one(EBS, zones=("b",)), SPREAD, []),  # allowedTopologies
+        (one(EBS), Nodes((node("gpu-1", "b"), node("cpu", "b", gpus=0))), []),
+        (one(EBS), Nodes((node("gpu-1"), node("gpu-2"))), []),  # no zones at all
+        (one(EBS), Nodes((node("cpu", "a", gpus=0), node("other", "b", gpus=0))), []),
+        (one(EBS), Nodes((node("gpu-1", "0"), node("gpu-2", "1"))), []),  # fault domains of AKS, not zones
+        (one(EBS, provisioner=AZURE, parameters={"skuName": "Premium_ZRS"}), SPREAD, []),
+        (one(EBS, provisioner=GKE, parameters={"replication-type": "regional-pd"}), SPREAD, []),
+        (one(EBS, provisioner="cinder.csi.openstack.org"), SPREAD, []),  # its nodes have no topology keys
+        (LOCAL_PATH, Nodes((node("gpu-1"),)), []),
+        (LOCAL_PATH, Nodes((node("gpu-1"), node("x", cordoned=True))), []),
+        (one(EBS, provisioner="csi.unheard.example"), SPREAD, []),
+        # and where it is harmful
+        (one(EBS, zones=("a",)), SPREAD, ["warn"]),
+        (one(EBS, provisioner="kubernetes.io/gce-pd"), SPREAD, ["warn"]),
+        (one(EBS, provisioner=AZURE, parameters={"skuName": "Premium_LRS"}), SPREAD, ["warn"]),
+        (LOCAL_PATH, SPREAD, ["warn"]),
+        (one(EBS, provisioner="kubernetes.io/no-provisioner"), SPREAD, ["warn"]),
     ],
 )
-def test_immediate_binding_is_harmless(classes: StorageClasses, nodes: Nodes) -> None:
-    assert outcomes(provisioning.binding_mode, classes, NONE, nodes, None) == []
-
-
-@pytest.mark.parametrize(
-    "classes",
-    [
-        one(EBS, zones=("a",)),
-        one(EBS, provisioner="kubernetes.io/gce-pd"),
-        one(EBS, provisioner=AZURE, parameters={"skuName": "Premium_LRS"}),
-        LOCAL_PATH,
-        one(EBS, provisioner="kubernetes.io/no-provisioner"),
-    ],
-)
-def test_immediate_binding_is_harmful(classes: StorageClasses) -> None:
-    assert outcomes(provisioning.binding_mode, classes, NONE, SPREAD, None) == ["warn"]
+def test_immediate_binding(classes: StorageClasses, nodes: Nodes, expected: list[str]) -> None:
+    assert outcomes(provisioning.binding_mode, classes, NONE, nodes, None) == expected
 
 
 @pytest.mark.parametrize(

@@ -136,13 +136,45 @@ def test_a_graph_that_kustomize_changes(tmp_path: Path, folder: str, expected: l
 
 def test_a_model_folder_has_a_cache(tmp_path: Path) -> None:
     variant = {"vllm__agg__deploy": DEPLOY}
-    caches: list[tuple[dict[str, str], str]] = [({}, ""), ({"model_cache__download": JOB}, "model-cache")]
-    for files, place in caches:
-        folder = tmp_path / (place or "none")
+    caches: list[tuple[dict[str, str], str]] = [
+        ({}, "vllm/agg/deploy.yaml"),
+        ({"model_cache__download": JOB}, "model-cache/download.yaml"),
+    ]
+    for number, (files, place) in enumerate(caches):
+        folder = tmp_path / str(number)
         (finding,) = run_check(layout.layout, recipes(folder, **variant, **files))
         assert finding.outcome == "warn"
         assert finding.location is not None
         assert Path(finding.location.file) == folder / place
+
+
+CLAIMED = """
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {name: g}
+spec:
+  services:
+    Worker:
+      componentType: worker
+      envs: [{name: HF_HOME, value: %s}]
+      volumeMounts: [{name: weights, mountPoint: %s}]
+      extraPodSpec: {mainContainer: {image: i, command: [python3, -m, dynamo.vllm, --model, a/b]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("home", "mount", "expected"),
+    [
+        ("/opt/models/hub", "/opt/models", []),
+        ("/tmp", "/home/dynamo/.cache/huggingface", []),
+        ("/tmp", "/logs", ["warn"]),
+    ],
+)
+def test_pods_that_mount_a_claim_for_weights_download_nothing_each(
+    tmp_path: Path, home: str, mount: str, expected: list[str]
+) -> None:
+    given = recipes(tmp_path, vllm__agg__deploy=CLAIMED % (home, mount))
+    assert outcomes(layout.layout, given) == expected
 
 
 def test_a_broken_file_may_be_the_graph(tmp_path: Path) -> None:
