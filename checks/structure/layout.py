@@ -10,6 +10,7 @@ from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import detect_engine
 from dynocheck.facts import (
     Component,
+    Container,
     Graph,
     PodTemplate,
     Recipe,
@@ -93,8 +94,7 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
         return
     if recipe.shape == "model" or _is_variant(recipe) or not any(recipe.manifests):
         yield fail(
-            f"folder {posixpath.basename(recipe.path)} deploys nothing: "
-            "no DynamoGraphDeployment in any of its files",
+            "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=_locate(recipe),
         )
@@ -141,18 +141,20 @@ def _check_cache(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _keeps_weights(component: Component) -> bool:
-    """Whether a component mounts a claim where a hub cache is, or one of its arguments or variables is."""
-    claims = [mount.path for mount in component.claims if mount.path.strip("/")]
-    texts = [
-        text
+    """Whether a container mounts a claim where a hub cache is, or one of its arguments or variables is."""
+    return any(
+        mount.source == "claim"
+        and (_HUB_CACHE in mount.path or any(text.startswith(mount.path) for text in _list_texts(container)))
         for container in component.containers
-        for text in (
-            *(variable.value for variable in container.env),
-            *(word.text for launch in container.launches for word in launch.words),
-        )
-        if text
-    ]
-    return any(_HUB_CACHE in path or any(text.startswith(path) for text in texts) for path in claims)
+        for mount in container.mounts
+        if mount.path.strip("/")
+    )
+
+
+def _list_texts(container: Container) -> list[str]:
+    """The values of a container's variables and the arguments of its engines, as far as they are known."""
+    words = (word.text for launch in container.launches for word in launch.words)
+    return [text for text in (*(variable.value for variable in container.env), *words) if text]
 
 
 def _locate(recipe: Recipe, folder: str = "") -> Location:

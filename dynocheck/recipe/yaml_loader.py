@@ -172,17 +172,16 @@ def _parse_documents(
 
 
 def _find_broken_place(error: yaml.MarkedYAMLError, text: str) -> Any:
-    """The mark of what is wrong: the beginning of a key without a colon, and of a bracket or quote that stays
-    open, whose end is missed only where lines are indented no further or the text ends.
+    """The mark of what is wrong. Of a bracket or quote that stays open it is the beginning: its end is missed
+    only where lines are indented no further or the text ends.
     """
     opened, missed = error.context_mark, error.problem_mark
     if opened is None or missed is None:
         return missed or opened
     first, *after = text.splitlines()[opened.line : missed.line + 1] or [""]
     left = any(_count_blanks(line) <= _count_blanks(first) for line in after if line.strip())
-    context = error.context or ""
-    begun = "simple key" in context or ("flow" in context and left) or not text[missed.index :].strip()
-    return opened if begun else missed
+    in_brackets = "flow" in (error.context or "") and left
+    return opened if in_brackets or not text[missed.index :].strip() else missed
 
 
 def _count_blanks(line: str) -> int:

@@ -7,6 +7,7 @@ stand there if the option `places` is set.
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from junitparser import Attr, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
@@ -49,12 +50,14 @@ def render(report: Report, options: ReportOptions) -> str:
 
 def render_error(message: str) -> str:
     """A document with one case, which is an error: the run was given up before it judged anything."""
-    case = TestCase("dynocheck", "dynocheck")
+    case = TestCase("dynocheck", "dynocheck", 0.0)
     case.result = [Error(sanitize(message), "usage")]
     suite = TestSuite("dynocheck")
+    suite.timestamp = datetime.now(UTC).isoformat(timespec="seconds")
     suite.add_testcase(case)
     suite.update_statistics()  # type: ignore[no-untyped-call]
     document = JUnitXml("dynocheck")
+    document.time = 0.0
     document.add_testsuite(suite)
     return _write(document)
 

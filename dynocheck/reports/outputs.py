@@ -65,7 +65,8 @@ def report_error(message: str, arguments: Sequence[str], started: float) -> None
     for text in _find_outputs(arguments):
         name, _, path = text.partition("=")
         if name == "github" and not path:
-            click.echo(github.render_error(message), nl=False)
+            with suppress(OSError):
+                click.echo(github.render_error(message), nl=False)
         if name not in reports.FORMATS or not path or path in arguments or _is_written(Path(path), started):
             continue
         with suppress(OSError):

@@ -9,7 +9,7 @@ from tests.mutations.kinds import KINDS
 from tests.mutations.seeding import CORPUS, RECIPES, SeededDefect, list_models, seed_defects, table
 
 LEAST = 0.99  # of all defects that the right check notices on the right line
-LEAST_UPSTREAM = 0.95  # where 0.99 is the aim: the table that the long proof prints says which kinds it lacks
+LEAST_UPSTREAM = 0.985  # some models are in no table there, which is told and does not count as noticed
 UNSEEN = (
     "nemotron-3-super",
     "glm-5.2",

@@ -16,7 +16,7 @@ def test_each_yaml_mistake_is_placed(tmp_path: Path) -> None:
     """Kubectl takes the last of two values."""
     given = recipes(tmp_path, broken="a: [1\nb: 2\n", twice=TWICE, words="hello\n")
     assert sorted(places(schema.yaml, given)) == [
-        ("fail", "broken.yaml:2"),
+        ("fail", "broken.yaml:1"),
         ("fail", "words.yaml:1"),
         ("warn", "twice.yaml:6"),
     ]

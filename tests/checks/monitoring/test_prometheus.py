@@ -69,7 +69,7 @@ def test_collector_that_selects_the_monitors(collector: Collector) -> None:
 
 LABEL = "--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus"
 ODD_LABEL = r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'"
-EDIT = "kubectl edit prometheus p -n monitoring"
+EDIT = "kubectl patch prometheus p -n monitoring --type merge -p "
 
 
 @pytest.mark.parametrize(
