@@ -90,7 +90,7 @@ def main(nodes: int = 1000, pods: int = 10_000) -> None:
     crds = crds_dir()
     kubectl = str(build.assets("kubectl") / "kubectl")
     with installed.create_environment() as bin_, ControlPlane() as cluster:
-        clusters.define(cluster, crds)
+        cluster.load_crds(*clusters.list_crds(crds))
         clusters.furnish(cluster)
         print(f"filling the API server with {nodes} nodes and {pods} pods ...", flush=True)
         fill(cluster, nodes, pods)

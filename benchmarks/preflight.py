@@ -107,7 +107,7 @@ def main() -> None:
     crds = crds_dir()
     with installed.create_environment() as bin_, ControlPlane() as cluster:
         dynocheck = bin_ / "dynocheck"
-        clusters.define(cluster, crds)
+        cluster.load_crds(*clusters.list_crds(crds))
         clusters.furnish(cluster)
         print("as it is")
         measure(dynocheck, cluster.kubeconfig(), rounds=15)

@@ -120,7 +120,7 @@ def main(target: str = str(installed.ROOT / "recipes")) -> None:
     with installed.create_environment() as bin_, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with ControlPlane() as cluster:
-            clusters.define(cluster, crds)
+            cluster.load_crds(*clusters.list_crds(crds))
             write_schemas(cluster, folder)
         ours = [str(bin_ / "dynocheck"), "recipe", target]
         theirs = [str(build_kubeconform(folder)), "-strict", "-schema-location", str(folder / _TEMPLATE)]

@@ -87,7 +87,7 @@ def written(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"a: [1, 2", "file.yaml:2:1"),
+        (b"a: [1, 2", "file.yaml:1:4"),
         (b"\x00\x01\x02", "file.yaml:1"),
         (b"\xff\xfe\xff", "file.yaml:1"),
         (b"just words", "file.yaml"),

@@ -21,7 +21,7 @@ TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "demo.json"
 def main() -> int:
     crds = crds_dir()
     with ControlPlane() as cluster:
-        clusters.define(cluster, crds)
+        cluster.load_crds(*clusters.list_crds(crds))
         clusters.furnish(cluster)
         cluster.delete(clusters.storage_class())
         cluster.apply(clusters.storage_class("gp3", "ebs.csi.aws.com", binding="WaitForFirstConsumer"))

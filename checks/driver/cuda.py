@@ -25,6 +25,7 @@ from dynocheck.facts import (
 )
 
 _LABEL = "nvidia.com/cuda.driver-version.full"
+_EKS, _GKE = "eks.amazonaws.com/compute-type", "cloud.google.com/gke-accelerator"
 _MINOR = "it may run by CUDA minor version compatibility, with limits"
 _FORWARD = "on data-center GPUs it may run by the CUDA forward compatibility package of the image"
 
@@ -49,7 +50,8 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
     With a recipe, its images are checked on the nodes that its workers may run on; without one, a node that
     cannot run the newest release gets a warning. So does an older branch that NVIDIA documents as compatible:
     within a CUDA major by minor version compatibility, or on data-center GPUs by the forward compatibility
-    package of the image. Not judged are nodes without a driver label. An image that is not in the table is
+    package of the image. Not judged are nodes without a driver label, but without a recipe those whose
+    provider installs the driver (GKE, EKS Auto Mode) are left out. An image that is not in the table is
     compared by the images of the releases that it may hold, and not judged where these differ.
 
     Fix: upgrade the driver (spec.driver.version of the ClusterPolicy), or take an image that it runs
@@ -61,16 +63,30 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
     uses = list(_find_gpu_containers(recipes))
     if known and uses and not any(use.placement.selects(node.node) for use in uses for node in known):
         raise Skip("the recipe's workers may run on no GPU node whose driver is known")
-    for node in gpu_nodes:
-        if node.driver_branch is None:
-            yield unjudged(
-                f"Node {node.name}",
-                why="it has no driver label",
-                needs=f"GPU Feature Discovery, which sets {_LABEL}",
-                subject=Subject("Node", node.name),
-            )
+    unlabelled = [node for node in gpu_nodes if node.driver_branch is None]
+    if not uses:
+        unlabelled = [node for node in unlabelled if not _has_provided_driver(node)]
+        if not known and not unlabelled:
+            raise Skip("the provider installs the driver of every GPU node, and there is no recipe")
+    for node in unlabelled:
+        yield unjudged(
+            f"Node {node.name}",
+            why="it has no driver label",
+            needs=f"GPU Feature Discovery, which sets {_LABEL}",
+            subject=Subject("Node", node.name),
+        )
     yield from _check_images(known, uses) if uses else _check_releases(known)
     yield from () if uses else (judged(len(known), "nodes"),)
+
+
+def _has_provided_driver(node: GpuNode) -> bool:
+    """Whether the provider installs a node's driver, of which no label tells the version.
+
+    https://cloud.google.com/kubernetes-engine/docs/how-to/gpus and, for EKS Auto Mode,
+    https://docs.aws.amazon.com/eks/latest/userguide/auto-accelerated.html
+    """
+    labels = node.node.labels
+    return _GKE in labels or labels.get(_EKS) == "auto"
 
 
 def _find_gpu_containers(recipes: Recipes | None) -> Iterator[_GpuContainer]:

@@ -9,6 +9,7 @@ from typing import Any
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
 from dynocheck.core.fixes import remove, replace_words
 from dynocheck.core.outcomes import Outcome, Unjudged
+from dynocheck.data import parse_version
 from dynocheck.data.flags import (
     Flag,
     FlagTable,
@@ -179,7 +180,7 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     found = {release: find_problems(release) for release in possible}
     doubted = {problem for problems in found.values() for problem in problems}
     if doubted:
-        others = (release for release in list_minors() if release not in found)
+        others = (r for r in list_minors() if r not in found and not _is_far_ahead(r, program.release.near))
         everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
         everywhere = {key for key in everywhere if not found[possible[-1]][key].growing}
         yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
@@ -188,6 +189,14 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
         yield _describe_doubt(program, sorted({name for _, name in doubted}))
     else:
         yield judged(1, "command lines")
+
+
+def _is_far_ahead(release: str, near: str | None) -> bool:
+    """Whether a release is over two minors ahead of the one that a build is near, so that it is not in it."""
+    if near is None:
+        return False
+    (major, minor), (near_major, near_minor) = parse_version(release), parse_version(near)
+    return major > near_major or minor > near_minor + 2
 
 
 def _describe_doubt(program: Program, names: list[str]) -> Unjudged:

@@ -95,8 +95,8 @@ def roles(recipes: Recipes) -> Iterator[Result]:
 
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
     receives prefilled requests on SGLang and TensorRT-LLM; vLLM's does. A worker of type `worker` or `main`
-    has the role of its flag. An SGLang or TensorRT-LLM worker of type `decode` that serves whole requests in
-    a graph without prefill workers is a warning.
+    has the role of its flag. A worker of type `decode` that serves whole requests in a graph without prefill
+    workers is a warning.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -119,10 +119,8 @@ def roles(recipes: Recipes) -> Iterator[Result]:
                 location=place,
             )
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
-            if engine.engine.name == "vllm" or _is_pool(engine.graph):
-                continue  # it is made for both, or another graph may prefill
-            if shared[engine.graph.file, engine.graph.name]:
-                continue
+            if _is_pool(engine.graph) or shared[engine.graph.file, engine.graph.name]:
+                continue  # another graph may prefill
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",

@@ -174,7 +174,7 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
             set_value(
                 f"{locate_component(part.name, legacy=part.older)}.runtimeVersionOverride",
                 find_release(part.image).near or "RELEASE",
-                "the release of Dynamo in the image",
+                "of Dynamo in it",
             ),
         )
 

@@ -94,7 +94,7 @@ def test_a_configured_limit_that_means_none_is_wrong_usage(tmp_path: Path, file:
         ({}, "no recipe in it"),
         ({"job": {"kind": "ConfigMap", "apiVersion": "v1"}}, "has none"),
         ({"a": promising(FORBIDDEN, name="one"), "b": graph(name="two")}, "one (a.yaml), two (b.yaml)"),
-        ({"a": promising(FORBIDDEN), "b": "a: [b"}, "b.yaml:2:1: not YAML: "),
+        ({"a": promising(FORBIDDEN), "b": "a: [b"}, "b.yaml:1:4: not YAML: "),
         ({"a": promising("ttft.p95=1s error_rate=2")}, "a.yaml:6:27: error_rate=2: it takes a share"),
         ({"a": promising(5)}, "a.yaml:6:27: dynocheck.dev/limits is not a string"),
     ],

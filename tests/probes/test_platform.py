@@ -78,7 +78,7 @@ def test_configurations_say_whom_an_operator_serves(cluster: ControlPlane) -> No
     cluster.apply(platform.config("a: [", namespace=here, instance="broken"))
     cluster.apply(platform.config("kind: Another", namespace=here, instance="other"))
     (seen,) = look("operator_configs", cluster)
-    says: Any = {"restricted": "lab", "grove": True, "nats": "nats://n:4222"}
+    says: Any = {"restricted": "lab", "grove": True, "kai": True, "nats": "nats://n:4222"}
     name = "a-dynamo-operator-config"
     assert seen == OperatorConfig(namespace=here, name=name, instance="a", **says)
 

@@ -16,7 +16,6 @@ from dynocheck.facts import (
     CustomResourceDefinition,
     Pod,
     RequiredAccess,
-    ResourceSlice,
     ResourceSlices,
     Taint,
     Unavailable,
@@ -168,11 +167,13 @@ def test_resource_slices(cluster: ControlPlane) -> None:
         make_slice("c", [], nodeName="gpu-2"),
     )
     told = {"productName": "NVIDIA H200", "driverVersion": "580.95.5"}
-    assert look("resource_slices", cluster).items == (
-        ResourceSlice("a", DRIVER, "gpu-1", 8, told),
-        ResourceSlice("b", DRIVER, None, 1),
-        ResourceSlice("c", DRIVER, "gpu-2", 0),
-    )
+    slices = look("resource_slices", cluster).items
+    assert [(s.name, s.driver, s.node, s.devices, s.attributes, len(s.offered)) for s in slices] == [
+        ("a", DRIVER, "gpu-1", 8, told, 8),
+        ("b", DRIVER, None, 1, {}, 1),
+        ("c", DRIVER, "gpu-2", 0, {}, 0),
+    ]
+    assert slices[0].offered[7].attributes["productName"] == product
 
 
 def test_of_a_pool_the_newest_generation_counts(cluster: ControlPlane) -> None:
@@ -199,8 +200,9 @@ def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
 
     with serve(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
-    told = {"cudaComputeCapability": "9.0.0"}
-    assert seen == ResourceSlices((ResourceSlice("a", DRIVER, "n", 1, told, rdma=1),))
+    (offer,) = seen
+    assert (offer.node, offer.devices, offer.rdma, len(offer.offered)) == ("n", 1, 1, 1)
+    assert offer.attributes == {"cudaComputeCapability": "9.0.0"}
 
 
 def test_a_server_without_resource_slices(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
             assert f"cannot {missing.verb} resource" in ask(probe, reach(cluster, less)).reason
         elif probe.name == "autoscalers":
             assert 'cannot list resource "configmaps"' in ask(probe, reach(cluster, less)).unseen
+        elif (probe.name, missing.resource) == ("resource_slices", "resourceclaims"):
+            assert (ask(probe, reach(cluster, less)).allocated, everything.allocated) == (None, ())
         elif (probe.name, missing.resource) == ("inference_pools", "configmaps"):
             (pool,) = look(probe.name, cluster, less)
             assert 'cannot get resource "configmaps"' in pool.picker.configs[0].unread

@@ -16,11 +16,17 @@ from tests.checks.manifests import dump_objects, engine, graph
 pytestmark = pytest.mark.skipif(
     not (shutil.which("kustomize") or shutil.which("kubectl")), reason="needs kustomize or kubectl"
 )
+
 TYPO = {"op": "add", "path": "/spec/components/1/podTemplate/spec/containers/0/args/-", "value": "--typo"}
 OVERLAY = {
     "resources": ["../base"],
     "patches": [{"target": {"kind": "DynamoGraphDeployment"}, "patch": json.dumps([TYPO])}],
 }
+
+
+@pytest.fixture(autouse=True)
+def renderer() -> None:
+    """The kustomize of this machine, which other tests do without."""
 
 
 def write(folder: Path, name: str, *objects: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ from dynocheck.checks.driver.cuda import cuda_matrix
 from dynocheck.data import images
 from dynocheck.facts import Node, Nodes
 from tests.checks.gpu import CPU, NO_SLICES, PRESENT, offer, recipe_of
-from tests.checks.judging import get_coverage, judge, outcomes, places, run_check
+from tests.checks.judging import get_coverage, get_skip_reason, judge, outcomes, places, run_check
 
 H200, L40S, GEFORCE = "NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-GeForce-RTX-4090"
 
@@ -106,6 +106,15 @@ def test_node_without_a_driver_label() -> None:
     assert judge(cuda_matrix, Nodes((node(""),)), NO_SLICES, None) == ["unjudged"]
     both = Nodes((node("580.65.06"), node("", name="b")))
     assert get_coverage(cuda_matrix, both, NO_SLICES, None) == (1, ["Node b"])
+
+
+def test_drivers_that_the_provider_installs() -> None:
+    gke = node("", name="a", **{"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"})
+    auto, hybrid = (
+        node("", name=mode, **{"eks.amazonaws.com/compute-type": mode}) for mode in ("auto", "hybrid")
+    )
+    assert "provider" in get_skip_reason(cuda_matrix, Nodes((gke, auto)), NO_SLICES, None)
+    assert judge(cuda_matrix, Nodes((gke, hybrid)), NO_SLICES, None) == ["unjudged"]
 
 
 def test_driver_of_the_dra_driver() -> None:

@@ -66,7 +66,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (roles, split("prefill", VLLM), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "decode"), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["unjudged"]),
-        (roles, split("decode", VLLM), []),  # it is made for both
+        (roles, split("decode", VLLM), ["warn"]),
         (roles, split("decode", VLLM, "--is-decode-worker"), []),
         (roles, split("decode", VLLM, MODE, "prefill"), ["fail"]),
         (roles, split("decode", SGLANG, MODE, "decode"), []),

@@ -98,7 +98,8 @@ def test_files_of_other_tools(tmp_path: Path) -> None:
         outcomes(placeholders, recipes(tmp_path / "a", deploy=dump_objects(image(IMAGE)), values=values))
         == []
     )
-    rendered = recipes(tmp_path / "b", kustomize__deploy=dump_objects(image("<image>")))
+    base = {"deploy": dump_objects(image("<image>")), "kustomization": "resources: [deploy.yaml]\n"}
+    rendered = recipes(tmp_path / "b", **base)
     assert "no manifest" in get_skip_reason(placeholders, rendered)
 
 

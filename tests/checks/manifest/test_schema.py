@@ -32,7 +32,15 @@ def test_each_yaml_mistake_is_placed(tmp_path: Path) -> None:
             [("fail", "a.yaml:1")],
         ),
         ({"values": "image: x\nreplicas: 3\n", "deploy": GRAPH + FRONTEND}, []),
-        ({"deploy": GRAPH + FRONTEND, "kustomize__patch": PATCH}, []),  # what kustomize reads is not applied
+        # What kustomize reads is not applied.
+        (
+            {
+                "deploy": GRAPH + FRONTEND,
+                "kustomize__patch": PATCH,
+                "kustomize__kustomization": "patches: [{path: patch.yaml}]\n",
+            },
+            [],
+        ),
     ],
 )
 def test_schema_mistakes(tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]) -> None:
