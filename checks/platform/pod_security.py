@@ -30,8 +30,9 @@ def pod_security(
     """A namespace that enforces a Pod Security Standard rejects pods that violate it. For RDMA and shared
     memory, workers use IPC_LOCK, hostIPC or host paths, which `baseline` already forbids.
 
-    Only the manifests are judged; exemptions by an administrator are not visible. Fields that `restricted`
-    requires and a graph lacks are a warning, since the operator may add them. On OpenShift, violations of
+    Only the manifests are judged; exemptions by an administrator are not visible. Of what `restricted`
+    requires the operator adds nothing: its default is a group for volumes (`applyDefaultSecurityContext` in
+    `internal/dynamo/graph.go`). On OpenShift, violations of
     restricted-v2 are a warning: which other constraints a service account may use is not visible.
 
     Fix: kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite
@@ -57,10 +58,8 @@ def _check_standard(template: PodTemplate, name: str, level: str) -> Iterator[Fi
     missing = list(dict.fromkeys(_list_missing(template))) if level == "restricted" else []
     if not forbidden and not missing:
         return
-    mendable = not forbidden and template.of_graph
-    yield (warn if mendable else fail)(
-        f"{template.owner} has {', '.join(forbidden or missing)}, which level {level} rejects"
-        + (" unless the operator fixes it" if mendable else ""),
+    yield fail(
+        f"{template.owner} has {', '.join(forbidden or missing)}, which level {level} rejects",
         fix=f"kubectl label namespace {name} {_ENFORCE}=privileged --overwrite",
         evidence={"level": level},
         subject=Subject("Namespace", name),

@@ -10,7 +10,7 @@ from tests.checks.manifests import engine, graph
 
 
 @pytest.mark.parametrize(
-    ("level", "expected"), [(None, {"skip"}), ("privileged", {"skip"}), ("restricted", {"warn"})]
+    ("level", "expected"), [(None, {"skip"}), ("privileged", {"skip"}), ("restricted", {"fail"})]
 )
 def test_a_graph_in_a_namespace_of_a_level(tmp_path: Path, level: str | None, expected: set[str]) -> None:
     namespace = Namespace("default", labels={"pod-security.kubernetes.io/enforce": level} if level else {})
