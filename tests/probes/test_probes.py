@@ -200,6 +200,7 @@ def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
 
     with serve(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
+    assert isinstance(seen, ResourceSlices)
     (offer,) = seen
     assert (offer.node, offer.devices, offer.rdma, len(offer.offered)) == ("n", 1, 1, 1)
     assert offer.attributes == {"cudaComputeCapability": "9.0.0"}
