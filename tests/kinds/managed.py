@@ -105,13 +105,12 @@ def coreweave(cluster: ControlPlane) -> None:
 
 
 UNLABELLED = "gpu.homogeneous=skip"  # no label tells the product
-TAINTED = "gpu.nodes-ready=warn"  # by the taint that its guide sets, which recipes do not tolerate
 UNMANAGED = "gpu.operator=skip rdma.gpudirect=skip"
 KINDS = [
     ClusterKind(
         "AKS with managed GPUs",
         aks,
-        f"{UNLABELLED} {TAINTED} {UNMANAGED} gpu.operands=skip rdma.operator=skip rdma.resources=skip",
+        f"{UNLABELLED} {UNMANAGED} gpu.operands=skip rdma.operator=skip rdma.resources=skip",
     ),
     ClusterKind("GKE with managed GPUs", gke, f"{UNMANAGED} rdma.operator=skip rdma.resources=pass"),
     ClusterKind(

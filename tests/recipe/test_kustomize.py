@@ -1,7 +1,6 @@
 """What kustomize makes of an overlay is judged like a file."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,11 @@ import pytest
 from dynocheck.checks.engine.flags import flags_known
 from dynocheck.checks.structure.layout import layout, read_whole
 from dynocheck.facts import Recipes
+from dynocheck.recipe import kustomize
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import outcomes, places
 from tests.checks.manifests import dump_objects, engine, graph
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("kustomize") or shutil.which("kubectl")), reason="needs kustomize or kubectl"
-)
+from tests.controlplane import build
 
 TYPO = {"op": "add", "path": "/spec/components/1/podTemplate/spec/containers/0/args/-", "value": "--typo"}
 OVERLAY = {
@@ -25,8 +22,10 @@ OVERLAY = {
 
 
 @pytest.fixture(autouse=True)
-def renderer() -> None:
-    """The kustomize of this machine, which other tests do without."""
+def renderer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kustomize of the test control plane's kubectl; other tests have none."""
+    command = (str(build.assets("kubectl") / "kubectl"), "kustomize")
+    monkeypatch.setattr(kustomize, "_find_command", lambda: command)
 
 
 def write(folder: Path, name: str, *objects: dict[str, object]) -> None:
