@@ -8,7 +8,9 @@ from dynocheck._version import __version__
 
 TYPE_CHECKING = False  # importing typing takes longer than all of this
 if TYPE_CHECKING:
-    from dynocheck._api import (
+    from dynocheck.core.declarations import chart, check, probe, table
+    from dynocheck.core.explanations import anywhere, mentions, same_place
+    from dynocheck.core.outcomes import (
         Finding,
         Location,
         Mark,
@@ -18,20 +20,13 @@ if TYPE_CHECKING:
         Series,
         Skip,
         Subject,
-        Unavailable,
-        anywhere,
-        chart,
-        check,
         fail,
         judged,
-        mentions,
-        probe,
-        same_place,
-        table,
         unjudged,
         unknown,
         warn,
     )
+    from dynocheck.facts import Unavailable
 
 __all__ = [
     "Finding",
@@ -63,8 +58,10 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dynocheck import _api
+    from dynocheck import facts
+    from dynocheck.core import declarations, explanations, outcomes
 
-    value: object = getattr(_api, name)
+    module = next(each for each in (declarations, explanations, outcomes, facts) if hasattr(each, name))
+    value: object = getattr(module, name)
     globals()[name] = value
     return value

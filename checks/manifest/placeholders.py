@@ -1,7 +1,7 @@
 """Checks for placeholders and variables that nothing replaces."""
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -75,10 +75,9 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     files = [(made, file) for made, r in named for file in r.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
         raise Skip("no manifest")
-    listed = {(f.path, v.line, v.column) for _, f in files for m in f.manifests for v in m.root.walk()}
     for recipe in recipes:
         yield from _check_references(recipe)
-        yield from _check_words(recipe, listed)
+        yield from _check_words(recipe, [file for _, file in files])
     yield from _check_classes(recipes)
     whole = 0
     for made, file in files:
@@ -178,21 +177,30 @@ def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     return "write the value, or document envsubst < FILE | kubectl apply -f -"
 
 
-def _check_words(recipe: Recipe, listed: Set[tuple[str, int, int]]) -> Iterator[Finding]:
+def _check_words(recipe: Recipe, files: Sequence[SourceFile]) -> Iterator[Finding]:
     """Reports the values of flags in scripts that are placeholders.
 
-    :param listed: the places of the manifests' values, which are judged as such.
+    :param files: those whose values are judged as such, wherever they are words too.
     """
-    for file, container in _list_containers(recipe):
-        for word in (word for launch in container.launches for word in launch.words):
-            flag, _, value = (word.text or "").rpartition("=")
-            if _WHOLE.fullmatch(value) and (file, word.line, word.column) not in listed:
-                yield fail(
-                    f"{flag or 'a word of the command'}: {value} is not replaced",
-                    fix=f"replace {value} with the value",
-                    evidence={"placeholder": value},
-                    location=Location(file, word.line, word.column),
-                )
+    suspects = [
+        (file, word, flag, value)
+        for file, container in _list_containers(recipe)
+        for launch in container.launches
+        for word in launch.words
+        for flag, _, value in [(word.text or "").rpartition("=")]
+        if _WHOLE.fullmatch(value)
+    ]
+    paths = {file for file, *_ in suspects}
+    manifests = [manifest for file in files if file.path in paths for manifest in file.manifests]
+    listed = {(m.file, value.line, value.column) for m in manifests for value in m.root.walk()}
+    for file, word, flag, value in suspects:
+        if (file, word.line, word.column) not in listed:
+            yield fail(
+                f"{flag or 'a word of the command'}: {value} is not replaced",
+                fix=f"replace {value} with the value",
+                evidence={"placeholder": value},
+                location=Location(file, word.line, word.column),
+            )
 
 
 def _check_references(recipe: Recipe) -> Iterator[Finding]:
