@@ -312,6 +312,27 @@ def smoke(**options: Any) -> int:
 @cli.command(
     cls=Verb,
     examples=(
+        "dynocheck diagnose llama-70b -n models",
+        "dynocheck diagnose deployment/vllm -n models -o json",
+    ),
+)
+@click.argument("deployment", required=False, default="", metavar="[DGD | KIND/NAME]")
+@_report_options
+@_check_options
+@_cluster_options
+def diagnose(deployment: str, **options: Any) -> int:
+    """Explain why a deployment does not serve: from its graph to pods, claims, nodes, events and logs.
+
+    Without a name it explains whatever runs in the namespace.
+    """
+    from dynocheck.commands import diagnose
+
+    return diagnose.run(CommonOptions(**options), deployment)
+
+
+@cli.command(
+    cls=Verb,
+    examples=(
         "dynocheck checks",
         "dynocheck checks --select gpu -o json",
     ),
@@ -371,9 +392,14 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
 @click.argument("file", default="-")
 @_recipe_option
 @_hub_option
+@click.option(
+    "--workloads",
+    is_flag=True,
+    help="Record what runs in the namespace too, with its events and logs, for diagnose --snapshot.",
+)
 @_check_options
 @_cluster_options
-def snapshot(file: str, recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
+def snapshot(file: str, recipes: tuple[str, ...], hub: bool, workloads: bool, **options: Any) -> int:
     """Record a cluster to FILE or standard output, for --snapshot.
 
     Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
@@ -381,7 +407,7 @@ def snapshot(file: str, recipes: tuple[str, ...], hub: bool, **options: Any) -> 
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub)
+    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub, workloads=workloads)
 
 
 @cli.command(
@@ -395,17 +421,20 @@ def snapshot(file: str, recipes: tuple[str, ...], hub: bool, **options: Any) -> 
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
 @click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
+@click.option("--diagnose", is_flag=True, help="The roles for diagnose.")
 @click.option(
     "--bind",
     multiple=True,
     metavar="SUBJECT",
     help="Bind the roles to user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME (repeatable).",
 )
-def rbac(smoke: bool, via: str | None, load: bool, bind: tuple[str, ...], **options: Any) -> int:
+def rbac(
+    smoke: bool, via: str | None, load: bool, diagnose: bool, bind: tuple[str, ...], **options: Any
+) -> int:
     """Print the minimal ClusterRole and Role for preflight, for kubectl apply -n NAMESPACE -f -."""
     from dynocheck.commands import rbac
 
-    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via, bind=bind)
+    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, diagnose=diagnose, via=via, bind=bind)
 
 
 @cli.command(

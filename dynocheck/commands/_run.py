@@ -26,6 +26,7 @@ from dynocheck.core.report_builder import build_report, tabulate
 from dynocheck.core.run_config import FactKinds, RunConfig
 from dynocheck.facts import (
     ClusterFact,
+    DiagnosisFact,
     Fact,
     HubAccess,
     IgnoreUses,
@@ -272,6 +273,7 @@ def _read_snapshot(
     kinds = [probe.provides for probe in probes if not (recipes and issubclass(probe.provides, RecipeFact))]
     known, target = snapshot.read(Path(file), kinds)
     for kind in kinds:
-        if issubclass(kind, ClusterFact) and kind not in known:
-            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}")
+        if issubclass(kind, (ClusterFact, DiagnosisFact)) and kind not in known:
+            fix = "record it with dynocheck snapshot --workloads" if issubclass(kind, DiagnosisFact) else None
+            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}", fix)
     return known, {**target, "snapshot": file}

@@ -17,20 +17,30 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
 from dynocheck.facts import Fact, Recipes, Settings
+from dynocheck.probes.symptom.objects import DiagnosisTarget
 from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
 
 
-def run(options: CommonOptions, file: str, recipes: tuple[str, ...], *, hub: bool = False) -> int:
+def run(
+    options: CommonOptions,
+    file: str,
+    recipes: tuple[str, ...],
+    *,
+    hub: bool = False,
+    workloads: bool = False,
+) -> int:
     """Write the snapshot to a file, or to standard output for `-`.
 
     :param hub: ask the Hugging Face hub for the models of the recipes.
+    :param workloads: record what runs in the namespace, with events and logs.
     :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
     :raises UsageError: the file cannot be written.
     """
     config = resolve_config(options, recipes)
     sources = collect_sources(options, recipes, cluster=True)
     sources |= collect_hub_access(hub=hub) if recipes else {}
+    sources |= {DiagnosisTarget: DiagnosisTarget()} if workloads else {}
     checks = config.select_checks(options)
     # A snapshot without recipes holds the facts for any recipe.
     known: set[type[Fact]] = {Settings} if recipes else {Settings, Recipes}
