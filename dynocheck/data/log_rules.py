@@ -21,8 +21,8 @@ class LogRule(msgspec.Struct, frozen=True, dict=True):
 
     `level` is cause for what ends a program, generic for what may end it and may be mentioned in passing,
     secondary for what follows from a cause that stands elsewhere, and hint for what a program survives.
-    `pattern` is a regular expression for the part of the line that stays from release to release; `example` is
-    a line that has it. `source` is where the line is written.
+    `pattern` is a regular expression for the part of the line that stays from release to release; `example`
+    is a line that has it. `source` is where the line is written.
     """
 
     id: str
