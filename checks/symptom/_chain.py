@@ -5,7 +5,7 @@ from typing import Any
 
 from dynocheck import Finding
 from dynocheck.core.outcomes import Subject
-from dynocheck.facts import DeployedObject, DeployedPod, NamespaceState, ObjectKey
+from dynocheck.facts import ContainerState, DeployedObject, DeployedPod, NamespaceState, ObjectKey
 
 _OWNERS = "part of"
 _NODE = "node"
@@ -43,6 +43,30 @@ def is_node_of(cause: Finding, effect: Finding) -> bool:
 def is_claim_of(cause: Finding, effect: Finding) -> bool:
     """The cause is about a claim that the pod of the effect mounts."""
     return cause.subject is not None and cause.subject.name in effect.evidence.get(_CLAIMS, ())
+
+
+def is_starting(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether a pod is on its way: its image is being pulled, or its startup probe still has time."""
+    if not pod.node or pod.has_ended or pod.terminating:
+        return False
+    return all(
+        each.ready or each.init or is_pulling(state, pod) or has_startup_time(state, each)
+        for each in pod.containers
+    )
+
+
+def is_pulling(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether the last event before its containers run is that an image is being pulled."""
+    if any(each.waiting not in ("", "ContainerCreating", "PodInitializing") for each in pod.containers):
+        return False
+    events = [e for e in state.list_events(pod.key) if e.reason != "Scheduled"]
+    return bool(events) and events[0].reason in ("Pulling", "Pulled")
+
+
+def has_startup_time(state: NamespaceState, container: ContainerState) -> bool:
+    """Whether it runs, is not started, and is within the time of its startup probe."""
+    age = measure_age_s(state, container.running_since)
+    return not container.started and age is not None and age < (container.startup_s or 0)
 
 
 def measure_age_s(state: NamespaceState, moment: str) -> float | None:

@@ -7,6 +7,7 @@ from dynocheck import Finding, check, fail, warn
 from dynocheck.checks.symptom._chain import (
     describe_pod,
     format_age,
+    has_startup_time,
     is_node_of,
     make_subject,
     measure_age_s,
@@ -172,7 +173,7 @@ def _judge_running(
         return
     look = f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}"
     words = _describe_log(log)
-    if not container.started and container.startup_s is not None and age < container.startup_s:
+    if container.startup_s is not None and has_startup_time(state, container):
         yield warn(
             f"container {container.name} is starting for {format_age(age)}; its startup probe gives it "
             f"{format_age(container.startup_s)}{words}",

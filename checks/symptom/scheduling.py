@@ -85,7 +85,7 @@ def unscheduled(state: NamespaceState) -> Iterator[Finding]:
 def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
     subject, evidence = make_subject(state, pod.key), describe_pod(pod)
     condition = pod.get_condition("PodScheduled")
-    events = state.list_events(pod.key, "FailedScheduling")
+    events = state.list_events(pod.key, "FailedScheduling", "Unschedulable", "UnschedulableOnNodePool")
     message = (condition.message if condition else "") or (events[0].message if events else "")
     age = measure_age_s(state, pod.created)
     if pod.gates:

@@ -8,6 +8,7 @@ from dynocheck.checks.symptom._chain import (
     format_age,
     is_claim_of,
     is_node_of,
+    is_pulling,
     make_subject,
     measure_age_s,
     shorten,
@@ -95,9 +96,16 @@ def _judge_start(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
             subject=subject,
             evidence=evidence | {"reason": container.waiting, "message": shorten(container.message)},
         )
-    waiting = all(c.waiting in ("", "ContainerCreating", "PodInitializing") for c in pod.containers)
     running = any(c.running_since or c.ended or c.previous for c in pod.containers)
-    if events := state.list_events(pod.key, *_PREPARATIONS) if waiting and not running else []:
+    if is_pulling(state, pod):
+        age = measure_age_s(state, pod.created) or 0
+        yield warn(
+            f"pod {pod.name} is being started for {format_age(age)}: its image is being pulled",
+            fix=f"kubectl describe pod {pod.name} -n {state.namespace}",
+            subject=subject,
+            evidence=evidence,
+        )
+    elif (events := state.list_events(pod.key, *_PREPARATIONS)) and not running and not refused:
         means, fix = explain_message("start", events[0].message, namespace=state.namespace, pod=pod.name)
         yield fail(
             f"pod {pod.name} cannot be started: {means or shorten(events[0].message)}",

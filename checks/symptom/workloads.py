@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.checks.symptom._chain import describe_owners, is_part, make_subject, shorten
+from dynocheck.checks.symptom._chain import describe_owners, is_part, is_starting, make_subject, shorten
 from dynocheck.facts import Condition, DeployedObject, NamespaceState
 
 _WORKLOADS = ("Deployment", "StatefulSet", "Job", "LeaderWorkerSet", "PodClique")
@@ -18,6 +18,8 @@ _OF_PODS = {
     "symptom.ended": is_part,
 }
 _SETTLED = ("successful", "Deployed", "Ready")
+_PASSING = ("Profiling", "Deploying")  # of a request; the operator works on it
+_DECISIVE = ("Ready", "EndpointsReady", "Succeeded")
 
 
 @check("symptom.unread", title="Everything that belongs to the deployment can be read")
@@ -48,7 +50,14 @@ def workload(state: NamespaceState) -> Iterator[Finding]:
             fix = f"kubectl describe {each.key.kind.lower()} {each.key.name} -n {state.namespace}"
         else:
             continue
-        yield fail(told, fix=fix, subject=make_subject(state, each.key), evidence=describe_owners(each))
+        judge = warn if _is_progressing(state, each) else fail
+        yield judge(told, fix=fix, subject=make_subject(state, each.key), evidence=describe_owners(each))
+
+
+def _is_progressing(state: NamespaceState, each: DeployedObject) -> bool:
+    """Whether every pod of it is ready or on its way, and there are some."""
+    pods = [pod for pod in state.pods if each.key in pod.owners and not pod.terminating]
+    return bool(pods) and all(pod.is_ready or is_starting(state, pod) for pod in pods)
 
 
 @check("symptom.graph", title="Every graph is ready", explained_by={**_OF_PODS, "symptom.workload": is_part})
@@ -62,29 +71,24 @@ def graph(state: NamespaceState) -> Iterator[Finding]:
         raise Skip("no graph of Dynamo here")
     for each in graphs:
         fix = f"kubectl describe {each.key.kind.lower()} {each.key.name} -n {state.namespace}"
-        judged = _judge_graph(each)
-        if judged is not None:
-            outcome, told = judged
-            judge = fail if outcome == "fail" else warn
+        if told := _describe_trouble(each):
+            passing = each.terminating or each.state in _PASSING or _is_progressing(state, each)
+            judge = warn if passing else fail
             yield judge(told, fix=fix, subject=make_subject(state, each.key), evidence=describe_owners(each))
 
 
-def _judge_graph(each: DeployedObject) -> tuple[str, str] | None:
-    """The outcome and message of a graph that is not ready."""
+def _describe_trouble(each: DeployedObject) -> str:
+    """Why a graph is not ready; empty if it is."""
     if each.terminating:
-        return "warn", f"{each.key} is being deleted"
+        return f"{each.key} is being deleted"
     if not each.observed:
-        return "fail", f"{each.key}: the operator has not seen its latest change"
+        return f"{each.key}: the operator has not seen its latest change"
     if not each.state and not each.conditions:
-        return "fail", f"{each.key} has no status: no operator has looked at it"
-    bad = [
-        c
-        for c in each.conditions
-        if c.type in ("Ready", "EndpointsReady", "Succeeded") and c.status == "False"
-    ]
+        return f"{each.key} has no status: no operator has looked at it"
+    bad = [c for c in each.conditions if c.type in _DECISIVE and c.status == "False"]
     if not bad and each.state in ("", *_SETTLED):
-        return None
-    return "fail", f"{each.key} is {each.state or 'not ready'}{_describe_conditions(bad)}"
+        return ""
+    return f"{each.key} is {each.state or 'not ready'}{_describe_conditions(bad)}"
 
 
 def _describe_conditions(conditions: list[Condition]) -> str:

@@ -140,6 +140,19 @@ def _gated(stage: Stage) -> None:
     stage.deploy(ready=False, node=None, phase="Pending", spec=spec, status=status)
 
 
+def _pulling(stage: Stage) -> None:
+    stage.deploy(ready=False, status=waiting("ContainerCreating"))
+    stage.tell("Pod", POD, "Pulling", f"Pulling image {IMAGE}", normal=True)
+
+
+def _starting(stage: Stage) -> None:
+    probe = {"httpGet": {"path": "/live", "port": 9090}, "periodSeconds": 10, "failureThreshold": 360}
+    container = {"name": "main", "image": IMAGE, "startupProbe": probe}
+    status = running(600, ready=False, started=False)
+    stage.deploy(ready=False, spec={"containers": [container]}, status=status)
+    stage.log("INFO loading weights 3 of 30\n")
+
+
 def _slow_init(stage: Stage) -> None:
     init = {"name": "wait", "image": IMAGE, "imageID": IMAGE, "ready": False, "restartCount": 0}
     init["state"] = {"running": {"startedAt": ago(3600)}}
@@ -328,6 +341,8 @@ SITUATIONS = [
     Broken("evicted", _evicted, "symptom.ended", says="ephemeral-storage"),
     Broken("an error while it runs", _running("NIXL compatibility hash mismatch\n"), "symptom.not-ready"),
     Broken("never ready", _running("INFO waiting for etcd\n"), "symptom.not-ready", says="waiting for etcd"),
+    Broken("an image on its way", _pulling, "symptom.start", says="pulled", outcome="warn"),
+    Broken("weights on their way", _starting, "symptom.not-ready", says="60 min", outcome="warn"),
     Broken("no operator", _unseen, "symptom.graph", "DynamoGraphDeployment", GRAPH, "no operator"),
     Broken("no orchestrator", _refused_graph, "symptom.graph", "DynamoGraphDeployment", GRAPH, "needs Grove"),
 ]  # fmt: skip
