@@ -98,9 +98,9 @@ def _judge_start(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
         )
     running = any(c.running_since or c.ended or c.previous for c in pod.containers)
     if is_pulling(state, pod):
-        age = measure_age_s(state, pod.created) or 0
+        waited = measure_age_s(state, pod.created) or 0
         yield warn(
-            f"pod {pod.name} is being started for {format_age(age)}: its image is being pulled",
+            f"pod {pod.name} is being started for {format_age(waited)}: its image is being pulled",
             fix=f"kubectl describe pod {pod.name} -n {state.namespace}",
             subject=subject,
             evidence=evidence,
