@@ -107,7 +107,9 @@ def _explain_end(
     lines = log.lines if log else ()
     words = shorten(find_last_words(lines)) or shorten(end.message)
     meaning = _MEANINGS.get(end.exit_code, "")
-    if log is not None and log.problem:
+    if log is None:
+        words = words or "its log was not read"
+    elif log.problem:
         words = f"its log cannot be read: {shorten(log.problem)}"
     said = ": ".join(filter(None, [meaning, words]))
     evidence = {"log": [shorten(line) for line in lines[-_LOG_LINES:]]} if lines else {}
