@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from dynocheck.data import read_table
 
-_EXCEPTION = re.compile(r"(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Enabled)(?:: .*)?$")
+# The last line of a traceback, which a logger may have put its own words before.
+_EXCEPTION = re.compile(
+    r"(?:^|[\]) ])(?P<words>(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Enabled)(?:: .*)?)$"
+)
+_CODE = re.compile(r'\b(?:raise|except|return)\b|File "')
 _WARNING = re.compile(r"(?<!NCCL )\b(?:WARN|WARNING|INFO|DEBUG)\b")
 _PREFIX = 80  # characters of a line in which its level stands
 _END = 20
-_FRAME = re.compile(r'\s*File ".*", line \d+')
 
 
 class LogRule(msgspec.Struct, frozen=True, dict=True):
@@ -51,9 +54,18 @@ def load_log_rules() -> tuple[LogRule, ...]:
     return msgspec.json.decode(read_table("log_rules.json"), type=tuple[LogRule, ...])
 
 
+@lru_cache(maxsize=1 << 15)
 def match_line(line: str) -> LogMatch | None:
     """What is known of a line."""
+    if not _compile_any().search(line):
+        return None
     return next((LogMatch(rule, line) for rule in load_log_rules() if rule.expression.search(line)), None)
+
+
+@cache
+def _compile_any() -> re.Pattern[str]:
+    """What every line has that a rule knows: most lines are known by none, and are searched once."""
+    return re.compile("|".join(f"(?:{rule.pattern})" for rule in load_log_rules()))
 
 
 def find_cause(lines: Sequence[str]) -> LogMatch | None:
@@ -77,7 +89,15 @@ def find_hints(lines: Sequence[str]) -> list[LogMatch]:
 
 
 def find_last_words(lines: Sequence[str]) -> str:
-    """The line in which a program says why it ends: the last exception of a traceback, else the last."""
-    told = [line.strip() for line in lines if line.strip() and not _FRAME.match(line)]
-    exceptions = [line for line in told if _EXCEPTION.match(line)]
-    return (exceptions or told or [""])[-1]
+    """The line in which a program says why it ends: the last exception of its own, else the last line."""
+    exceptions = [
+        match["words"]
+        for line in lines
+        if not _CODE.search(line) and (match := _EXCEPTION.search(line.strip())) is not None
+    ]
+    own = [
+        words
+        for words in exceptions
+        if (known := match_line(words)) is None or known.rule.level != "secondary"
+    ]
+    return (own or exceptions or [line.strip() for line in lines if line.strip()] or [""])[-1]

@@ -37,10 +37,10 @@ def test_the_first_cause_counts() -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (
-            ["Traceback (most recent call last):", '  File "a.py", line 1, in f', "ValueError: no", "bye"],
-            "ValueError: no",
-        ),
+        (["Traceback:", '  File "a.py", line 1, in f', "ValueError: no", "bye"], "ValueError: no"),
+        (["ERROR 05-06 01:55:26 [core.py:383] KeyError: 'x'", "INFO over"], "KeyError: 'x'"),
+        (["(Worker pid=7) [TP0] a.b.OddError: odd", "    raise KeyError"], "a.b.OddError: odd"),
+        (["KeyError: 'x'", "RuntimeError: Engine core initialization failed."], "KeyError: 'x'"),
         (["INFO one", "INFO two"], "INFO two"),
         ([], ""),
     ],
