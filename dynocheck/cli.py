@@ -116,6 +116,25 @@ _cluster_options = _combine_options(
         help="Timeout per probe, in seconds.",
     ),
 )
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class _Duration(click.ParamType):
+    """A time such as 90, 90s, 30m or 1h, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
+        if not (number.isascii() and number.isdecimal() and len(number) < 7):
+            self.fail(f"{value!r} is not a time such as 90s, 30m or 1h", param, ctx)
+        return float(number) * _UNITS[unit]
+
+
 _VIA = click.Choice(["proxy", "dns", "gateway"])
 _COUNT = click.IntRange(min=1)
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -313,21 +332,29 @@ def smoke(**options: Any) -> int:
     cls=Verb,
     examples=(
         "dynocheck diagnose llama-70b -n models",
-        "dynocheck diagnose deployment/vllm -n models -o json",
+        "dynocheck diagnose deployment/vllm -n models --wait 30m -o junit=rollout.xml",
     ),
 )
 @click.argument("deployment", required=False, default="", metavar="[DGD | KIND/NAME]")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=_Duration(),
+    default="0",
+    metavar="TIME",
+    help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
+)
 @_report_options
 @_check_options
 @_cluster_options
-def diagnose(deployment: str, **options: Any) -> int:
+def diagnose(deployment: str, wait_s: float, **options: Any) -> int:
     """Explain why a deployment does not serve: from its graph to pods, claims, nodes, events and logs.
 
     Without a name it explains whatever runs in the namespace.
     """
     from dynocheck.commands import diagnose
 
-    return diagnose.run(CommonOptions(**options), deployment)
+    return diagnose.run(CommonOptions(**options), deployment, wait_s)
 
 
 @cli.command(

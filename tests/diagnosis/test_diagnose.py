@@ -1,13 +1,16 @@
 """`dynocheck diagnose` on graphs that are broken in one way each, and on one that serves."""
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynocheck.cli import main
+from tests.clusters.objects import make_object
 from tests.controlplane.kubelet import serve_logs
 from tests.controlplane.server import HOST, ControlPlane
 from tests.diagnosis.broken import SITUATIONS, Broken
@@ -38,6 +41,15 @@ def diagnose(stage: Stage, *words: str) -> tuple[int, list[dict[str, Any]]]:
     code = main(["diagnose", "--kubeconfig", config, "-o", f"json={file}", *words])
     verdicts: list[dict[str, Any]] = json.loads(file.read_text())["verdicts"]
     return code, verdicts
+
+
+@contextmanager
+def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    """Do something in another thread, so many seconds after the block began."""
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    yield
+    timer.join()
 
 
 def list_problems(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -122,3 +134,31 @@ def test_a_secret_in_a_log_stays_there(stage: Stage, form: str, capsys: pytest.C
     printed = capsys.readouterr()
     assert "KeyError" in printed.out
     assert token not in printed.out + printed.err
+
+
+def test_it_waits_until_the_graph_serves(stage: Stage) -> None:
+    stage.deploy(ready=False, status=running(5, ready=False))
+    stage.log("INFO loading\n")
+
+    def finish() -> None:
+        stage.carry_out(ready=True)
+        pod = make_object("Pod", POD, stage.namespace, status=running(5, ready=True))
+        stage.cluster.patch_status(pod)
+
+    with run_later(1.0, finish):
+        code, verdicts = diagnose(stage, "--wait", "30s")
+    assert (code, list_problems(verdicts)) == (0, [])
+
+
+def test_it_waits_no_longer_than_it_should(stage: Stage) -> None:
+    stage.deploy(ready=False, status=running(900, ready=False))
+    stage.log("INFO loading\n")
+    code, verdicts = diagnose(stage, "--wait", "1s")
+    assert code == 1
+    assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
+
+
+@pytest.mark.parametrize("time", ["", "x", "1d", "-5", "1.5h", "9999999"])
+def test_a_time_that_is_none(time: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "--wait", time]) == 2
+    assert "--wait" in capsys.readouterr().err
