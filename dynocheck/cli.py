@@ -116,23 +116,15 @@ _cluster_options = _combine_options(
         help="Timeout per probe, in seconds.",
     ),
 )
-
-
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-class _Duration(click.ParamType):
-    """A time such as 90, 90s, 30m or 1h, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
-        if not (number.isascii() and number.isdecimal() and len(number) < 7):
-            self.fail(f"{value!r} is not a time such as 90s, 30m or 1h", param, ctx)
-        return float(number) * _UNITS[unit]
+def _parse_duration(_: click.Context, __: click.Parameter, text: str) -> float:
+    """The seconds of a time such as 90, 90s, 30m or 1h."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    if not (number.isascii() and number.isdecimal() and len(number) < 7):
+        raise click.BadParameter(f"{text!r} is not a time such as 90s, 30m or 1h")
+    return float(number) * _UNITS[unit]
 
 
 _VIA = click.Choice(["proxy", "dns", "gateway"])
@@ -339,7 +331,7 @@ def smoke(**options: Any) -> int:
 @click.option(
     "--wait",
     "wait_s",
-    type=_Duration(),
+    callback=_parse_duration,
     default="0",
     metavar="TIME",
     help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
