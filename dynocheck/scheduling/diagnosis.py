@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dynocheck.scheduling.first_fit import Scheduler, SchedulingResult
+from dynocheck.scheduling.first_fit import ClaimedDevices, Scheduler, SchedulingResult
 from dynocheck.scheduling.node_state import (
     NodeState,
     explain_refusal,
@@ -45,6 +45,8 @@ def diagnose(scheduler: Scheduler, kind: int, result: SchedulingResult) -> Diagn
     large = [i for i in allowed if not find_lacking(shape, states[i])]
     if not large:
         return _diagnose_too_small(shape, [states[i] for i in allowed])
+    if not any(scheduler.allocate(kind, i, ClaimedDevices()) for i in large):
+        return Diagnosis("no allowed node has free devices that meet its claims", ever=False)
     return _diagnose_full(scheduler, kind, result, large)
 
 
@@ -120,6 +122,9 @@ def _explain_exclusion(scheduler: Scheduler, kind: int, result: SchedulingResult
     port = find_port_conflict(shape, state)
     if port is not None:
         return f"host port {port[2]} of another pod"
+    if scheduler.allocate(kind, node, result.claimed) is None:
+        shared = {claim.shared for claim in scheduler.batches[kind].claims} & result.claimed.shared.keys()
+        return "a shared claim on another node" if shared else "a lack of free devices for its claims"
     refusal = scheduler.relations.explain_refusal(result.counted[kind], kind, node)
     return refusal or "a host port of another pod of the graph"
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.facts import Component, Graph, Manifest, Recipe, Value
+from dynocheck.scheduling.device_claims import DeviceClaim
 from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, parse_shape
 from dynocheck.scheduling.selectors import Labels
 
@@ -37,6 +38,7 @@ class ComponentPods(msgspec.Struct, frozen=True):
     spec: Mapping[str, Any]
     unjudged: str = ""
     priority_class: str = ""
+    claims: tuple[DeviceClaim, ...] = ()
 
     @property
     def pods(self) -> int:

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from dynocheck.facts import Nodes, RunningPods
+from dynocheck.scheduling.device_allocation import DeviceAllocator
+from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest
 from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState
@@ -86,13 +88,13 @@ def predict(each: World, nodes: Nodes, running: RunningPods, devices: DeviceInve
     is complete. All nodes of the cluster are considered, as the scheduler does.
     """
     shapes = [parse_shape(kind.spec, "default", kind.labels) for kind in each.kinds]
-    pods = [(kind.requests, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
-    added, amounts = devices.add_devices(nodes.items, pods, lambda _: False)
+    pods = [(kind.claims, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
+    added, amounts = devices.add_devices(nodes.items, pods, ())
     batches = [
-        Batch(msgspec.structs.replace(shape, requests={**shape.requests, **claimed}), kind.pods)
+        Batch(msgspec.structs.replace(shape, requests={**shape.requests, **claimed}), kind.pods, kind.claims)
         for kind, shape, claimed in zip(each.kinds, shapes, amounts, strict=True)
     ]
-    scheduler = Scheduler(ClusterState(added, running), batches)
+    scheduler = Scheduler(ClusterState(added, running), batches, DeviceAllocator(devices))
     order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
     runs = [scheduler.run_once(order, Random(seed)) for seed in range(RUNS)]
     packed = scheduler.pack()
@@ -143,16 +145,32 @@ def create(cluster: ControlPlane, each: World) -> None:
 
 
 def claim(cluster: ControlPlane, kind: Kind, pod: str) -> Iterator[Object]:
-    """Create a claim of a pod for each of its device requests; give how its spec names them."""
-    for number, request in enumerate(kind.requests):
-        selectors = [{"cel": {"expression": selector}} for selector in request.selectors]
-        exactly = {"deviceClassName": request.device_class, "count": request.count, "selectors": selectors}
-        devices = {"requests": [{"name": "gpus", "exactly": exactly}]}
-        name = f"{pod}-{number}"
-        cluster.apply(
-            make_object("resource.k8s.io/v1 ResourceClaim", name, "default", spec={"devices": devices})
-        )
+    """Create the claims of a pod, a shared one with the first; give how its spec names them."""
+    for number, each in enumerate(kind.claims):
+        name = each.shared or f"{pod}-{number}"
+        if not each.shared or pod.endswith("-0"):
+            spec = {"devices": write_devices(each)}
+            cluster.apply(make_object("resource.k8s.io/v1 ResourceClaim", name, "default", spec=spec))
         yield {"name": f"c{number}", "resourceClaimName": name}
+
+
+def write_devices(claim: DeviceClaim) -> Object:
+    requests: list[Object] = []
+    for choices in claim.requests:
+        if len(choices) > 1:
+            name = choices[0].name.partition("/")[0]
+            each = [{**write_request(c), "name": c.name.rpartition("/")[2]} for c in choices]
+            requests.append({"name": name, "firstAvailable": each})
+        else:
+            requests.append({"name": choices[0].name, "exactly": write_request(choices[0])})
+    constraints = [{"matchAttribute": c.attribute, "requests": sorted(c.requests)} for c in claim.constraints]
+    return {"requests": requests, "constraints": constraints}
+
+
+def write_request(request: DeviceRequest) -> Object:
+    number = {"count": request.count} if request.count else {"allocationMode": "All"}
+    selectors = [{"cel": {"expression": selector}} for selector in request.selectors]
+    return {"deviceClassName": request.device_class, "selectors": selectors, **number}
 
 
 def show(found: Sequence[Judged]) -> str:
