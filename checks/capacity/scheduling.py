@@ -7,7 +7,8 @@ from itertools import chain
 
 import msgspec
 
-from dynocheck import Finding, Location, Skip, check, fail, mentions, same_place, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, mentions, same_place, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.facts import (
     AllocatedDevice,
     Autoscalers,
@@ -15,6 +16,7 @@ from dynocheck.facts import (
     Graph,
     NamespaceLimits,
     Nodes,
+    PodClasses,
     Recipe,
     Recipes,
     ResourceSlices,
@@ -53,6 +55,7 @@ class _FitInputs:
     running: RunningPods
     limits: NamespaceLimits
     autoscalers: Autoscalers
+    classes: PodClasses | None
     inventory: DeviceInventory
     allocator: DeviceAllocator | None = None
 
@@ -151,8 +154,9 @@ def fits(
     limits: NamespaceLimits,
     autoscalers: Autoscalers,
     slices: ResourceSlices,
-    classes: DeviceClasses,
-) -> Iterator[Finding]:
+    devices: DeviceClasses,
+    classes: PodClasses | None,
+) -> Iterator[Result]:
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
     The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
@@ -166,13 +170,13 @@ def fits(
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
-    cluster = _FitInputs(nodes, running, limits, autoscalers, DeviceInventory(slices, classes))
+    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, DeviceInventory(slices, devices))
     yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
 def check_each_graph(
-    recipes: Recipes, check_graph: Callable[[Recipe, Graph], Iterator[Finding]]
-) -> Iterator[Finding]:
+    recipes: Recipes, check_graph: Callable[[Recipe, Graph], Iterator[Result]]
+) -> Iterator[Result]:
     """The findings of each graph by itself, since the graphs of a recipe are alternatives.
 
     :raises Skip: there is no graph.
@@ -184,10 +188,11 @@ def check_each_graph(
             yield from check_graph(recipe, graph)
 
 
-def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
+def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[Result]:
     namespace = resolve_namespace(recipe, graph, cluster.limits.namespace)
     defaults = collect_defaults(cluster.limits) if namespace == cluster.limits.namespace else None
-    all_groups = list(list_component_pods(recipe, graph, cluster.limits.namespace, defaults))
+    listed = list_component_pods(recipe, graph, cluster.limits.namespace, defaults, cluster.classes)
+    all_groups = list(listed)
     try:
         yield from list(_place_graph(graph, namespace, *cluster.add_devices(recipe, graph, all_groups)))
     except Unmodelled as error:
@@ -197,7 +202,7 @@ def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[
 
 def _place_graph(
     graph: Graph, namespace: str, cluster: _FitInputs, all_groups: list[ComponentPods]
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     groups = [group for group in all_groups if group.shape is not None]
     if cluster.adds_tolerations:
         groups = _tolerate_resource_taints(groups)
@@ -206,7 +211,8 @@ def _place_graph(
     results = list(scheduler.simulate())
     failed = [result for result in results if not result.is_complete]
     if not failed:
-        yield from warn_unjudged(graph, all_groups)
+        yield from report_unjudged(graph, all_groups)
+        yield from _report_gates(graph, all_groups)
         return
     depends_on_order = len(failed) < len(results) or scheduler.pack().is_complete
     caveat = "" if depends_on_order else _find_graph_caveat(cluster, graph, namespace, state, groups)
@@ -275,12 +281,23 @@ def _make_scheduler(cluster: _FitInputs, state: ClusterState, groups: list[Compo
     return Scheduler(state, batches, cluster.allocator)
 
 
-def warn_unjudged(graph: Graph, groups: list[ComponentPods]) -> Iterator[Finding]:
-    """A warning for each component whose pods cannot be checked, or only in part."""
+def report_unjudged(graph: Graph, groups: list[ComponentPods]) -> Iterator[Unjudged]:
+    """Each component whose pods cannot be checked, or only in part."""
     for group in groups:
         if group.unjudged and group.pods:
+            yield unjudged(
+                f"{group.name} of graph {graph.name}",
+                why=group.unjudged,
+                location=Location(graph.file, group.line, group.column),
+            )
+
+
+def _report_gates(graph: Graph, groups: list[ComponentPods]) -> Iterator[Finding]:
+    """A warning for each component whose pods are not scheduled until something removes their gate."""
+    for group in groups:
+        if group.gate and group.pods:
             yield warn(
-                f"{group.name}: not fully checked: {group.unjudged}",
+                f"{group.name}: its pods wait until the scheduling gate {group.gate} is removed",
                 evidence={"graph": graph.name},
                 location=Location(graph.file, group.line, group.column),
             )

@@ -10,18 +10,19 @@ from random import Random
 import msgspec
 import pytest
 
-from dynocheck.facts import Nodes, RunningPods
+from dynocheck.facts import Nodes, PodClasses, RunningPods
 from dynocheck.scheduling.device_allocation import DeviceAllocator
 from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest
 from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.first_fit import Batch, Scheduler
+from dynocheck.scheduling.graphs import add_runtime_class
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import parse_shape
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
-from tests.scheduling.worlds import DEVICES, Kind, World, world
+from tests.scheduling.worlds import DEVICES, GPU, MODELS, RUNTIME, Kind, World, world
 
 WORKERS = 8
 PATIENCE_S = 120.0
@@ -30,6 +31,16 @@ SAMPLE = 25
 MANY = int(os.environ.get("DYNOCHECK_SITUATIONS", "500"))
 TOGETHER = 50
 SELECTORS = [{"cel": {"expression": f"device.driver == '{DEVICES}'"}}]
+RUNTIME_CLASS = make_object(
+    "node.k8s.io/v1 RuntimeClass",
+    RUNTIME,
+    handler="h",
+    overhead={"podFixed": {"cpu": "8", "memory": "30Gi"}},
+    scheduling={
+        "nodeSelector": {"gpu.product": MODELS[0]},
+        "tolerations": [{"key": GPU, "operator": "Exists"}],
+    },
+)
 DEVICE_CLASS = make_object("resource.k8s.io/v1 DeviceClass", DEVICES, spec={"selectors": SELECTORS})
 
 
@@ -68,10 +79,11 @@ def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[in
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda node: make_node(cluster, node), [n for w in worlds for n in w.nodes]))
         list(pool.map(lambda pod: cluster.pod(**pod), [p for w in worlds for p in w.running]))
-    cluster.apply(DEVICE_CLASS, *(each for world in worlds for each in world.slices))
+    cluster.apply(DEVICE_CLASS, RUNTIME_CLASS, *(each for world in worlds for each in world.slices))
     nodes, running = look("nodes", cluster), look("running_pods", cluster)
+    classes = look("pod_classes", cluster)
     devices = DeviceInventory(look("resource_slices", cluster), look("device_classes", cluster))
-    return [predict(each, nodes, running, devices) for each in worlds]
+    return [predict(each, nodes, running, classes, devices) for each in worlds]
 
 
 def make_node(cluster: ControlPlane, node: Object) -> None:
@@ -83,11 +95,14 @@ def make_node(cluster: ControlPlane, node: Object) -> None:
         cluster.request("PATCH", path, body, content_type="application/merge-patch+json")
 
 
-def predict(each: World, nodes: Nodes, running: RunningPods, devices: DeviceInventory) -> list[list[int]]:
+def predict(
+    each: World, nodes: Nodes, running: RunningPods, classes: PodClasses, devices: DeviceInventory
+) -> list[list[int]]:
     """By component, the pods without a node in several runs in the real order, and in a tight packing that
     is complete. All nodes of the cluster are considered, as the scheduler does.
     """
-    shapes = [parse_shape(kind.spec, "default", kind.labels) for kind in each.kinds]
+    specs = [add_runtime_class(kind.spec, classes) for kind in each.kinds]
+    shapes = [parse_shape(spec, "default", kind.labels) for spec, kind in zip(specs, each.kinds, strict=True)]
     pods = [(kind.claims, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
     added, amounts = devices.add_devices(nodes.items, pods, ())
     batches = [

@@ -12,6 +12,7 @@ POOL = "tests.dynocheck/pool"
 ZONE = "topology.kubernetes.io/zone"
 HOST = "kubernetes.io/hostname"
 DEVICES = "gpu.example.com"  # a driver, and the class of its devices
+RUNTIME = "sandboxed"  # a RuntimeClass with overhead
 GPU, RDMA = "nvidia.com/gpu", "rdma/ib"
 MODELS = ("NVIDIA-H200", "NVIDIA-B200")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -285,6 +286,13 @@ def _kind(rng: random.Random, name: str, number: int) -> Kind:
         spec["topologySpreadConstraints"] = [_spread(rng, name)]
     if rng.random() < 0.08:
         main["ports"] = [{"containerPort": 9090, "hostPort": rng.choice((9090, 9091))}]
+    spec |= rng.choice(
+        (
+            *((dict[str, Any](),) * 8),
+            {"runtimeClassName": RUNTIME},
+            {"resources": {"requests": {"cpu": "50", "memory": "90Gi"}}},  # of the pod
+        )
+    )
     return Kind(f"{name}-c{number}", rng.choice((1, 1, 2, 2, 3, 4)), labels, spec)
 
 
