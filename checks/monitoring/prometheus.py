@@ -23,6 +23,9 @@ from dynocheck.facts import (
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
 _NAME = "app.kubernetes.io/name"
+# Its Prometheus is for the platform; another reads what users monitor, once it is enabled:
+# https://docs.openshift.com/container-platform/4.15/observability/monitoring/enabling-monitoring-for-user-defined-projects.html
+_OPENSHIFT = "openshift-monitoring"
 _EXPORTER = "dcgm-exporter"
 _INSTALL = (
     "helm upgrade --install prometheus kube-prometheus-stack "
@@ -159,6 +162,8 @@ def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Nam
         if not others and selector is not None and selector.labels and not selector.expressions:
             settings = " ".join(f"--set {_format_setting(*label)}" for label in selector.labels.items())
             return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
+    if {collector.namespace for collector in monitors.collectors} == {_OPENSHIFT}:
+        return f"oc edit configmap cluster-monitoring-config -n {_OPENSHIFT}   # enableUserWorkload: true"
     first = monitors.collectors[0]
     everything = {"matchLabels": None, "matchExpressions": None}  # a merge with {} would change nothing
     spec = {"spec": dict.fromkeys(_find_refusals(first, monitor, namespaces), everything)}

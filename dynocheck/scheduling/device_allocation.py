@@ -4,6 +4,7 @@ See https://github.com/kubernetes/kubernetes/tree/v1.36.3/staging/src/k8s.io/dyn
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -20,10 +21,15 @@ Devices = frozenset[DeviceId]
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """The devices that claims get on a node; `score` is higher the earlier the alternatives taken stand."""
+    """The devices that claims get on a node; `score` is higher the earlier the alternatives taken stand.
+
+    `contradicts` is true if a claim wants all devices of the node and a constraint of it forbids one: for
+    that error kube-scheduler places the pod on no node at all.
+    """
 
     devices: Devices = frozenset()
     score: int = 0
+    contradicts: bool = False
 
 
 class DeviceAllocator:
@@ -48,6 +54,10 @@ class DeviceAllocator:
         return self._known[key]
 
 
+class _Contradiction(Exception):
+    """A claim wants all devices of a node, and a constraint of it forbids one."""
+
+
 class _Choice(NamedTuple):
     """A device for a request of the claim with this index."""
 
@@ -70,7 +80,10 @@ class _Search:
         self.steps = 0
 
     def run(self) -> Allocation | None:
-        choices = next(self._fill(0, ()), None)
+        try:
+            choices = next(self._fill(0, ()), None)
+        except _Contradiction:
+            return Allocation(contradicts=True)
         if choices is None:
             return None
         taken = {(choice.claim, choice.request) for choice in choices}
@@ -95,11 +108,31 @@ class _Search:
     def _fill_request(self, claim: int, request: DeviceRequest, before: _Choices) -> Iterator[_Choices]:
         matching = self.inventory.match(self.node, request)
         used = self.taken.union(choice.device.id for choice in before)
-        free = [each for each in matching if each.id not in used and each.is_tolerated_by(request)]
+        usable = [each.id not in used and each.is_tolerated_by(request) for each in matching]
         count = request.count or len(matching)
         own = sum(choice.claim == claim for choice in before)
-        if count and own + count <= _MAX_DEVICES:
-            yield from self._pick(claim, request, free, count, before)
+        if not count or own + count > _MAX_DEVICES:
+            return
+        if request.count:
+            yield from self._pick(claim, request, list(compress(matching, usable)), count, before)
+        elif (choices := self._take_all(claim, request, matching, usable, before)) is not None:
+            yield choices
+
+    def _take_all(
+        self,
+        claim: int,
+        request: DeviceRequest,
+        matching: Sequence[OfferedDevice],
+        usable: Sequence[bool],
+        choices: _Choices,
+    ) -> _Choices | None:
+        for device, is_usable in zip(matching, usable, strict=True):
+            if not is_usable:
+                return None
+            choices = (*choices, _Choice(claim, request, device))
+            if not self._keeps_constraints(claim, choices):
+                raise _Contradiction
+        return choices
 
     def _pick(
         self,

@@ -47,7 +47,13 @@ def diagnose(scheduler: Scheduler, kind: int, result: SchedulingResult) -> Diagn
         admitting = set(allowed)
         others = [state for i, state in enumerate(states) if i not in admitting]
         return _diagnose_too_small(shape, [states[i] for i in allowed], others)
-    if not any(scheduler.allocate(kind, i, ClaimedDevices()) for i in large):
+    allocations = {i: scheduler.allocate(kind, i, ClaimedDevices()) for i in large}
+    contradicting = [i for i, found in allocations.items() if found is not None and found.contradicts]
+    if contradicting:
+        name = states[contradicting[0]].node.name
+        text = f"its claim wants all devices of a node, and its constraint forbids those of {name}: "
+        return Diagnosis(f"{text}kube-scheduler then places it on no node", ever=False, node=name)
+    if not any(allocations.values()):
         return Diagnosis("no allowed node has free devices that meet its claims", ever=False)
     return _diagnose_full(scheduler, kind, result, large)
 

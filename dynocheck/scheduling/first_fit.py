@@ -171,7 +171,7 @@ class _SchedulingRun:
             scores = {i: s for i, s in scores.items() if not refused(counted, kind, i)}
         allocations = {i: found for i in scores if (found := scheduler.allocate(kind, i, self.claimed))}
         scores = {i: scores[i] for i in allocations}
-        if not scores:
+        if not scores or any(each.contradicts for each in allocations.values()):
             return None
         if self.tightly is not None:
             return min(

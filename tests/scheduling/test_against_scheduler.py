@@ -145,7 +145,8 @@ QUIET_S = 3.0  # longer than the scheduler's first back-off
 
 def unschedulable(pod: Object) -> bool:
     conditions = pod["status"].get("conditions") or []
-    return any(c["type"] == "PodScheduled" and c.get("reason") == "Unschedulable" for c in conditions)
+    reasons = [c.get("reason") for c in conditions if c["type"] == "PodScheduled"]
+    return not {"Unschedulable", "SchedulerError"}.isdisjoint(reasons)
 
 
 def create(cluster: ControlPlane, each: World) -> None:

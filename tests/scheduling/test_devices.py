@@ -14,7 +14,7 @@ from dynocheck.facts import (
     ResourceSlices,
     Taint,
 )
-from dynocheck.scheduling.device_allocation import DeviceAllocator
+from dynocheck.scheduling.device_allocation import Allocation, DeviceAllocator
 from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest, SameAttribute, Unmodelled
 from dynocheck.scheduling.devices import DeviceInventory
 
@@ -137,6 +137,14 @@ def test_devices_are_allocated(
     devices: list[Device], claim: DeviceClaim, taken: tuple[str, ...], expected: set[str] | None
 ) -> None:
     assert allocate(offered(*devices), claim, taken=taken) == expected
+
+
+def test_all_devices_that_a_constraint_forbids() -> None:
+    claim = DeviceClaim(((ALL,),), SAME_NUMA)
+    allocator = DeviceAllocator(DeviceInventory(offered(*ON_NUMA), CLASSES))
+    assert allocator.allocate(Node("a"), (claim,)) == Allocation(contradicts=True)
+    # a device that is in use comes first
+    assert allocator.allocate(Node("a"), (claim,), frozenset({(DRIVER, "a", "a")})) is None
 
 
 def test_claims_with_too_many_combinations_are_not_modelled() -> None:

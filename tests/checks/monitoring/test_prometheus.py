@@ -106,6 +106,13 @@ def test_collector_that_does_not(collector: Collector, fix: str) -> None:
     assert fix in (finding.fix or "")
 
 
+def test_openshift_has_a_prometheus_for_what_users_monitor() -> None:
+    platform = LabelSelector({"openshift.io/cluster-monitoring": "true"})
+    monitors = make_monitors(make_collector(namespaces=platform, namespace="openshift-monitoring"))
+    (finding,) = run_check(prometheus.prometheus, monitors, SPACES, DYNAMO, RUNNING, None)
+    assert "enableUserWorkload: true" in (finding.fix or "")
+
+
 def test_monitors_with_other_labels_get_their_own_finding() -> None:
     epp = PodMonitor(namespace="dynamo-system", name="dynamo-epp")
     labelled = PodMonitor(namespace="dynamo-system", name="dynamo-worker", labels={"release": "prometheus"})
