@@ -21,6 +21,7 @@ from dynocheck.facts import (
 )
 
 _CERT_MANAGER = "cert-manager.io"
+_NAME = "app.kubernetes.io/name"
 _GRAPHS = "dynamographdeployments.nvidia.com"
 
 
@@ -87,9 +88,12 @@ def _check_cert_manager(
     if not any(d.group == _CERT_MANAGER and d.established for d in definitions):
         return
     used = any(m.group == _CERT_MANAGER for recipe in recipes or () for m in recipe.manifests)
-    found = [w for w in workloads if w.kind == "Deployment" and "cert-manager-controller" in list_images(w)]
-    if not found:  # a mirror's image may have another name
-        found = [w for w in workloads if w.kind == "Deployment" and w.name == "cert-manager"]
+    found = [
+        w
+        for w in workloads
+        if w.kind == "Deployment"
+        and ("cert-manager-controller" in list_images(w) or "cert-manager" in (w.name, w.labels.get(_NAME)))
+    ]
     report = fail if used else warn
     yield from check_ready(found, "cert-manager", f"certificates.{_CERT_MANAGER}", report)
 

@@ -15,6 +15,7 @@ from dynocheck.scheduling.devices import DeviceId, DeviceInventory, OfferedDevic
 
 _MAX_DEVICES = 32  # of a claim
 _MAX_CHOICES = 8  # of a request
+_MAX_REQUESTS = 64  # of a pod
 _MAX_STEPS = 5_000
 
 Devices = frozenset[DeviceId]
@@ -80,6 +81,8 @@ class _Search:
         self.steps = 0
 
     def run(self) -> Allocation | None:
+        if len(self.wanted) > _MAX_REQUESTS:
+            raise Unmodelled(f"its claims have more than {_MAX_REQUESTS} requests")
         try:
             choices = next(self._fill(0, ()), None)
         except _Contradiction:

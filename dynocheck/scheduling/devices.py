@@ -5,6 +5,7 @@ The devices of a node that match a request are counted as one resource, which te
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from dynocheck.facts import (
     Device,
     DeviceClasses,
     Node,
+    ResourceSlice,
     ResourceSlices,
     parse_quantity,
 )
@@ -63,7 +65,9 @@ class DeviceInventory:
     def __init__(self, slices: ResourceSlices, classes: DeviceClasses) -> None:
         self.slices = slices
         self.classes = classes
-        self._sorted = sorted(slices, key=lambda each: (each.driver, each.pool, each.name))
+        self._by_node: dict[str | None, list[ResourceSlice]] = defaultdict(list)
+        for each in sorted(slices, key=lambda each: (each.driver, each.pool, each.name)):
+            self._by_node[each.node].append(each)
         self._matches: dict[tuple[str, DeviceRequest], tuple[OfferedDevice, ...]] = {}
 
     def match(self, node: Node, request: DeviceRequest) -> tuple[OfferedDevice, ...]:
@@ -146,9 +150,7 @@ class DeviceInventory:
         if rules is None:
             return  # gpu.dra tells of a class that does not exist
         selectors = (*rules.selectors, *request.selectors)
-        for each in self._sorted:
-            if each.node not in (None, node.name):
-                continue
+        for each in (*self._by_node[node.name], *self._by_node[None]):
             if request.count == 0 and each.devices and not each.offered:
                 raise Unmodelled(f"slices of pool {each.pool} are missing, and its claim wants all devices")
             for device in each.offered:
