@@ -9,6 +9,9 @@ from dynocheck.facts import Recipe
 from dynocheck.scheduling.pod_spec_model import Spec
 
 _GROUP = "resource.k8s.io"
+_TEMPLATE = "ResourceClaimTemplate"
+# https://github.com/NVIDIA/k8s-dra-driver-gpu/blob/main/templates/compute-domain-workload-claim-template.tmpl.yaml
+_CHANNEL = {"name": "channel", "deviceClassName": "compute-domain-default-channel.nvidia.com"}
 _UNMODELLED = {
     "adminAccess": "it asks for administrative access to devices",
     "capacity": "it requests a part of a device's capacity",
@@ -58,20 +61,27 @@ def read_claims(recipe: Recipe, spec: Spec) -> Iterator[DeviceClaim]:
 
     :raises Unmodelled: a claim is not in the recipe, or of a form that is not modelled.
     """
-    declared = {
-        (manifest.kind, manifest.name): manifest.root.plain
-        for manifest in recipe.manifests
-        if manifest.group == _GROUP
-    }
+    declared = dict(_list_declared(recipe))
     for claim in spec.get("resourceClaims") or ():
         shared, template = claim.get("resourceClaimName"), claim.get("resourceClaimTemplateName")
-        kind, name = ("ResourceClaim", shared) if shared else ("ResourceClaimTemplate", template or "")
+        kind, name = ("ResourceClaim", shared) if shared else (_TEMPLATE, template or "")
         if (kind, name) not in declared:
             raise Unmodelled(f"its {kind} {name} is not in the recipe")
         content = declared[kind, name].get("spec") or {}
         yield _read_claim(
             (content if shared else content.get("spec") or {}).get("devices") or {}, shared or ""
         )
+
+
+def _list_declared(recipe: Recipe) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
+    """The claims and templates of a recipe by kind and name, with those that its ComputeDomains create."""
+    for manifest in recipe.manifests:
+        if manifest.group == _GROUP:
+            yield (manifest.kind, manifest.name), manifest.root.plain
+        elif manifest.kind == "ComputeDomain":
+            template = manifest.root.get("spec", "channel", "resourceClaimTemplate", "name")
+            if template is not None and template.text:
+                yield (_TEMPLATE, template.text), {"spec": {"spec": {"devices": {"requests": [_CHANNEL]}}}}
 
 
 def _read_claim(devices: Mapping[str, Any], shared: str) -> DeviceClaim:

@@ -10,7 +10,7 @@ from dynocheck.facts import NamespaceLimits, Node, Recipes, RunningPods, Taint
 from tests.checks.capacity.clusters import GPU, LIMITS, OWN, gpus_left, holding, load, workers
 from tests.checks.gpu import offer
 from tests.checks.judging import GRAPH, deploy, judge, outcomes, read_lines, recipes, run_check
-from tests.checks.manifests import FRONTEND, config_map, engine
+from tests.checks.manifests import FRONTEND, config_map, engine, graph
 
 
 def node(name: str, gpus: int = 8, **labels: str) -> Node:
@@ -166,3 +166,27 @@ def test_default_requests_of_a_limit_range_count(tmp_path: Path) -> None:
     limits = NamespaceLimits(namespace="here", limits=(item,))
     (finding,) = run_check(scheduling.fits, *given(load(tmp_path, engine()), [A], limits=limits))
     assert finding.evidence["needs"] == {"cpu": "100"}
+
+
+CHANNEL = "compute-domain-default-channel.nvidia.com"
+DOMAIN = {
+    "apiVersion": "resource.nvidia.com/v1beta1",
+    "kind": "ComputeDomain",
+    "metadata": {"name": "d"},
+    "spec": {"numNodes": 0, "channel": {"resourceClaimTemplate": {"name": "t"}}},
+}
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [([A, B], []), ([A], ["fail"])])
+def test_each_node_has_one_channel_of_compute_domains(
+    tmp_path: Path, nodes: list[Node], expected: list[str]
+) -> None:
+    made = graph(workers(2, gpus=1, **CLAIM), front=False)
+    channel = (facts.Device("channel-0"),)
+    driver = "compute-domain.nvidia.com"
+    offers = [facts.ResourceSlice(n.name, driver, n.name, 1, pool=n.name, offered=channel) for n in nodes]
+    slices = facts.ResourceSlices(tuple(offers), allocated=())
+    rule = facts.DeviceClass((f"device.driver == '{driver}'",))
+    classes = facts.DeviceClasses((CHANNEL,), ("v1",), {CHANNEL: rule})
+    around = given(deploy(tmp_path, made, DOMAIN), nodes, slices=slices, classes=classes)
+    assert judge(scheduling.fits, *around) == expected
