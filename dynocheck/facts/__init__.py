@@ -74,7 +74,7 @@ _NAMES = {
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
     "k8s.namespace_policy": """
         IpBlock NamedSecret NamedSecrets Namespace NetworkPolicies NetworkPolicy NetworkPolicyPeer
-        NetworkPolicyPort NetworkPolicyRule PodClasses
+        NetworkPolicyPort NetworkPolicyRule PodClasses RuntimeRule
     """,
     "k8s.namespace_state": """
         ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact HostState
