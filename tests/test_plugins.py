@@ -261,11 +261,17 @@ def test_what_a_plugin_prints_does_not_spoil_the_report(tmp_path: Path) -> None:
     assert {"importing", "looking", "judging"} <= {*ended.err.split()}
 
 
-def test_a_relation_that_crashes_explains_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("relation", "outcome"),
+    [("1 / 0", "fail"), ("__import__('time').sleep(99)", "error"), ("__import__('os')._exit(0)", "error")],
+)
+def test_a_relation_that_crashes_or_hangs_explains_nothing(
+    tmp_path: Path, relation: str, outcome: str
+) -> None:
     code = (
         GOOD
-        + """
-@check("house.wet", title="It is dry", explained_by={"house.rain": lambda cause, effect: 1 / 0})
+        + f"""
+@check("house.wet", title="It is dry", explained_by={{"house.rain": lambda cause, effect: {relation}}})
 def wet(recipes: Recipes):
     yield fail("it is wet")
 
@@ -274,8 +280,11 @@ def rain(recipes: Recipes):
     yield fail("it rains")
 """
     )
-    ended = dynocheck("recipe", RECIPE, "--select", "house", "-o", "json", env=installed(tmp_path, code))
+    words = ("--select", "house", "--timeout", "1", "-o", "json")
+    ended = dynocheck("recipe", RECIPE, *words, env=installed(tmp_path, code))
     assert ended.outcomes == {"house.sunny": "pass", "house.wet": "fail", "house.rain": "fail"}
+    told = [finding["outcome"] for finding in ended.findings("house.wet")]
+    assert told == (["fail"] if outcome == "fail" else ["fail", "error"])
 
 
 def test_an_entry_point_that_is_no_name_is_told(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class Run:
         planned = self._plan(self.config.registry.probes, sources, known)
         with progress.show_progress() as show, redirect_stdout(sys.stderr):
             known = _look(planned, sources, options.timeout_s, known, context, show)
-        target |= context.describe_target(known.facts)
+        target |= {**context.describe_target(known.facts), **_describe_retries(sources)}
         code = self._decide(planned, known, target, suppressions)
         if known.interrupted:
             print("interrupted: facts not gathered by then are unknown", file=sys.stderr)
@@ -209,6 +209,7 @@ def collect_sources(
         sources[RecipePaths] = RecipePaths(tuple(recipes), variables, render=True)
     if cluster:
         from dynocheck import kube
+        from dynocheck.kube import transport  # noqa: F401 - before threads may take the memory for it
 
         connection = kube.find_connection(options.kubeconfig, options.context, options.namespace)
         sources[Cluster] = Cluster(connection, timeout_s=options.timeout_s)
@@ -227,6 +228,12 @@ def describe_target(sources: Mapping[type, Any]) -> dict[str, Any]:
         if sources[RecipePaths].variables:
             target["set"] = ", ".join(sources[RecipePaths].variables)
     return target
+
+
+def _describe_retries(sources: Mapping[type, Any]) -> dict[str, Any]:
+    """The requests to the API server that were tried again, by reason; nothing where none was."""
+    retries = sources[Cluster].retries if Cluster in sources else None
+    return {"retried": ", ".join(f"{why} ({n})" for why, n in retries.items())} if retries else {}
 
 
 def run_probes(

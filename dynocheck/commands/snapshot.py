@@ -1,5 +1,6 @@
 """`dynocheck snapshot`: records the facts of a cluster, to be evaluated elsewhere or later."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,12 +15,15 @@ from dynocheck.commands._run import (
 from dynocheck.core import snapshot
 from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
+from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
 from dynocheck.facts import Fact, Recipes, Settings
 from dynocheck.probes.symptom.objects import DiagnosisTarget
 from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
+
+_MOST_NAMES = 3
 
 
 def run(
@@ -55,8 +59,18 @@ def run(
             Path(file).write_bytes(content)
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
-    for kind, missing in knowledge.missing.items():
-        click.echo(f"not recorded: {kind.__name__}: {sanitize(missing.reason)}", err=True)
+    for line in _list_missing(knowledge):
+        click.echo(line, err=True)
     if knowledge.interrupted:
         return INTERRUPTED
     return 3 if knowledge.missing else 0
+
+
+def _list_missing(knowledge: Knowledge) -> Iterator[str]:
+    """A line for each reason why facts are missing."""
+    kinds: dict[str, list[str]] = {}
+    for kind, missing in knowledge.missing.items():
+        kinds.setdefault(sanitize(missing.reason), []).append(kind.__name__)
+    for reason, names in kinds.items():
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        yield f"not recorded: {', '.join(names[:_MOST_NAMES])}{more}: {reason}"
