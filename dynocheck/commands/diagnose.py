@@ -53,7 +53,7 @@ class _Rollout:
         now = time.monotonic()
         if now >= self._end:
             return False
-        linked = link_explanations(judge(checks, known), {c.id: c.explained_by for c in checks})
+        linked, _ = link_explanations(judge(checks, known), {c.id: c.explained_by for c in checks})
         problems = [(v.check, f) for v in linked for f in v.findings if f.explained_by is None]
         self.waiting_for = problems[0][1].message if problems else ""
         lasting = {
