@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.cli import main
+from tests import forks
 
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -117,17 +118,31 @@ def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
 
 
 def dynocheck(
-    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> CommandResult:
-    """Run a command line, in the repository unless told otherwise, and wait for its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dynocheck", *map(str, arguments)],
-        cwd=cwd or ROOT,
-        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT), **(env or {})},
+    """Run a command line, in the repository unless told otherwise, and wait for its end.
+
+    :param fresh: in a Python that starts for it, not in a fork of one that has imported dynocheck.
+    """
+    given = {"COLUMNS": "80", "PYTHONPATH": str(ROOT), **(env or {})}
+    run = _run_fresh if fresh or not forks.can_run(given) else forks.run
+    done = run([*map(str, arguments)], cwd or ROOT, {**os.environ, **given})
+    return CommandResult(done.returncode, done.stdout, done.stderr)
+
+
+def _run_fresh(
+    arguments: list[str], folder: Path, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dynocheck", *arguments],
+        cwd=folder,
+        env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=forks.LIMIT_S,
         check=False,
     )
-    return CommandResult(done.returncode, done.stdout, done.stderr)

@@ -231,7 +231,7 @@ def test_a_crash_prints_one_line(tmp_path: Path) -> None:
         "r.plan = broken\n"
     )
     env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    ended = dynocheck(*RECIPE, env=env)
+    ended = dynocheck(*RECIPE, env=env, fresh=True)
     assert ended.code == 3
     assert ended.err.startswith("error: crashed: RuntimeError in sitecustomize.py, line 2")
     assert "secret" not in ended.err.replace("sitecustomize", "")

@@ -31,7 +31,7 @@ from tests.controlplane.store import MAX_OPERATIONS, State, Store
 
 HOST = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"
-FORGETTING = 20.0  # seconds after which it is taken to be stuck
+FORGETTING = 6.0  # seconds after which it is taken to be stuck
 
 
 @dataclass(frozen=True)

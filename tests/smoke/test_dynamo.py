@@ -230,7 +230,7 @@ def test_a_worker_of_two_is_killed_while_requests_come_in(dynamo_home: Home) -> 
 
 def test_ctrl_c_while_its_load_runs_leaves_what_was_measured(dynamo_home: Home) -> None:
     """As many requests as all stages before the load make, and a few more: the load is under way."""
-    with Dynamo(speedup=0.3) as server:
+    with Dynamo(speedup=0.6) as server:
         smoke(server.url, "--skip", "load")
         before_the_load = started(server)
         with start("smoke", "--url", server.url, "-o", "json") as run:
