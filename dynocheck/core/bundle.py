@@ -42,13 +42,16 @@ def read_snapshot(content: bytes, most: int) -> bytes:
     :raises ValueError: there is none, it is larger, or this is no archive.
     """
     try:
-        with tarfile.open(mode="r:gz", fileobj=io.BytesIO(content)) as archive:
+        # No more is unpacked than a snapshot and its header need, whatever the archive holds.
+        unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, most + tarfile.RECORDSIZE)
+        with tarfile.open(mode="r:", fileobj=io.BytesIO(unpacked)) as archive:
             member = archive.next()
             if member is None or not member.isfile() or member.name.rpartition("/")[2] != SNAPSHOT:
                 raise ValueError(f"an archive whose first file is not {SNAPSHOT}")
             stream = archive.extractfile(member)
-            if member.size > most or stream is None:
-                raise ValueError(f"{SNAPSHOT} is larger than {most} bytes")
-            return stream.read()
+            snapshot = stream.read() if stream is not None else b""
+            if len(snapshot) != member.size:
+                raise ValueError(f"{SNAPSHOT} in it is not complete, or larger than {most >> 20} MiB")
+            return snapshot
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not an archive of dynocheck: {error}") from None
