@@ -30,9 +30,11 @@ def describe_owners(each: DeployedObject) -> dict[str, Any]:
 
 
 def is_part(cause: Finding, effect: Finding) -> bool:
-    """The cause is about a part of the object that the effect is about."""
+    """The cause is about the object that the effect is about, or about a part of it."""
     subject = effect.subject
-    return subject is not None and f"{subject.kind} {subject.name}" in cause.evidence.get(_OWNERS, ())
+    if subject is None:
+        return False
+    return cause.subject == subject or f"{subject.kind} {subject.name}" in cause.evidence.get(_OWNERS, ())
 
 
 def is_node_of(cause: Finding, effect: Finding) -> bool:

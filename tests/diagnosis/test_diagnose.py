@@ -21,7 +21,7 @@ from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, runn
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    yield from controlplane.share(crds / "dynamo")
+    yield from controlplane.share(*(crds / folder for folder in ("dynamo", "grove", "lws")))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def list_problems(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, A
 @pytest.mark.parametrize("broken", SITUATIONS, ids=str)
 def test_the_cause_comes_first_and_alone(stage: Stage, broken: Broken) -> None:
     broken.make(stage)
-    code, verdicts = diagnose(stage, GRAPH)
+    code, verdicts = diagnose(stage)
     problems = list_problems(verdicts)
     told = [(check, f["outcome"], f["subject"]["kind"], f["subject"]["name"]) for check, f in problems]
     assert told == [(broken.check, broken.outcome, broken.kind, broken.name)], problems
