@@ -370,7 +370,7 @@ def _failed_download(stage: Stage) -> None:
     stage.log("GatedRepoError: 401 Client Error. Cannot access gated repo for url https://hub\n")
 
 
-def _request(state: str, **condition: str) -> Callable[[Stage], None]:
+def _request(state: str, **condition: Any) -> Callable[[Stage], None]:
     def make(stage: Stage) -> None:
         conditions = [make_condition(**condition)] if condition else []
         kind = "nvidia.com/v1beta1 DynamoGraphDeploymentRequest"
@@ -398,7 +398,12 @@ def _list_others() -> Iterator[Broken]:
         "a clique over quota", _refused_clique, "symptom.creation", "PodClique", WORKER, "quota gpus"
     )
     request = partial(Broken, check="symptom.graph", kind="DynamoGraphDeploymentRequest", name=GRAPH)
-    failed = {"kind": "Succeeded", "status": "False", "reason": "ProfilingFailed", "message": "no GPU found"}
+    failed: dict[str, Any] = {
+        "kind": "Succeeded",
+        "status": "False",
+        "reason": "ProfilingFailed",
+        "message": "no GPU found",
+    }
     yield request("a failed request", _request("Failed", **failed), says="no GPU found")
     yield request("a request that is profiled", _request("Profiling"), says="Profiling", outcome="warn")
 
