@@ -59,7 +59,8 @@ def is_starting(state: NamespaceState, pod: DeployedPod) -> bool:
 
 def is_pulling(state: NamespaceState, pod: DeployedPod) -> bool:
     """Whether the last event before its containers run is that an image is being pulled."""
-    if any(each.waiting not in ("", "ContainerCreating", "PodInitializing") for each in pod.containers):
+    idle = ("ContainerCreating", "PodInitializing")
+    if any(each.waiting not in idle and not (each.init and each.ended) for each in pod.containers):
         return False
     events = [e for e in state.list_events(pod.key) if e.reason != "Scheduled"]
     return bool(events) and events[0].reason in ("Pulling", "Pulled")
