@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.controlplane.api import Object
 from tests.node import images, registry
@@ -92,7 +93,7 @@ def _disk(namespace: str) -> Object:
     return pod("worker", namespace, container(script=script, volumeMounts=mounts), volumes=volumes)
 
 
-def _of(script: str, **more: object) -> Callable[[str], Object]:
+def _of(script: str, **more: Any) -> Callable[[str], Object]:
     return lambda namespace: pod("worker", namespace, container(script=script, **more))
 
 
@@ -100,7 +101,7 @@ def _wanting(resource: str, amount: str) -> Callable[[str], Object]:
     return _of(_SLEEP, resources={"limits": {resource: amount}})
 
 
-def _probe(**probe: object) -> Object:
+def _probe(**probe: Any) -> Object:
     return {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1, **probe}
 
 

@@ -9,7 +9,7 @@ as the API server gives them. `cluster.json` is what `dynocheck snapshot` record
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _LIMIT_S = 150.0  # an eviction takes the longest: the kubelet measures disks no
 Recording = dict[str, Any]
 
 
-def break_on(node: Node, kinds: Iterable[Kind]) -> dict[str, Recording]:
+def break_on(node: Node, kinds: Sequence[Kind]) -> dict[str, Recording]:
     """Break a pod of each kind, all at once, and give each recording as soon as it shows its sign.
 
     Raises AssertionError for kinds that never do.
@@ -41,7 +41,8 @@ def break_on(node: Node, kinds: Iterable[Kind]) -> dict[str, Recording]:
         for kind in kinds:
             node.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kind.name}})
             node.cluster.apply(*kind.objects(kind.name))
-        waiting, found = {kind.name: kind for kind in kinds}, {}
+        waiting = {kind.name: kind for kind in kinds}
+        found: dict[str, Recording] = {}
         deadline = time.monotonic() + _LIMIT_S
         while waiting and time.monotonic() < deadline:
             time.sleep(0.5)

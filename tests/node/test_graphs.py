@@ -67,6 +67,20 @@ def smoke_from_a_pod(node: Node, namespace: str) -> None:
     assert ended["status"]["phase"] == "Succeeded", pods.logs(node.cluster, namespace, "smoke")
 
 
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        ("registry.example/Dynocheck:1", "InvalidImageName: "),
+        (images.BUSYBOX, "CreateContainerConfigError: container has runAsNonRoot and image will run as root"),
+    ],
+    ids=["no name of an image", "an image of root"],
+)
+def test_a_load_whose_pods_do_not_run_says_why(node: Node, namespace: str, image: str, says: str) -> None:
+    ended = run(node, namespace, "load", "--url", "http://h:1", "--in-cluster", "--apply", "--image", image)
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    assert says in ended.findings("load.errors")[0]["message"]
+
+
 @pytest.mark.verify
 @pytest.mark.parametrize("graph", [graphs.routed, graphs.disaggregated])
 def test_each_kind_of_graph_is_fit(
