@@ -7,6 +7,7 @@ Nothing of the machine is changed but for a control group in each hierarchy, whi
 import ctypes
 import os
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +125,8 @@ def _make(group: Path) -> None:
 def _check_rights() -> None:
     if os.geteuid():
         raise AssetsUnavailable("a node needs root, for namespaces, mounts and control groups")
+    if missing := [program for program in ("ip", "nsenter", "unshare") if shutil.which(program) is None]:
+        raise AssetsUnavailable(f"a node needs {', '.join(missing)}, of iproute2 and util-linux, on PATH")
     held = int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16)
     wanted = {"CAP_NET_ADMIN": 12, "CAP_SYS_CHROOT": 18, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
     if missing := [name for name, bit in wanted.items() if not held >> bit & 1]:

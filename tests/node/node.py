@@ -12,7 +12,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,24 +46,17 @@ class Node:
     def __enter__(self) -> Self:
         build.kubernetes()  # before there is anything to clean up
         self._programs = build.programs()
-        self._processes = Processes()
-        self.cluster = ControlPlane(address=GATEWAY)
-        try:
+        with ExitStack() as stack:
+            self._processes = Processes()
+            stack.callback(self._processes.close)
             self._namespaces = Namespaces(self._processes, NAME)
             with self.network():
-                self._start()
-        except BaseException:
-            self.close()
-            raise
+                self._start(stack)
+            self._end = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End everything, as the end of this process does without it."""
-        self.cluster.close()
-        self._processes.close()
+        self._end.close()
 
     @property
     def folder(self) -> Path:
@@ -85,11 +78,11 @@ class Node:
         given = [f"{name}={value}" for name, value in environment.items()]
         return self._namespaces.command("env", *given, *words)
 
-    def _start(self) -> None:
+    def _start(self, stack: ExitStack) -> None:
         self._serve("containerd", ["containerd", f"--config={self._write_runtime()}"], self._has_runtime)
         with ThreadPoolExecutor(1) as pool:
             imported = pool.submit(self._import_images)
-            self.cluster.__enter__()
+            self.cluster = stack.enter_context(ControlPlane(address=GATEWAY))
             self._config = self.cluster.kubeconfig()
             self.cluster.start_scheduler()
             self.cluster.start_controller_manager()
