@@ -43,8 +43,8 @@ def namespace(found: Namespace, recipes: Recipes | None) -> Iterator[Finding]:
 
 @check("platform.pod-classes", title="Priority and runtime classes exist")
 def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
-    """A pod whose PriorityClass or RuntimeClass does not exist, or whose RuntimeClass selects other nodes than
-    its nodeSelector, is rejected: it is not Pending but absent, and only the events of its owner show why.
+    """A pod whose PriorityClass or RuntimeClass does not exist, or whose RuntimeClass selects other nodes
+    than its nodeSelector, is rejected: it is not Pending but absent, and only events of its owner show why.
 
     Classes that the recipe creates are not judged. On k3s and RKE2, GPUs may need the RuntimeClass nvidia,
     which other clusters often do not have or need.
@@ -78,8 +78,8 @@ def _report_conflict(rule: RuntimeRule, template: PodTemplate, value: Value) -> 
     for key, wanted in rule.node_selector.items():
         if selected.get(key, wanted) != wanted:
             yield fail(
-                f"{template.owner} selects nodes with {key}={selected[key]}, its RuntimeClass {value.text} with "
-                f"{key}={wanted}; its pods are rejected",
+                f"{template.owner} selects nodes with {key}={selected[key]}, and its RuntimeClass "
+                f"{value.text} those with {key}={wanted}; its pods are rejected",
                 fix=f"kubectl get runtimeclass {value.text} -o yaml   # and select nodes as it does",
                 location=Location(template.manifest.file, value.line, value.column),
             )
