@@ -218,9 +218,14 @@ def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator
         "KAI's operator": [w for w in found if w.name == "kai-operator"],
     }
     for what, workloads_of_part in parts.items():
-        # The operator creates a scheduler for each SchedulingShard.
-        definition = _SHARDS if found and what == "KAI Scheduler" else _QUEUES
-        yield from check_ready(workloads_of_part, what, definition, report)
+        if found and what == "KAI Scheduler" and not workloads_of_part:
+            yield report(
+                "no SchedulingShard has a scheduler, though other parts of KAI Scheduler are there",
+                fix=f"kubectl describe {_SHARDS}   # the operator creates a scheduler for each",
+                subject=Subject("CustomResourceDefinition", _SHARDS),
+            )
+            continue
+        yield from check_ready(workloads_of_part, what, _QUEUES, report)
         if not found:  # once is enough
             return
 
