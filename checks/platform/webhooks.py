@@ -81,6 +81,12 @@ def webhook(
         )
 
 
+def _excludes_its_own(webhook: Webhook) -> bool:
+    """Whether it selects every object but some that its own product is named on, or all."""
+    others = (e for e in webhook.objects.expressions if (e.key, e.operator) != (_NAME, "NotIn"))
+    return not webhook.objects.labels and not any(others)
+
+
 def _check_cert_manager(
     definitions: CustomResourceDefinitions, workloads: Workloads, recipes: Recipes | None
 ) -> Iterator[Finding]:
@@ -117,7 +123,7 @@ def _judge_pod_webhooks(
         called = all_hold(
             (
                 selects(item.selector, labels, complete=namespace.exists),
-                True if item.objects.is_empty else None,
+                True if _excludes_its_own(item) else None,
                 None if item.conditional else True,
             )
         )
