@@ -41,8 +41,8 @@ def webhook(
     types: PlatformTypes,
     services: ServiceEndpoints,
     namespace: Namespace,
-    definitions: CustomResourceDefinitions,
-    workloads: Workloads,
+    definitions: CustomResourceDefinitions | None,
+    workloads: Workloads | None,
     recipes: Recipes | None,
 ) -> Iterator[Result]:
     """While a webhook cannot be called, graphs can be neither created nor changed.
@@ -70,7 +70,11 @@ def webhook(
         namespace.name,
     )
     yield from _judge_pod_webhooks(admission, services, namespace)
-    yield from _check_cert_manager(definitions, workloads, recipes)
+    if definitions is not None and workloads is not None:
+        yield from _check_cert_manager(definitions, workloads, recipes)
+    else:
+        needs = "list customresourcedefinitions and deployments"
+        yield unjudged("cert-manager", why="whether it runs could not be read", needs=needs)
     for crd in unconverted:
         lost = _find_lost_version(crd, admission, recipes)
         yield (fail if lost else warn)(
