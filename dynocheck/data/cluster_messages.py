@@ -1,0 +1,54 @@
+"""What messages of schedulers, kubelets and API servers mean: the rows of cluster_messages.json."""
+
+import re
+from functools import cache, cached_property
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from dynocheck.data import read_table
+
+Topic = Literal["scheduling", "creation", "pull", "start"]
+
+
+class MessageRule(msgspec.Struct, frozen=True, dict=True):
+    """A part of a message, what it means and what to do; `means` is empty where the message says it well.
+
+    `pattern` is a regular expression. Its groups are {0}, {1} in `means` and `fix`, where {namespace} and
+    {pod} stand for those of the message. `example` is a message that has it; `source` is where it is written.
+    """
+
+    topic: Topic
+    pattern: str
+    means: str
+    fix: str
+    example: str
+    source: str
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+
+class Explanation(NamedTuple):
+    """What a message means, empty where it says so itself, and what to do; None if it is not known."""
+
+    means: str = ""
+    fix: str | None = None
+
+
+@cache
+def load_message_rules() -> tuple[MessageRule, ...]:
+    """Every rule, the most telling first: a message may hold several parts, and the first rule counts."""
+    return msgspec.json.decode(read_table("cluster_messages.json"), type=tuple[MessageRule, ...])
+
+
+def explain_message(topic: Topic, message: str, *, namespace: str, pod: str = "") -> Explanation:
+    """What is known of a message of this topic."""
+    for rule in load_message_rules():
+        if rule.topic == topic and (match := rule.expression.search(message)):
+            names = match.groups()
+            return Explanation(
+                rule.means.format(*names), rule.fix.format(*names, namespace=namespace, pod=pod)
+            )
+    return Explanation()
