@@ -31,8 +31,8 @@ def main() -> None:
     deadline = time.monotonic() + 5
     while any(map(Path.exists, (Path(sys.argv[1]), *control_groups))) and time.monotonic() < deadline:
         shutil.rmtree(sys.argv[1], ignore_errors=True)  # the dying may still write into it
-        for group in control_groups:
-            _remove(group)
+        for control_group in control_groups:
+            _remove(control_group)
         time.sleep(0.01)
 
 

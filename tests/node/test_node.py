@@ -2,6 +2,7 @@
 
 import json
 
+from tests.controlplane.api import Object
 from tests.controlplane.server import FIRST_SERVICE
 from tests.node import images, pods
 from tests.node.node import GPU, Node
@@ -25,7 +26,7 @@ def test_a_pod_runs_and_is_given_gpus(node: Node, namespace: str) -> None:
 
 def test_dynocheck_judges_its_own_cluster_from_its_image(node: Node, namespace: str) -> None:
     words = ["preflight", "--select", "access.api-reachable", "-o", "json"]
-    own = {"name": "main", "image": images.DYNOCHECK, "args": words}
+    own: Object = {"name": "main", "image": images.DYNOCHECK, "args": words}
     own["securityContext"] = {"runAsNonRoot": True, "readOnlyRootFilesystem": True}
     node.cluster.apply(pods.pod("own", namespace, own, restartPolicy="Never"))
     pods.until(node.cluster, namespace, "own", pods.ended)
