@@ -19,10 +19,12 @@ demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
 # What CI runs, with the locked versions, as two processes with a control plane each.
-# The first build of the control plane takes minutes, Dynamo's installation less.
+# The first build of the control plane takes minutes, Dynamo's installation less. With DYNOCHECK_NODE=1, as root
+# on Debian, it also tests on a real node, in namespaces of its own.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
 	$(BIN)/python -m tests.dynamo.build
+	$(BIN)/python -m tests.node.build
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # A sample of the tests, with the lowest and with the newest versions that pyproject.toml takes.

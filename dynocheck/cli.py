@@ -406,6 +406,7 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     examples=(
         "dynocheck snapshot cluster.json --context prod",
         "dynocheck snapshot cluster.json --recipe recipes/deepseek-r1",
+        "dynocheck snapshot support.tar.gz --bundle -n models",
     ),
 )
 @click.argument("file", default="-")
@@ -416,9 +417,16 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     is_flag=True,
     help="Record what runs in the namespace too, with its events and logs, for diagnose --snapshot.",
 )
+@click.option(
+    "--bundle",
+    is_flag=True,
+    help="Write a support bundle: FILE is a .tar.gz with the snapshot, reports, events and logs.",
+)
 @_check_options
 @_cluster_options
-def snapshot(file: str, recipes: tuple[str, ...], hub: bool, workloads: bool, **options: Any) -> int:
+def snapshot(
+    file: str, recipes: tuple[str, ...], hub: bool, workloads: bool, bundle: bool, **options: Any
+) -> int:
     """Record a cluster to FILE or standard output, for --snapshot.
 
     Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
@@ -426,7 +434,7 @@ def snapshot(file: str, recipes: tuple[str, ...], hub: bool, workloads: bool, **
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub, workloads=workloads)
+    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub, workloads=workloads, bundle=bundle)
 
 
 @cli.command(

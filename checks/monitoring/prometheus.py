@@ -5,7 +5,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, same_place, warn
+from dynocheck import Finding, Result, Skip, Subject, check, same_place, unjudged, warn
 from dynocheck.checks.platform._deployments import check_ready, list_images
 from dynocheck.facts import (
     Collector,
@@ -51,9 +51,9 @@ def prometheus(
     monitors: PodMonitors,
     namespaces: Namespaces,
     definitions: CustomResourceDefinitions,
-    workloads: Workloads,
+    workloads: Workloads | None,
     recipes: Recipes | None,
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """The planner's `sla` mode, autoscaling by metrics and dashboards read what Prometheus collects.
 
     Dynamo's chart creates PodMonitors when the Prometheus operator is installed before it. A Prometheus reads
@@ -101,8 +101,12 @@ def prometheus(
     yield from _report_down(monitors, namespaces)
 
 
-def _check_operator(workloads: Workloads) -> Iterator[Finding]:
+def _check_operator(workloads: Workloads | None) -> Iterator[Result]:
     """Warn of a Prometheus operator that does not run, so that what it was told last stays."""
+    if workloads is None:
+        why = "whether it runs could not be read"
+        yield unjudged("the Prometheus operator", why=why, needs="list deployments")
+        return
     found = [
         w
         for w in workloads

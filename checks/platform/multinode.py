@@ -45,8 +45,8 @@ def multinode(
     workloads: Workloads,
     configs: OperatorConfigs,
     queues: KaiQueues | None,
-    admission: AdmissionWebhooks,
-    services: ServiceEndpoints,
+    admission: AdmissionWebhooks | None,
+    services: ServiceEndpoints | None,
     recipes: Recipes | None,
 ) -> Iterator[Result]:
     """The operator creates every graph through Grove where Grove is installed and enabled, unless the graph
@@ -93,7 +93,7 @@ def _check_spanning(
     workloads: Workloads,
     settings: list[OperatorConfig],
     hooks: "_Hooks",
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """Judge what creates components that span nodes and are not sent to Grove."""
     groups = {d.group for d in definitions if d.established}
     release = max((r for o in find_operators(workloads) if (r := _find_release(o))), default=None)
@@ -134,15 +134,17 @@ def _explain_missing(grove: bool, groups: set[str], grove_off: bool, *, annotate
 class _Hooks:
     """The webhooks for what graphs become, and the Services that answer them."""
 
-    admission: AdmissionWebhooks
-    services: ServiceEndpoints
+    admission: AdmissionWebhooks | None
+    services: ServiceEndpoints | None
 
-    def check(
-        self, found: list[Workload], resource: str, report: Callable[..., Finding]
-    ) -> Iterator[Finding]:
+    def check(self, found: list[Workload], resource: str, report: Callable[..., Finding]) -> Iterator[Result]:
         """Report webhooks for a resource that cannot be called, though one of these Deployments is ready."""
         if not any(workload.ready for workload in found):
             return  # which explains it, and is reported
+        if self.admission is None or self.services is None:
+            needs = "list webhook configurations and endpointslices"
+            yield unjudged(f"webhooks for {resource}", why="they could not be listed", needs=needs)
+            return
         problems: dict[tuple[str, str, str], str] = {}
         for hook in self.admission.others:
             problem = explain_unanswered(hook, self.services) or explain_distrust(hook, self.admission.looked)
@@ -161,7 +163,7 @@ def _check_grove(
     definitions: CustomResourceDefinitions,
     hooks: _Hooks,
     report: Callable[..., Finding],
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     found = [
         w
         for w in workloads
@@ -218,9 +220,14 @@ def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator
         "KAI's operator": [w for w in found if w.name == "kai-operator"],
     }
     for what, workloads_of_part in parts.items():
-        # The operator creates a scheduler for each SchedulingShard.
-        definition = _SHARDS if found and what == "KAI Scheduler" else _QUEUES
-        yield from check_ready(workloads_of_part, what, definition, report)
+        if found and what == "KAI Scheduler" and not workloads_of_part:
+            yield report(
+                "no SchedulingShard has a scheduler, though other parts of KAI Scheduler are there",
+                fix=f"kubectl describe {_SHARDS}   # the operator creates a scheduler for each",
+                subject=Subject("CustomResourceDefinition", _SHARDS),
+            )
+            continue
+        yield from check_ready(workloads_of_part, what, _QUEUES, report)
         if not found:  # once is enough
             return
 
@@ -284,7 +291,7 @@ def _check_version(
 
 def _check_lws(
     workloads: Workloads, hooks: _Hooks, report: Callable[..., Finding], *, volcano: bool
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     def find(image: str, name: str) -> list[Workload]:
         return [
             w for w in workloads if w.kind == "Deployment" and (w.name == name or image in list_images(w))

@@ -41,8 +41,8 @@ def webhook(
     types: PlatformTypes,
     services: ServiceEndpoints,
     namespace: Namespace,
-    definitions: CustomResourceDefinitions,
-    workloads: Workloads,
+    definitions: CustomResourceDefinitions | None,
+    workloads: Workloads | None,
     recipes: Recipes | None,
 ) -> Iterator[Result]:
     """While a webhook cannot be called, graphs can be neither created nor changed.
@@ -70,7 +70,11 @@ def webhook(
         namespace.name,
     )
     yield from _judge_pod_webhooks(admission, services, namespace)
-    yield from _check_cert_manager(definitions, workloads, recipes)
+    if definitions is not None and workloads is not None:
+        yield from _check_cert_manager(definitions, workloads, recipes)
+    else:
+        needs = "list customresourcedefinitions and deployments"
+        yield unjudged("cert-manager", why="whether it runs could not be read", needs=needs)
     for crd in unconverted:
         lost = _find_lost_version(crd, admission, recipes)
         yield (fail if lost else warn)(
@@ -79,6 +83,12 @@ def webhook(
             fix="helm upgrade dynamo-platform CHART --namespace dynamo-system   # its operator sets it",
             subject=Subject("CustomResourceDefinition", crd.name),
         )
+
+
+def _excludes_its_own(webhook: Webhook) -> bool:
+    """Whether it selects every object but some that its own product is named on, or all."""
+    others = (e for e in webhook.objects.expressions if (e.key, e.operator) != (_NAME, "NotIn"))
+    return not webhook.objects.labels and not any(others)
 
 
 def _check_cert_manager(
@@ -117,7 +127,7 @@ def _judge_pod_webhooks(
         called = all_hold(
             (
                 selects(item.selector, labels, complete=namespace.exists),
-                True if item.objects.is_empty else None,
+                True if _excludes_its_own(item) else None,
                 None if item.conditional else True,
             )
         )

@@ -30,9 +30,11 @@ def describe_owners(each: DeployedObject) -> dict[str, Any]:
 
 
 def is_part(cause: Finding, effect: Finding) -> bool:
-    """The cause is about a part of the object that the effect is about."""
+    """The cause is about the object that the effect is about, or about a part of it."""
     subject = effect.subject
-    return subject is not None and f"{subject.kind} {subject.name}" in cause.evidence.get(_OWNERS, ())
+    if subject is None:
+        return False
+    return cause.subject == subject or f"{subject.kind} {subject.name}" in cause.evidence.get(_OWNERS, ())
 
 
 def is_node_of(cause: Finding, effect: Finding) -> bool:
@@ -57,7 +59,8 @@ def is_starting(state: NamespaceState, pod: DeployedPod) -> bool:
 
 def is_pulling(state: NamespaceState, pod: DeployedPod) -> bool:
     """Whether the last event before its containers run is that an image is being pulled."""
-    if any(each.waiting not in ("", "ContainerCreating", "PodInitializing") for each in pod.containers):
+    idle = ("ContainerCreating", "PodInitializing")
+    if any(each.waiting not in idle and not (each.init and each.ended) for each in pod.containers):
         return False
     events = [e for e in state.list_events(pod.key) if e.reason != "Scheduled"]
     return bool(events) and events[0].reason in ("Pulling", "Pulled")

@@ -12,7 +12,7 @@ from dynocheck.checks.symptom._chain import (
     measure_age_s,
     shorten,
 )
-from dynocheck.data.cluster_messages import explain_message
+from dynocheck.data.cluster_messages import explain_scheduling
 from dynocheck.facts import DeployedObject, DeployedPod, NamespaceState, ObjectKey
 
 _SILENT_S = 60.0  # a scheduler looks at a pod within seconds
@@ -103,7 +103,7 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
     elif message:
         yield fail(
             f"no node takes pod {pod.name}: {_describe_reasons(message)}",
-            fix=explain_message("scheduling", message, namespace=state.namespace).fix,
+            fix=explain_scheduling(message, namespace=state.namespace).fix,
             subject=subject,
             evidence=evidence | {"scheduler": pod.scheduler, "requests": pod.requests},
         )

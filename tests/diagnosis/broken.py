@@ -12,13 +12,18 @@ from tests.diagnosis.stage import (
     NODE,
     POD,
     REPLICAS,
+    WORKER,
     Stage,
     ago,
     crashed,
+    make_status,
     running,
     unscheduled,
     waiting,
 )
+
+GROVE = ("grove.io/v1alpha1 PodCliqueSet", "grove.io/v1alpha1 PodClique")
+LWS = ("leaderworkerset.x-k8s.io/v1 LeaderWorkerSet", "apps/v1 StatefulSet")
 
 
 @dataclass(frozen=True)
@@ -330,6 +335,84 @@ def _list_crashes() -> Iterator[Broken]:
         yield crash(title, _crash(1, log), says=says)
 
 
+def _carried(*carriers: str, **pod: Any) -> Callable[[Stage], None]:
+    """A pod under other kinds than a Deployment."""
+
+    def make(stage: Stage) -> None:
+        owner = stage.carry_by(*carriers)
+        stage.cluster.pod(POD, stage.namespace, node=NODE, image=IMAGE, owner=owner, ready=False, **pod)
+        stage.log("INFO loading\n")
+
+    return make
+
+
+def _refused_clique(stage: Stage) -> None:
+    stage.carry_by(*GROVE)
+    status = {"replicas": 0, "readyReplicas": 0}
+    stage.cluster.patch_status(make_object(GROVE[-1], WORKER, stage.namespace, status=status))
+    stage.tell("PodClique", WORKER, "PodCreateFailed", 'pods "x" is forbidden: exceeded quota: gpus')
+
+
+def _failed_download(stage: Stage) -> None:
+    """A Job whose only pod has ended with an error, and is not started again."""
+    labels = {"batch.kubernetes.io/job-name": "download"}
+    container = {"name": "main", "image": IMAGE}
+    template = {"metadata": {"labels": labels}, "spec": {"restartPolicy": "Never", "containers": [container]}}
+    over = [
+        make_condition(kind, "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+        for kind in ("FailureTarget", "Failed")
+    ]
+    status = {"failed": 1, "conditions": over, "startTime": ago(300)}
+    job = stage.put("batch/v1 Job", "download", None, spec={"template": template}, status=status)
+    ended = make_status({"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": ago(40)}}, "Failed")
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    stage.cluster.pod(POD, stage.namespace, node=NODE, phase="Failed", owner=job, spec=spec, status=ended)
+    stage.log("GatedRepoError: 401 Client Error. Cannot access gated repo for url https://hub\n")
+
+
+def _request(state: str, **condition: Any) -> Callable[[Stage], None]:
+    def make(stage: Stage) -> None:
+        conditions = [make_condition(**condition)] if condition else []
+        kind = "nvidia.com/v1beta1 DynamoGraphDeploymentRequest"
+        spec = {"model": "m/x", "image": IMAGE}
+        stage.put(kind, GRAPH, None, spec=spec, status={"phase": state, "conditions": conditions})
+
+    return make
+
+
+def _list_others() -> Iterator[Broken]:
+    """Graphs that Grove or LeaderWorkerSet carries out, downloads, and requests."""
+    crash = partial(Broken, check="symptom.crash")
+    out = crashed(137, "OOMKilled")
+    yield crash("out of memory under Grove", _carried(*GROVE, status=out), says="memory")
+    yield crash("out of memory under LeaderWorkerSet", _carried(*LWS, status=out), says="memory")
+    yield crash("a download that is not allowed", _failed_download, says="gated")
+    placed = {
+        "node": None,
+        "phase": "Pending",
+        "status": unscheduled("0/1 nodes are available: 1 Too many pods."),
+    }
+    gang = partial(_place_gang, placed)
+    yield Broken("a gang without a node", gang, "symptom.unscheduled", says="Too many pods")
+    yield Broken(
+        "a clique over quota", _refused_clique, "symptom.creation", "PodClique", WORKER, "quota gpus"
+    )
+    request = partial(Broken, check="symptom.graph", kind="DynamoGraphDeploymentRequest", name=GRAPH)
+    failed: dict[str, Any] = {
+        "kind": "Succeeded",
+        "status": "False",
+        "reason": "ProfilingFailed",
+        "message": "no GPU found",
+    }
+    yield request("a failed request", _request("Failed", **failed), says="no GPU found")
+    yield request("a request that is profiled", _request("Profiling"), says="Profiling", outcome="warn")
+
+
+def _place_gang(pod: dict[str, Any], stage: Stage) -> None:
+    owner = stage.carry_by(*GROVE)
+    stage.cluster.pod(POD, stage.namespace, owner=owner, ready=False, **pod)
+
+
 SITUATIONS = [
     *_list_scheduling(),
     *_list_claims(),
@@ -337,6 +420,7 @@ SITUATIONS = [
     *_list_images(),
     *_list_starts(),
     *_list_crashes(),
+    *_list_others(),
     Broken("a node that is gone", _node_gone, "symptom.node", "Node", NODE, "Kubelet stopped"),
     Broken("evicted", _evicted, "symptom.ended", says="ephemeral-storage"),
     Broken("an error while it runs", _running("NIXL compatibility hash mismatch\n"), "symptom.not-ready"),

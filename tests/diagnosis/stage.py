@@ -48,7 +48,7 @@ class Stage:
         """Put up the graph without its pod, and give the ReplicaSet that owns the pod."""
         state = "successful" if ready else "pending"
         reason = "all_resources_are_ready" if ready else "some_resources_are_not_ready"
-        graph = self._put(
+        graph = self.put(
             "nvidia.com/v1beta1 DynamoGraphDeployment",
             GRAPH,
             None,
@@ -65,8 +65,24 @@ class Stage:
         }
         chosen = {"selector": {"matchLabels": {"app": WORKER}}, "template": template, "replicas": 1}
         counts = {"replicas": pods, "readyReplicas": int(ready), "observedGeneration": 9}
-        deployment = self._put("apps/v1 Deployment", WORKER, graph, spec=chosen, status=counts)
-        return self._put("apps/v1 ReplicaSet", REPLICAS, deployment, spec=chosen, status=counts)
+        deployment = self.put("apps/v1 Deployment", WORKER, graph, spec=chosen, status=counts)
+        return self.put("apps/v1 ReplicaSet", REPLICAS, deployment, spec=chosen, status=counts)
+
+    def carry_by(self, *carriers: str) -> Object:
+        """Put up a graph that is carried out by these kinds, each owned by the one before; give the last."""
+        why = make_condition("Ready", "False", "some_resources_are_not_ready")
+        status = {"state": "pending", "observedGeneration": 1, "conditions": [why]}
+        spec: Object = {"components": [{"name": "worker", "type": "worker"}]}
+        owner = self.put("nvidia.com/v1beta1 DynamoGraphDeployment", GRAPH, None, spec=spec, status=status)
+        for kind in carriers:
+            labels = {"app": WORKER}
+            template = {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "main", "image": IMAGE}]},
+            }
+            spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+            owner = self.put(kind, WORKER, owner, spec=spec, status={"replicas": 1, "readyReplicas": 0})
+        return owner
 
     def tell(self, kind: str, name: str, reason: str, message: str, *, normal: bool = False) -> None:
         """Write an event of an object."""
@@ -98,7 +114,7 @@ class Stage:
         )
         self.cluster.apply(claim)
 
-    def _put(self, kind: str, name: str, owner: Object | None, **fields: Any) -> Object:
+    def put(self, kind: str, name: str, owner: Object | None, **fields: Any) -> Object:
         made = make_object(kind, name, self.namespace, **fields)
         if owner is not None:
             about = {key: owner["metadata"][key] for key in ("name", "uid")}

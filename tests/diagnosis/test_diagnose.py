@@ -1,6 +1,8 @@
 """`dynocheck diagnose` on graphs that are broken in one way each, and on one that serves."""
 
+import gzip
 import json
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, runn
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    yield from controlplane.share(crds / "dynamo")
+    yield from controlplane.share(*(crds / folder for folder in ("dynamo", "grove", "lws")))
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def list_problems(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, A
 @pytest.mark.parametrize("broken", SITUATIONS, ids=str)
 def test_the_cause_comes_first_and_alone(stage: Stage, broken: Broken) -> None:
     broken.make(stage)
-    code, verdicts = diagnose(stage, GRAPH)
+    code, verdicts = diagnose(stage)
     problems = list_problems(verdicts)
     told = [(check, f["outcome"], f["subject"]["kind"], f["subject"]["name"]) for check, f in problems]
     assert told == [(broken.check, broken.outcome, broken.kind, broken.name)], problems
@@ -162,3 +164,32 @@ def test_it_waits_no_longer_than_it_should(stage: Stage) -> None:
 def test_a_time_that_is_none(time: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "--wait", time]) == 2
     assert "--wait" in capsys.readouterr().err
+
+
+def test_a_bundle_is_judged_alike_and_holds_no_secret(stage: Stage) -> None:
+    token = "hf_" + "bWFkZXVwZm9ydGVzdHM" + "QqZzXxWw"
+    stage.deploy(ready=False, status=crashed(1))
+    stage.log(f"KeyError: {token}\n")
+    stage.tell("Pod", POD, "BackOff", f"Back-off with {token}")
+    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
+    file = stage.logs / "support.tar.gz"
+    main(["snapshot", str(file), "--bundle", "--select", "symptom", "--kubeconfig", config])
+    with tarfile.open(file) as archive:
+        texts = {m.name: archive.extractfile(m).read().decode() for m in archive}  # type: ignore[union-attr]
+    assert {name.removeprefix("support/") for name in texts} == {
+        *("snapshot.json", "index.html", "report.json", "report.html", "report.md", "events.txt"),
+        f"logs/{POD}/main.previous.log",
+    }
+    assert not [name for name, text in texts.items() if token in text]
+    assert "ContainerLogs: 1" in texts["support/index.html"]
+    assert list_problems(diagnose(stage, "--snapshot", str(file))[1]) == list_problems(diagnose(stage)[1])
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b", b"\x1f\x8b" + bytes(400), gzip.compress(b"no archive" * 99)]
+)
+def test_a_bundle_that_is_none(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "support.tar.gz"
+    file.write_bytes(content)
+    assert main(["diagnose", "--snapshot", str(file)]) == 2
+    assert "support.tar.gz: not a snapshot" in capsys.readouterr().err

@@ -2,7 +2,12 @@
 
 import pytest
 
-from dynocheck.data.cluster_messages import MessageRule, explain_message, load_message_rules
+from dynocheck.data.cluster_messages import (
+    MessageRule,
+    explain_message,
+    explain_scheduling,
+    load_message_rules,
+)
 from dynocheck.data.log_rules import LogRule, find_cause, find_last_words, load_log_rules, match_line
 
 
@@ -20,6 +25,30 @@ def test_a_message_is_known_by_its_rule(rule: MessageRule) -> None:
     assert match is not None
     assert found.means == rule.means.format(*match.groups())
     assert found.fix == rule.fix.format(*match.groups(), namespace="models", pod="w-1")
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (
+            "0/4 nodes are available: 1 Insufficient nvidia.com/gpu, 3 node(s) had untolerated taint(s).",
+            "taint",
+        ),
+        (
+            "0/4 nodes are available: 3 Insufficient nvidia.com/gpu, 1 node(s) had untolerated taint(s).",
+            "/gpu",
+        ),
+        (
+            "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s).",
+            "request of cpu",
+        ),
+        ('0/2 nodes are available: persistentvolumeclaim "a" not found. preemption: 0/2', "create a"),
+        ("0/3 nodes are available: 3 node unregistered.", None),
+    ],
+)
+def test_the_reason_of_most_nodes_counts(message: str, says: str | None) -> None:
+    fix = explain_scheduling(message, namespace="models").fix
+    assert (says is None and fix is None) or (says is not None and says in (fix or ""))
 
 
 def test_the_first_cause_counts() -> None:

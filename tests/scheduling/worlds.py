@@ -286,13 +286,9 @@ def _kind(rng: random.Random, name: str, number: int) -> Kind:
         spec["topologySpreadConstraints"] = [_spread(rng, name)]
     if rng.random() < 0.08:
         main["ports"] = [{"containerPort": 9090, "hostPort": rng.choice((9090, 9091))}]
-    spec |= rng.choice(
-        (
-            *((dict[str, Any](),) * 8),
-            {"runtimeClassName": RUNTIME},
-            {"resources": {"requests": {"cpu": "50", "memory": "90Gi"}}},  # of the pod
-        )
-    )
+    of_pod: Object = {"resources": {"requests": {"cpu": "50", "memory": "90Gi"}}}
+    of_runtime = {} if "gpu.product" in spec["nodeSelector"] else {"runtimeClassName": RUNTIME}
+    spec |= rng.choice((*(({},) * 8), of_runtime, of_pod))
     return Kind(f"{name}-c{number}", rng.choice((1, 1, 2, 2, 3, 4)), labels, spec)
 
 

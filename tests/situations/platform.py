@@ -202,6 +202,11 @@ NEEDED = (
 )
 ISOLATED = policy("deny", "Ingress", "Egress")
 
+NOT_ITSELF = {
+    "key": "app.kubernetes.io/name",
+    "operator": "NotIn",
+    "values": ["aws-load-balancer-controller"],
+}
 SECOND = {"platform.second-operator": "warn"}
 OPERATOR, WEBHOOK = {"platform.operator": "fail"}, {"platform.webhook": "fail"}
 CRDS, SECRETS = {"platform.crds": "fail"}, {"platform.secrets": "fail"}
@@ -317,7 +322,12 @@ SITUATIONS = [
     ),
     Situation("webhook of others answers", answered_webhook),
     # https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4140
-    Situation("webhook of others for Services", applied(pod_webhook("services")), WEBHOOK, says="no Service"),
+    Situation(
+        "webhook of others for Services",
+        applied(pod_webhook("services", objectSelector={"matchExpressions": [NOT_ITSELF]})),
+        WEBHOOK,
+        says="no Service",
+    ),
     Situation("webhook of others for Ingresses", applied(pod_webhook("ingresses", "networking.k8s.io"))),
     Situation(
         "cert-manager without its controller",

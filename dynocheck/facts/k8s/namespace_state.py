@@ -42,6 +42,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     """A container of a pod. `waiting` is the reason for which it does not run; `ended` is how it ended, and
     `previous` how the run before the present one did.
 
+    `sidecar`: an init container that runs beside the others, which start once it has started.
     `probes` are the probes that it has: startup, liveness, readiness. `startup_s` is the time in seconds that
     its startup probe gives it, None if it has none.
     """
@@ -49,6 +50,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     image: str = ""
     init: bool = False
+    sidecar: bool = False
     ready: bool = False
     started: bool = False
     running_since: str = ""
@@ -60,6 +62,11 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: str = ""
     probes: tuple[str, ...] = ()
     startup_s: int | None = None
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether it runs, and other containers of the pod wait for its end, or for its start."""
+        return self.init and bool(self.running_since) and not (self.sidecar and self.started)
 
 
 class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):

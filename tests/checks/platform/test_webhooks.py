@@ -12,6 +12,7 @@ from dynocheck.facts import (
     PlatformType,
     PlatformTypes,
     Selector,
+    SelectorExpression,
     ServiceEndpoints,
     ServiceName,
     Webhook,
@@ -134,6 +135,9 @@ def test_webhooks_for_one_and_for_all_namespaces() -> None:
 KYVERNO = ServiceName("kyverno", "kyverno-svc")
 MODELS_ONLY = Selector({"kubernetes.io/metadata.name": "models"})
 OTHERS_ONLY = Selector({"kubernetes.io/metadata.name": "web"})
+NOT_ITSELF = Selector(
+    expressions=(SelectorExpression("app.kubernetes.io/name", "NotIn", ("aws-load-balancer-controller",)),)
+)
 INJECTED = Selector({"istio-injection": "enabled"})
 
 
@@ -153,6 +157,7 @@ def judge_other(services: ServiceEndpoints, **fields: Any) -> list[str]:
         ({"blocking": False}, []),
         ({"service": None}, []),
         ({"objects": Selector({"app": "web"})}, ["unjudged"]),
+        ({"objects": NOT_ITSELF}, ["fail"]),
         ({"conditional": True}, ["unjudged"]),
         ({"conditional": True, "selector": OTHERS_ONLY}, []),
     ],
