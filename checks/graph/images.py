@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
 from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
 from dynocheck.data.flags import list_minors
-from dynocheck.data.images import ImageReference, correct_image, find_image, parse_image
+from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
 
@@ -141,7 +141,13 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
         for used in _list_images(graph):
             tag, pinned = used.reference.tag, "@" in used.image
             subject = f"{used.component.name} runs {used.image}"
-            if (meant := correct_image(used.image)) is not None:
+            if not is_valid_reference(used.image):
+                yield fail(
+                    f"{subject}, which is no name of an image: the kubelet cannot pull it",
+                    fix="write HOST/PATH:TAG, without https:// and with a path in lower case",
+                    location=used.place,
+                )
+            elif (meant := correct_image(used.image)) is not None:
                 yield fail(
                     f"{subject}, which NVIDIA does not publish: the pull fails",
                     fix=replace_words(used.image, meant),

@@ -9,6 +9,12 @@ import msgspec
 from dynocheck.core.spelling import find_slip
 
 _REGISTRY = "nvcr.io/nvidia/ai-dynamo"  # where NVIDIA publishes the images of releases
+# As in the grammar of github.com/distribution/reference, without its limits of length.
+_PATH = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:[A-Za-z0-9.-]+(?::\d+)?/|\[[0-9a-fA-F:]+\](?::\d+)?/)?{_PATH}(?:/{_PATH})*"
+    r"(?::\w[\w.-]*)?(?:@[A-Za-z][A-Za-z0-9.+_-]*:[0-9a-fA-F]{32,})?"
+)
 _WITH_V = re.compile(r"v\d+\.\d+\.\d")
 _POST = re.compile(r"^([0-9]+\.[0-9]+\.[0-9]+)\.post[0-9]+")
 
@@ -72,6 +78,11 @@ def parse_image(image: str) -> ImageReference:
     name = image.partition("@")[0]
     head, colon, tag = name.rpartition(":")
     return ImageReference(head, tag) if colon and "/" not in tag else ImageReference(name, "")
+
+
+def is_valid_reference(image: str) -> bool:
+    """Whether a container runtime can read an image's name: capitals are for hosts and tags alone."""
+    return _REFERENCE.fullmatch(image) is not None
 
 
 def find_image(reference: ImageReference) -> DynamoImage | None:

@@ -167,8 +167,14 @@ BY_CHECK = {
         ),
     ],
     "graph.images-pinned": [
+        Defect("an image with a scheme", r"(?<=image: )(?=nvcr\S+:\d)", "https://", files=DEPLOY),
+        Defect(
+            "an image in capitals", r"(?<=nvcr.io/nvidia/)ai-dynamo(?=/[\w-]+:\d)", "AI-Dynamo", files=DEPLOY
+        ),
         Defect("an image that is the latest", RELEASE, "latest", files=DEPLOY),
-        Defect("a registry misspelt", r"(?<=nvcr.io/nvidia/)ai-dynamo(?=/)", "ai-dynmo", files=DEPLOY),
+        Defect(
+            "a registry misspelt", r"(?<=nvcr.io/nvidia/)ai-dynamo(?=/[\w-]+:\d)", "ai-dynmo", files=DEPLOY
+        ),
         Defect(
             "a v before a release",
             r"(?<=nvcr.io/nvidia/ai-dynamo/)(\S+-runtime:)(?=1\.)",

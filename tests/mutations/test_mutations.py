@@ -8,8 +8,7 @@ import pytest
 from tests.mutations.kinds import KINDS
 from tests.mutations.seeding import CORPUS, RECIPES, SeededDefect, list_models, seed_defects, table
 
-LEAST = 0.99  # of all defects that the right check notices on the right line
-LEAST_UPSTREAM = 0.985  # some models are in no table there, which is told and does not count as noticed
+LEAST = 0.99  # of all defects that the right check notices on the right line; what is unjudged is not noticed
 UNSEEN = (
     "nemotron-3-super",
     "glm-5.2",
@@ -19,10 +18,10 @@ UNSEEN = (
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="no corpus beside this clone")
 
 
-def assert_noticed(found: Sequence[SeededDefect], least: float = LEAST) -> None:
+def assert_noticed(found: Sequence[SeededDefect]) -> None:
     missed = "\n".join(str(each) for each in found if not each.noticed)
     print(table(found))
-    assert sum(each.noticed for each in found) >= least * len(found), f"{table(found)}\n{missed}"
+    assert sum(each.noticed for each in found) >= LEAST * len(found), f"{table(found)}\n{missed}"
 
 
 def test_a_defect_of_each_kind_is_noticed(tmp_path: Path) -> None:
@@ -45,4 +44,4 @@ def test_every_kind_of_defect_is_noticed_in_our_recipes(tmp_path: Path) -> None:
 def test_every_kind_of_defect_is_noticed_upstream(tmp_path: Path) -> None:
     found = seed_defects(tmp_path, "verify", list_models(CORPUS))
     assert len({each.kind.name for each in found}) >= 150
-    assert_noticed(found, LEAST_UPSTREAM)
+    assert_noticed(found)
