@@ -146,7 +146,9 @@ _STAND_IN = re.compile(
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
-    r"|no[-_ ]?(key|token|auth)|sk-no-key-required|(?-i:([A-Z]+_)?(KEY|TOKEN|PASSWORD|SECRET|VALUE))",
+    r"|no[-_ ]?(key|token|auth)|sk-no-key-required"
+    r"|(test|sample|demo)[-_](key|token|password)([-_][\w-]{,40})?"
+    r"|(hf_|sk-|nvapi-|AKIA|ASIA|gh[pousr]_)[\w-]{,80}(fake|dummy|example)[\w-]{,80}|(?-i:([A-Z]+_)?(KEY|TOKEN|PASSWORD|SECRET|VALUE))",
     re.IGNORECASE,
 )
 

@@ -62,6 +62,8 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "VLLM_API_KEY=EMPTY",
         "OPENAI_API_KEY: dummy",
         "api_key: not-needed",
+        "--api-key sk-" + "aB3dEfGhFakeJkLm9QrStUvWx",
+        "AWS_ACCESS_KEY_ID=AKIA" + "QWERTYUIOEXAMPLE",
         "secretName: hf-token-secret",
         "hf_token: hf_xxxxxxxxxxxxxxxxxxxx",
         "git@github.com:org/repo.git https://host:8000/x",

@@ -110,8 +110,9 @@ class Program:
 
     def describe_lack(self, title: str, what: str) -> str:
         """A message that this release, or every known one, does not have an option."""
+        verb = "have" if " and " in title else "has"
         return (
-            f"{title} has no {what}"
+            f"{title} {verb} no {what}"
             if self.release.exact
             else f"no release from {describe_span()} has {what}"
         )

@@ -20,6 +20,9 @@ _NO_FILE = re.compile(r"l?c|\S+\s+\S.*", re.DOTALL)  # what is no name that a sc
 _HAS_BLANK = re.compile(r"[ \t\n]")  # as text in quotes has
 _PRINTS = ("echo", "printf")
 _ONE_STRING = re.compile(r"[\w./-]+ +\S.*", re.DOTALL)
+_PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
+_FLAG_AND_VALUE = re.compile(r"(--[a-zA-Z][\w-]*)\s+\S.*", re.DOTALL)
+_ENGINE = re.compile(r"vllm(?:\.\S+)?|sglang\.\S+|trtllm-serve")
 _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
 _ONE_VALUE = ("value", "optional")
@@ -120,6 +123,35 @@ def _check_start(template: PodTemplate, container: Value) -> Iterator[Finding]:
             fix="set the command, such as [python3, -m, dynamo.vllm]",
             location=place,
         )
+    elif not command and _is_cut_off(template, container, args):
+        yield fail(
+            f"{template.owner}: /bin/sh -c, the operator's command, runs {text} without the words after it",
+            fix="set the command, such as [python3, -m, dynamo.vllm]",
+            location=place,
+        )
+    elif not template.of_graph:
+        yield from _check_joined(template, container, [*command, *args])
+
+
+def _is_cut_off(template: PodTemplate, container: Value, args: Sequence[Value]) -> bool:
+    """Whether a shell that the operator sets runs only the first argument, and drops the others."""
+    text = args[0].text or ""
+    runs = _describe_default(template, container, text)
+    return len(args) > 1 and _PYTHON.fullmatch(text) is not None and runs.startswith("/bin/sh")
+
+
+def _check_joined(template: PodTemplate, container: Value, words: Sequence[Value]) -> Iterator[Finding]:
+    """Reports a flag and its value in one word, which an engine takes for an argument that is no flag."""
+    image = parse_image(container.get_text("image")).name
+    of_image = image.endswith("/vllm-openai") and not container.get_items("command")
+    if of_image or any(_ENGINE.fullmatch(word.text or "") for word in words):
+        for word in words:
+            if found := _FLAG_AND_VALUE.fullmatch(word.text or ""):
+                yield fail(
+                    f"{template.owner}: {_shorten(found[0])} is one word, which is no flag of the engine",
+                    fix=f"write {found[1]} and its value as two elements",
+                    location=Location(template.manifest.file, word.line, word.column),
+                )
 
 
 def _find_misplaced_script(words: Sequence[Value]) -> Value | None:

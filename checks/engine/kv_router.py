@@ -48,8 +48,7 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
         for recipe in recipes
         for graph in recipe.graphs
         for router in _find_routers(graph)
-        for worker in find_instances(graph)
-        if worker.side != "decode"
+        for worker in _list_prompt_workers(graph)
     ]
     if not pairs:
         raise Skip("no frontend with --router-mode kv before workers that compute prompts")
@@ -72,11 +71,19 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
             yield judged(1, "workers")
 
 
+def _list_prompt_workers(graph: Graph) -> Iterator[EngineInstance]:
+    """The engines that compute prompts: without a prefill worker also one of type decode, if no flag is."""
+    engines = list(find_instances(graph))
+    split = any(engine.side == "prefill" for engine in engines)
+    yield from (each for each in engines if each.side != "decode" or (each.mode == "agg" and not split))
+
+
 def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
-    silence = _explain_silence(worker) if router.listens else None
+    silence = _explain_silence(worker) if router.listens else _explain_no_cache(worker)
     if silence is not None:
         yield warn(
-            f"the {router.name} routes by KV events, but {worker.name} {silence}",
+            f"the {router.name} routes by KV {'events' if router.listens else 'cache'}, but {worker.name} "
+            f"{silence}",
             fix=_suggest_events(worker),
             location=_locate(worker, "kv-events-config", "enable-prefix-caching"),
         )
@@ -173,9 +180,8 @@ def _explain_silence(worker: EngineInstance) -> str | None:
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
     given, release = worker.given, find_release(worker.container.image or "", worker.container.runtime)
-    caching = given.get("enable-prefix-caching")
-    if caching is not None and caching.enabled is False:
-        return "has prefix caching switched off"
+    if (off := _explain_no_cache(worker)) is not None:
+        return off
     events = given.get("kv-events-config")
     if events is None:
         if not release.possible or (release.exact or release.near or "").startswith(_PUBLISHES_BY_ITSELF):
@@ -184,6 +190,13 @@ def _explain_vllm_silence(worker: EngineInstance) -> str | None:
         return f"has no --kv-events-config, without which it publishes nothing{since}"
     enabled = events.entries is None or events.entries.get("enable_kv_cache_events") not in (None, False)
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
+
+
+def _explain_no_cache(worker: EngineInstance) -> str | None:
+    """Why no prompt finds its prefix in a worker's cache; None if one may."""
+    caching = worker.given.get("enable-prefix-caching") if worker.engine.name == "vllm" else None
+    off = caching is not None and caching.enabled is False
+    return "has prefix caching switched off" if off else None
 
 
 def _is_too_old(worker: EngineInstance) -> bool:

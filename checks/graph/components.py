@@ -7,6 +7,7 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.checks.engine._coverage import describe_incomplete
 from dynocheck.core.fixes import add_element, add_flag, is_legacy, locate_component, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
+from dynocheck.data.flags import find_release
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
 
@@ -18,6 +19,12 @@ _GLOBAL_NAMESPACE = "dynamo"  # of components with globalDynamoNamespace
 def _is_frontend(component: Component) -> bool:
     launches = component.main.launches if component.main is not None else ()
     return component.role == "frontend" or any(launch.module == _FRONTEND for launch in launches)
+
+
+def _is_former_frontend(component: Component) -> bool:
+    """Whether it is of the type that served requests in releases older than those that are known."""
+    image = component.main.image if component.main is not None else None
+    return component.role == "main" and bool(image) and not find_release(image or "").possible
 
 
 @check("graph.frontend", title="Graphs have a frontend, and their parts have replicas")
@@ -45,6 +52,8 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
         elif any(component.role == "epp" for component in graph.components):
             yield judged(1, "graphs")
             yield from _check_sidecars(graph)
+        elif any(map(_is_former_frontend, graph.components)):
+            yield _describe_unjudged(graph, "a component of type main served requests before Dynamo 1.0")
         elif _GLOBAL_NAMESPACE in names:
             yield _describe_unjudged(graph, "its frontend may be in another graph of its Dynamo namespace")
         else:
@@ -89,10 +98,10 @@ def _suggest_frontend(graph: Graph) -> str:
 
 
 def _is_pool(graph: Graph) -> bool:
-    """Whether a graph gets its requests from another graph: it has a local router or the global planner."""
+    """Whether a graph gets its requests from another: it has a router of its own or the global planner."""
     containers = (container for component in graph.components for container in component.containers)
     modules = {launch.module for container in containers for launch in container.launches}
-    return bool(modules & {"dynamo.router", "dynamo.global_planner"})
+    return bool(modules & {"dynamo.router", "dynamo.global_router", "dynamo.global_planner"})
 
 
 def _check_sidecars(graph: Graph) -> Iterator[Finding]:

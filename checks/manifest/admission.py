@@ -218,6 +218,7 @@ def _check_v1alpha1(part: _ComponentSpec) -> Iterator[_Refusal]:
             yield _Refusal(
                 mount, f"{part.name}: a volumeMount without mountPoint", set_value("mountPoint", "PATH")
             )
+    yield from _check_quantities(part)
     enabled = part.get("ingress", "enabled")
     if enabled is not None and enabled.data is True and not part.value.get_text("ingress", "host"):
         yield _Refusal(enabled, f"{part.name}: an ingress without host", set_value("ingress.host", "HOST"))
@@ -228,6 +229,17 @@ def _check_v1alpha1(part: _ComponentSpec) -> Iterator[_Refusal]:
             f"{part.name}: a container has the name of the frontendSidecar, {_SIDECAR_NAME}",
             "rename the container, or remove frontendSidecar",
         )
+
+
+def _check_quantities(part: _ComponentSpec) -> Iterator[_Refusal]:
+    """The schema of v1alpha1 takes any text for a quantity; its conversion to v1beta1 drops what is none."""
+    lists = [part.get("resources", side) for side in ("requests", "limits")]
+    custom = [listed.get("custom") for listed in lists if listed is not None]
+    for listed in (*lists, *custom):
+        for name, value in listed.mapping.items() if listed is not None else ():
+            if name not in ("custom", "gpuType") and value.text and parse_quantity(value.text) is None:
+                message = f"{part.name}: {name} {value.text} is no quantity: the operator drops it"
+                yield _Refusal(value, message, set_value(name, "VALUE"), fail if name == "gpu" else warn)
 
 
 def _check_picker(part: _ComponentSpec) -> Iterator[_Refusal]:

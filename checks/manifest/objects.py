@@ -1,6 +1,7 @@
 """Checks the names and namespaces of a recipe's objects."""
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, S
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
 _MAX_SERVICE_NAME = 63  # the length of a DNS label
 _MAX_GROVE_NAMES = 45  # the part of a Grove pod's name that consists of graph and component names
+_VARIABLE = re.compile(r"\$|\{\{")  # in a namespace that is known only when the file is filled in
 _MIN_SET_NAME = 8  # the length to which the operator may shorten a graph's name
 
 
@@ -109,7 +111,8 @@ class _NamespacedObject(NamedTuple):
         return self.manifest.kind == "DynamoGraphDeployment"
 
 
-# The groups of which all cluster-scoped kinds are known, and these kinds.
+# The groups of which all cluster-scoped kinds are known, and these kinds. Objects of groups that often are in
+# other namespaces than what they refer to, such as Gateways, routes and monitors, are left out.
 _KNOWN_GROUPS = (
     "",
     "apps",
@@ -119,11 +122,9 @@ _KNOWN_GROUPS = (
     "apiextensions.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",
-    "gateway.networking.k8s.io",
     "inference.networking.k8s.io",
     "inference.networking.x-k8s.io",
     "leaderworkerset.x-k8s.io",
-    "monitoring.coreos.com",
     "networking.k8s.io",
     "node.k8s.io",
     "rbac.authorization.k8s.io",
@@ -165,6 +166,8 @@ def _read_namespace(manifest: Manifest) -> _NamespacedObject | None:
     if not manifest.kind or not known or manifest.kind in _CLUSTER_SCOPED:
         return None
     namespace = manifest.root.get("metadata", "namespace")
+    if _VARIABLE.search((namespace.text if namespace is not None else None) or ""):
+        return None
     at = namespace or manifest.root.get("metadata", "name") or manifest.root
     return _NamespacedObject(manifest, manifest.root.get_text("metadata", "namespace"), at)
 
@@ -178,13 +181,16 @@ def _group_applied(objects: list[_NamespacedObject]) -> Iterator[list[_Namespace
 
 
 def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
-    named = [obj for obj in group if obj.namespace]
-    unnamed = [obj for obj in group if not obj.namespace]
-    for obj in named:
-        if obj.namespace != named[0].namespace:
-            yield _warn(obj, f"is in namespace {obj.namespace}", named[0], f"in {named[0].namespace}")
-    if len({obj.namespace for obj in named}) == 1 and unnamed:
-        yield from _check_partial(named, unnamed, has_graph=any(obj.is_graph for obj in group))
+    by_namespace: dict[str, list[_NamespacedObject]] = {}
+    for obj in group:
+        by_namespace.setdefault(obj.namespace, []).append(obj)
+    unnamed = by_namespace.pop("", [])
+    most = max(by_namespace.values(), key=len, default=[])
+    for named in by_namespace.values():
+        if named is not most:
+            yield _warn(named, f"in namespace {named[0].namespace}", most, f"in {most[0].namespace}")
+    if len(by_namespace) == 1 and unnamed:
+        yield from _check_partial(most, unnamed, has_graph=any(obj.is_graph for obj in group))
 
 
 def _check_partial(
@@ -192,10 +198,18 @@ def _check_partial(
 ) -> Iterator[Finding]:
     """Reports objects with a namespace that are used together with one that has none."""
     users = _find_users(unnamed)
-    for obj in named:
-        other = unnamed[0] if obj.is_graph or not has_graph else users.get(obj.manifest.name)
-        if other is not None:
-            yield _warn(obj, f"has namespace {obj.namespace}", other, "has none")
+    if has_graph:
+        named = [obj for obj in named if obj.is_graph or obj.manifest.name in users]
+        graphs = [users[obj.manifest.name] for obj in named if obj.manifest.name in users]
+        unnamed = list({graph.manifest.name: graph for graph in graphs}.values()) or unnamed
+    if not named:
+        return
+    namespace = named[0].namespace
+    if len(unnamed) < len(named):
+        fix = set_value("metadata.namespace", namespace, "or remove the others' and apply with -n NAMESPACE")
+        yield _warn(unnamed, "without a namespace", named, f"in {namespace}", fix)
+    else:
+        yield _warn(named, f"in namespace {namespace}", unnamed, "without one")
 
 
 def _find_users(objects: list[_NamespacedObject]) -> dict[str, _NamespacedObject]:
@@ -212,13 +226,27 @@ def _find_users(objects: list[_NamespacedObject]) -> dict[str, _NamespacedObject
     }
 
 
-def _warn(obj: _NamespacedObject, fact: str, other: _NamespacedObject, other_fact: str) -> Finding:
+def _warn(
+    objects: list[_NamespacedObject],
+    fact: str,
+    others: list[_NamespacedObject],
+    other_fact: str,
+    fix: str = remove("metadata.namespace", "and apply with -n NAMESPACE"),
+) -> Finding:
+    """One finding for all objects with the same cause, at the first of them."""
+    place = objects[0]
+    names = [f"{obj.manifest.kind} {obj.manifest.name}" for obj in objects]
     return warn(
-        f"{obj.manifest.kind} {obj.manifest.name} {fact}, "
-        f"{other.manifest.kind} {other.manifest.name} {other_fact}",
-        fix=remove("metadata.namespace", "and apply with -n NAMESPACE"),
-        location=Location(obj.manifest.file, obj.at.line, obj.at.column),
+        f"{_describe(objects)} {fact}, {_describe(others)} {other_fact}",
+        fix=fix,
+        evidence={"objects": names} if len(names) > 1 else {},
+        location=Location(place.manifest.file, place.at.line, place.at.column),
     )
+
+
+def _describe(objects: list[_NamespacedObject]) -> str:
+    more = f" and {len(objects) - 1} more" if len(objects) > 1 else ""
+    return f"{objects[0].manifest.kind} {objects[0].manifest.name}{more}"
 
 
 @check("manifest.duplicates", title="No object is defined twice")

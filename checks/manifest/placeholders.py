@@ -15,7 +15,7 @@ _WORDS = (
     r"|set[-_]me|insert[-_](?:here|me|[-_\w]+[-_]here)"
     r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|\.{3,})"
 )
-_WHOLE = re.compile(rf"<[A-Za-z][\w ./:-]*>|{_WORDS}", re.IGNORECASE)
+_WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_WORDS}", re.IGNORECASE)
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
@@ -171,8 +171,8 @@ def _suggest_value(text: _ManifestText) -> str:
 
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
-    if text.variable:
-        name = variable.strip("${}").partition(":")[0]
+    name = variable.strip("${}").partition(":")[0]
+    if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     return "write the value, or document envsubst < FILE | kubectl apply -f -"
 

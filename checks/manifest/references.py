@@ -57,7 +57,7 @@ class _Reference(NamedTuple):
 @check(
     "manifest.references",
     title="Objects that pods name are in the recipe",
-    explained_by={"manifest.placeholders": same_place},
+    explained_by={"manifest.placeholders": same_place, "manifest.schema": same_place},
 )
 def references(recipes: Recipes) -> Iterator[Finding]:
     """A container that needs a missing ConfigMap or key does not start, a pod with a missing ServiceAccount

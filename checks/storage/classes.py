@@ -3,7 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
-from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, mentions, unjudged, warn
+from dynocheck import (
+    Finding,
+    Location,
+    Result,
+    Skip,
+    Subject,
+    check,
+    fail,
+    mentions,
+    same_place,
+    unjudged,
+    warn,
+)
 from dynocheck.checks.storage._claims import (
     find_default_class,
     list_declared_claims,
@@ -199,7 +211,11 @@ def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
     return f"declare a PersistentVolumeClaim {name}, or create it once in the namespace"
 
 
-@check("storage.claim-declared", title="Mounted claims are declared in the recipe")
+@check(
+    "storage.claim-declared",
+    title="Mounted claims are declared in the recipe",
+    explained_by={"manifest.placeholders": same_place},
+)
 def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     """A pod that mounts a missing claim stays Pending.
 

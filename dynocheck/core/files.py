@@ -8,6 +8,7 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 LIMIT_S = 10.0
+RENDERED = " (rendered)"  # the end of the path of what a kustomization makes, which is no file
 
 
 def read_bounded(path: str | Path, most: int, limit_s: float | None = None) -> bytes:

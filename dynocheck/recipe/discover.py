@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import RENDERED
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
     Manifest,
@@ -213,7 +214,7 @@ def _list_names(folder: Path) -> list[str]:
 def _mark_templates(reads: Iterable[LoadedFile], *, rendered: bool) -> Iterator[LoadedFile]:
     """The files, marked as templates where a script or page runs envsubst or a comment says so."""
     for read in reads:
-        rendered_here = read.file.role is Role.MANIFEST and (rendered or is_marked(read.text))
+        rendered_here = read.file.role is Role.MANIFEST and (rendered or is_marked(read.file.path, read.text))
         template = read.file.template or rendered_here
         yield read._replace(file=msgspec.structs.replace(read.file, template=template))
 
@@ -355,7 +356,7 @@ def _render_overlays(scan: _Scan) -> None:
             continue
         text = render_overlay(file.folder)
         if text:
-            scan.files.append(read_rendered(f"{file.path} (rendered)", text))
+            scan.files.append(read_rendered(f"{file.path}{RENDERED}", text))
         elif text is not None:
             what = "the output of kustomize, which cannot render it without the network"
             scan.unread.append(UnreadPart(what, file.path, 1, 1))

@@ -10,8 +10,9 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.files import MIB, read_bounded
 
 _RENDERER = re.compile(r"\benvsubst\b")
-_TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}")
+_TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{\{?[^{}]*\}\}\}?|\{%[^{}%]*%\}")
 _CONTROL = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b")
+_NAMED = re.compile(r"[.-](?:template|tmpl|tpl)(?:\.ya?ml)?$")
 _MARK = "\ufdd0"  # no text has this code point
 _VARIABLE = re.compile(r"\$\{\w+\}")
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
@@ -53,8 +54,10 @@ def runs_envsubst(text: str) -> bool:
     return _RENDERER.search(text) is not None
 
 
-def is_marked(manifest: str) -> bool:
-    """Whether a comment of a manifest says that envsubst fills it in."""
+def is_marked(path: str, manifest: str) -> bool:
+    """Whether a manifest's name or a comment in it says that it is filled in."""
+    if _NAMED.search(path):
+        return True
     lines = manifest.splitlines() if "envsubst" in manifest else []
     return any(line.lstrip().startswith("#") and runs_envsubst(line) for line in lines)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from dynocheck.core.files import RENDERED
 from dynocheck.core.fingerprints import Fingerprints
 from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
 from dynocheck.facts import Recipe, Recipes
@@ -67,6 +68,8 @@ class GitDiffFilter:
         place = finding.location
         file = os.path.realpath(place.file) if place else ""
         if place is None or file not in self._changes.lines:
+            if file.endswith(RENDERED):  # no file, but told of under the same path before
+                return False
             return place is not None and not Path(file).exists()  # its name was sanitized
         lines = self._changes.lines[file]
         return lines is None or place.line is None or is_block_changed(_read_lines(file), place.line, lines)

@@ -109,6 +109,17 @@ def test_a_file_that_is_no_yaml_until_it_is_filled_in(folder: Path) -> None:
     assert "manifest.yaml: cluster.yaml" in list_unjudged(judge(folder))
 
 
+def test_a_tag_of_three_braces_is_one(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text("kind: ClusterConfig\nzone:\n  {{{PREFIX}}}/pool: a\n")
+    assert "manifest.yaml: cluster.yaml" in list_unjudged(judge(folder))
+
+
+def test_a_name_may_say_that_a_file_is_a_template(folder: Path) -> None:
+    (folder / "job.yaml").rename(folder / "job.template.yaml")
+    ended = judge(folder)
+    assert list_unjudged(ended) == ["manifest.placeholders: job.template.yaml: ${NAME}, ${NODES}"]
+
+
 def test_a_patch_named_alone_is_an_input_of_kustomize(folder: Path) -> None:
     (folder / "kustomization.yaml").write_text(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [job.yaml]\n"

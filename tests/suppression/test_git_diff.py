@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from dynocheck.recipe import kustomize
 from tests.checks.judging import FRONTEND, GRAPH, worker
 from tests.command import CommandResult, dynocheck, run_inside
+from tests.controlplane import build
 
 FOUR = '--tensor-parallel-size, "4"'
 BAD = GRAPH + FRONTEND + worker("a", args=FOUR) + worker("b", args=FOUR)
@@ -67,6 +69,18 @@ def test_a_change_within_a_component_brings_its_finding_back(house: Path) -> Non
     assert messages(run(house)) == ["b: TP 4 needs 4 GPUs, a replica is given 1"]
     put(house, DEPLOY, BAD.replace("          command:", "          # the engine\n          command:", 1))
     assert messages(run(house)) == ["a: TP 4 needs 4 GPUs, a replica is given 1"]
+
+
+def test_what_an_overlay_renders_is_compared_too(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = (str(build.assets("kubectl") / "kubectl"), "kustomize")
+    monkeypatch.setattr(kustomize, "_find_command", lambda: command)
+    put(house, "k/base/kustomization.yaml", "resources: [graph.yaml]\n")
+    put(house, "k/base/graph.yaml", BAD)
+    put(house, "k/overlay/kustomization.yaml", "resources: [../base]\n")
+    commit(house)
+    assert len(verdict(run(house, path="k"))["suppressed"]) == 2
+    put(house, "k/base/graph.yaml", BAD + worker("c", args=FOUR))
+    assert messages(run(house, path="k")) == ["c: TP 4 needs 4 GPUs, a replica is given 1"]
 
 
 def test_moved_lines_are_unchanged(house: Path) -> None:

@@ -96,6 +96,10 @@ FRONT: dict[str, Any] = {"name": "front", "image": RUNTIME, "args": ["-m", "dyna
     [
         (graph(engine(main={"command": [], "args": ["--model", "a/b"]})), ["fail"]),  # of the operator's sh
         (graph(engine(main={"command": [], "args": [f"{START} --model a/b"]})), []),
+        (graph(engine(main={"command": [], "args": ["python3", "-m", "dynamo.vllm"]})), ["fail"]),
+        (serve("vllm/vllm-openai:v0.11.0", args=["--model", "a/b", "--quantization fp8"]), ["fail"]),
+        (serve("registry/vllm:1", command=["vllm", "serve", "a/b", "--max-model-len 1024"]), ["fail"]),
+        (serve("busybox", command=["echo", "--max-model-len 1024"]), []),
         (serve(RUNTIME, args=["--model", "a/b"]), ["fail"]),
         (serve("python:3.12", args=["-m", "http.server"]), ["fail"]),
         (serve("vllm/vllm-openai:v0.11.0", args=["--model", "a/b"]), []),

@@ -167,7 +167,10 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV), ["warn"]),
         (route(KV, '--kv-events-config={"publisher":"zmq"}'), ["warn"]),
         (route(KV, EVENTS, "--no-enable-prefix-caching"), ["warn"]),
+        (route([*KV, "--no-router-kv-events"], "--no-enable-prefix-caching"), ["warn"]),
         (route(KV, "--kv-events-config", "$(X)"), []),
+        (route(KV, role="decode"), ["warn"]),  # serves whole requests
+        (graph(frontend(*KV), engine(EVENTS, name="p", role="prefill"), engine(role="decode")), []),
         (route(KV, "--disaggregation-mode=decode"), ["skip"]),
         (route(KV, image="vllm-runtime:1.0.2"), []),  # publishes by itself
         (route(KV, **SGLANG), ["warn"]),

@@ -48,6 +48,12 @@ def pool(module: str) -> dict[str, Any]:
     return graph(PREFILL, engine(name="r", module=module, model=None), front=False)
 
 
+def former(tag: str) -> dict[str, Any]:
+    """A component of the type that frontends once had, started by its image."""
+    main = {"name": "main", "image": f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:{tag}"}
+    return {"name": "front", "type": "main", "podTemplate": {"spec": {"containers": [main]}}}
+
+
 SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
 
 
@@ -55,6 +61,8 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
     ("check", "one", "expected"),
     [
         (frontend, graph(engine()), []),
+        (frontend, graph(engine(), former("0.5.0"), front=False), ["unjudged"]),
+        (frontend, graph(engine(), former("1.3.0"), front=False), ["fail"]),
         (frontend, graph(PICKER, engine(frontendSidecar="front")), []),  # a picker stands in for it
         (frontend, graph(PICKER, engine()), ["fail"]),
         (frontend, job("hf download MODEL"), ["skip"]),
@@ -81,6 +89,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         # a pool behind another graph
         (frontend, pool("dynamo.router"), []),
         (frontend, pool("dynamo.global_planner"), []),
+        (frontend, pool("dynamo.global_router"), []),
         (frontend, graph({**engine(), "globalDynamoNamespace": True}, front=False), ["unjudged"]),
         (frontend, graph({**engine(), "globalDynamoNamespace": False}, front=False), ["fail"]),
         (both_sides, pool("dynamo.router"), ["unjudged"]),

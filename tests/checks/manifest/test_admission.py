@@ -132,6 +132,8 @@ RUNTIME = "initContainers: [{name: runtime, image: 'registry.example/runtime:1.6
     ("text", "expected"),
     [
         (newer(image="vllm/vllm-openai:nightly").replace("containers:", RUNTIME), []),  # it names the release
+        (older(", resources: {limits: {gpu: 1-2}}"), ["fail"]),
+        (older(", resources: {limits: {gpu: '1', custom: {rdma/ib: '1'}}, requests: {cpu: 2-4}}"), ["warn"]),
         (older().replace("componentType: worker", "componentType: engine"), ["warn"]),  # an unknown type
     ],
 )

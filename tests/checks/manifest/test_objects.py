@@ -101,7 +101,13 @@ def at(namespace: str, made: dict[str, Any]) -> dict[str, Any]:
 CLAIM, JOB, GRAPH = claim(), job("hf download m", name="model-download"), graph(FRONTEND)
 CONFIG = config_map("engine", a="b")
 MOUNTS = graph(engine(**mount_config("engine")))
+VOLUMES = [
+    {"name": "e", "configMap": {"name": "engine"}},
+    {"name": "c", "persistentVolumeClaim": {"claimName": "model-cache"}},
+]
+MOUNTS_BOTH = graph(engine(pod={"volumes": VOLUMES}))
 MONITOR = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": "m"}}
+GATEWAY = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "g"}}
 STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "a"}}
 
 
@@ -120,6 +126,11 @@ STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata"
         ({"vllm__agg__deploy": [MOUNTS, CONFIG]}, []),
         ({"vllm__agg__deploy": [MOUNTS, CONFIG, at("monitoring", config_map("dashboard"))]}, []),
         ({"vllm__agg__deploy": [MOUNTS, at("monitoring", MONITOR)]}, []),
+        ({"deploy": [at("${NS}", CONFIG), at("$NS", JOB), GRAPH]}, []),  # what it is filled with is unknown
+        ({"deploy": [at("infra", GATEWAY), at("a", JOB), at("a", CONFIG)]}, []),  # routes attach from there
+        # one cause is one finding
+        ({"deploy": [at("a", CLAIM), at("a", CONFIG), at("a", JOB), MOUNTS_BOTH]}, ["warn"]),
+        ({"deploy": [at("a", CLAIM), *(at("b", obj) for obj in (CONFIG, JOB, GRAPH))]}, ["warn"]),
         # what stands in no namespace does not count
         ({"storage": [STORAGE], "deploy": [at("llm", GRAPH)]}, []),
     ],

@@ -47,6 +47,7 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (claim("${CLASS}"), ["fail"]),
         (variable("${GPUS}"), ["warn"]),
         (variable("changeme"), ["warn"]),
+        (variable("<>"), ["warn"]),
         (graph(engine("--served-model-name", "<model>", image=IMAGE)), ["fail"]),
         (graph(engine(image=IMAGE, pod={"nodeSelector": {"pool": "todo"}})), ["fail"]),
         # what only looks like it
