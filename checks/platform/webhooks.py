@@ -95,6 +95,9 @@ def _judge_pod_webhooks(
                 None if item.conditional else True,
             )
         )
+        if item.service and str(item.service) in services.external and item.blocking and called is not False:
+            yield _leave_external(item.service)
+            continue
         problem = _explain_unanswered(item, services) or _explain_distrust(item, admission.looked)
         if not item.blocking or called is False or not problem or (item.configuration, problem) in told:
             continue
@@ -117,11 +120,21 @@ def _judge_pod_webhooks(
 
 def _explain_unanswered(webhook: Webhook, services: ServiceEndpoints) -> str | None:
     """Why nobody answers the webhook, or None."""
-    if webhook.service is None or services.ready.get(str(webhook.service)):
+    service = str(webhook.service)
+    if webhook.service is None or services.ready.get(service) or service in services.external:
         return None
-    exists = str(webhook.service) in services.ready
-    return f"calls Service {webhook.service}, which " + (
+    exists = service in services.ready
+    return f"calls Service {service}, which " + (
         "has no ready endpoint" if exists else "does not exist or has no endpoints"
+    )
+
+
+def _leave_external(service: ServiceName) -> Result:
+    return unjudged(
+        f"Service {service}",
+        why="a Service of type ExternalName; the host that it names is not asked",
+        needs="kubectl apply --dry-run=server -f GRAPH",
+        subject=Subject("Service", service.name, service.namespace),
     )
 
 
@@ -132,13 +145,16 @@ def _blocks(webhook: Webhook, namespace: str) -> bool:
 
 def _report_unreachable(
     webhooks: list[Webhook], services: ServiceEndpoints, namespace: str
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     callers: dict[ServiceName, list[Webhook]] = {}
     for item in webhooks:
         if item.service is not None:
             callers.setdefault(item.service, []).append(item)
     for service, calling in callers.items():
         if services.ready.get(str(service), 0):
+            continue
+        if str(service) in services.external:
+            yield _leave_external(service)
             continue
         blocking = [item for item in calling if item.blocking]
         namespaces = sorted({name for item in blocking for name in item.namespaces})
