@@ -12,15 +12,20 @@ from dynocheck.commands._config import resolve_config
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
-from dynocheck.facts import Access, ClusterFact, EndpointFact, RecipePaths, Settings
+from dynocheck.facts import Access, ClusterFact, DiagnosisFact, EndpointFact, Fact, RecipePaths, Settings
 from dynocheck.kube import Cluster
 from dynocheck.loadtest import manifests
 from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
 from dynocheck.probes.endpoint.graph import DeploymentRef
+from dynocheck.probes.symptom.objects import DiagnosisTarget
 
 _API_GROUP = "rbac.authorization.k8s.io"
 _NAME = re.compile(r"[^\s/%]+")  # as the API server takes it: a segment of a path
+# The facts that each verb judges, and the sources that it has.
+_PREFLIGHT: tuple[type[Fact], set[type]] = (ClusterFact, {Cluster, RecipePaths})
+_SMOKE: tuple[type[Fact], set[type]] = (EndpointFact, {Cluster, DeploymentRef, Target})
+_DIAGNOSE: tuple[type[Fact], set[type]] = (DiagnosisFact, {Cluster, DiagnosisTarget})
 _FORMS = "user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME"
 
 
@@ -29,6 +34,7 @@ def run(
     *,
     smoke: bool = False,
     load: bool = False,
+    diagnose: bool = False,
     via: str | None = None,
     bind: Sequence[str] = (),
     name: str = "dynocheck",
@@ -41,11 +47,12 @@ def run(
     :param bind: those to whom bindings give the roles, each as _FORMS says.
     :param smoke: the roles for smoke on a deployment instead.
     :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
+    :param diagnose: the roles for diagnose instead.
     :param via: the way by which smoke reaches the deployment; None for any.
     :raises UsageError: two options cannot be combined.
     """
-    if smoke and load:
-        raise UsageError("--smoke and --load: give one")
+    if smoke + load + diagnose > 1:
+        raise UsageError("--smoke, --load and --diagnose: give one")
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
     if not _NAME.fullmatch(name):
@@ -54,8 +61,8 @@ def run(
     if load:
         return _print_roles(name, [*manifests.RIGHTS, *RIGHTS[DNS]], subjects)
     config = resolve_config(options)
-    checks = config.select_checks(options, EndpointFact if smoke else ClusterFact)
-    sources: set[type] = {Cluster, DeploymentRef, Target} if smoke else {Cluster, RecipePaths}
+    kinds, sources = _SMOKE if smoke else _DIAGNOSE if diagnose else _PREFLIGHT
+    checks = config.select_checks(options, kinds)
     planned = plan(checks, config.registry.probes, sources, {Settings})
     others = {*address.access} - {*RIGHTS[via]} if via else set()
     named = [Access("get", "configmaps", names=tuple(configmaps))] if configmaps else []
