@@ -455,13 +455,37 @@ def snapshot(
     metavar="SUBJECT",
     help="Bind the roles to user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME (repeatable).",
 )
+@click.option("--name", default="dynocheck", show_default=True, help="Name of the roles.")
+@click.option(
+    "--configmap",
+    "configmaps",
+    multiple=True,
+    metavar="NAME",
+    help="ConfigMap to read besides those of the default installation (repeatable).",
+)
 def rbac(
-    smoke: bool, via: str | None, load: bool, diagnose: bool, bind: tuple[str, ...], **options: Any
+    smoke: bool,
+    via: str | None,
+    load: bool,
+    diagnose: bool,
+    bind: tuple[str, ...],
+    name: str,
+    configmaps: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Print the minimal ClusterRole and Role for preflight, for kubectl apply -n NAMESPACE -f -."""
     from dynocheck.commands import rbac
 
-    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, diagnose=diagnose, via=via, bind=bind)
+    return rbac.run(
+        CommonOptions(**options),
+        smoke=smoke,
+        load=load,
+        diagnose=diagnose,
+        via=via,
+        bind=bind,
+        name=name,
+        configmaps=configmaps,
+    )
 
 
 @cli.command(

@@ -139,11 +139,19 @@ def _is_kept_from_arch(cause: Finding, effect: Finding) -> bool:
     return same_place(cause, effect) and mentions("selector")(cause, effect)
 
 
+def _is_kept_from_node(cause: Finding, effect: Finding) -> bool:
+    """No node that is large enough admits the pod, and some do not for this reason."""
+    reason = cause.message.partition(",")[0].replace("has the taint", "has taint")
+    reason = "is not Ready" if reason.startswith("is NotReady") else reason
+    return f": {reason}" in effect.message
+
+
 @check(
     "capacity.fits",
     title="Every pod of the recipe fits on a node now",
     explained_by={
         "gpu.image-arch": _is_kept_from_arch,
+        "gpu.nodes-ready": _is_kept_from_node,
         "rdma.required-by-recipe": _lacks_only_what_is_absent,
     },
 )

@@ -211,7 +211,8 @@ def _check_config(pool: InferencePool, config: PickerConfig) -> Iterator[Finding
     if config.unread:
         yield unknown(
             f"the endpoint picker's configuration could not be read: {config.unread}",
-            fix=f"kubectl auth can-i get configmaps -n {pool.namespace}",
+            fix=f"dynocheck rbac --configmap {config.config_map} --bind user:NAME | "
+            f"kubectl apply -n {pool.namespace} -f -",
             subject=subject,
         )
         return

@@ -73,8 +73,9 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers
 
 
 def _is_down_everywhere(cause: Finding, effect: Finding) -> bool:
-    """No node has a ready pod of what offers its GPUs, or the GPU Operator has not finished its work."""
-    unfinished = cause.evidence.get("ready") == 0 or cause.evidence.get("state") == "notReady"
+    """What offers GPUs has no ready pod or offers none, or the GPU Operator has not finished its work."""
+    nothing = 0 in (cause.evidence.get("ready"), cause.evidence.get("offered"))
+    unfinished = nothing or cause.evidence.get("state") == "notReady"
     return cause.outcome == effect.outcome == "fail" and unfinished
 
 

@@ -48,8 +48,9 @@ _NAME_LABELS = ("app.kubernetes.io/name", "k8s-app", "name", "app")
 
 
 def _is_of_operands(cause: Finding, effect: Finding) -> bool:
-    """The operator's resource is not ready since one of its DaemonSets is not."""
-    return cause.outcome == effect.outcome == "fail" and effect.evidence.get("state") == "notReady"
+    """The operator's resource, or the DaemonSet that makes GPUs allocatable, is not ready for this reason."""
+    is_effect = effect.evidence.get("state") == "notReady" or cause.subject == effect.subject
+    return cause.outcome == effect.outcome == "fail" and is_effect
 
 
 @check(
@@ -63,6 +64,7 @@ def operator(
     nodes: Nodes,
     slices: ResourceSlices,
     autoscalers: Autoscalers,
+    workloads: Workloads | None = None,
 ) -> Iterator[Finding]:
     """The operator installs and repairs drivers, the container toolkit and the device plugin.
 
@@ -86,6 +88,9 @@ def operator(
     if not usable and any(each.driver == DRA_DRIVER for each in slices):
         raise Skip("the DRA driver runs without the GPU Operator; gpu.dra judges what it offers")
     if not usable:
+        if (offering := _find_offering(workloads)) is not None:
+            yield _report_idle(offering)
+            return
         yield fail(
             "No GPU Operator pod found, and no GPU is allocatable",
             fix=_INSTALL,
@@ -102,6 +107,21 @@ def operator(
         )
     else:
         raise Skip("GPUs are allocatable without the GPU Operator")
+
+
+def _find_offering(workloads: Workloads | None) -> Workload | None:
+    """A device plugin or DRA driver, which makes GPUs allocatable without the operator."""
+    offering = ("device plugin", "DRA driver")
+    return next((each for each in workloads or () if _identify_operand(each) in offering), None)
+
+
+def _report_idle(offering: Workload) -> Finding:
+    return fail(
+        "is installed without the GPU Operator, and no GPU is allocatable",
+        fix=f"kubectl logs -n {offering.namespace} {offering.kind.lower()}/{offering.name} --all-containers",
+        evidence={"ready": offering.ready, "offered": 0},
+        subject=Subject(offering.kind, offering.name, offering.namespace),
+    )
 
 
 def _is_managed(node: Node) -> bool:

@@ -29,7 +29,16 @@ _SPARE = "use a machine with a spare core, or several workers: --workers N"
 _MORE_REQUESTS = "measure more requests: --requests N"
 
 
-@check("load.errors", title="All load test requests succeed")
+def _is_same_failure(cause: Finding, effect: Finding) -> bool:
+    """Requests failed in the same way before the load test."""
+    return cause.evidence.get("class") == effect.evidence.get("class")
+
+
+@check(
+    "load.errors",
+    title="All load test requests succeed",
+    explained_by={"endpoint.steady": _is_same_failure},
+)
 def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
     """Latencies of the successful requests mean little if others failed: a failing server looks fast.
 

@@ -7,10 +7,11 @@ from dynocheck.facts import ServiceEndpoints, Webhook
 
 def explain_unanswered(webhook: Webhook, services: ServiceEndpoints) -> str | None:
     """Why nobody answers the webhook, or None."""
-    if webhook.service is None or services.ready.get(str(webhook.service)):
+    service = str(webhook.service)
+    if webhook.service is None or services.ready.get(service) or service in services.external:
         return None
-    exists = str(webhook.service) in services.ready
-    return f"calls Service {webhook.service}, which " + (
+    exists = service in services.ready
+    return f"calls Service {service}, which " + (
         "has no ready endpoint" if exists else "does not exist or has no endpoints"
     )
 

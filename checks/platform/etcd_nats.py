@@ -69,17 +69,17 @@ def etcd_nats(
             continue
         told.add(service)
         ready = services.ready.get(str(service))
-        if ready:
+        if ready or str(service) in services.external:
             continue
-        # A Service of type ExternalName has no endpoints either.
-        problem = "has no ready endpoint" if ready == 0 else "does not exist or is of type ExternalName"
+        problem = "has no ready endpoint" if ready == 0 else "does not exist or has no endpoints"
         kinds = "service,endpointslice"
         if pending := _explain_pending(installed.get(service), claims, classes):
             kinds = "pvc,storageclass"
         yield (fail if ready == 0 else warn)(
             f"{problem}, but {reference.by} uses it" + (f": {pending}" if pending else ""),
             fix=f"kubectl get {kinds} -n {service.namespace}",
-            evidence={"address": reference.address},
+            evidence={"address": reference.address}
+            | ({"claims": claims.unread} if claims is not None and claims.unread else {}),
             subject=Subject("Service", service.name, service.namespace),
             location=reference.location,
         )

@@ -47,13 +47,13 @@ def second_operator(
     operators = find_operators(workloads)
     if not operators and not len(leases):
         raise Skip("no Dynamo operator found")
-    wide, restricted, unclear = [], {}, []
+    wide, restricted, unclear = [], [], []
     for operator in operators:
         config = configs.find(operator)
         if config is None:
             unclear.append(operator)
         elif config.restricted:
-            restricted[config.restricted] = operator
+            restricted.append((config.restricted, operator))
         else:
             wide.append(operator)
     for operator in wide[1:]:
@@ -70,7 +70,7 @@ def second_operator(
             evidence={"operators": [_format_name(operator) for operator in operators]},
             subject=_make_subject(unclear[0]),
         )
-    for namespace, operator in restricted.items():
+    for namespace, operator in restricted:
         beside = " beside a cluster-wide one" if wide else ""
         yield warn(
             f"is restricted to namespace {namespace}{beside}, which is for development and tests only",

@@ -28,7 +28,7 @@ def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iter
     references = find_secret_references(recipes)
     if not references:
         raise Skip("the recipe references no Secret outside of itself")
-    reported: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str, str]] = set()
     for reference in references:
         secret = found.find(reference.namespace or namespace.name, reference.name)
         if secret is None:
@@ -41,8 +41,9 @@ def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iter
             finding = (
                 _check_pull_secret(reference, secret) if reference.pull else _check_value(reference, secret)
             )
-        if finding is not None and (reference.name, finding.message) not in reported:
-            reported.add((reference.name, finding.message))
+        key = (reference.namespace or namespace.name, reference.name, finding.message if finding else "")
+        if finding is not None and key not in reported:
+            reported.add(key)
             yield finding
 
 

@@ -135,6 +135,9 @@ def _judge_pod_webhooks(
         made = next((kind for name, kind in kinds.items() if name in item.resources), None)
         if made is None:
             continue
+        if item.service and str(item.service) in services.external and item.blocking and called is not False:
+            yield _leave_external(item.service)
+            continue
         problem = explain_unanswered(item, services) or explain_distrust(item, admission.looked)
         if not item.blocking or called is False or not problem or (item.configuration, problem) in told:
             continue
@@ -155,6 +158,15 @@ def _judge_pod_webhooks(
         )
 
 
+def _leave_external(service: ServiceName) -> Result:
+    return unjudged(
+        f"Service {service}",
+        why="a Service of type ExternalName; the host that it names is not asked",
+        needs="kubectl apply --dry-run=server -f GRAPH",
+        subject=Subject("Service", service.name, service.namespace),
+    )
+
+
 def _blocks(webhook: Webhook, namespace: str) -> bool:
     """Whether requests in this namespace fail when the webhook does."""
     return webhook.blocking and (not webhook.namespaces or namespace in webhook.namespaces)
@@ -162,13 +174,16 @@ def _blocks(webhook: Webhook, namespace: str) -> bool:
 
 def _report_unreachable(
     webhooks: list[Webhook], services: ServiceEndpoints, namespace: str
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     callers: dict[ServiceName, list[Webhook]] = {}
     for item in webhooks:
         if item.service is not None:
             callers.setdefault(item.service, []).append(item)
     for service, calling in callers.items():
         if services.ready.get(str(service), 0):
+            continue
+        if str(service) in services.external:
+            yield _leave_external(service)
             continue
         blocking = [item for item in calling if item.blocking]
         namespaces = sorted({name for item in blocking for name in item.namespaces})

@@ -45,7 +45,9 @@ def access_mode(recipes: Recipes) -> Iterator[Finding]:
                 if users:
                     has_users = True
                     yield from _check_shared(recipe, claim, graph, users)
-            yield from _check_download_target(recipe, claim)
+            for finding in _check_download_target(recipe, claim):
+                has_users = True
+                yield finding
     if not has_users:
         raise Skip("no graph mounts a claim that its recipe declares")
 

@@ -21,6 +21,7 @@ from dynocheck.probes.endpoint.graph import DeploymentRef
 from dynocheck.probes.symptom.objects import DiagnosisTarget
 
 _API_GROUP = "rbac.authorization.k8s.io"
+_NAME = re.compile(r"[^\s/%]+")  # as the API server takes it: a segment of a path
 # The facts that each verb judges, and the sources that it has.
 _PREFLIGHT: tuple[type[Fact], set[type]] = (ClusterFact, {Cluster, RecipePaths})
 _SMOKE: tuple[type[Fact], set[type]] = (EndpointFact, {Cluster, DeploymentRef, Target})
@@ -36,9 +37,13 @@ def run(
     diagnose: bool = False,
     via: str | None = None,
     bind: Sequence[str] = (),
+    name: str = "dynocheck",
+    configmaps: Sequence[str] = (),
 ) -> int:
     """Print the roles that preflight's selected checks need, as YAML.
 
+    :param name: of the roles; those of their bindings begin with it.
+    :param configmaps: names of ConfigMaps that may be read besides those of the default installation.
     :param bind: those to whom bindings give the roles, each as _FORMS says.
     :param smoke: the roles for smoke on a deployment instead.
     :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
@@ -50,20 +55,24 @@ def run(
         raise UsageError("--smoke, --load and --diagnose: give one")
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--name {name}: not a name of a role")
     subjects = [_parse_subject(text) for text in bind]
     if load:
-        return _print_roles([*manifests.RIGHTS, *RIGHTS[DNS]], subjects)
+        return _print_roles(name, [*manifests.RIGHTS, *RIGHTS[DNS]], subjects)
     config = resolve_config(options)
     kinds, sources = _SMOKE if smoke else _DIAGNOSE if diagnose else _PREFLIGHT
     checks = config.select_checks(options, kinds)
     planned = plan(checks, config.registry.probes, sources, {Settings})
     others = {*address.access} - {*RIGHTS[via]} if via else set()
-    return _print_roles([right for right in planned.access if right not in others], subjects)
+    named = [Access("get", "configmaps", names=tuple(configmaps))] if configmaps else []
+    rights = [*(right for right in planned.access if right not in others), *named]
+    return _print_roles(name, rights, subjects)
 
 
-def _print_roles(access: Iterable[Access], subjects: Sequence[dict[str, str]]) -> int:
-    roles = make_roles(access)
-    bindings = [_make_binding(role["kind"], subject) for role in roles for subject in subjects]
+def _print_roles(name: str, access: Iterable[Access], subjects: Sequence[dict[str, str]]) -> int:
+    roles = make_roles(access, name)
+    bindings = [_make_binding(role["kind"], name, subject) for role in roles for subject in subjects]
     click.echo(yaml.safe_dump_all([*roles, *bindings], sort_keys=False), nl=False)
     return 0
 
@@ -84,42 +93,59 @@ def _parse_subject(text: str) -> dict[str, str]:
     raise UsageError(f"--bind {text}: not of the form {_FORMS}")
 
 
-def make_roles(access: Iterable[Access]) -> list[dict[str, Any]]:
+def make_roles(access: Iterable[Access], name: str = "dynocheck") -> list[dict[str, Any]]:
     """A ClusterRole of these rights, and a Role of those needed in one namespace only; empty roles are left
     out.
     """
     all_rights = list(access)
     local = [right for right in all_rights if right.local]
     wide = [right for right in all_rights if not right.local]
-    return [_make_role(kind, rights) for kind, rights in (("ClusterRole", wide), ("Role", local)) if rights]
+    return [
+        _make_role(kind, name, rights) for kind, rights in (("ClusterRole", wide), ("Role", local)) if rights
+    ]
 
 
-def _make_binding(kind: str, subject: dict[str, str]) -> dict[str, Any]:
+def _make_binding(kind: str, role: str, subject: dict[str, str]) -> dict[str, Any]:
     """The binding of a role of this kind, whose name is the subject's: another one leaves it alone."""
     name = ":".join(subject[part] for part in ("kind", "namespace", "name") if part in subject)
     return {
         "apiVersion": f"{_API_GROUP}/v1",
         "kind": f"{kind}Binding",
-        "metadata": {"name": f"dynocheck:{re.sub('[/%]', '-', name)}"},
-        "roleRef": {"apiGroup": _API_GROUP, "kind": kind, "name": "dynocheck"},
+        "metadata": {"name": f"{role}:{re.sub('[/%]', '-', name)}"},
+        "roleRef": {"apiGroup": _API_GROUP, "kind": kind, "name": role},
         "subjects": [subject],
     }
 
 
-def _make_role(kind: str, access: Iterable[Access]) -> dict[str, Any]:
+def _make_role(kind: str, name: str, access: Iterable[Access]) -> dict[str, Any]:
     """A role of exactly these rights, with one rule for the resources of a group that have the same verbs."""
     verbs: dict[tuple[str, str], set[str]] = defaultdict(set)
+    named: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for right in access:
-        verbs[right.group, right.resource].add(right.verb)
+        if right.names:
+            named[right.group, right.resource, right.verb].update(right.names)
+        else:
+            verbs[right.group, right.resource].add(right.verb)
     rules: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for (group, resource), allowed in sorted(verbs.items()):
         rules[group, tuple(sorted(allowed))].append(resource)
     return {
         "apiVersion": f"{_API_GROUP}/v1",
         "kind": kind,
-        "metadata": {"name": "dynocheck"},
+        "metadata": {"name": name},
         "rules": [
-            {"apiGroups": [group], "resources": resources, "verbs": list(allowed)}
-            for (group, allowed), resources in rules.items()
+            *(
+                {"apiGroups": [group], "resources": resources, "verbs": list(allowed)}
+                for (group, allowed), resources in rules.items()
+            ),
+            *(
+                {
+                    "apiGroups": [group],
+                    "resources": [resource],
+                    "verbs": [verb],
+                    "resourceNames": sorted(names),
+                }
+                for (group, resource, verb), names in sorted(named.items())
+            ),
         ],
     }

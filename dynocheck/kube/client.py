@@ -326,9 +326,9 @@ def _choose_wait(method: str, status: int, headers: Mapping[str, str], number: i
     is_fault = method == "GET" and status in _FAULTS
     if not is_fault and status != _BUSY:
         return None
-    if "Retry-After" in headers or not is_fault:
-        return _parse_retry_after(headers)
-    return _choose_backoff(number) if number < _MOST_TRIES["GET"] else None
+    if is_fault and not headers.get("Retry-After", "").isdecimal():  # none, or a date
+        return _choose_backoff(number) if number < _MOST_TRIES["GET"] else None
+    return _parse_retry_after(headers)
 
 
 def _choose_backoff(number: int) -> float:

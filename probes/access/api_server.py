@@ -47,11 +47,13 @@ def server_version(cluster: Cluster) -> ServerVersion:
 def permissions(cluster: Cluster, required: RequiredAccess) -> Permissions:
     """Create a SelfSubjectAccessReview per permission: the only POST of all probes, which stores nothing.
 
-    One review is enough for a user who may do everything, like `kubectl auth can-i '*' '*'`.
+    One review is enough for a user who may do everything, like `kubectl auth can-i '*' '*'`. Rights to
+    objects of certain names are left to the probes that need them: other clusters have other names.
     """
+    needed = [access for access in required.items if not access.names]
     if _review(cluster, _EVERYTHING).allowed:
-        return Permissions(tuple(AccessReview(access, True) for access in required.items))
-    return Permissions(tuple(run_parallel([partial(_review, cluster, access) for access in required.items])))
+        return Permissions(tuple(AccessReview(access, True) for access in needed))
+    return Permissions(tuple(run_parallel([partial(_review, cluster, access) for access in needed])))
 
 
 def _review(cluster: Cluster, access: Access) -> AccessReview:

@@ -25,9 +25,10 @@ from dynocheck.facts import (
     Selector,
     ServiceName,
     Webhook,
+    is_operator,
 )
-from dynocheck.kube import Cluster, NotFound, run_parallel
-from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.kube import Cluster, Forbidden, NotFound, run_parallel
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _CONFIGURATIONS = {
@@ -261,13 +262,38 @@ class _ConfigMap(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
-@probe(access=[Access("list", "configmaps")])
+@probe(
+    access=[
+        Access("list", "deployments", "apps"),
+        Access("get", "configmaps", names=("dynamo-platform-dynamo-operator-config",)),
+    ]
+)
 def operator_configs(cluster: Cluster) -> OperatorConfigs:
-    """Keeps only the settings for an operator's namespace and its dependencies."""
-    maps = cluster.items(
-        "/api/v1/configmaps", _ConfigMap, labelSelector="app.kubernetes.io/name=dynamo-operator"
+    """Reads the ConfigMap that the chart names as the operator's Deployment, and keeps only the settings for
+    the operator's namespace and dependencies.
+    """
+    deployments = cluster.items(
+        "/apis/apps/v1/deployments",
+        PartialObject,
+        accept=METADATA,
+        labelSelector="control-plane=controller-manager",
     )
-    return OperatorConfigs(tuple(config for config_map in maps for config in _parse_configs(config_map)))
+    operators = [each.metadata for each in deployments if is_operator(each.metadata.labels or {})]
+    maps = run_parallel([partial(_get_config, cluster, operator) for operator in operators])
+    return OperatorConfigs(
+        tuple(config for config_map in maps if config_map for config in _parse_configs(config_map))
+    )
+
+
+def _get_config(cluster: Cluster, operator: ObjectMeta) -> _ConfigMap | None:
+    name = f"{operator.name.removesuffix('-controller-manager')}-config"
+    try:
+        return cluster.get(f"/api/v1/namespaces/{operator.namespace}/configmaps/{name}", _ConfigMap)
+    except NotFound:
+        return None
+    except Forbidden as error:
+        fix = cluster.format_grant(str(error), f"--configmap {name}")
+        raise Forbidden(str(error), error.status, fix=fix) from None
 
 
 def _parse_configs(config_map: _ConfigMap) -> Iterator[OperatorConfig]:

@@ -7,7 +7,7 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access, ServiceEndpoints
 from dynocheck.kube import Cluster
-from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 _SERVICE = "kubernetes.io/service-name"
 _DNS = ("k8s-app", "kube-dns")  # a label of the Service, which its EndpointSlices have too
@@ -27,9 +27,12 @@ class _EndpointSlice(msgspec.Struct):
     endpoints: list[_Endpoint] | None = None
 
 
-@probe(access=[Access("list", "endpointslices", "discovery.k8s.io")])
+@probe(access=[Access("list", "endpointslices", "discovery.k8s.io"), Access("list", "services")])
 def service_endpoints(cluster: Cluster) -> ServiceEndpoints:
-    """An endpoint without the condition counts as ready, as the API defines. Dual-stack ones count twice."""
+    """Of Services, only those of type ExternalName are listed, which have no endpoints.
+
+    An endpoint without the condition counts as ready, as the API defines. Dual-stack ones count twice.
+    """
     ready: dict[str, int] = defaultdict(int)
     dns = set()
     for endpoint_slice in cluster.items("/apis/discovery.k8s.io/v1/endpointslices", _EndpointSlice):
@@ -42,4 +45,11 @@ def service_endpoints(cluster: Cluster) -> ServiceEndpoints:
             ready[name] += count
             if _DNS in labels.items():
                 dns.add(name)
-    return ServiceEndpoints(dict(ready), tuple(sorted(dns)))
+    external = cluster.items(
+        "/api/v1/services", PartialObject, accept=METADATA, fieldSelector="spec.type=ExternalName"
+    )
+    return ServiceEndpoints(
+        dict(ready),
+        tuple(sorted(dns)),
+        tuple(f"{each.metadata.namespace}/{each.metadata.name}" for each in external),
+    )

@@ -1,6 +1,8 @@
-"""Probe of the claims in the run's namespace and their events."""
+"""Probes of the claims in the run's namespace with their events, and of those of etcd and NATS."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -13,7 +15,7 @@ from dynocheck.facts import (
     PlatformClaim,
     PlatformClaims,
 )
-from dynocheck.kube import Cluster
+from dynocheck.kube import Cluster, Forbidden, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
 
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -44,6 +46,31 @@ class _Claim(msgspec.Struct):
     metadata: _Meta
     spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _SetSpec(msgspec.Struct, rename="camel"):
+    replicas: int = 1
+    volume_claim_templates: list[_Claim] | None = None
+
+
+class _SetStatus(msgspec.Struct, rename="camel"):
+    ready_replicas: int = 0
+
+
+class _StatefulSet(msgspec.Struct):
+    metadata: ObjectMeta
+    spec: _SetSpec = msgspec.field(default_factory=_SetSpec)
+    status: _SetStatus = msgspec.field(default_factory=_SetStatus)
+
+    @property
+    def claims(self) -> Iterator[str]:
+        """The paths of its claims; of the templates that the charts have, if its own are unknown."""
+        name, namespace = self.metadata.name, self.metadata.namespace
+        templates = [each.metadata.name for each in self.spec.volume_claim_templates or ()]
+        for template in templates or ("data", f"{name}-js"):
+            for number in range(self.spec.replicas):
+                claim = f"{template}-{name}-{number}"
+                yield f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}"
 
 
 class _Applied(msgspec.Struct):
@@ -90,17 +117,42 @@ def claims(cluster: Cluster) -> PersistentVolumeClaims:
     )
 
 
-@probe(access=[Access("list", "persistentvolumeclaims")])
+@probe(
+    access=[
+        Access("list", "statefulsets", "apps"),
+        Access(
+            "get",
+            "persistentvolumeclaims",
+            names=("data-dynamo-platform-etcd-0", "dynamo-platform-nats-js-dynamo-platform-nats-0"),
+        ),
+    ]
+)
 def platform_claims(cluster: Cluster) -> PlatformClaims:
-    """Keeps the claims with nats or etcd in their name, which a StatefulSet gives them after itself."""
-    items = cluster.items("/api/v1/persistentvolumeclaims", _Claim)
+    """Reads the claims of each etcd and NATS that is not ready, by the names that StatefulSets give them."""
+    items = cluster.items(
+        "/apis/apps/v1/statefulsets", _StatefulSet, labelSelector="app.kubernetes.io/name in (etcd,nats)"
+    )
+    paths = [
+        path for item in items if item.status.ready_replicas < item.spec.replicas for path in item.claims
+    ]
+    try:
+        found = run_parallel([partial(_get_claim, cluster, path) for path in paths])
+    except Forbidden as error:
+        return PlatformClaims(unread=str(error))
     return PlatformClaims(
         tuple(
             PlatformClaim(c.metadata.namespace, c.metadata.name, c.status.phase, c.spec.storage_class_name)
-            for c in items
-            if "nats" in c.metadata.name or "etcd" in c.metadata.name
+            for c in found
+            if c is not None
         )
     )
+
+
+def _get_claim(cluster: Cluster, path: str) -> _Claim | None:
+    try:
+        return cluster.get(path, _Claim)
+    except NotFound:
+        return None
 
 
 def _list_events(cluster: Cluster, path: str) -> dict[str, list[ClaimEvent]]:

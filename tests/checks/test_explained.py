@@ -1,5 +1,6 @@
 """What follows from another finding points at it, in whole runs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,20 @@ def test_a_pod_that_selects_another_architecture_fits_nowhere(tmp_path: Path) ->
     assert explained(*run) == [("capacity.fits", "gpu.image-arch")]
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [{"unschedulable": True}, {"taints": [{"key": "reserved", "effect": "NoSchedule", "value": "web"}]}],
+)
+def test_nodes_that_take_no_pods_are_why_pods_fit_nowhere(tmp_path: Path, reason: dict[str, Any]) -> None:
+    recorded = json.loads(DEMO.read_text())
+    for node in recorded["facts"]["Nodes"]["items"]:
+        node |= reason
+    (tmp_path / "cluster.json").write_text(json.dumps(recorded))
+    recipe = write(tmp_path, graph(engine()))
+    found = explained("preflight", "--snapshot", tmp_path / "cluster.json", "--recipe", recipe)
+    assert ("capacity.fits", "gpu.nodes-ready") in found
+
+
 def test_another_reason_not_to_fit_is_told_by_itself(tmp_path: Path) -> None:
     recipe = write(tmp_path, graph(engine(gpus=64)))
     assert explained("preflight", "--snapshot", DEMO, "--recipe", recipe) == []
@@ -46,6 +61,10 @@ def test_a_claim_of_another_name_is_why_each_pod_downloads(tmp_path: Path) -> No
     assert ("storage.model-path", "storage.claim-declared") in explained("recipe", recipe)
 
 
+def failed(kind: str) -> Finding:
+    return fail("3 of 9 requests failed", evidence={"class": kind})
+
+
 NODE, OPERATOR = Subject("Node", "gpu-1"), Subject("Deployment", "gpu-operator")
 DOWN = fail("0 of 3", evidence={"ready": 0}, subject=Subject("DaemonSet", "plugin"))
 POLICY = Subject("ClusterPolicy", "policy")
@@ -55,6 +74,9 @@ SERVICE, HOOK = Subject("Service", "webhook"), Subject("MutatingWebhookConfigura
 @pytest.mark.parametrize(
     ("effect", "found", "cause", "by", "holds"),
     [
+        ("load.errors", failed("timeout"), "endpoint.steady", failed("timeout"), True),
+        ("load.errors", failed("timeout"), "endpoint.steady", failed("http-5xx"), False),
+        ("gpu.operator", fail("idle", subject=DOWN.subject), "gpu.operands", DOWN, True),
         ("gpu.allocatable", fail("0 GPUs", subject=NODE), "gpu.operands", DOWN, True),
         (
             "gpu.allocatable",

@@ -131,12 +131,12 @@ def test_a_token(cluster: ControlPlane) -> None:
     assert agent.startswith("dynocheck/")
 
 
-@pytest.mark.parametrize("token", ["expired", "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"])
+@pytest.mark.parametrize("token", ["outdated", "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"])
 def test_a_token_that_is_not_accepted(cluster: ControlPlane, token: str) -> None:
     config = cluster.kubeconfig(token=token, client_certificate_data=None, client_key_data=None)
     with pytest.raises(Unauthorized, match=r"the credentials are not accepted \(401\)") as raised:
         reach(config).items(CONFIG_MAPS, Named)
-    assert token not in str(raised.value).replace("expired or wrong", "")
+    assert token not in str(raised.value)
     assert raised.value.fix == "kubectl auth whoami"
 
 

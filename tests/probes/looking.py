@@ -46,7 +46,11 @@ def sources_of(cluster: Cluster) -> dict[type, Any]:
 
 def rules(access: Iterable[Access]) -> list[Object]:
     """The RBAC rules that give these rights."""
-    return [{"apiGroups": [a.group], "resources": [a.resource], "verbs": [a.verb]} for a in access]
+    return [
+        {"apiGroups": [a.group], "resources": [a.resource], "verbs": [a.verb]}
+        | ({"resourceNames": [*a.names]} if a.names else {})
+        for a in access
+    ]
 
 
 def with_access() -> list[Probe]:

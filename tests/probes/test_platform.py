@@ -74,9 +74,13 @@ def test_a_bundle_that_is_none() -> None:
 def test_configurations_say_whom_an_operator_serves(cluster: ControlPlane) -> None:
     here = cluster.namespace()
     text = platform.CONFIG + "namespace: {restricted: lab}\ninfrastructure: {natsAddress: 'nats://n:4222'}\n"
-    cluster.apply(platform.config(text, namespace=here, instance="a"))
-    cluster.apply(platform.config("a: [", namespace=here, instance="broken"))
-    cluster.apply(platform.config("kind: Another", namespace=here, instance="other"))
+    texts = {"a": text, "broken": "a: [", "other": "kind: Another"}
+    for instance, content in texts.items():
+        cluster.apply(
+            platform.operator(namespace=here, instance=instance),
+            platform.config(content, namespace=here, instance=instance),
+        )
+    cluster.apply(platform.operator(namespace=here, instance="without"))
     (seen,) = look("operator_configs", cluster)
     says: Any = {"restricted": "lab", "grove": True, "kai": True, "nats": "nats://n:4222"}
     name = "a-dynamo-operator-config"

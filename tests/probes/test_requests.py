@@ -13,16 +13,35 @@ from dynocheck.core.declarations import Probe
 from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
 from dynocheck.kube import Forbidden
 from dynocheck.probes.platform.definitions import definitions
-from tests.clusters import gaie, storage
+from tests.clusters import gaie, platform, storage
+from tests.clusters.objects import make_namespace, make_object
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, reply, serve
-from tests.probes.looking import PROBES, ask, look, reach, rules, sources_of, with_access
+from tests.probes.looking import PROBES, ask, reach, rules, sources_of, with_access
 from tests.probes.test_probes import definition
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ALL = tuple(sorted({access for probe in PROBES.values() for access in probe.access}))
+UNNAMED = [access for access in ALL if not access.names]
+
+
+# A NATS that is not ready, whose claim is looked at.
+WAITING = make_object(
+    "apps/v1 StatefulSet",
+    "dynamo-platform-nats",
+    "default",
+    labels={"app.kubernetes.io/name": "nats"},
+    spec={
+        "serviceName": "nats",
+        "selector": {"matchLabels": {"app": "nats"}},
+        "template": {
+            "metadata": {"labels": {"app": "nats"}},
+            "spec": {"containers": [{"name": "nats", "image": "nats:2"}]},
+        },
+    },
+)
 
 
 def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
@@ -37,17 +56,20 @@ def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
 
 def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPlane) -> None:
     fit_cluster.apply(storage.claim("waiting", phase="Pending"))  # of which events may tell why
+    fit_cluster.apply(WAITING)
     reader = fit_cluster.user("reader", rules=rules(ALL))
     facts = gather(fit_cluster, reader)
     assert all(len(fact) for kind, fact in facts.items() if kind.__name__ in ("Nodes", "OperatorPods"))  # type: ignore[arg-type]
     assert all(review.allowed for review in facts[Permissions])  # type: ignore[attr-defined]
     events = fit_cluster.audit_events(reader)
     asked = Counter(f"{event['verb']} {event['requestURI']}" for event in events)
-    assert asked.pop(f"create {REVIEWS}") == len(ALL) + 1  # whether it may do everything, then each
+    assert asked.pop(f"create {REVIEWS}") == len(UNNAMED) + 1  # whether it may do everything, then each
     assert {asking for asking, times in asked.items() if times != 1} == set()
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
     assert paths.pop("/api/v1/pods") == 3  # once by each label of the operator, once all that run
-    assert paths.pop("/api/v1/configmaps") == 2  # of operators by label, of an autoscaler by name
+    assert paths.pop("/apis/apps/v1/deployments") == 2  # all, and by the label of operators
+    assert paths.pop("/apis/apps/v1/statefulsets") == 2  # all, and by the labels of etcd and NATS
+    assert paths.pop("/apis/coordination.k8s.io/v1/leases") == 2  # of operators, and of autoscalers
     assert paths.pop(f"/api/v1/namespaces/{gaie.SERVING}/pods") == 2  # of a pool, and of its picker
     assert {path for path, times in paths.items() if times != 1} == set()
     assert {"/version", "/apis"} <= set(paths)
@@ -61,7 +83,7 @@ def test_who_may_do_everything_is_asked_about_once(cluster: ControlPlane) -> Non
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
     user = cluster.user("root", rules=[everything])
     seen = ask(PROBES["permissions"], reach(cluster, user), ALL)
-    assert [review.access for review in seen if review.allowed] == list(ALL)
+    assert [review.access for review in seen if review.allowed] == UNNAMED
     assert [event["requestURI"] for event in cluster.audit_events(user)] == [REVIEWS]
 
 
@@ -88,6 +110,10 @@ def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
         case "inference_pools":
             cluster.load_crds(*(crds / folder for folder in gaie.CRDS))
             gaie.furnish(cluster)
+        case "operator_configs":
+            cluster.apply(make_namespace(platform.NAMESPACE), platform.operator())
+        case "platform_claims":
+            cluster.apply(WAITING)
 
 
 @pytest.mark.parametrize("probe", with_access(), ids=lambda probe: probe.name)
@@ -97,6 +123,8 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
     prepare(cluster, probe, crds)
     enough = cluster.user("enough", rules=rules(probe.access))
     everything = ask(probe, reach(cluster, enough))
+    if probe.name == "inference_pools":  # whose ConfigMaps have names of their own
+        assert 'cannot get resource "configmaps"' in everything.items[0].picker.configs[0].unread
     for missing in probe.access:
         less = cluster.user(f"no-{missing.verb}", rules=rules(a for a in probe.access if a != missing))
         if (probe.name, missing.verb) == ("definitions", "get"):
@@ -106,12 +134,11 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
         elif probe.name == "served_kinds":
             assert f"cannot {missing.verb} resource" in ask(probe, reach(cluster, less)).reason
         elif probe.name == "autoscalers":
-            assert 'cannot list resource "configmaps"' in ask(probe, reach(cluster, less)).unseen
+            assert f"cannot {missing.verb} resource" in ask(probe, reach(cluster, less)).unseen
+        elif (probe.name, missing.verb) == ("platform_claims", "get"):
+            assert "cannot get resource" in ask(probe, reach(cluster, less)).unread
         elif (probe.name, missing.resource) == ("resource_slices", "resourceclaims"):
             assert (ask(probe, reach(cluster, less)).allocated, everything.allocated) == (None, ())
-        elif (probe.name, missing.resource) == ("inference_pools", "configmaps"):
-            (pool,) = look(probe.name, cluster, less)
-            assert 'cannot get resource "configmaps"' in pool.picker.configs[0].unread
         else:
             with pytest.raises(Forbidden, match=f"cannot {missing.verb} resource"):
                 ask(probe, reach(cluster, less))

@@ -67,8 +67,13 @@ def nats_beside(cluster: ControlPlane, phase: str = "Bound") -> None:
         "metadata": {"labels": labels},
         "spec": {"containers": [{"name": "nats", "image": "nats:2.10"}]},
     }
-    spec = {"selector": {"matchLabels": labels}, "serviceName": "nats", "template": template}
     size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}
+    spec = {
+        "selector": {"matchLabels": labels},
+        "serviceName": "nats",
+        "template": template,
+        "volumeClaimTemplates": [{"metadata": {"name": "js"}, "spec": size}],
+    }
     claim = make_object(
         "PersistentVolumeClaim", "js-platform-nats-0", place, spec=size, status={"phase": phase}
     )

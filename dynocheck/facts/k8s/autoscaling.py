@@ -5,7 +5,7 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class Autoscalers(ClusterFact, FactList[str], frozen=True):
-    """The node autoscalers: `Karpenter`, or a Cluster Autoscaler with the namespace of its status ConfigMap.
+    """The node autoscalers: `Karpenter`, or a Cluster Autoscaler with its namespace.
 
     `unseen` is the reason why a Cluster Autoscaler could not be looked for.
     """

@@ -14,17 +14,18 @@ class ClusterFact(Fact, frozen=True):
 class Access(msgspec.Struct, frozen=True, order=True):
     """A permission that a probe needs: one verb on one resource, in all namespaces.
 
-    If `local`, it is needed only in the namespace of the run.
+    If `local`, it is needed only in the namespace of the run; with `names`, only for objects of these names.
     """
 
     verb: str
     resource: str
     group: str = ""
     local: bool = False
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         suffix = f".{self.group}" if self.group else ""
-        return f"{self.verb} {self.resource}{suffix}"
+        return " ".join([f"{self.verb} {self.resource}{suffix}", *self.names])
 
 
 class RequiredAccess(NamedTuple):

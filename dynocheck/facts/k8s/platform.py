@@ -1,5 +1,6 @@
 """Facts about the Dynamo platform: its operators, their webhooks, and their CRDs."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -142,19 +143,22 @@ class ServiceEndpoints(ClusterFact, frozen=True):
     """The number of ready endpoints of each Service by `namespace/name`, except Services without
     EndpointSlices.
 
-    `dns` are the Services that are labelled as the cluster's DNS.
+    `dns` are the Services that are labelled as the cluster's DNS, `external` those of type ExternalName:
+    these have no endpoints.
     """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)
     dns: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
 
 
 def find_operators(workloads: Workloads) -> tuple[Workload, ...]:
     """The Dynamo operators, by the labels that every release of their chart sets."""
-    return tuple(item for item in workloads if item.kind == "Deployment" and _is_operator(item.labels))
+    return tuple(item for item in workloads if item.kind == "Deployment" and is_operator(item.labels))
 
 
-def _is_operator(labels: dict[str, str]) -> bool:
+def is_operator(labels: Mapping[str, str]) -> bool:
+    """Whether these are the labels of a Dynamo operator."""
     if labels.get("control-plane") != "controller-manager":
         return False
     return "dynamo-operator" in (

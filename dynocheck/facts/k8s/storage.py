@@ -110,4 +110,6 @@ class PlatformClaim(msgspec.Struct, frozen=True):
 
 
 class PlatformClaims(ClusterFact, FactList[PlatformClaim], frozen=True):
-    """Every claim with etcd or nats in its name, as StatefulSets of these have."""
+    """The claims of etcd and NATS that are not ready; `unread` is the reason why they could not be read."""
+
+    unread: str = ""

@@ -59,6 +59,15 @@ def test_operator(pods: tuple[Pod, ...], expected: list[tuple[str, str]], ended:
 NONE = OperatorPods(), OperatorResources()
 
 
+@pytest.mark.parametrize("name", ["nvidia-device-plugin", "nvidia-dra-driver-gpu"])
+def test_a_device_plugin_without_an_operator_that_offers_nothing(name: str) -> None:
+    plugin = Workload(
+        kind="DaemonSet", namespace="gpu", name="plugin", pod_labels={"app.kubernetes.io/name": name}
+    )
+    facts = *NONE, Nodes((Node("a", labels=PRESENT),)), NO_SLICES, Autoscalers(), Workloads((plugin,))
+    assert places(operator.operator, *facts) == [("fail", "DaemonSet gpu/plugin")]
+
+
 @pytest.mark.parametrize(
     ("node", "scalers", "expected"),
     [

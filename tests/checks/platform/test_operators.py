@@ -61,6 +61,11 @@ def test_two_operators() -> None:
     assert judge(TWO, [config()]) == [("warn", SECOND)]
 
 
+def test_two_operators_of_one_namespace() -> None:
+    both = [config(restricted="lab"), config(namespace="b", instance="b", restricted="lab")]
+    assert len(judge(TWO, both)) == 2
+
+
 def test_an_expired_lease_with_webhooks_left(tmp_path: Path) -> None:
     left = [("warn", "Lease lab/dynamo-operator-namespace-scope")]
     mine = deploy(tmp_path, graph(engine()))

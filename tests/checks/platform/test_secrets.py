@@ -53,6 +53,15 @@ def test_secrets_must_exist(tmp_path: Path) -> None:
     assert set(outcomes(secrets.secrets, outside_of_the_snapshot, HERE, mine)) == {"unknown"}
 
 
+def test_secrets_of_one_name_in_two_namespaces_are_two(tmp_path: Path) -> None:
+    mine = recipes(tmp_path, a=LEGACY, b=LEGACY.replace("metadata: {", "metadata: {namespace: other, "))
+    spaces = {each.namespace or "default" for each in find_secret_references(mine)}
+    assert spaces == {"default", "other"}
+    gone = NamedSecrets(tuple(NamedSecret(space, "hf-token-secret", exists=False) for space in spaces))
+    found = [place for _, place in places(secrets.secrets, gone, HERE, mine)]
+    assert {"Secret default/hf-token-secret", "Secret other/hf-token-secret"} <= {*found}
+
+
 def test_an_optional_secret_may_be_missing(tmp_path: Path) -> None:
     mine = job(tmp_path, "env: [{name: T, valueFrom: {secretKeyRef: {name: t, key: K, optional: true}}}]")
     gone = NamedSecrets((NamedSecret("default", "t", exists=False),))

@@ -93,6 +93,14 @@ def test_a_service_without_endpoints_is_one_finding() -> None:
         assert (finding.outcome, str(finding.subject)) == ("fail", f"Service {SERVICE}")
 
 
+def test_a_service_outside_of_the_cluster_is_not_judged() -> None:
+    services = ServiceEndpoints(external=(str(SERVICE), str(KYVERNO)))
+    found = AdmissionWebhooks((webhook(),), looked=NOW)
+    around = NO_TYPES, services, HERE, *NO_CERT_MANAGER, None
+    assert judge_all(webhooks.webhook, found, *around) == ["unjudged"]
+    assert judge_other(services) == ["unjudged"]
+
+
 @pytest.mark.parametrize(
     ("served", "converter", "expected"),
     [
