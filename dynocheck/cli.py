@@ -104,18 +104,16 @@ _kubeconfig_options = _combine_options(
     click.option("--context", metavar="NAME", help="Kubeconfig context (default: the current context)."),
     click.option("-n", "--namespace", metavar="NAME", help="Namespace (default: that of the context)."),
 )
-_cluster_options = _combine_options(
-    _kubeconfig_options,
-    click.option(
-        "--timeout",
-        "timeout_s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Timeout per probe, in seconds.",
-    ),
+_probe_timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Timeout per probe, in seconds.",
 )
+_cluster_options = _combine_options(_kubeconfig_options, _probe_timeout_option)
 _VIA = click.Choice(["proxy", "dns", "gateway"])
 _COUNT = click.IntRange(min=1)
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -312,6 +310,28 @@ def smoke(**options: Any) -> int:
 @cli.command(
     cls=Verb,
     examples=(
+        "dynocheck node",
+        "dynocheck node --expect-gpu 8 --release 1.6.1 -o table -o junit=node.xml",
+    ),
+)
+@click.option("--expect-gpu", "gpus", type=click.IntRange(min=0), metavar="N", help="Require N GPUs.")
+@click.option(
+    "--release", metavar="VERSION", help="Dynamo release to judge for (default: the installed one)."
+)
+@_report_options
+@_baseline_options
+@_check_options
+@_probe_timeout_option
+def node(gpus: int | None, release: str | None, **options: Any) -> int:
+    """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache."""
+    from dynocheck.commands import node
+
+    return node.run(CommonOptions(**options), gpus=gpus, release=release)
+
+
+@cli.command(
+    cls=Verb,
+    examples=(
         "dynocheck checks",
         "dynocheck checks --select gpu -o json",
     ),
@@ -366,22 +386,24 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     examples=(
         "dynocheck snapshot cluster.json --context prod",
         "dynocheck snapshot cluster.json --recipe recipes/deepseek-r1",
+        "dynocheck snapshot node.json --node",
     ),
 )
 @click.argument("file", default="-")
+@click.option("--node", is_flag=True, help="Record the machine that this runs in, not a cluster.")
 @_recipe_option
 @_hub_option
 @_check_options
 @_cluster_options
-def snapshot(file: str, recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
-    """Record a cluster to FILE or standard output, for --snapshot.
+def snapshot(file: str, recipes: tuple[str, ...], node: bool, hub: bool, **options: Any) -> int:
+    """Record a cluster, or with --node a machine, to FILE or standard output, for --snapshot.
 
     Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
     requests of every pod in the cluster. It holds no secret values.
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub)
+    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub, node=node)
 
 
 @cli.command(

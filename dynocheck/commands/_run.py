@@ -29,6 +29,7 @@ from dynocheck.facts import (
     Fact,
     HubAccess,
     IgnoreUses,
+    NodeFact,
     RecipeFact,
     RecipePaths,
     Recipes,
@@ -272,6 +273,6 @@ def _read_snapshot(
     kinds = [probe.provides for probe in probes if not (recipes and issubclass(probe.provides, RecipeFact))]
     known, target = snapshot.read(Path(file), kinds)
     for kind in kinds:
-        if issubclass(kind, ClusterFact) and kind not in known:
+        if issubclass(kind, ClusterFact | NodeFact) and kind not in known:
             known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}")
     return known, {**target, "snapshot": file}

@@ -14,12 +14,21 @@ from dynocheck.core.outcomes import Outcome
 from dynocheck.core.plugins import list_files
 from dynocheck.core.registry import DeclarationT, Registry, filter_matching, load, select
 from dynocheck.core.trust import ONLY_OPERATOR, Trust, find_roots
-from dynocheck.facts import ClusterFact, EndpointFact, Fact, LoadFact, LoadLimits, RecipeFact, parse_limits
+from dynocheck.facts import (
+    ClusterFact,
+    EndpointFact,
+    Fact,
+    LoadFact,
+    LoadLimits,
+    NodeFact,
+    RecipeFact,
+    parse_limits,
+)
 
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
 _MOST_NAMES = 8
 _NO_TREE = Trust()
-_KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
+_KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact, NodeFact)
 
 
 @dataclass(frozen=True)
