@@ -19,10 +19,12 @@ demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
 # What CI runs, with the locked versions, as two processes with a control plane each.
-# The first build of the control plane takes minutes, Dynamo's installation less.
+# The first build of the control plane takes minutes, Dynamo's installation less. With DYNOCHECK_NODE=1, as root
+# on Debian, it also tests on a real node, in namespaces of its own.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
 	$(BIN)/python -m tests.dynamo.build
+	$(BIN)/python -m tests.node.build
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # A sample of the tests, with the lowest and with the newest versions that pyproject.toml takes.
@@ -55,9 +57,12 @@ lint: $(VENV)/developing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The long proofs, of which `make test` runs a sample.
+# The long proofs, of which `make test` runs a sample, and what the newest Kubernetes may answer differently.
+NEWEST := tests/controlplane tests/probes tests/scheduling tests/situations tests/test_bare_cluster.py \
+    tests/test_kinds_of_clusters.py
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
+	DYNOCHECK_KUBERNETES=newest $(BIN)/python -m pytest -q $(NEWEST) $(ARGS)
 
 # Renews what is made of the code, and of what dynocheck says: read the difference before you commit it.
 renew: $(VENV)/developing

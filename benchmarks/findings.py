@@ -14,6 +14,7 @@ from resource import RUSAGE_SELF, getrusage
 import msgspec
 
 from dynocheck.core.outcomes import Report
+from dynocheck.core.trust import Trust
 from dynocheck.facts import IgnoreComment, Recipe, Recipes
 from dynocheck.reports import FORMATS, render_report
 from dynocheck.suppression.baseline import read_baseline, write_baseline
@@ -37,7 +38,7 @@ def suppress_by_comments(report: Report, _: Path) -> str:
     files = {f.location.file for v in report.verdicts for f in v.findings if f.location}
     ignores = tuple(IgnoreComment(file, 1, 1, CHECKS, "agreed", 1, None) for file in files)
     recipe = Recipe(path="r", shape="manifests", files=(), ignores=ignores)
-    comments = InlineComments(Recipes((recipe,)), load().checks)
+    comments = InlineComments(Recipes((recipe,)), load().checks, Trust())
     known = [each for v in report.verdicts for each in comments.suppress(v.check, v.findings)]
     return f"{sum(each is not None for each in known)} findings suppressed by {len(files)} comments"
 

@@ -15,6 +15,11 @@ def main() -> int:
     except KeyboardInterrupt:
         os.write(2, b"error: interrupted\n")
         return 130
+    except (MemoryError, ImportError) as error:  # a limit of memory keeps libraries from being loaded too
+        if os.environ.get("DYNOCHECK_DEBUG"):
+            raise
+        os.write(2, f"error: cannot start: {error or 'out of memory'}\n".encode())
+        return 3
     return run()
 
 

@@ -114,6 +114,17 @@ _probe_timeout_option = click.option(
     help="Timeout per probe, in seconds.",
 )
 _cluster_options = _combine_options(_kubeconfig_options, _probe_timeout_option)
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _parse_duration(_: click.Context, __: click.Parameter, text: str) -> float:
+    """The seconds of a time such as 90, 90s, 30m or 1h."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    if not (number.isascii() and number.isdecimal() and len(number) < 7):
+        raise click.BadParameter(f"{text!r} is not a time such as 90s, 30m or 1h")
+    return float(number) * _UNITS[unit]
+
+
 _VIA = click.Choice(["proxy", "dns", "gateway"])
 _COUNT = click.IntRange(min=1)
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -332,6 +343,35 @@ def node(gpus: int | None, release: str | None, **options: Any) -> int:
 @cli.command(
     cls=Verb,
     examples=(
+        "dynocheck diagnose llama-70b -n models",
+        "dynocheck diagnose deployment/vllm -n models --wait 30m -o junit=rollout.xml",
+    ),
+)
+@click.argument("deployment", required=False, default="", metavar="[DGD | KIND/NAME]")
+@click.option(
+    "--wait",
+    "wait_s",
+    callback=_parse_duration,
+    default="0",
+    metavar="TIME",
+    help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
+)
+@_report_options
+@_check_options
+@_cluster_options
+def diagnose(deployment: str, wait_s: float, **options: Any) -> int:
+    """Explain why a deployment does not serve: from its graph to pods, claims, nodes, events and logs.
+
+    Without a name it explains whatever runs in the namespace.
+    """
+    from dynocheck.commands import diagnose
+
+    return diagnose.run(CommonOptions(**options), deployment, wait_s)
+
+
+@cli.command(
+    cls=Verb,
+    examples=(
         "dynocheck checks",
         "dynocheck checks --select gpu -o json",
     ),
@@ -387,15 +427,34 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
         "dynocheck snapshot cluster.json --context prod",
         "dynocheck snapshot cluster.json --recipe recipes/deepseek-r1",
         "dynocheck snapshot node.json --node",
+        "dynocheck snapshot support.tar.gz --bundle -n models",
     ),
 )
 @click.argument("file", default="-")
 @click.option("--node", is_flag=True, help="Record the machine that this runs in, not a cluster.")
 @_recipe_option
 @_hub_option
+@click.option(
+    "--workloads",
+    is_flag=True,
+    help="Record what runs in the namespace too, with its events and logs, for diagnose --snapshot.",
+)
+@click.option(
+    "--bundle",
+    is_flag=True,
+    help="Write a support bundle: FILE is a .tar.gz with the snapshot, reports, events and logs.",
+)
 @_check_options
 @_cluster_options
-def snapshot(file: str, recipes: tuple[str, ...], node: bool, hub: bool, **options: Any) -> int:
+def snapshot(
+    file: str,
+    recipes: tuple[str, ...],
+    node: bool,
+    hub: bool,
+    workloads: bool,
+    bundle: bool,
+    **options: Any,
+) -> int:
     """Record a cluster, or with --node a machine, to FILE or standard output, for --snapshot.
 
     Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
@@ -403,7 +462,12 @@ def snapshot(file: str, recipes: tuple[str, ...], node: bool, hub: bool, **optio
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub, node=node)
+    common = CommonOptions(**options)
+    if node and (recipes or hub or workloads or bundle):
+        raise UsageError("--node: not with --recipe, --hub, --workloads or --bundle")
+    if node:
+        return snapshot.record_node(common, file)
+    return snapshot.run(common, file, recipes, hub=hub, workloads=workloads, bundle=bundle)
 
 
 @cli.command(
@@ -417,17 +481,20 @@ def snapshot(file: str, recipes: tuple[str, ...], node: bool, hub: bool, **optio
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
 @click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
+@click.option("--diagnose", is_flag=True, help="The roles for diagnose.")
 @click.option(
     "--bind",
     multiple=True,
     metavar="SUBJECT",
     help="Bind the roles to user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME (repeatable).",
 )
-def rbac(smoke: bool, via: str | None, load: bool, bind: tuple[str, ...], **options: Any) -> int:
+def rbac(
+    smoke: bool, via: str | None, load: bool, diagnose: bool, bind: tuple[str, ...], **options: Any
+) -> int:
     """Print the minimal ClusterRole and Role for preflight, for kubectl apply -n NAMESPACE -f -."""
     from dynocheck.commands import rbac
 
-    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via, bind=bind)
+    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, diagnose=diagnose, via=via, bind=bind)
 
 
 @cli.command(

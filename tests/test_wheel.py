@@ -14,12 +14,13 @@ from tests.command import LOCK, ROOT
 from tests.test_cli import VERBS
 
 EMPTY = {"PATH": "/usr/bin:/bin", "COLUMNS": "80"}
-LOCKED = {**os.environ, "PIP_CONSTRAINT": str(LOCK)}
+UV = [sys.executable, "-m", "uv"]
+LOCKED = {**os.environ, "UV_BUILD_CONSTRAINT": str(LOCK), "UV_CONSTRAINT": str(LOCK)}
 
 
-def build(source: Path, folder: Path, *options: str) -> tuple[Path, Path]:
+def build(source: Path, folder: Path, option: str) -> tuple[Path, Path]:
     """The source distribution of a source tree, and the wheel that is made of it."""
-    command = [sys.executable, "-m", "build", *options, "--outdir", str(folder), str(source)]
+    command = [sys.executable, "-m", "build", option, "--outdir", str(folder), str(source)]
     done = subprocess.run(command, env=LOCKED, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (archive,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
@@ -28,7 +29,7 @@ def build(source: Path, folder: Path, *options: str) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return build(ROOT, tmp_path_factory.mktemp("dist"))
+    return build(ROOT, tmp_path_factory.mktemp("dist"), "--installer=uv")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def unpacked(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPath
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an empty environment with the wheel in it."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", str(wheel)]
+    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    install = [*UV, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), str(wheel)]
     subprocess.run(install, env=LOCKED, check=True)
     return folder / "bin"
 
@@ -94,7 +95,7 @@ def test_builds_are_the_same_byte_for_byte(
 
 
 def test_the_source_distribution_passes_its_own_tests(unpacked: Path) -> None:
-    sample = ["tests/schema/test_validation.py", "tests/reports/test_junit.py", "tests/recipe/test_shell.py"]
+    sample = ["tests/schema/test_validation.py", "tests/reports/test_junit.py", "tests/recipe/test_starts.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *sample]
     done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]

@@ -145,7 +145,7 @@ def main() -> None:
 def _read_config(package: zipfile.ZipFile, name: str) -> dict[str, Any]:
     """A model's `config.json`, with ModelOpt's `hf_quant_config.json` in it if it says nothing itself."""
     path = f"{FOLDER}/{name.replace('/', '--')}"
-    config = json.loads(package.read(f"{path}_config.json"))
+    config: dict[str, Any] = json.loads(package.read(f"{path}_config.json"))
     quantized = f"{path}_hf_quant_config.json"
     if quantized in package.namelist() and not config.get("quantization_config"):
         config["quantization_config"] = json.loads(package.read(quantized))["quantization"]

@@ -3,16 +3,27 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.checks.capacity.scheduling import check_each_graph, is_own, warn_unjudged
-from dynocheck.facts import Graph, NamespaceLimits, Quota, Recipe, Recipes, RunningPod, RunningPods
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, warn
+from dynocheck.checks.capacity.scheduling import check_each_graph, is_own, report_unjudged
+from dynocheck.facts import (
+    Graph,
+    NamespaceLimits,
+    PodClasses,
+    Quota,
+    Recipe,
+    Recipes,
+    RunningPod,
+    RunningPods,
+)
 from dynocheck.scheduling.graphs import list_component_pods, resolve_namespace
 from dynocheck.scheduling.limits import charge, collect_defaults, is_counted
 from dynocheck.scheduling.quantities import CPU, format_amount, parse_exact, scale_amount, sum_resources
 
 
 @check("capacity.quota-fits", title="ResourceQuotas have room for the recipe")
-def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) -> Iterator[Finding]:
+def quota_fits(
+    recipes: Recipes, limits: NamespaceLimits, running: RunningPods, classes: PodClasses | None
+) -> Iterator[Result]:
     """A pod that exceeds a ResourceQuota is rejected at creation: it is not even Pending, and only the events
     of its owner say so.
 
@@ -24,12 +35,18 @@ def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) 
     """
     if not limits.quotas:
         raise Skip(f"namespace {limits.namespace} has no ResourceQuota")
-    yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(limits, running, recipe, graph))
+    yield from check_each_graph(
+        recipes, lambda recipe, graph: _check_graph(limits, running, classes, recipe, graph)
+    )
 
 
 def _check_graph(
-    limits: NamespaceLimits, running: RunningPods, recipe: Recipe, graph: Graph
-) -> Iterator[Finding]:
+    limits: NamespaceLimits,
+    running: RunningPods,
+    classes: PodClasses | None,
+    recipe: Recipe,
+    graph: Graph,
+) -> Iterator[Result]:
     namespace = resolve_namespace(recipe, graph, limits.namespace)
     location = Location(graph.file, graph.line, graph.column)
     if namespace != limits.namespace:
@@ -40,7 +57,8 @@ def _check_graph(
         )
         return
     defaults = collect_defaults(limits)
-    groups = [group for group in list_component_pods(recipe, graph, namespace, defaults) if group.pods]
+    listed = list_component_pods(recipe, graph, namespace, defaults, classes)
+    groups = [group for group in listed if group.pods]
     known = [group for group in groups if group.shape is not None]
     own = [pod for pod in running if is_own(pod, graph, namespace)]
     for quota in limits.quotas:
@@ -51,7 +69,7 @@ def _check_graph(
                 for group in counted
             )
             yield from _check_quota(quota, graph, needs, own, namespace)
-    yield from warn_unjudged(graph, [group for group in groups if group.shape is None])
+    yield from report_unjudged(graph, [group for group in groups if group.shape is None])
 
 
 def _check_quota(

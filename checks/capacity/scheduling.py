@@ -1,25 +1,31 @@
 """Check of whether a recipe's pods fit the nodes, as kube-scheduler would place them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import msgspec
 
-from dynocheck import Finding, Location, Skip, check, fail, mentions, same_place, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, mentions, same_place, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.facts import (
+    AllocatedDevice,
     Autoscalers,
     DeviceClasses,
     Graph,
     NamespaceLimits,
     Nodes,
+    PodClasses,
     Recipe,
     Recipes,
     ResourceSlices,
     RunningPod,
     RunningPods,
 )
-from dynocheck.scheduling.devices import DeviceInventory, Unmodelled, read_requests
+from dynocheck.scheduling.device_allocation import DeviceAllocator
+from dynocheck.scheduling.device_claims import DeviceClaim, Unmodelled, read_claims
+from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.diagnosis import Diagnosis, diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.graphs import (
@@ -49,7 +55,9 @@ class _FitInputs:
     running: RunningPods
     limits: NamespaceLimits
     autoscalers: Autoscalers
-    devices: DeviceInventory
+    classes: PodClasses | None
+    inventory: DeviceInventory
+    allocator: DeviceAllocator | None = None
 
     @cached_property
     def state(self) -> ClusterState:
@@ -63,43 +71,46 @@ class _FitInputs:
     @cached_property
     def offers_unknown_gpus(self) -> bool:
         """Whether GPUs are offered through DRA and the classes that may serve them are unknown."""
-        offered = any(s.driver == _DRA_DRIVER and s.devices for s in self.devices.slices)
-        return offered and not self.devices.classes.rules
+        offered = any(s.driver == _DRA_DRIVER and s.devices for s in self.inventory.slices)
+        return offered and not self.inventory.classes.rules
 
     def exclude(self, is_excluded: Callable[[RunningPod], bool]) -> ClusterState:
         """The state of the cluster without some running pods."""
         kept = [pod for pod in self.running if not is_excluded(pod)]
         return self.state if len(kept) == len(self.running) else ClusterState(self.nodes, kept)
 
-    def count_devices(
+    def add_devices(
         self, recipe: Recipe, graph: Graph, groups: list[ComponentPods]
     ) -> tuple["_FitInputs", list[ComponentPods]]:
-        """The cluster and the groups with the devices that pods claim through DRA as resources.
+        """The cluster with its devices as resources, and the groups with what they claim of them through DRA.
 
-        Devices that pods of the graph hold are free. Groups whose claims are not modelled say why.
+        Devices that pods of the graph hold are free.
+
+        :raises Unmodelled: a claim is not modelled.
         """
         namespace = resolve_namespace(recipe, graph, self.limits.namespace)
-        own = {pod.name for pod in self.running if is_own(pod, graph, namespace)}
+        held = [d for d in self.inventory.slices.allocated or () if not self._is_own(d, graph, namespace)]
         shapes = [group.shape for group in groups if group.shape is not None]
-        try:
-            requests = [
-                list(read_requests(recipe, group.spec)) for group in groups if group.shape is not None
-            ]
-            nodes, amounts = self.devices.add_devices(
-                self.nodes.items,
-                [(each, shape.requests) for each, shape in zip(requests, shapes, strict=True)],
-                lambda device: (
-                    device.namespace == namespace and bool(device.pods) and own.issuperset(device.pods)
-                ),
-            )
-        except Unmodelled as error:
-            return self, [_explain_claims(group, str(error)) for group in groups]
-        if not any(amounts) and all(new is old for new, old in zip(nodes, self.nodes, strict=True)):
-            return self, groups
-        added = iter(amounts)
-        return replace(self, nodes=Nodes(tuple(nodes))), [
-            _add_requests(group, next(added)) if group.shape is not None else group for group in groups
+        claims = [tuple(read_claims(recipe, group.spec)) for group in groups if group.shape is not None]
+        _reject_allocated(claims, {device.claim for device in held if device.namespace == namespace})
+        pods = [(each, shape.requests) for each, shape in zip(claims, shapes, strict=True)]
+        nodes, amounts = self.inventory.add_devices(self.nodes.items, pods, held)
+        allocator = DeviceAllocator(self.inventory, frozenset((d.driver, d.pool, d.name) for d in held))
+        added = zip(claims, amounts, strict=True)
+        return replace(self, nodes=Nodes(tuple(nodes)), allocator=allocator), [
+            _add_claims(group, *next(added)) if group.shape is not None else group for group in groups
         ]
+
+    def _is_own(self, device: AllocatedDevice, graph: Graph, namespace: str) -> bool:
+        """Whether only pods of the graph hold a device."""
+        own = {pod.name for pod in self.running if is_own(pod, graph, namespace)}
+        return device.namespace == namespace and bool(device.pods) and own.issuperset(device.pods)
+
+
+def _reject_allocated(claims: Iterable[Iterable[DeviceClaim]], allocated: Set[str]) -> None:
+    for claim in chain.from_iterable(claims):
+        if claim.shared in allocated:
+            raise Unmodelled(f"its ResourceClaim {claim.shared} is allocated already")
 
 
 def _explain_claims(group: ComponentPods, why: str) -> ComponentPods:
@@ -108,11 +119,13 @@ def _explain_claims(group: ComponentPods, why: str) -> ComponentPods:
     return msgspec.structs.replace(group, unjudged=group.unjudged or why)
 
 
-def _add_requests(group: ComponentPods, amounts: dict[str, int]) -> ComponentPods:
-    if group.shape is None or not amounts:
+def _add_claims(
+    group: ComponentPods, claims: tuple[DeviceClaim, ...], amounts: dict[str, int]
+) -> ComponentPods:
+    if group.shape is None or not claims:
         return group
-    requests = {**group.shape.requests, **amounts}
-    return msgspec.structs.replace(group, shape=msgspec.structs.replace(group.shape, requests=requests))
+    shape = msgspec.structs.replace(group.shape, requests={**group.shape.requests, **amounts})
+    return msgspec.structs.replace(group, shape=shape, claims=claims)
 
 
 def _lacks_only_what_is_absent(cause: Finding, effect: Finding) -> bool:
@@ -141,8 +154,9 @@ def fits(
     limits: NamespaceLimits,
     autoscalers: Autoscalers,
     slices: ResourceSlices,
-    classes: DeviceClasses,
-) -> Iterator[Finding]:
+    devices: DeviceClasses,
+    classes: PodClasses | None,
+) -> Iterator[Result]:
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
     The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
@@ -151,18 +165,18 @@ def fits(
     in some orders gets a warning. Several graphs of a recipe are alternatives, and each is placed by itself.
 
     A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
-    a warning. Volumes, claims of parts of devices or with constraints between devices, queues of other
-    schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
+    a warning. Volumes, claims of parts of devices or of devices of several nodes, queues of other schedulers
+    and preemption by priority class are not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
-    cluster = _FitInputs(nodes, running, limits, autoscalers, DeviceInventory(slices, classes))
+    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, DeviceInventory(slices, devices))
     yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
 def check_each_graph(
-    recipes: Recipes, check_graph: Callable[[Recipe, Graph], Iterator[Finding]]
-) -> Iterator[Finding]:
+    recipes: Recipes, check_graph: Callable[[Recipe, Graph], Iterator[Result]]
+) -> Iterator[Result]:
     """The findings of each graph by itself, since the graphs of a recipe are alternatives.
 
     :raises Skip: there is no graph.
@@ -174,20 +188,31 @@ def check_each_graph(
             yield from check_graph(recipe, graph)
 
 
-def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
+def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[Result]:
     namespace = resolve_namespace(recipe, graph, cluster.limits.namespace)
     defaults = collect_defaults(cluster.limits) if namespace == cluster.limits.namespace else None
-    all_groups = list(list_component_pods(recipe, graph, cluster.limits.namespace, defaults))
-    cluster, all_groups = cluster.count_devices(recipe, graph, all_groups)
+    listed = list_component_pods(recipe, graph, cluster.limits.namespace, defaults, cluster.classes)
+    all_groups = list(listed)
+    try:
+        yield from list(_place_graph(graph, namespace, *cluster.add_devices(recipe, graph, all_groups)))
+    except Unmodelled as error:
+        explained = [_explain_claims(group, str(error)) for group in all_groups]
+        yield from _place_graph(graph, namespace, cluster, explained)
+
+
+def _place_graph(
+    graph: Graph, namespace: str, cluster: _FitInputs, all_groups: list[ComponentPods]
+) -> Iterator[Result]:
     groups = [group for group in all_groups if group.shape is not None]
     if cluster.adds_tolerations:
         groups = _tolerate_resource_taints(groups)
     state = cluster.exclude(lambda pod: is_own(pod, graph, namespace))
-    scheduler = _make_scheduler(state, groups)
+    scheduler = _make_scheduler(cluster, state, groups)
     results = list(scheduler.simulate())
     failed = [result for result in results if not result.is_complete]
     if not failed:
-        yield from warn_unjudged(graph, all_groups)
+        yield from report_unjudged(graph, all_groups)
+        yield from _report_gates(graph, all_groups)
         return
     depends_on_order = len(failed) < len(results) or scheduler.pack().is_complete
     caveat = "" if depends_on_order else _find_graph_caveat(cluster, graph, namespace, state, groups)
@@ -213,11 +238,11 @@ def _find_graph_caveat(
     """What would let all pods of a graph fit after all, as the end of a message; empty when nothing would."""
     resources = {name for group in groups if group.shape for name in group.shape.requests}
     is_tainted = any(taint.key in resources for node in cluster.nodes for taint in node.taints)
-    if is_tainted and _can_fit(_make_scheduler(state, _tolerate_resource_taints(groups))):
+    if is_tainted and _can_fit(_make_scheduler(cluster, state, _tolerate_resource_taints(groups))):
         return f", unless the API server adds the toleration (admission plugin {_PLUGIN})"
     if any(pod.priority < 0 for pod in cluster.running):
         kept = cluster.exclude(lambda pod: pod.priority < 0 or is_own(pod, graph, namespace))
-        if _can_fit(_make_scheduler(kept, groups)):
+        if _can_fit(_make_scheduler(cluster, kept, groups)):
             return ", unless pods of negative priority are evicted for it"
     return ""
 
@@ -251,16 +276,28 @@ def is_own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
     return pod.namespace == namespace and pod.labels.get(GRAPH_LABEL) == graph.name
 
 
-def _make_scheduler(state: ClusterState, groups: list[ComponentPods]) -> Scheduler:
-    return Scheduler(state, [Batch(group.shape, group.pods) for group in groups if group.shape is not None])
+def _make_scheduler(cluster: _FitInputs, state: ClusterState, groups: list[ComponentPods]) -> Scheduler:
+    batches = [Batch(group.shape, group.pods, group.claims) for group in groups if group.shape is not None]
+    return Scheduler(state, batches, cluster.allocator)
 
 
-def warn_unjudged(graph: Graph, groups: list[ComponentPods]) -> Iterator[Finding]:
-    """A warning for each component whose pods cannot be checked, or only in part."""
+def report_unjudged(graph: Graph, groups: list[ComponentPods]) -> Iterator[Unjudged]:
+    """Each component whose pods cannot be checked, or only in part."""
     for group in groups:
         if group.unjudged and group.pods:
+            yield unjudged(
+                f"{group.name} of graph {graph.name}",
+                why=group.unjudged,
+                location=Location(graph.file, group.line, group.column),
+            )
+
+
+def _report_gates(graph: Graph, groups: list[ComponentPods]) -> Iterator[Finding]:
+    """A warning for each component whose pods are not scheduled until something removes their gate."""
+    for group in groups:
+        if group.gate and group.pods:
             yield warn(
-                f"{group.name}: not fully checked: {group.unjudged}",
+                f"{group.name}: its pods wait until the scheduling gate {group.gate} is removed",
                 evidence={"graph": graph.name},
                 location=Location(graph.file, group.line, group.column),
             )

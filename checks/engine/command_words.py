@@ -10,12 +10,15 @@ from dynocheck.data.images import parse_image
 from dynocheck.engines.command_line import FlagOccurrence
 from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Value, Word, list_pod_templates
 
+_HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
 _STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
 _MODULE = re.compile(r"(?:dynamo|vllm|sglang|tensorrt_llm)\.\S+")
 _SHELL = re.compile(r"(?:\S*/)?(?:ba|da|z)?sh")
 _HAS_SCRIPT = re.compile(r"-(?!-)\w*c")
 _NO_FILE = re.compile(r"l?c|\S+\s+\S.*", re.DOTALL)  # what is no name that a script has
+_HAS_BLANK = re.compile(r"[ \t\n]")  # as text in quotes has
+_PRINTS = ("echo", "printf")
 _ONE_STRING = re.compile(r"[\w./-]+ +\S.*", re.DOTALL)
 _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
@@ -28,7 +31,7 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
     from a script's layout: a line without its backslash, so that the next begins with `--` and is run as a
     command of its own; a comment amid continued lines; `>-` in YAML, which folds lines into one, so that a
     backslash makes a blank part of the next word and `cd` or `ulimit` takes the program as its arguments; a
-    dash or quote that an editor has made typographic; a command that is one string instead of a list.
+    dash, quote or blank that an editor has made typographic; a command that is one string instead of a list.
 
     Checked are the containers of graphs; of other pods, whether the container starts a program at all: a
     command that is one string, and arguments without a command in an image without an entry point. A launch
@@ -48,12 +51,40 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
     starts = [found for recipe in recipes for found in _list_starts(recipe)]
     if not containers and not starts:
         raise Skip("no container has a command or arguments")
+    for file, words in _list_commands(recipes):
+        yield from _check_blanks(file, words)
     for template, source in starts:
         yield from _check_start(template, source)
     for graph, container in containers:
         yield from _check_commands(graph, container)
     for program in programs:
         yield from _check_program(program)
+
+
+def _list_commands(recipes: Recipes) -> Iterator[tuple[str, Sequence[Word]]]:
+    """The commands of graphs and benchmarks, each with its file."""
+    for recipe in recipes:
+        containers = [
+            (graph.file, each) for graph in recipe.graphs for c in graph.components for each in c.containers
+        ]
+        for file, container in containers:
+            yield from ((file, words) for words in container.commands)
+        for benchmark in recipe.benchmarks:
+            yield from ((benchmark.file, words) for words in benchmark.commands)
+
+
+def _check_blanks(file: str, words: Sequence[Word]) -> Iterator[Finding]:
+    """Reports a blank that is none to the shell, so that what it parts is one word."""
+    if (words[0].text if words else "") in _PRINTS:
+        return
+    for word in words:
+        if _HARD_BLANK.search(word.text or "") and not _HAS_BLANK.search(word.text or ""):
+            yield fail(
+                f"{_shorten(word.text or '')} has a no-break or invisible blank: it is one word to the shell",
+                fix="write plain blanks",
+                location=Location(file, word.line, word.column),
+            )
+            return
 
 
 def _list_starts(recipe: Recipe) -> Iterator[tuple[PodTemplate, Value]]:

@@ -18,6 +18,7 @@ from dynocheck.checks.engine._programs import (
     suggest_name,
 )
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument
+from dynocheck.core.spelling import find_slip
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.data.models import find_model
@@ -40,6 +41,14 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
 _PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
+# Of vLLM (distributed/kv_transfer/kv_connector/factory.py) and Dynamo; others may be plug-ins.
+_CONNECTORS = (
+    *("DecodeBenchConnector", "DynamoConnector", "ExampleConnector", "FlexKVConnectorV1"),
+    *("LMCacheConnectorV1", "LMCacheMPConnector", "MoRIIOConnector", "MooncakeConnector"),
+    *("MooncakeStoreConnector", "MultiConnector", "NixlConnector", "NixlPullConnector", "NixlPushConnector"),
+    *("OffloadingConnector", "P2pNcclConnector", "PdConnector", "SharedStorageConnector"),
+    "SimpleCPUOffloadConnector",
+)
 _MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
 # By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
@@ -287,6 +296,8 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
         return replace_words(f"{option.spelled}={option.inline}", option.spelled)
     if switch:
         return f"remove the words behind {option.spelled}"
+    if flag.members:
+        return f"correct the JSON of {option.spelled}"
     if flag.choices:
         close = get_close_matches(value, flag.choices, n=1)
         if not close:
@@ -352,6 +363,10 @@ def _find_bad_member(value: str, flag: Flag) -> str | None:
             return f"has a kv_connector and no kv_role, which is one of {', '.join(choices)}"
         if isinstance(member, str) and member not in choices:
             return f"has {name} {member}; it takes {', '.join(choices)}"
+    connector = members.get("kv_connector")
+    if isinstance(connector, str) and not members.get("kv_connector_module_path"):
+        meant = find_slip(connector, _CONNECTORS)
+        return f"has kv_connector {connector}, which is a misspelt {meant}" if meant else None
     return None
 
 

@@ -20,6 +20,7 @@ from dynocheck.facts import (
 _GROUP = "resource.k8s.io"
 _LAYOUT = "nvidia.com/mig.config"
 _STATE = "nvidia.com/mig.config.state"
+_PAUSED = "paused-for-mig-change"
 _DOMAINS = "compute-domain.nvidia.com"
 _DOMAIN_CLASS = "compute-domain-default-channel.nvidia.com"
 _DRIVERS = {  # DeviceClass to the DRA driver that serves it
@@ -95,9 +96,13 @@ def _check_layout(node: GpuNode) -> Iterator[Finding]:
         message = f"MIG manager could not apply the layout {layout or '(none configured)'}"
         yield fail(message, fix=logs, evidence=evidence, subject=subject)
     elif state in ("pending", "rebooting"):
+        # It waits for another value of its label when it was broken off: NVIDIA/gpu-operator#2833.
+        paused = any(value == _PAUSED for value in node.node.labels.values())
+        retry = f"kubectl label node {node.name} {_LAYOUT}=all-disabled --overwrite   # then {layout} again"
         yield warn(
-            f"MIG manager is applying the layout {layout} ({state}); its GPUs are unavailable meanwhile",
-            fix=f"kubectl get node {node.name} -L {_STATE} -w",
+            f"MIG manager is applying the layout {layout} ({state}); its GPUs are unavailable meanwhile"
+            + ("; what uses its GPUs is paused, for good if MIG manager gave up" if paused else ""),
+            fix=retry if paused else f"kubectl get node {node.name} -L {_STATE} -w",
             evidence=evidence,
             subject=subject,
         )

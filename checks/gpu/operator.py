@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import (
+    DRA_DRIVER,
     Autoscalers,
     Namespaces,
     Node,
@@ -81,7 +82,10 @@ def operator(
     if autoscalers and not list_gpu_nodes(nodes, slices):
         raise Skip(f"no GPU node yet; nodes that {autoscalers} adds may not need the GPU Operator")
     managed = [node for node in nodes if _is_managed(node)]
-    if not any(node.gpus for node in nodes) and not find_dra_nodes(slices):
+    usable = any(node.gpus for node in nodes) or bool(find_dra_nodes(slices))
+    if not usable and any(each.driver == DRA_DRIVER for each in slices):
+        raise Skip("the DRA driver runs without the GPU Operator; gpu.dra judges what it offers")
+    if not usable:
         yield fail(
             "No GPU Operator pod found, and no GPU is allocatable",
             fix=_INSTALL,

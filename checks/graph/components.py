@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
-from dynocheck.core.fixes import add_element, add_flag, is_legacy, set_flag, set_value
+from dynocheck.core.fixes import add_element, add_flag, is_legacy, locate_component, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
 
 _FRONTEND = "dynamo.frontend"
+_NEEDED = ("frontend", "worker", "main", "prefill", "decode")
 _GLOBAL_NAMESPACE = "dynamo"  # of components with globalDynamoNamespace
 
 
@@ -19,13 +20,15 @@ def _is_frontend(component: Component) -> bool:
     return component.role == "frontend" or any(launch.module == _FRONTEND for launch in launches)
 
 
-@check("graph.frontend", title="Graphs have a frontend")
+@check("graph.frontend", title="Graphs have a frontend, and their parts have replicas")
 def frontend(recipes: Recipes) -> Iterator[Result]:
     """The frontend accepts HTTP requests and routes them to workers; without it nothing listens on port 8000.
 
     Behind a Gateway an endpoint picker (type `epp`) replaces it: then each worker runs a frontend in a
     sidecar (`frontendSidecar`). A graph with a router of its own, or with only the global planner, works
     behind the frontend of another graph, as does one in a Dynamo namespace that graphs share.
+
+    `replicas: 0` in all components of a type is a warning, unless the graph has a planner, which scales them.
 
     Fix: add a component of type frontend
     """
@@ -35,6 +38,7 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
     shared = _find_shared(recipes)
     served = {name for graph in graphs if _has_frontend(graph) for name in shared[graph.file, graph.name]}
     for graph in graphs:
+        yield from _check_replicas(graph)
         names = shared[graph.file, graph.name]
         if _has_frontend(graph) or _is_pool(graph) or names & served:
             yield judged(1, "graphs")
@@ -55,6 +59,21 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
 
 def _has_frontend(graph: Graph) -> bool:
     return any(map(_is_frontend, graph.components))
+
+
+def _check_replicas(graph: Graph) -> Iterator[Finding]:
+    """Reports the types of which no component has a replica."""
+    modules = {launch.module for c in graph.components for each in c.containers for launch in each.launches}
+    if "dynamo.planner" in modules or any(component.role == "planner" for component in graph.components):
+        return
+    running = {component.role for component in graph.components if component.replicas}
+    for component in graph.components:
+        if component.role in _NEEDED and component.role not in running:
+            yield warn(
+                f"{component.name} has 0 replicas: graph {graph.name} serves nothing until it is scaled",
+                fix=set_value(f"{locate_component(component.name, legacy=is_legacy(graph))}.replicas", 1),
+                location=Location(graph.file, component.line, component.column),
+            )
 
 
 def _suggest_frontend(graph: Graph) -> str:

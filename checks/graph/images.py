@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
 from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
 from dynocheck.data.flags import list_minors
-from dynocheck.data.images import ImageReference, find_image, parse_image
+from dynocheck.data.images import ImageReference, correct_image, find_image, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
 
@@ -130,7 +130,8 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
 
     Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer operators
     reject a worker's tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest,
-    unless the component has `runtimeVersionOverride`.
+    unless the component has `runtimeVersionOverride`. NVIDIA publishes no image whose name is a letter away
+    from one of Dynamo's, nor tags a release with a `v`.
 
     Fix: use a release's tag, and its digest if the image must never change
     """
@@ -140,7 +141,13 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
         for used in _list_images(graph):
             tag, pinned = used.reference.tag, "@" in used.image
             subject = f"{used.component.name} runs {used.image}"
-            if not pinned and tag in ("", *_MUTABLE):
+            if (meant := correct_image(used.image)) is not None:
+                yield fail(
+                    f"{subject}, which NVIDIA does not publish: the pull fails",
+                    fix=replace_words(used.image, meant),
+                    location=used.place,
+                )
+            elif not pinned and tag in ("", *_MUTABLE):
                 yield _warn_mutable_tag(subject, used.image, used.place, graph)
             elif (
                 used.container is used.component.main

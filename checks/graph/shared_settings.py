@@ -1,5 +1,6 @@
 """Checks that the components of a graph use the same planes, discovery and namespace."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -7,8 +8,9 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.data import parse_version
 from dynocheck.data.flags import find_release
 from dynocheck.engines.command_line import parse_flags
-from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipes, Word
+from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipe, Recipes, Word
 
+_GRAPH = "DynamoGraphDeployment"
 _PROGRAMS = ("dynamo.frontend", "dynamo.vllm", "dynamo.sglang", "dynamo.trtllm", "dynamo.mocker")
 # They join several graphs, each in a namespace of its own.
 _JOINING = ("dynamo.router", "dynamo.global_router", "dynamo.global_planner")
@@ -59,14 +61,18 @@ def shared_settings(recipes: Recipes) -> Iterator[Result]:
     sets neither uses the default. The operator gives all components of a graph one namespace. Graphs that
     share a frontend, a router or the global planner with others are not judged for their namespace.
 
+    Services of v1alpha1 with different dynamoNamespace are a warning: operators that still read it part them.
+
     Fix: set the variable in spec.env of the graph (spec.envs in v1alpha1) instead of in one component
     """
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     settings = [
         (graph, each, uses) for graph in graphs for each in _SETTINGS if (uses := _list_uses(graph, each))
     ]
-    if not settings:
+    parted = [found for recipe in recipes for found in _check_own_namespaces(recipe)]
+    if not settings and not parted:
         raise Skip("no graph sets its planes, discovery or namespace")
+    yield from parted
     for graph, setting, uses in settings:
         written = next(use for use in uses if use.place is not None)
         values = {use.value: use for use in uses if use.value is not None}
@@ -82,6 +88,24 @@ def shared_settings(recipes: Recipes) -> Iterator[Result]:
             )
         else:
             yield judged(1, "settings")
+
+
+def _check_own_namespaces(recipe: Recipe) -> Iterator[Finding]:
+    """Reports the dynamoNamespace of a service that is not that of most services of its graph."""
+    for manifest in recipe.own_manifests:
+        services = manifest.root.get("spec", "services") if manifest.kind == _GRAPH else None
+        given = [each.get("dynamoNamespace") for each in services.mapping.values()] if services else []
+        named = [value for value in given if value is not None and value.text]
+        counts = Counter(value.text for value in named)
+        if len(counts) > 1:
+            usual = max(counts, key=counts.__getitem__)
+            odd = next(value for value in named if value.text != usual)
+            yield warn(
+                f"graph {manifest.name} has services in {len(counts)} Dynamo namespaces: "
+                f"{', '.join(map(str, counts))}",
+                fix="remove dynamoNamespace: the operator gives all services of a graph one",
+                location=Location(manifest.file, odd.line, odd.column),
+            )
 
 
 def _report(setting: _Setting, uses: list[_Use]) -> Finding:

@@ -213,17 +213,19 @@ def _describe_schema(manifest: Manifest, version: str) -> dict[str, str]:
 
 def _warn_uncertain(version: str) -> Iterator[Finding]:
     """Warns where the server may validate differently: unknown release, or CEL rules not evaluated."""
-    from dynocheck.schema import evaluates_rules
+    from dynocheck.schema import explain_no_rules
 
     if version and not kubernetes_schemas.is_known(version):
         yield warn(
             f"the server runs Kubernetes {version}: judged by {kubernetes_schemas.describe_release(version)}",
             fix="kubectl apply --dry-run=server --validate=strict -f FILE",
         )
-    if not evaluates_rules():
+    if problem := explain_no_rules():
         yield warn(
-            "CEL rules of custom resources were not evaluated: cel-expr-python is not installed",
-            fix="pip install cel-expr-python, on a platform with a build of it",
+            f"CEL rules of custom resources were not evaluated: {problem}",
+            fix="pip install cel-expr-python, on a platform with a build of it"
+            if problem.endswith("not installed")
+            else "ulimit -v   # the limit of memory, if there is one",
         )
 
 

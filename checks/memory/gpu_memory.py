@@ -8,7 +8,7 @@ from dynocheck.core.fixes import set_argument
 from dynocheck.engines.memory import GIB, MemoryEstimate
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
 from dynocheck.engines.model_lookup import add_hub_configs
-from dynocheck.facts import Autoscalers, HubModels, Nodes, Recipes, list_gpu_nodes
+from dynocheck.facts import Autoscalers, HubModels, Nodes, Recipes, ResourceSlices, list_gpu_nodes
 
 _NEEDS = "a nodeSelector on nvidia.com/gpu.product, or --cluster"
 
@@ -19,6 +19,7 @@ def weights_fit(
     nodes: Nodes | None = None,
     autoscalers: Autoscalers | None = None,
     models: HubModels | None = None,
+    slices: ResourceSlices | None = None,
 ) -> Iterator[Result]:
     """An engine whose weights do not fit exits with "CUDA out of memory", after the download.
 
@@ -34,7 +35,7 @@ def weights_fit(
 
     Fix: raise the tensor parallel size and nvidia.com/gpu, or use a checkpoint in a smaller precision
     """
-    for engine in _list_engines(recipes, nodes, autoscalers, models):
+    for engine in _list_engines(recipes, nodes, autoscalers, models, slices):
         room, least = engine.room, engine.least_room
         if room is None or least is None:
             yield describe_unsized(engine)
@@ -71,6 +72,7 @@ def kv_cache(
     nodes: Nodes | None = None,
     autoscalers: Autoscalers | None = None,
     models: HubModels | None = None,
+    slices: ResourceSlices | None = None,
 ) -> Iterator[Result]:
     """The KV cache gets the memory that the weights leave. vLLM does not start if that is too little for one
     sequence of --max-model-len; other engines reject or evict long requests.
@@ -80,7 +82,7 @@ def kv_cache(
 
     Fix: set --max-model-len (SGLang: --context-length, TensorRT-LLM: max_seq_len) to the longest request
     """
-    for engine in _list_engines(recipes, nodes, autoscalers, models):
+    for engine in _list_engines(recipes, nodes, autoscalers, models, slices):
         room, least = engine.room, engine.least_room
         if room is None or least is None or engine.budget is None:
             yield describe_unsized(engine)
@@ -123,14 +125,18 @@ def _report_cache(engine: SizedEngine, room: MemoryEstimate, memory: float | Non
 
 
 def _list_engines(
-    recipes: Recipes, nodes: Nodes | None, autoscalers: Autoscalers | None, models: HubModels | None
+    recipes: Recipes,
+    nodes: Nodes | None,
+    autoscalers: Autoscalers | None,
+    models: HubModels | None,
+    slices: ResourceSlices | None,
 ) -> list[SizedEngine]:
     """Every engine that runs on GPUs, on the nodes that are there unless an autoscaler adds others.
 
     :raises Skip: there is none.
     """
     fixed = autoscalers is None or not (autoscalers or autoscalers.unseen)
-    here = list_gpu_nodes(nodes) if nodes is not None and fixed else []
+    here = list_gpu_nodes(nodes, slices) if nodes is not None and fixed else []
     engines = list(size_engines(add_hub_configs(recipes, models), here))
     if not engines:
         raise Skip("no engine that runs on GPUs")

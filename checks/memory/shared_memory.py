@@ -9,6 +9,7 @@ from dynocheck.facts import (
     Component,
     Graph,
     Manifest,
+    PodTemplate,
     Recipe,
     Recipes,
     Value,
@@ -27,14 +28,17 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
     8 GiB there; without it a container has 64 MiB, and NCCL or the engine exits with a bus error or "No space
     left on device". A volume on disk works, but slowly.
 
-    Checked are pods with more than one GPU, and the medium of every emptyDir: one that the kubelet does not
-    know, such as `memory`, leaves the pod in ContainerCreating.
+    Checked are pods with more than one GPU, that a volume in memory named after it is mounted there, and the
+    medium of every emptyDir: one that the kubelet does not know, such as `memory`, leaves the pod in
+    ContainerCreating.
 
     Fix: remove sharedMemory, or set sharedMemorySize: 16Gi (v1alpha1: sharedMemory: {size: 16Gi})
     """
     judged = False
     for recipe in recipes:
-        yield from _check_media(recipe)
+        misplaced = list(_check_media(recipe))
+        judged = judged or bool(misplaced)
+        yield from misplaced
         entries = {(m.file, m.name): dict(_list_components(m)) for m in recipe.manifests if m.kind == _GRAPH}
         for graph in recipe.graphs:
             known = entries.get((graph.file, graph.name), {})
@@ -52,6 +56,7 @@ _GRAPH = "DynamoGraphDeployment"
 
 def _check_media(recipe: Recipe) -> Iterator[Finding]:
     for template in list_pod_templates(recipe):
+        yield from _check_place(template)
         for volume in template.spec.get_items("volumes"):
             medium = volume.get("emptyDir", "medium")
             if medium is not None and medium.text and not _is_medium(medium.text):
@@ -60,6 +65,25 @@ def _check_media(recipe: Recipe) -> Iterator[Finding]:
                     fix=set_value("medium", "Memory", "or remove it for a volume on disk"),
                     location=Location(template.manifest.file, medium.line, medium.column),
                 )
+
+
+def _check_place(template: PodTemplate) -> Iterator[Finding]:
+    """Reports a volume in memory that is named after /dev/shm and mounted elsewhere."""
+    empties = [v for v in template.spec.get_items("volumes") if v.get_text("emptyDir", "medium") == "Memory"]
+    names = {volume.get_text("name") for volume in empties if "shm" in volume.get_text("name")}
+    mounts = [mount for container in template.containers for mount in container.get_items("volumeMounts")]
+    for name in names - {mount.get_text("name") for mount in mounts if _is_below_shm(mount)}:
+        for mount in (mount for mount in mounts if mount.get_text("name") == name):
+            at = mount.get("mountPath") or mount
+            yield warn(
+                f"{template.owner}: {name} is mounted at {at.text}; {_SHM} keeps its default size",
+                fix=set_value("mountPath", _SHM),
+                location=Location(template.manifest.file, at.line, at.column),
+            )
+
+
+def _is_below_shm(mount: Value) -> bool:
+    return f"{mount.get_text('mountPath')}/".startswith(f"{_SHM}/")
 
 
 def _is_medium(name: str) -> bool:

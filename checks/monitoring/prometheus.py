@@ -5,7 +5,8 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, same_place, warn
+from dynocheck import Finding, Result, Skip, Subject, check, same_place, unjudged, warn
+from dynocheck.checks.platform._deployments import check_ready, list_images
 from dynocheck.facts import (
     Collector,
     CustomResourceDefinitions,
@@ -21,6 +22,10 @@ from dynocheck.facts import (
 )
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
+_NAME = "app.kubernetes.io/name"
+# Its Prometheus is for the platform; another reads what users monitor, once it is enabled:
+# https://docs.openshift.com/container-platform/4.15/observability/monitoring/enabling-monitoring-for-user-defined-projects.html
+_OPENSHIFT = "openshift-monitoring"
 _EXPORTER = "dcgm-exporter"
 _INSTALL = (
     "helm upgrade --install prometheus kube-prometheus-stack "
@@ -46,8 +51,9 @@ def prometheus(
     monitors: PodMonitors,
     namespaces: Namespaces,
     definitions: CustomResourceDefinitions,
+    workloads: Workloads | None,
     recipes: Recipes | None,
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """The planner's `sla` mode, autoscaling by metrics and dashboards read what Prometheus collects.
 
     Dynamo's chart creates PodMonitors when the Prometheus operator is installed before it. A Prometheus reads
@@ -84,6 +90,8 @@ def prometheus(
         raise Skip(
             "PodMonitors are served without Prometheus and PrometheusAgent: another collector reads them"
         )
+    if monitors.collectors:
+        yield from _check_operator(workloads)
     unread: dict[tuple[str, ...], list[PodMonitor]] = defaultdict(list)
     for monitor in monitors.items:
         if not any(_selects(c, monitor, namespaces) for c in monitors.collectors):
@@ -91,6 +99,26 @@ def prometheus(
     for group in unread.values():
         yield _report_unread(group, monitors, namespaces)
     yield from _report_down(monitors, namespaces)
+
+
+def _check_operator(workloads: Workloads | None) -> Iterator[Result]:
+    """Warn of a Prometheus operator that does not run, so that what it was told last stays."""
+    if workloads is None:
+        why = "whether it runs could not be read"
+        yield unjudged("the Prometheus operator", why=why, needs="list deployments")
+        return
+    found = [
+        w
+        for w in workloads
+        if w.kind == "Deployment"
+        and (any(map(_is_operator, list_images(w))) or _is_operator(w.labels.get(_NAME, "")))
+    ]
+    yield from check_ready(found, "Prometheus operator", "prometheuses.monitoring.coreos.com", warn)
+
+
+def _is_operator(name: str) -> bool:
+    """Whether an image or label is that of the operator; mirrors and charts put something before it."""
+    return name.endswith("prometheus-operator")
 
 
 def _selects(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) -> bool:
@@ -138,6 +166,8 @@ def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Nam
         if not others and selector is not None and selector.labels and not selector.expressions:
             settings = " ".join(f"--set {_format_setting(*label)}" for label in selector.labels.items())
             return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
+    if {collector.namespace for collector in monitors.collectors} == {_OPENSHIFT}:
+        return f"oc edit configmap cluster-monitoring-config -n {_OPENSHIFT}   # enableUserWorkload: true"
     first = monitors.collectors[0]
     everything = {"matchLabels": None, "matchExpressions": None}  # a merge with {} would change nothing
     spec = {"spec": dict.fromkeys(_find_refusals(first, monitor, namespaces), everything)}

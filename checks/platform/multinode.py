@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, unjudged, warn
+from dynocheck.checks.platform._deployments import check_ready, list_images, make_subject
+from dynocheck.checks.platform._webhooks import explain_distrust, explain_unanswered
 from dynocheck.data import parse_version
 from dynocheck.data.platform import LWS_FLOOR, Orchestrators, orchestrators, parse_semver
 from dynocheck.facts import (
+    AdmissionWebhooks,
     Component,
     CustomResourceDefinitions,
     Graph,
@@ -14,6 +18,7 @@ from dynocheck.facts import (
     OperatorConfig,
     OperatorConfigs,
     Recipes,
+    ServiceEndpoints,
     Workload,
     Workloads,
     find_operators,
@@ -24,7 +29,10 @@ _UPGRADE = "helm upgrade dynamo-platform CHART --namespace dynamo-system --reuse
 _ENABLE = f"{_UPGRADE} --set global.grove.enabled=true"
 _INSTALL = f"{_UPGRADE} --set global.grove.install=true --set global.kai-scheduler.install=true"
 _UNANNOTATE = 'remove the annotation nvidia.com/enable-grove: "false" from the graph'
-_LWS = "leaderworkersets.leaderworkerset.x-k8s.io"
+_LWS_GROUP = "leaderworkerset.x-k8s.io"
+_LWS = f"leaderworkersets.{_LWS_GROUP}"
+_VOLCANO = "scheduling.volcano.sh"
+_SHARDS = "schedulingshards.kai.scheduler"
 _QUEUES = "queues.scheduling.run.ai"
 _LWS_ALONE = (1, 7)  # the first release whose LeaderWorkerSet path goes without Volcano
 _KAI_BUNDLED = (1, 5)
@@ -37,6 +45,8 @@ def multinode(
     workloads: Workloads,
     configs: OperatorConfigs,
     queues: KaiQueues | None,
+    admission: AdmissionWebhooks | None,
+    services: ServiceEndpoints | None,
     recipes: Recipes | None,
 ) -> Iterator[Result]:
     """The operator creates every graph through Grove where Grove is installed and enabled, unless the graph
@@ -44,9 +54,9 @@ def multinode(
     LeaderWorkerSet, up to operator release 1.6 with Volcano, from 1.7 on with its DisaggregatedSet API.
 
     Grove schedules by KAI Scheduler where it is installed, in the queue that the annotation
-    nvidia.com/kai-scheduler-queue names, `dynamo` by default. What does not run is a failure for a recipe
-    that uses it, else a warning. Compatible releases are listed in `dynocheck/data/orchestrators.json`;
-    others are not judged.
+    nvidia.com/kai-scheduler-queue names, `dynamo` by default. What does not run, or has a webhook that nobody
+    answers, is a failure for a recipe that uses it, else a warning. Compatible releases are listed in
+    `dynocheck/data/orchestrators.json`; others are not judged.
 
     Fix: helm upgrade dynamo-platform CHART --reuse-values --set global.grove.install=true
     """
@@ -59,18 +69,22 @@ def multinode(
     carried = [graph for graph in graphs if has_grove and graph.uses_grove]
     others = [graph for graph in graphs if graph not in carried]
     spanning = [(graph, c) for graph in others for c in graph.components if c.nodes > 1]
-    if not carried and not spanning and (recipes or not has_grove):
+    idle = not recipes and _LWS_GROUP in groups  # installed, and nothing at hand uses it
+    if not carried and not spanning and not idle and (recipes or not has_grove):
         raise Skip("no graph uses Grove, and no component spans nodes" if recipes else "Grove is not in use")
-    if carried or not recipes:
+    hooks = _Hooks(admission, services)
+    if carried or (has_grove and not recipes):
         report = fail if carried else warn
-        yield from _check_grove(workloads, definitions, report)
+        yield from _check_grove(workloads, definitions, hooks, report)
         if "scheduling.run.ai" not in groups:
             yield from _recommend_kai(carried)
         elif all(config.kai is not False for config in settings):
             yield from _check_kai(workloads, report)
             yield from _check_queues(queues, carried)
     if spanning:
-        yield from _check_spanning(spanning, definitions, workloads, settings)
+        yield from _check_spanning(spanning, definitions, workloads, settings, hooks)
+    elif idle:
+        yield from _check_lws(workloads, hooks, warn, volcano=_VOLCANO in groups)
 
 
 def _check_spanning(
@@ -78,16 +92,17 @@ def _check_spanning(
     definitions: CustomResourceDefinitions,
     workloads: Workloads,
     settings: list[OperatorConfig],
-) -> Iterator[Finding]:
+    hooks: "_Hooks",
+) -> Iterator[Result]:
     """Judge what creates components that span nodes and are not sent to Grove."""
     groups = {d.group for d in definitions if d.established}
     release = max((r for o in find_operators(workloads) if (r := _find_release(o))), default=None)
     lws = definitions.find(_LWS)
     sets = any(d.established and d.name.startswith("disaggregatedsets.") for d in definitions)
     without_volcano = lws is not None and "v1" in lws.served and sets and release and release >= _LWS_ALONE
-    installed = without_volcano or {"leaderworkerset.x-k8s.io", "scheduling.volcano.sh"} <= groups
+    installed = without_volcano or {_LWS_GROUP, _VOLCANO} <= groups
     if installed and not any(config.lws is False for config in settings):
-        yield from _check_lws(workloads, volcano=not without_volcano)
+        yield from _check_lws(workloads, hooks, fail, volcano=not without_volcano)
         return
     grove_off = any(config.grove is False for config in settings)
     for graph, component in spanning:
@@ -106,7 +121,7 @@ def _explain_missing(grove: bool, groups: set[str], grove_off: bool, *, annotate
         return "its graph's annotation keeps it from Grove, and LeaderWorkerSet is not in use", _UNANNOTATE
     if grove and grove_off:
         return "the operator is configured not to use the installed Grove", _ENABLE
-    if "leaderworkerset.x-k8s.io" in groups and "scheduling.volcano.sh" not in groups:
+    if _LWS_GROUP in groups and _VOLCANO not in groups:
         return (
             "LeaderWorkerSet is installed without Volcano, which it needs",
             "helm install volcano volcano-sh/volcano -n volcano-system --create-namespace   "
@@ -115,15 +130,47 @@ def _explain_missing(grove: bool, groups: set[str], grove_off: bool, *, annotate
     return "neither Grove nor LeaderWorkerSet with Volcano is installed", _INSTALL
 
 
+@dataclass(frozen=True)
+class _Hooks:
+    """The webhooks for what graphs become, and the Services that answer them."""
+
+    admission: AdmissionWebhooks | None
+    services: ServiceEndpoints | None
+
+    def check(self, found: list[Workload], resource: str, report: Callable[..., Finding]) -> Iterator[Result]:
+        """Report webhooks for a resource that cannot be called, though one of these Deployments is ready."""
+        if not any(workload.ready for workload in found):
+            return  # which explains it, and is reported
+        if self.admission is None or self.services is None:
+            needs = "list webhook configurations and endpointslices"
+            yield unjudged(f"webhooks for {resource}", why="they could not be listed", needs=needs)
+            return
+        problems: dict[tuple[str, str, str], str] = {}
+        for hook in self.admission.others:
+            problem = explain_unanswered(hook, self.services) or explain_distrust(hook, self.admission.looked)
+            if resource in hook.resources and hook.blocking and problem:
+                problems.setdefault((hook.kind, hook.configuration, problem), hook.name)
+        for (kind, configuration, problem), name in problems.items():
+            yield report(
+                f"{name} {problem}, so no {resource} can be created",
+                fix=f"kubectl describe {kind.lower()} {configuration}",
+                subject=Subject(kind, configuration),
+            )
+
+
 def _check_grove(
-    workloads: Workloads, definitions: CustomResourceDefinitions, report: Callable[..., Finding]
-) -> Iterator[Finding]:
+    workloads: Workloads,
+    definitions: CustomResourceDefinitions,
+    hooks: _Hooks,
+    report: Callable[..., Finding],
+) -> Iterator[Result]:
     found = [
         w
         for w in workloads
-        if w.kind == "Deployment" and "grove-operator" in (w.labels.get(_NAME), w.name, *_list_names(w))
+        if w.kind == "Deployment" and "grove-operator" in (w.labels.get(_NAME), w.name, *list_images(w))
     ]
-    yield from _check_ready(found, "Grove", "podcliquesets.grove.io", report)
+    yield from check_ready(found, "Grove", "podcliquesets.grove.io", report)
+    yield from hooks.check(found, "podcliquesets", report)
     rows = (_find_orchestrators(operator) for operator in find_operators(workloads))
     row = next((row for row in rows if row is not None), None)
     if row is not None:
@@ -173,7 +220,14 @@ def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator
         "KAI's operator": [w for w in found if w.name == "kai-operator"],
     }
     for what, workloads_of_part in parts.items():
-        yield from _check_ready(workloads_of_part, what, _QUEUES, report)
+        if found and what == "KAI Scheduler" and not workloads_of_part:
+            yield report(
+                "no SchedulingShard has a scheduler, though other parts of KAI Scheduler are there",
+                fix=f"kubectl describe {_SHARDS}   # the operator creates a scheduler for each",
+                subject=Subject("CustomResourceDefinition", _SHARDS),
+            )
+            continue
+        yield from check_ready(workloads_of_part, what, _QUEUES, report)
         if not found:  # once is enough
             return
 
@@ -185,10 +239,14 @@ def _check_queues(queues: KaiQueues | None, graphs: list[Graph]) -> Iterator[Res
         return
     wanted: dict[str, Graph | None] = {graph.queue: graph for graph in graphs} or {"dynamo": None}
     for name, graph in wanted.items():
-        pools = sorted(queue.pool for queue in queues if queue.name == name)
-        if "" in pools:
+        found = [queue for queue in queues if queue.name == name]
+        pools = sorted(queue.pool for queue in found)
+        if "" in pools and all(queue.parent != "" for queue in found):
             continue
-        if pools:
+        if "" in pools:
+            # https://github.com/kai-scheduler/KAI-Scheduler/issues/621
+            problem = "has no parent queue: KAI Scheduler starts nothing in top-level queues"
+        elif pools:
             problem = f"is only in shard {', '.join(pools)}: pods of other node pools do not find it"
         else:
             problem = "does not exist, so graphs in it are not started"
@@ -227,21 +285,24 @@ def _check_version(
             f"is {what} {version}; operator release {row.dynamo} needs {wanted}",
             fix=f"see {row.source}",
             evidence={"source": row.source},
-            subject=_make_subject(workload),
+            subject=make_subject(workload),
         )
 
 
-def _check_lws(workloads: Workloads, *, volcano: bool) -> Iterator[Finding]:
+def _check_lws(
+    workloads: Workloads, hooks: _Hooks, report: Callable[..., Finding], *, volcano: bool
+) -> Iterator[Result]:
     def find(image: str, name: str) -> list[Workload]:
         return [
-            w for w in workloads if w.kind == "Deployment" and (w.name == name or image in _list_names(w))
+            w for w in workloads if w.kind == "Deployment" and (w.name == name or image in list_images(w))
         ]
 
     found = find("lws", "lws-controller-manager")
-    yield from _check_ready(found, "LeaderWorkerSet", _LWS, fail)
+    yield from check_ready(found, "LeaderWorkerSet", _LWS, report)
+    yield from hooks.check(found, "leaderworkersets", report)
     if volcano:
         schedulers = find("vc-scheduler", "volcano-scheduler")
-        yield from _check_ready(schedulers, "Volcano scheduler", "podgroups.scheduling.volcano.sh", fail)
+        yield from check_ready(schedulers, "Volcano scheduler", f"podgroups.{_VOLCANO}", report)
     for workload in found:
         version = _find_version(workload.images)
         installed, least = parse_semver(version), parse_semver(LWS_FLOOR)
@@ -249,36 +310,8 @@ def _check_lws(workloads: Workloads, *, volcano: bool) -> Iterator[Finding]:
             yield warn(
                 f"is LeaderWorkerSet {version}; Dynamo needs {LWS_FLOOR} or later",
                 fix="helm upgrade lws oci://registry.k8s.io/lws/charts/lws --namespace lws-system",
-                subject=_make_subject(workload),
+                subject=make_subject(workload),
             )
-
-
-def _check_ready(
-    found: list[Workload], what: str, definition: str, report: Callable[..., Finding]
-) -> Iterator[Finding]:
-    """Report that none of these Deployments is ready; one that is ready in part is a warning."""
-    if not found:
-        yield report(
-            f"{what} has CRDs, but no Deployment of it was found",
-            fix="kubectl get deploy -A",
-            subject=Subject("CustomResourceDefinition", definition),
-        )
-    for workload in found:
-        if not workload.is_ready:
-            yield (warn if workload.ready else report)(
-                f"{what} is not ready: {workload.ready} of {workload.desired}",
-                fix=f"kubectl describe -n {workload.namespace} deploy/{workload.name}",
-                subject=_make_subject(workload),
-            )
-
-
-def _make_subject(workload: Workload) -> Subject:
-    return Subject(workload.kind, workload.name, workload.namespace)
-
-
-def _list_names(workload: Workload) -> list[str]:
-    """The names of its images, without registry and tag."""
-    return [image.partition("@")[0].rpartition("/")[2].partition(":")[0] for image in workload.images]
 
 
 def _find_version(images: Iterable[str]) -> str:

@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Namespace, PodClasses, PodTemplate, Recipe, Recipes, Value, list_pod_templates
+from dynocheck.facts import (
+    Namespace,
+    PodClasses,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    RuntimeRule,
+    Value,
+    list_pod_templates,
+)
 
 
 @check("platform.namespace", title="The namespace exists and is not being deleted")
@@ -34,8 +43,8 @@ def namespace(found: Namespace, recipes: Recipes | None) -> Iterator[Finding]:
 
 @check("platform.pod-classes", title="Priority and runtime classes exist")
 def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
-    """A pod whose PriorityClass or RuntimeClass does not exist is rejected: it is not Pending but absent, and
-    only the events of its owner show why.
+    """A pod whose PriorityClass or RuntimeClass does not exist, or whose RuntimeClass selects other nodes
+    than its nodeSelector, is rejected: it is not Pending but absent, and only events of its owner show why.
 
     Classes that the recipe creates are not judged. On k3s and RKE2, GPUs may need the RuntimeClass nvidia,
     which other clusters often do not have or need.
@@ -58,6 +67,22 @@ def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
     for kind, recipe, template, value, names in named:
         if value.text not in names and not _has_manifest(recipe, kind, value.text or ""):
             yield _report_missing(kind, template, value, names)
+        elif kind == "RuntimeClass" and value.text in found.rules:
+            yield from _report_conflict(found.rules[value.text], template, value)
+
+
+def _report_conflict(rule: RuntimeRule, template: PodTemplate, value: Value) -> Iterator[Finding]:
+    """A failure for a pod that selects nodes otherwise than its RuntimeClass."""
+    selector = template.spec.get("nodeSelector")
+    selected = selector.plain if selector is not None and isinstance(selector.plain, dict) else {}
+    for key, wanted in rule.node_selector.items():
+        if selected.get(key, wanted) != wanted:
+            yield fail(
+                f"{template.owner} selects nodes with {key}={selected[key]}, and its RuntimeClass "
+                f"{value.text} those with {key}={wanted}; its pods are rejected",
+                fix=f"kubectl get runtimeclass {value.text} -o yaml   # and select nodes as it does",
+                location=Location(template.manifest.file, value.line, value.column),
+            )
 
 
 def _report_missing(kind: str, template: PodTemplate, value: Value, names: tuple[str, ...]) -> Finding:

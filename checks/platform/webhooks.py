@@ -1,11 +1,13 @@
 """platform.webhook: whether the API server can reach and trust the webhooks for graphs and their pods."""
 
-import time
 from collections.abc import Iterator
 
 from dynocheck import Finding, Result, Skip, Subject, check, fail, unjudged, warn
+from dynocheck.checks.platform._deployments import check_ready, list_images
+from dynocheck.checks.platform._webhooks import explain_distrust, explain_unanswered
 from dynocheck.facts import (
     AdmissionWebhooks,
+    CustomResourceDefinitions,
     Namespace,
     PlatformType,
     PlatformTypes,
@@ -13,10 +15,13 @@ from dynocheck.facts import (
     ServiceEndpoints,
     ServiceName,
     Webhook,
+    Workloads,
     all_hold,
     selects,
 )
 
+_CERT_MANAGER = "cert-manager.io"
+_NAME = "app.kubernetes.io/name"
 _GRAPHS = "dynamographdeployments.nvidia.com"
 
 
@@ -36,6 +41,8 @@ def webhook(
     types: PlatformTypes,
     services: ServiceEndpoints,
     namespace: Namespace,
+    definitions: CustomResourceDefinitions | None,
+    workloads: Workloads | None,
     recipes: Recipes | None,
 ) -> Iterator[Result]:
     """While a webhook cannot be called, graphs can be neither created nor changed.
@@ -45,9 +52,10 @@ def webhook(
     certificate, which is in a Secret, is not read. A webhook that is restricted to namespaces other than the
     run's (`-n`) is a warning.
 
-    Webhooks of other owners, such as policy engines and service meshes, reject every pod while they cannot be
-    called, if their failurePolicy is Fail and they select pods of the run's namespace. A CRD without
-    conversion is a failure for a recipe whose graphs are of another version than is stored or validated.
+    Webhooks of other owners, such as policy engines and service meshes, reject every pod or Service while
+    they cannot be called, if their failurePolicy is Fail and they select those of the run's namespace. A CRD
+    without conversion is a failure for a recipe whose graphs are of another version than is stored or
+    validated. Where cert-manager is installed and does not run, certificates of webhooks are not renewed.
 
     Fix: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o wide
     """
@@ -62,6 +70,11 @@ def webhook(
         namespace.name,
     )
     yield from _judge_pod_webhooks(admission, services, namespace)
+    if definitions is not None and workloads is not None:
+        yield from _check_cert_manager(definitions, workloads, recipes)
+    else:
+        needs = "list customresourcedefinitions and deployments"
+        yield unjudged("cert-manager", why="whether it runs could not be read", needs=needs)
     for crd in unconverted:
         lost = _find_lost_version(crd, admission, recipes)
         yield (fail if lost else warn)(
@@ -70,6 +83,29 @@ def webhook(
             fix="helm upgrade dynamo-platform CHART --namespace dynamo-system   # its operator sets it",
             subject=Subject("CustomResourceDefinition", crd.name),
         )
+
+
+def _excludes_its_own(webhook: Webhook) -> bool:
+    """Whether it selects every object but some that its own product is named on, or all."""
+    others = (e for e in webhook.objects.expressions if (e.key, e.operator) != (_NAME, "NotIn"))
+    return not webhook.objects.labels and not any(others)
+
+
+def _check_cert_manager(
+    definitions: CustomResourceDefinitions, workloads: Workloads, recipes: Recipes | None
+) -> Iterator[Finding]:
+    """Report a cert-manager that does not run: a failure for a recipe with objects of it."""
+    if not any(d.group == _CERT_MANAGER and d.established for d in definitions):
+        return
+    used = any(m.group == _CERT_MANAGER for recipe in recipes or () for m in recipe.manifests)
+    found = [
+        w
+        for w in workloads
+        if w.kind == "Deployment"
+        and ("cert-manager-controller" in list_images(w) or "cert-manager" in (w.name, w.labels.get(_NAME)))
+    ]
+    report = fail if used else warn
+    yield from check_ready(found, "cert-manager", f"certificates.{_CERT_MANAGER}", report)
 
 
 def _find_lost_version(crd: PlatformType, admission: AdmissionWebhooks, recipes: Recipes | None) -> str:
@@ -91,11 +127,15 @@ def _judge_pod_webhooks(
         called = all_hold(
             (
                 selects(item.selector, labels, complete=namespace.exists),
-                True if item.objects.is_empty else None,
+                True if _excludes_its_own(item) else None,
                 None if item.conditional else True,
             )
         )
-        problem = _explain_unanswered(item, services) or _explain_distrust(item, admission.looked)
+        kinds = {"pods": "pod", "services": "Service"}
+        made = next((kind for name, kind in kinds.items() if name in item.resources), None)
+        if made is None:
+            continue
+        problem = explain_unanswered(item, services) or explain_distrust(item, admission.looked)
         if not item.blocking or called is False or not problem or (item.configuration, problem) in told:
             continue
         told.add((item.configuration, problem))
@@ -103,26 +143,16 @@ def _judge_pod_webhooks(
         if called is None:
             yield unjudged(
                 str(subject),
-                why=f"{item.name} {problem}, and selectors or matchConditions decide which pods it is for",
-                needs="the labels and fields of the pods that graphs get",
+                why=f"{item.name} {problem}, and selectors or matchConditions decide which {made}s it is for",
+                needs=f"the labels and fields of the {made}s that graphs get",
                 subject=subject,
             )
             continue
         yield fail(
-            f"{item.name} {problem}, so no pod can be created in namespace {namespace.name}",
+            f"{item.name} {problem}, so no {made} can be created in namespace {namespace.name}",
             fix=f"kubectl describe {item.kind.lower()} {item.configuration}",
             subject=subject,
         )
-
-
-def _explain_unanswered(webhook: Webhook, services: ServiceEndpoints) -> str | None:
-    """Why nobody answers the webhook, or None."""
-    if webhook.service is None or services.ready.get(str(webhook.service)):
-        return None
-    exists = str(webhook.service) in services.ready
-    return f"calls Service {webhook.service}, which " + (
-        "has no ready endpoint" if exists else "does not exist or has no endpoints"
-    )
 
 
 def _blocks(webhook: Webhook, namespace: str) -> bool:
@@ -157,7 +187,7 @@ def _report_untrusted(webhooks: list[tuple[Webhook, float]], namespace: str) -> 
     """Judge each webhook's CA bundle at the time (Unix seconds) when it was read."""
     causes: dict[tuple[ServiceName | None, str], list[Webhook]] = {}
     for item, looked in webhooks:
-        problem = _explain_distrust(item, looked)
+        problem = explain_distrust(item, looked)
         if problem is not None:
             causes.setdefault((item.service, problem), []).append(item)
     for (_, problem), sharing in causes.items():
@@ -169,20 +199,3 @@ def _report_untrusted(webhooks: list[tuple[Webhook, float]], namespace: str) -> 
             evidence={"in": list(names)},
             subject=Subject(first.kind, first.configuration),
         )
-
-
-def _explain_distrust(webhook: Webhook, looked: float) -> str | None:
-    """Why the API server would not trust the webhook's server at this time, or None."""
-    bundle = webhook.bundle
-    if bundle is None:
-        # A webhook with a URL may have a certificate of a public authority.
-        return "has no caBundle, so its server's certificate is not trusted" if webhook.service else None
-    if bundle.problem:
-        return f"has an unreadable caBundle: {bundle.problem}"
-    if not bundle.count:
-        return "has a caBundle without a certificate"
-    expiries = bundle.expiries
-    if len(expiries) == bundle.count and max(expiries) < looked:
-        ended = time.strftime("%Y-%m-%d", time.gmtime(max(expiries)))
-        return f"has a caBundle that expired on {ended}"
-    return None

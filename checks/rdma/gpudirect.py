@@ -19,6 +19,10 @@ from dynocheck.facts import (
 
 _OLD_GPUS = ("maxwell", "pascal", "volta")
 _OPEN_BRANCH = 560  # the first driver branch that defaults to the open kernel modules
+# https://docs.coreweave.com/products/networking/hpc-interconnect/use-gpudirect-rdma: nodes with InfiniBand or
+# RoCE, which this label tells, come with the drivers
+_COREWEAVE = "backend.coreweave.cloud/flavor"
+_FABRICS = ("infiniband", "roce")
 _DMA_BUF_KERNEL = (5, 12)
 _MANUAL = "on the node, modinfo -F license nvidia prints MIT for open modules, and lsmod lists nvidia_peermem"
 _SLOW = "transfers go through host memory"
@@ -32,8 +36,9 @@ def gpudirect(
 
     It needs DMA-BUF (the driver's open kernel modules, Linux 5.12 or newer, and GPUs since Turing) or the
     older module nvidia-peermem, which the GPU Operator loads if `driver.rdma.enabled` is set. Judged are
-    clusters where the operator installs the driver. A preinstalled driver, as on managed clouds, is visible
-    only on the node; EFA and GKE use other mechanisms.
+    clusters where the operator installs the driver, and nodes of CoreWeave that its labels connect to a
+    fabric, which have what it needs. A preinstalled driver is visible only on the node elsewhere; EFA and
+    GKE use other mechanisms.
 
     Fix: set driver.kernelModuleType to open, or driver.rdma.enabled to true, in the ClusterPolicy.
     """
@@ -41,6 +46,10 @@ def gpudirect(
     gpu_nodes = [gpu for gpu in list_gpu_nodes(nodes, slices) if _uses_mlx(devices[gpu.name])]
     if not gpu_nodes:
         raise Skip("no GPU node has RDMA devices that need DMA-BUF or nvidia-peermem")
+    provided = [gpu for gpu in gpu_nodes if gpu.node.labels.get(_COREWEAVE) in _FABRICS]
+    gpu_nodes = [gpu for gpu in gpu_nodes if gpu not in provided]
+    if provided:
+        yield judged(len(provided), "nodes")
     active = _find_active(operator)
     for node in gpu_nodes if not active else ():
         yield _describe_unjudged(node, "the GPU Operator does not install its driver")

@@ -207,12 +207,14 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, or a graph
     lists only others under `pvcs`, as after a rename in one place only. The operator needs the claims that a
     graph lists there without `create: true`, mounted or not. A recipe that declares none, or whose
-    README or comment mentions the claim, relies on existing claims and gets a warning.
+    README or comment mentions the claim, relies on existing claims and gets a warning, as does a claim with
+    `storageClassName: ""`, which only binds to a volume that was made before.
 
     Fix: declare the claim, or mount the one that is declared.
     """
     has_mounts = False
     for recipe in recipes:
+        yield from _check_classless(recipe)
         declared = sorted({claim.name for claim in recipe.claims})
         announced = {(file.path, name) for file in recipe.files for name in file.announced}
         listed = {
@@ -231,6 +233,19 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                 yield _report_undeclared(recipe, name, others, location, use)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
+
+
+def _check_classless(recipe: Recipe) -> Iterator[Finding]:
+    """Reports claims for which nothing makes a volume, unless the recipe has or names one."""
+    volumes = any(manifest.kind == "PersistentVolume" for manifest in recipe.manifests)
+    named = {(m.file, m.name) for m in recipe.manifests if m.root.get("spec", "volumeName") is not None}
+    for claim in recipe.claims:
+        if claim.storage_class == "" and not volumes and (claim.file, claim.name) not in named:
+            yield warn(
+                f'claim {claim.name} has storageClassName "": it waits for a volume that somebody makes',
+                fix="remove storageClassName for the default class, or name a class",
+                location=locate_claim(claim),
+            )
 
 
 def _list_expected(recipe: Recipe, known: Iterable[tuple[str, Location]]) -> Iterator[tuple[str, Location]]:

@@ -7,7 +7,7 @@ from math import ceil
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage._fetches import Fetch, find_fetches, parse_amount
-from dynocheck.core.fixes import set_flag
+from dynocheck.core.fixes import replace_words, set_flag
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs
 from dynocheck.facts import HubModels, Recipe, Recipes, Value
 
@@ -26,7 +26,7 @@ _USES = re.compile(
 def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """What a Job writes to its container's filesystem or to an emptyDir is deleted with its pod, and every
     worker downloads the model again. The kubelet evicts the pod when a model is larger than the `sizeLimit`
-    of the emptyDir or the container's limit of ephemeral-storage.
+    of the emptyDir or the container's limit of ephemeral-storage. A misspelt `hf download` fetches nothing.
 
     Where a Job leaves its files is not checked when its script does something with them. A README's `kubectl
     wait` whose timeout asks for more than 0.5 GB/s gives up before the download is complete.
@@ -37,6 +37,12 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
     if not fetches:
         raise Skip("no workload downloads a model")
     for fetch in fetches:
+        if fetch.download.verb != "download":
+            yield fail(
+                f"hf has no command {fetch.download.verb}: {fetch.label} is not downloaded",
+                fix=replace_words(fetch.download.verb, "download"),
+                location=fetch.locate(fetch.download),
+            )
         if fetch.size is None and _find_limits(fetch):
             yield unjudged(
                 fetch.label,

@@ -26,6 +26,7 @@ from dynocheck.core.report_builder import build_report, tabulate
 from dynocheck.core.run_config import FactKinds, RunConfig
 from dynocheck.facts import (
     ClusterFact,
+    DiagnosisFact,
     Fact,
     HubAccess,
     IgnoreUses,
@@ -53,12 +54,14 @@ class RunContext:
     :param facts: facts that need no probe.
     :param describe_target: takes the facts of the run, and returns more of the report's target.
     :param describe_waiting: what the slow probe is waiting for at the moment.
+    :param look_again: takes the checks and the facts of a look, and returns whether to look once more.
     """
 
     sources: Mapping[type, Any] = field(default_factory=dict)
     facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
     describe_target: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
     describe_waiting: Callable[[], str] = lambda: ""
+    look_again: Callable[[Sequence[Check], Knowledge], bool] = lambda checks, known: False
 
 
 @dataclass(frozen=True)
@@ -117,17 +120,8 @@ class Run:
         target |= describe_target(sources)
         planned = self._plan(self.config.registry.probes, sources, known)
         with progress.show_progress() as show, redirect_stdout(sys.stderr):
-            gathered = run_probes(
-                planned,
-                sources,
-                options.timeout_s,
-                lambda names: show([*names, *filter(None, [context.describe_waiting()])]),
-                known,
-            )
-        known.facts |= gathered.facts
-        known.missing |= gathered.missing
-        known.interrupted = gathered.interrupted
-        target |= context.describe_target(known.facts)
+            known = _look(planned, sources, options.timeout_s, known, context, show)
+        target |= {**context.describe_target(known.facts), **_describe_retries(sources)}
         code = self._decide(planned, known, target, suppressions)
         if known.interrupted:
             print("interrupted: facts not gathered by then are unknown", file=sys.stderr)
@@ -216,6 +210,7 @@ def collect_sources(
         sources[RecipePaths] = RecipePaths(tuple(recipes), variables, render=True)
     if cluster:
         from dynocheck import kube
+        from dynocheck.kube import transport  # noqa: F401 - before threads may take the memory for it
 
         connection = kube.find_connection(options.kubeconfig, options.context, options.namespace)
         sources[Cluster] = Cluster(connection, timeout_s=options.timeout_s)
@@ -236,6 +231,12 @@ def describe_target(sources: Mapping[type, Any]) -> dict[str, Any]:
     return target
 
 
+def _describe_retries(sources: Mapping[type, Any]) -> dict[str, Any]:
+    """The requests to the API server that were tried again, by reason; nothing where none was."""
+    retries = sources[Cluster].retries if Cluster in sources else None
+    return {"retried": ", ".join(f"{why} ({n})" for why, n in retries.items())} if retries else {}
+
+
 def run_probes(
     planned: Plan,
     sources: Mapping[type, Any],
@@ -249,6 +250,30 @@ def run_probes(
     """
     complete = {**sources, RequiredAccess: RequiredAccess(planned.access)}
     return gather(planned.probes, complete, timeout_s=timeout_s, progress=show, known=known)
+
+
+def _look(
+    planned: Plan,
+    sources: Mapping[type, Any],
+    timeout_s: float,
+    given: Knowledge,
+    context: RunContext,
+    show: Progress,
+) -> Knowledge:
+    """What is known after a look, or after several where the verb wants them."""
+
+    def show_waiting(names: Sequence[str]) -> None:
+        show([*names, *filter(None, [context.describe_waiting()])])
+
+    while True:
+        seen = run_probes(planned, sources, timeout_s, show_waiting, given)
+        known = Knowledge(given.facts | seen.facts, given.missing | seen.missing, seen.interrupted)
+        try:
+            if known.interrupted or not context.look_again(planned.checks, known):
+                return known
+        except KeyboardInterrupt:
+            known.interrupted = True
+            return known
 
 
 def _load_recipes(variables: Mapping[str, str], path: str) -> Recipes:
@@ -273,6 +298,13 @@ def _read_snapshot(
     kinds = [probe.provides for probe in probes if not (recipes and issubclass(probe.provides, RecipeFact))]
     known, target = snapshot.read(Path(file), kinds)
     for kind in kinds:
-        if issubclass(kind, ClusterFact | NodeFact) and kind not in known:
-            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}")
+        if issubclass(kind, (ClusterFact, DiagnosisFact, NodeFact)) and kind not in known:
+            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}", _find_recorder(kind))
     return known, {**target, "snapshot": file}
+
+
+def _find_recorder(kind: type[Fact]) -> str | None:
+    """How a snapshot with this kind of fact is recorded, where it takes an option."""
+    options = {DiagnosisFact: "--workloads", NodeFact: "--node"}
+    named = next((option for base, option in options.items() if issubclass(kind, base)), None)
+    return f"record it with dynocheck snapshot {named}" if named else None

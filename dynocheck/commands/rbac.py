@@ -12,14 +12,19 @@ from dynocheck.commands._config import resolve_config
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
-from dynocheck.facts import Access, ClusterFact, EndpointFact, RecipePaths, Settings
+from dynocheck.facts import Access, ClusterFact, DiagnosisFact, EndpointFact, Fact, RecipePaths, Settings
 from dynocheck.kube import Cluster
 from dynocheck.loadtest import manifests
 from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
 from dynocheck.probes.endpoint.graph import DeploymentRef
+from dynocheck.probes.symptom.objects import DiagnosisTarget
 
 _API_GROUP = "rbac.authorization.k8s.io"
+# The facts that each verb judges, and the sources that it has.
+_PREFLIGHT: tuple[type[Fact], set[type]] = (ClusterFact, {Cluster, RecipePaths})
+_SMOKE: tuple[type[Fact], set[type]] = (EndpointFact, {Cluster, DeploymentRef, Target})
+_DIAGNOSE: tuple[type[Fact], set[type]] = (DiagnosisFact, {Cluster, DiagnosisTarget})
 _FORMS = "user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME"
 
 
@@ -28,6 +33,7 @@ def run(
     *,
     smoke: bool = False,
     load: bool = False,
+    diagnose: bool = False,
     via: str | None = None,
     bind: Sequence[str] = (),
 ) -> int:
@@ -36,19 +42,20 @@ def run(
     :param bind: those to whom bindings give the roles, each as _FORMS says.
     :param smoke: the roles for smoke on a deployment instead.
     :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
+    :param diagnose: the roles for diagnose instead.
     :param via: the way by which smoke reaches the deployment; None for any.
     :raises UsageError: two options cannot be combined.
     """
-    if smoke and load:
-        raise UsageError("--smoke and --load: give one")
+    if smoke + load + diagnose > 1:
+        raise UsageError("--smoke, --load and --diagnose: give one")
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
     subjects = [_parse_subject(text) for text in bind]
     if load:
         return _print_roles([*manifests.RIGHTS, *RIGHTS[DNS]], subjects)
     config = resolve_config(options)
-    checks = config.select_checks(options, EndpointFact if smoke else ClusterFact)
-    sources: set[type] = {Cluster, DeploymentRef, Target} if smoke else {Cluster, RecipePaths}
+    kinds, sources = _SMOKE if smoke else _DIAGNOSE if diagnose else _PREFLIGHT
+    checks = config.select_checks(options, kinds)
     planned = plan(checks, config.registry.probes, sources, {Settings})
     others = {*address.access} - {*RIGHTS[via]} if via else set()
     return _print_roles([right for right in planned.access if right not in others], subjects)

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dynocheck.core.bundle import is_bundle, read_snapshot
 from dynocheck.core.errors import UsageError
 from dynocheck.core.files import MIB, read_bounded
 
@@ -21,16 +22,19 @@ D = TypeVar("D", bound=Document)
 
 
 def read_document(path: Path, kind: type[D], schema: str) -> D:
-    """Read a file of this schema.
+    """Read a file of this schema, or the snapshot in a support bundle.
 
     :raises UsageError: it cannot be read, or has another format or version.
     """
     noun = schema.partition("/")[0].removeprefix("dynocheck.")
     try:
-        document = msgspec.json.decode(read_bounded(path, _MOST), type=kind)
+        content = read_bounded(path, _MOST)
+        if is_bundle(content):
+            content = read_snapshot(content, _MOST)
+        document = msgspec.json.decode(content, type=kind)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not a {noun}: {error}") from None
     if document.schema != schema:
         raise UsageError(f"{path}: a {noun} of schema {document.schema!r}, this version reads {schema}")

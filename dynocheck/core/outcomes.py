@@ -75,6 +75,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     location: Location | None = None
     explained_by: FindingRef | None = None
 
+    @property
+    def repeats_reason(self) -> bool:
+        """Whether an earlier finding gives the same reason why it was not possible to look."""
+        return self.outcome is Outcome.UNKNOWN and self.explained_by is not None
+
 
 class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a check saw and lacks the knowledge to judge.

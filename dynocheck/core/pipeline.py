@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from dynocheck.core.alternatives import find_alternatives, soften
+from dynocheck.core.crashes import ADVICE
 from dynocheck.core.declarations import Check
 from dynocheck.core.explanations import link_explanations
 from dynocheck.core.knowledge import Knowledge, MissingFact
@@ -80,7 +81,9 @@ class Pipeline:
         verdicts = self.suppressions.accept_unjudged(verdicts)
         if self.alternatives:
             verdicts = _weigh_alternatives(verdicts, _get_recipes(knowledge))
-        return link_explanations(verdicts, {check.id: check.explained_by for check in self.checks})
+        explanations = {check.id: check.explained_by for check in self.checks}
+        linked, faults = link_explanations(verdicts, explanations, self.limit_s)
+        return tuple(_add_fault(v, faults[v.check]) if v.check in faults else v for v in linked)
 
     def _judge(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
         """Judge without what comments suppress. The checks of the comments themselves come last."""
@@ -146,6 +149,12 @@ def _conclude(
     return replace(
         verdict, outcome=outcome, message=message, findings=tuple(findings), suppressed=tuple(suppressed)
     )
+
+
+def _add_fault(verdict: Verdict, fault: str) -> Verdict:
+    """The verdict of a custom check of which a part crashed."""
+    crash = Finding(outcome=Outcome.ERROR, message=fault, fix=ADVICE)
+    return _conclude(verdict, [*verdict.findings, crash], verdict.suppressed)
 
 
 def _summarize_unjudged(unjudged: Sequence[Unjudged]) -> str:

@@ -1,6 +1,7 @@
 """Runs probes concurrently, each with a timeout, and collects facts and failures."""
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ Progress = Callable[[Sequence[str]], None]  # takes the names of the probes that
 _TICK_S = 0.1
 _GRACE_S = 0.5  # a probe that keeps the limit itself names what was late
 _INTERRUPT_S = 5.0  # for the probes that take Interruption to return what they have
+
+_NO_THREAD = "cannot start a thread: the limit of processes or of memory is reached"
 
 _Result = Fact | MissingFact | UsageError
 
@@ -50,8 +53,9 @@ def gather(
         runs[probe.provides] = _ProbeRun(probe, available, before.missing, runs, timeout_s)
     knowledge = Knowledge()
     try:
+        _prepare_threads()
         for run in runs.values():
-            run.thread.start()
+            run.start()
         _wait_for_all([*runs.values()], progress)
     except KeyboardInterrupt:
         knowledge.interrupted = True
@@ -67,6 +71,15 @@ def gather(
             case Fact() as value:
                 knowledge.facts[fact] = value
     return knowledge
+
+
+def _prepare_threads() -> None:
+    """Load what the C library needs to end a thread: short of memory, it would abort the process."""
+    if sys.platform == "linux":
+        with suppress(OSError, ImportError):
+            import ctypes  # slow to import, and needed only here
+
+            ctypes.CDLL("libgcc_s.so.1")
 
 
 def _wait_for_all(runs: "Sequence[_ProbeRun]", progress: Progress | None) -> None:
@@ -112,6 +125,13 @@ class _ProbeRun:
         self._missing = missing
         self._others = dict(others)
         self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin. Without another thread, its fact is missing."""
+        try:
+            self.thread.start()
+        except (RuntimeError, MemoryError):
+            self.settle(MissingFact(_NO_THREAD, "ulimit -u; ulimit -v"))
 
     def settle(self, result: _Result) -> None:
         """End with this result, unless another came first."""

@@ -16,6 +16,7 @@ from dynocheck.core.registry import DeclarationT, Registry, filter_matching, loa
 from dynocheck.core.trust import ONLY_OPERATOR, Trust, find_roots
 from dynocheck.facts import (
     ClusterFact,
+    DiagnosisFact,
     EndpointFact,
     Fact,
     LoadFact,
@@ -28,7 +29,7 @@ from dynocheck.facts import (
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
 _MOST_NAMES = 8
 _NO_TREE = Trust()
-_KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact, NodeFact)
+_KINDS = (ClusterFact, DiagnosisFact, RecipeFact, EndpointFact, LoadFact, NodeFact)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,11 @@ def list_minors() -> tuple[str, ...]:
     return tuple([*group][-1] for _, group in groupby(_table().engines, parse_version))
 
 
+def list_variables() -> frozenset[str]:
+    """The variables that the programs of any known release take apart."""
+    return frozenset(row.names[0] for program in _table().programs.values() for row in program.variables)
+
+
 def describe_span() -> str:
     """The releases whose own options are known, as in "1.0.0 to 1.6.1"."""
     known = [release for release in _table().engines if release not in _table().nearest]

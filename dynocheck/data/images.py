@@ -6,6 +6,10 @@ from importlib.resources import files
 
 import msgspec
 
+from dynocheck.core.spelling import find_slip
+
+_REGISTRY = "nvcr.io/nvidia/ai-dynamo"  # where NVIDIA publishes the images of releases
+_WITH_V = re.compile(r"v\d+\.\d+\.\d")
 _POST = re.compile(r"^([0-9]+\.[0-9]+\.[0-9]+)\.post[0-9]+")
 
 
@@ -81,6 +85,20 @@ def find_image(reference: ImageReference) -> DynamoImage | None:
     return row if row is not None and row.describes(reference) else None
 
 
+def correct_image(image: str) -> str | None:
+    """The published image that a reference must mean; None if it is right, or not one of NVIDIA's.
+
+    A reference is wrong if its name is misspelt, or a release's tag has a `v` before it.
+    """
+    written = parse_image(image)
+    name, tag = find_slip(written.name, _published()) or written.name, written.tag
+    if name not in _published() or "@" in image:
+        return None
+    if _WITH_V.match(tag):
+        tag = tag[1:]
+    return None if (name, tag) == (written.name, written.tag) else f"{name}:{tag}".removesuffix(":")
+
+
 def cuda_toolkit(version: str) -> CudaToolkit | None:
     """The row of a CUDA version, or None when the table does not have it."""
     return next((row for row in _toolkits() if row.cuda == version), None)
@@ -107,6 +125,11 @@ def _parse_release(release: str) -> tuple[int, ...]:
 
 def _image_names() -> set[str]:
     return {image for image, _ in _images()}
+
+
+@cache
+def _published() -> frozenset[str]:
+    return frozenset(f"{_REGISTRY}/{name}" for name in _image_names())
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dynocheck.engines.arguments import Argument, Arguments
@@ -65,7 +66,7 @@ class EngineInstance:
         variable = self.find_variable("HF_HUB_OFFLINE")
         return variable is not None and (variable.value or "").lower() in _ON
 
-    @property
+    @cached_property
     def mode(self) -> str | None:
         """The part of a request that it handles: agg, prefill, decode, encode; None if unknown.
 

@@ -19,6 +19,8 @@ CONFIG_FILES = (
 def add_hub_configs(recipes: Iterable[Recipe], models: HubModels | None) -> list[Recipe]:
     """The recipes, with the configurations that the hub or its cache has of models."""
     found = tuple(_get_hub_config(model) for model in models or ())
+    if not found:
+        return list(recipes)
     return [msgspec.structs.replace(recipe, configs=(*recipe.configs, *found)) for recipe in recipes]
 
 

@@ -33,8 +33,9 @@ def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
     """
     parsers = find_parsers(launch.module, container.image)
     given = [*parse_flags(launch, parsers)] if parsers else []
+    file = find_keys_file(container, launch) if parsers[1:] else None
     for engine in parsers[1:]:
-        entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
+        entries = read_config_entries(launch.module, file, engine)
         given += [entry.flag for entry in entries if not entry.silent]
     return any(_is_rejected(each) and _sets_parallel_size(each.spelled) for each in given)
 

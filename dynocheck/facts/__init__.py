@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.k8s.labels import *
     from dynocheck.facts.k8s.monitoring import *
     from dynocheck.facts.k8s.namespace_policy import *
+    from dynocheck.facts.k8s.namespace_state import *
     from dynocheck.facts.k8s.namespaces import *
     from dynocheck.facts.k8s.platform import *
     from dynocheck.facts.k8s.pods import *
@@ -74,7 +75,11 @@ _NAMES = {
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
     "k8s.namespace_policy": """
         IpBlock NamedSecret NamedSecrets Namespace NetworkPolicies NetworkPolicy NetworkPolicyPeer
-        NetworkPolicyPort NetworkPolicyRule PodClasses
+        NetworkPolicyPort NetworkPolicyRule PodClasses RuntimeRule
+    """,
+    "k8s.namespace_state": """
+        ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact HostState
+        NamespaceState ObjectEvent ObjectKey Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """

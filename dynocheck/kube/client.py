@@ -1,9 +1,12 @@
 """Reads from an API server, and decodes only the fields that are used."""
 
+import random
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import count
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -32,13 +35,17 @@ if TYPE_CHECKING:  # urllib3 takes 50 ms that a run without a cluster does not p
 
 T = TypeVar("T")
 U = TypeVar("U")
+R = TypeVar("R", "ApiResponse", "BaseHTTPResponse")
 
 PAGE = 500  # kubectl's page size
 JSON = "application/json"
 
-_RETRIED = {429, 503}
+_BUSY = 429  # asks every request for patience
+_FAULTS = {502, 503, 504}  # of a server that restarts, or of a proxy before it; a GET may be repeated then
 _MAX_RETRY_S = 10.0
 _MIN_RETRY_S = 0.1
+_MOST_TRIES = {"GET": 6}  # of a request without Retry-After; they take about 3 s
+_TRIES = 2  # of others: the connection may have been idle for too long
 _MAX_RESTARTS = 1
 _USER = re.compile(r'User "([^"\\]+)"')
 
@@ -62,6 +69,9 @@ class _Status(msgspec.Struct):
 class Cluster:
     """A cluster's API server. Thread-safe.
 
+    A GET is repeated, within its time limit, when the connection breaks or a server or proxy is overloaded or
+    restarts (502, 503, 504). `retries` counts such attempts by their reason.
+
     :param timeout_s: limit for each call in seconds, from obtaining credentials to the last byte of the last
         page.
     """
@@ -69,9 +79,12 @@ class Cluster:
     def __init__(self, connection: ClusterConnection, *, timeout_s: float) -> None:
         self.connection = connection
         self.timeout_s = timeout_s
+        self.retries: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._transport: Transport | None = None
         self._failure: KubeError | None = None
+        self._has_served = False
+        self._is_down = False  # it has served nothing, even after several tries
 
     def get(self, path: str, kind: type[T], *, accept: str = JSON, **query: str) -> T:
         """The object at this path.
@@ -101,18 +114,13 @@ class Cluster:
         :param target: the path with its query.
         :raises KubeError: there is no response, or it is an error.
         """
-        deadline = deadline or Deadline(self.timeout_s)
-        while True:
-            transport = self._connect(deadline)
-            response = transport.send(method, target, headers, body, deadline)
-            if response.status < 300:
-                return response
-            if response.status == 401 and self._renew_credentials(transport, deadline):
-                continue
-            wait_s = _parse_retry_after(response.headers) if response.status in _RETRIED else None
-            if wait_s is None or wait_s > deadline.remaining():
-                raise self._make_error(target.partition("?")[0], response.status, response.body)
-            time.sleep(wait_s)
+        limit = deadline or Deadline(self.timeout_s)
+        response = self._repeat(
+            method, limit, lambda transport: transport.send(method, target, headers, body, limit)
+        )
+        if response.status >= 300:
+            raise self._make_error(target.partition("?")[0], response.status, response.body)
+        return response
 
     def stream(self, target: str, headers: Mapping[str, str], timeout_s: float) -> "BaseHTTPResponse":
         """The response to a GET, to be read as it arrives, such as that of a watch.
@@ -121,11 +129,41 @@ class Cluster:
         :raises KubeError: there is no response, or it is an error.
         """
         deadline = Deadline(timeout_s)
-        response = self._connect(deadline).stream(target, headers, deadline)
+        response = self._repeat(
+            "GET", deadline, lambda transport: transport.stream(target, headers, deadline)
+        )
         if response.status >= 300:
             response.close()
             raise self._make_error(target.partition("?")[0], response.status, b"")
         return response
+
+    def _repeat(self, method: str, deadline: Deadline, attempt: "Callable[[Transport], R]") -> R:
+        """The response to the first attempt that is not worth another one.
+
+        :raises KubeError: there is none.
+        """
+        for number in count(1):
+            transport = self._connect(deadline)
+            try:
+                response = attempt(transport)
+            except Unreachable as error:
+                wait_s = _choose_backoff(number)
+                more = error.is_transient and number < _MOST_TRIES.get(method, _TRIES)
+                if not more or wait_s > deadline.remaining():
+                    raise transport.give_up(error) from None
+                self.retries["connection broken"] += 1
+            else:
+                self._has_served |= response.status not in _FAULTS
+                if response.status == 401 and self._renew_credentials(transport, deadline):
+                    continue
+                chosen = _choose_wait(method, response.status, response.headers, number)
+                if chosen is None or chosen > deadline.remaining() or self._is_down:
+                    self._is_down = not self._has_served
+                    return response
+                wait_s = chosen
+                self.retries[f"status {response.status}"] += 1
+            time.sleep(wait_s)
+        raise AssertionError("unreachable")
 
     def items(self, path: str, kind: type[T], *, accept: str = JSON, **query: str) -> list[T]:
         """The objects of a collection, read page by page.
@@ -251,7 +289,8 @@ class Cluster:
                 return StatusError(f"{server}{path}: the list expired while it was read (410)", status)
         if 300 <= status < 400:
             return StatusError(f"{server}{path}: redirected ({status}); is it a login page?", status)
-        return StatusError(f"{server}{path}: status {status}{detail}", status)
+        where = f"{server}{path}" if self._has_served else server
+        return StatusError(f"{where}: status {status}{detail}", status)
 
     def format_grant(self, message: str, options: str = "") -> str:
         """The command by which an administrator gives the user of a 403 the rights of a run.
@@ -277,6 +316,25 @@ def _target(path: str, query: Mapping[str, str]) -> str:
 
 def _return_unchanged(item: T) -> T:
     return item
+
+
+def _choose_wait(method: str, status: int, headers: Mapping[str, str], number: int) -> float | None:
+    """The seconds until this request is tried again; None if it is not.
+
+    :param number: of the attempt that got this response.
+    """
+    is_fault = method == "GET" and status in _FAULTS
+    if not is_fault and status != _BUSY:
+        return None
+    if "Retry-After" in headers or not is_fault:
+        return _parse_retry_after(headers)
+    return _choose_backoff(number) if number < _MOST_TRIES["GET"] else None
+
+
+def _choose_backoff(number: int) -> float:
+    """Seconds that double with each attempt, with a random part, so that clients do not come together."""
+    jitter = random.uniform(0.5, 1.5)  # noqa: S311  (not for cryptography)
+    return _MIN_RETRY_S * jitter * (1 << number - 1)
 
 
 def _parse_retry_after(headers: Mapping[str, str]) -> float | None:

@@ -21,12 +21,22 @@ class KubeError(Unavailable):
 class CredentialsFailed(KubeError): ...
 
 
+_BY_HAND = "kubectl config current-context && kubectl cluster-info"
+
+
 class Unreachable(KubeError):
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, fix="kubectl config current-context && kubectl cluster-info")
+    """No response. `is_transient`: the connection broke, and another attempt may succeed."""
+
+    def __init__(self, reason: str, *, is_transient: bool = False) -> None:
+        super().__init__(reason, fix=_BY_HAND)
+        self.is_transient = is_transient
 
 
-class TimedOut(KubeError): ...
+class TimedOut(KubeError):
+    """No complete response in time. `silent`: nor has there been one to any other request."""
+
+    def __init__(self, reason: str, *, silent: bool = False, fix: str | None = None) -> None:
+        super().__init__(reason, fix=_BY_HAND if silent else fix)
 
 
 class InvalidResponse(KubeError): ...

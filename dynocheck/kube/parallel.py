@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -32,9 +33,14 @@ def run_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
                 errors[index] = error
 
     threads = [threading.Thread(target=work, daemon=True) for _ in calls[:_AT_ONCE]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    started = []
+    with suppress(RuntimeError, MemoryError):  # a limit of threads: fewer do it too
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    if not started:
+        work()
+    for thread in started:
         thread.join()
     if errors:
         raise errors[min(errors)]

@@ -26,7 +26,7 @@ from dynocheck._version import __version__
 from dynocheck.kube import tls
 from dynocheck.kube.auth import Identity
 from dynocheck.kube.deadline import BoundedSocket, Deadline, connect
-from dynocheck.kube.errors import CredentialsFailed, InvalidResponse, KubeError, TimedOut, Unreachable
+from dynocheck.kube.errors import CredentialsFailed, InvalidResponse, TimedOut, Unreachable
 from dynocheck.kube.kubeconfig import ClusterEntry
 from dynocheck.kube.proxy_env import find_proxy
 
@@ -71,21 +71,23 @@ class Transport:
         :raises TimedOut: it is not complete by the deadline.
         :raises InvalidResponse: it is larger than LIMIT, or cannot be decompressed.
         """
-        for last in (False, True):
-            if self._given_up is not None:
-                raise Unreachable(self._given_up)
-            try:
-                response = self._send(method, target, headers, body, deadline)
-            except HTTPError as error:
-                if last or not _is_transient(error):
-                    unreachable = self._make_unreachable(error)
-                    if not self._answered:  # a server that never answered is not tried again
-                        self._given_up = str(unreachable)
-                    raise unreachable from None
-            else:
-                self._answered = True
-                return response
-        raise AssertionError("the last attempt returns or raises")
+        if self._given_up is not None:
+            raise Unreachable(self._given_up)
+        try:
+            response = self._send(method, target, headers, body, deadline)
+        except HTTPError as error:
+            raise self._make_unreachable(error) from None
+        self._answered = True
+        return response
+
+    def give_up(self, error: Unreachable) -> Unreachable:
+        """What to raise after the last attempt of a request. A server that never answered is not asked again,
+        and the reason is the same for all.
+        """
+        if self._answered:
+            return error
+        self._given_up = self._given_up or str(error)
+        return Unreachable(self._given_up)
 
     def stream(self, target: str, headers: Mapping[str, str], deadline: Deadline) -> urllib3.BaseHTTPResponse:
         """The start of a response, whatever its status, to be read and closed by the caller.
@@ -109,7 +111,10 @@ class Transport:
             ):
                 return ApiResponse(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
-            raise TimedOut(f"{self.url}{path}: no complete response within {deadline.limit_s:g} s") from None
+            silent = not self._answered
+            where = f"cannot reach {self.url}" if silent else f"{self.url}{path}"
+            reason = f"{where}: no complete response within {deadline.limit_s:g} s"
+            raise TimedOut(reason, silent=silent) from None
 
     @contextmanager
     def _take_turn(self) -> Iterator[None]:
@@ -156,16 +161,19 @@ class Transport:
             raise InvalidResponse(f"{self.url}{path}: the compressed response cannot be decoded")
         return bytes(body)
 
-    def _make_unreachable(self, error: HTTPError) -> KubeError:
-        why = self.identity.redact(_find_reason(error))
+    def _make_unreachable(self, error: HTTPError) -> Unreachable:
+        why = self.identity.redact(_describe(error))
         match error:
             case ProxyError():
                 return Unreachable(f"cannot reach {self.url} through its proxy: {why}")
             case SSLError():
-                return Unreachable(f"cannot reach {self.url}: TLS: {why}")
+                return Unreachable(f"cannot reach {self.url}: TLS: {why}", is_transient=_may_pass(error))
             case ConnectTimeoutError():
                 return Unreachable(f"cannot reach {self.url}: {why}")
-        return Unreachable(f"cannot reach {self.url}: the connection broke: {why}")
+        return Unreachable(
+            f"cannot reach {self.url}: the connection broke: {why}",
+            is_transient=isinstance(error, ProtocolError),
+        )
 
 
 def _make_pool(url: str, server: ClusterEntry, identity: Identity) -> urllib3.PoolManager:
@@ -248,21 +256,27 @@ def _connect(connection: HTTPConnection) -> BoundedSocket:
         raise ConnectTimeoutError(error.strerror or "no such host") from None
 
 
-def _is_transient(error: HTTPError) -> bool:
-    """Whether to retry: the connection broke, but not because a certificate is untrusted."""
-    untrusted = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
-    return isinstance(error, (ProtocolError, SSLError)) and not untrusted
+def _may_pass(error: SSLError) -> bool:
+    """Whether a handshake may succeed later: it broke, but not because of a certificate or missing TLS."""
+    reason = _find_innermost(error)
+    untrusted = isinstance(reason, ssl.SSLCertVerificationError)
+    return not untrusted and getattr(reason, "reason", None) not in _NO_TLS
 
 
-def _find_reason(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """The innermost reason, without the request it belongs to."""
-    while (inner := _find_inner(error)) is not None:
-        error = inner
+    error = _find_innermost(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message.rstrip(".")
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "the server does not use TLS"
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+def _find_innermost(error: BaseException) -> BaseException:
+    while (inner := _find_inner(error)) is not None:
+        error = inner
+    return error
 
 
 def _find_inner(error: BaseException) -> BaseException | None:

@@ -5,7 +5,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from dynocheck.core.spelling import find_slip
+
 _COMMANDS = ("hf", "huggingface-cli")
+_VERB = "download"
 # Options of `hf download` without a value.
 _SWITCHES = (
     "--force-download",
@@ -30,7 +33,7 @@ class FetchedModel(NamedTuple):
 
     `cached` is true if the call names no folder, not even an unknown one. `revision` is None if none is named
     or it is unknown. `at` is the position: the index of the word that names the model, or the offset of the
-    call in the code.
+    call in the code. `verb` is the subcommand as it is written.
     """
 
     model: str | None
@@ -38,15 +41,19 @@ class FetchedModel(NamedTuple):
     at: int
     cached: bool = True
     revision: str | None = None
+    verb: str = _VERB
 
 
 def parse_download_command(words: Sequence[str | None]) -> FetchedModel | None:
-    """The model that `hf download MODEL`, or the older `huggingface-cli download`, fetches, if any."""
+    """The model that `hf download MODEL`, or the older `huggingface-cli download`, fetches, if any.
+
+    A misspelt `download` is read as one.
+    """
     start = next(
         (
             i + 2
             for i in range(len(words) - 1)
-            if words[i + 1] == "download" and (words[i] or "").rpartition("/")[2] in _COMMANDS
+            if (words[i] or "").rpartition("/")[2] in _COMMANDS and _is_verb(words, i + 1)
         ),
         None,
     )
@@ -63,7 +70,11 @@ def parse_download_command(words: Sequence[str | None]) -> FetchedModel | None:
         return None
     cached = not any((word or "").startswith(_FOLDERS) for word in rest)
     folder, revision = _find_option(rest, "--local-dir"), _find_option(rest, "--revision")
-    return FetchedModel(rest[at], folder, start + at, cached, revision)
+    return FetchedModel(rest[at], folder, start + at, cached, revision, words[start - 1] or _VERB)
+
+
+def _is_verb(words: Sequence[str | None], at: int) -> bool:
+    return words[at] == _VERB or (at == 1 and find_slip(words[at] or "", (_VERB,)) is not None)
 
 
 def _find_option(words: Sequence[str | None], name: str) -> str | None:

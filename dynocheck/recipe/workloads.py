@@ -59,6 +59,7 @@ def _build_download(
         cached=fetched.cached,
         revision=fetched.revision,
         path=fetched.folder,
+        verb=fetched.verb,
         container=container,
         line=place[0],
         column=place[1],

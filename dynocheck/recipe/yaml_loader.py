@@ -18,6 +18,7 @@ from dynocheck.facts import Problem, Value
 from dynocheck.recipe import yaml_scalars
 
 MAX_DEPTH = 200
+_HARD_BLANK = "a no-break space, which is no blank to YAML: the key before it is not seen"
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 MAX_OBJECTS = 10_000  # JSON objects in one file
 MAX_REPEATED = 100  # reported duplicate keys of one file
@@ -160,7 +161,9 @@ def _parse_documents(
     except yaml.MarkedYAMLError as error:
         mark = _find_broken_place(error, text)
         message = error.problem or error.context or "not YAML"
-        if mark is not None and (deep := _find_too_deep(text[: mark.index])) is not None:
+        if mark is not None and (hard := _find_hard_blank(text, mark)) is not None:
+            message, mark = _HARD_BLANK, hard
+        elif mark is not None and (deep := _find_too_deep(text[: mark.index])) is not None:
             message, mark = _TOO_DEEP, deep
         problems.append(Problem(message, *(place(mark) if mark is not None else ())))
     except yaml.reader.ReaderError as error:
@@ -169,6 +172,16 @@ def _parse_documents(
     except UnicodeEncodeError:
         problems.append(Problem("a character that cannot be encoded"))
     return builder.documents
+
+
+def _find_hard_blank(text: str, near: Any) -> Any:
+    """The mark of a no-break space behind a colon, in the line of an error or the one above it; or None."""
+    rows = text.splitlines()
+    for line in (near.line, near.line - 1):
+        column = rows[line].find(":\u00a0") if 0 <= line < len(rows) else -1
+        if column >= 0:
+            return yaml.Mark("", 0, line, column + 1, None, 0)
+    return None
 
 
 def _find_broken_place(error: yaml.MarkedYAMLError, text: str) -> Any:

@@ -227,7 +227,11 @@ def _list_occurrences(report: Report) -> Iterator[Occurrence]:
 
 
 def _find_root(finding: Finding, verdicts: Mapping[str, Verdict]) -> Finding:
-    """The finding from which this one follows, maybe over others; itself when nothing explains it."""
+    """The finding from which this one follows, maybe over others; itself when nothing explains it, or when it
+    could not be looked at for the same reason: both are occurrences of one cause.
+    """
+    if finding.outcome is Outcome.UNKNOWN:
+        return finding
     passed: set[FindingRef] = set()
     while (ref := finding.explained_by) is not None and ref not in passed:
         passed.add(ref)

@@ -33,9 +33,10 @@ def render(report: Report, options: ReportOptions) -> str:
         alike = [cause for cause in causes if _COMMANDS[cause.outcome] == command]
         shown = list(islice(_rank(alike), _MOST))
         for cause, number in shown:
-            silent = () if number else cause.occurrences[sum(each is cause for each, _ in shown) :]
+            spoken = {place for each, place in shown if each is cause}
+            silent = [] if number else [o for i, o in enumerate(cause.occurrences) if i not in spoken]
             lines.append(_format_command(cause, number, silent, options))
-        left[command] = sum(len(cause.occurrences) for cause in alike) - len(shown)
+        left[command] = sum(1 for _ in _rank(alike)) - len(shown)
     rest = [f"{many} more {command}{'s' if many > 1 else ''}" for command, many in left.items() if many]
     if rest:
         text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
@@ -60,9 +61,13 @@ def _list_undecided(report: Report, options: ReportOptions) -> Iterator[str]:
 
 
 def _rank(causes: Sequence[Cause]) -> Iterator[tuple[Cause, int]]:
-    """The occurrences by their number in a cause: first the first of every cause."""
+    """The occurrences by their number in a cause: first the first of every cause. Those that only repeat why
+    it was not possible to look are left to the first.
+    """
     for number in range(max((len(cause.occurrences) for cause in causes), default=0)):
-        yield from ((cause, number) for cause in causes if number < len(cause.occurrences))
+        for cause in causes:
+            if number < len(cause.occurrences) and not cause.occurrences[number].finding.repeats_reason:
+                yield cause, number
 
 
 def _format_command(cause: Cause, number: int, silent: Sequence[Occurrence], options: ReportOptions) -> str:

@@ -33,7 +33,8 @@ def render(report: Report, options: ReportOptions) -> str:
     """The report as an XML document.
 
     A warning is a passed case with the findings in its `system-out`, and a failed one when warnings count. A
-    case of which a part was not judged is an error then, as the exit code is.
+    case of which a part was not judged is an error then, as the exit code is. Where many checks could not
+    look for one reason, one case is an error, and the others are skipped.
     """
     document = JUnitXml(sanitize(f"{report.tool.name} {report.command}"))
     for area, verdicts in group_by_area(report).items():
@@ -107,12 +108,20 @@ def _build_result(verdict: Verdict, options: ReportOptions) -> Failure | Error |
             return Skipped(f"not judged: {message.removeprefix('not judged: ')}", "unjudged")
         case Outcome.FAIL:
             return Failure(message, "fail")
-        case Outcome.UNKNOWN if options.junit_unknown == "skipped":
-            return Skipped(message, "unknown")
         case Outcome.UNKNOWN:
-            return Error(message, "unknown")
+            return _build_unknown(verdict, message, options)
         case Outcome.ERROR:
             return Error(message, "crash")
+
+
+def _build_unknown(verdict: Verdict, message: str, options: ReportOptions) -> Error | Skipped:
+    """How the case of a check that could not look ends: skipped if it only repeats another's reason."""
+    if options.junit_unknown == "skipped":
+        return Skipped(message, "unknown")
+    firsts = [f.explained_by.check for f in verdict.findings if f.repeats_reason and f.explained_by]
+    if firsts and len(firsts) == len(verdict.findings):
+        return Skipped(f"could not look, as {sanitize(firsts[0])} could not: {message}", "unknown")
+    return Error(message, "unknown")
 
 
 def _set_place(case: _Case, verdict: Verdict, options: ReportOptions) -> None:

@@ -13,7 +13,16 @@ from typing import Any
 from urllib.parse import quote
 
 from dynocheck.core.fingerprints import Fingerprints, mask
-from dynocheck.core.outcomes import Finding, Location, Outcome, Report, Subject, SuppressedFinding, Verdict
+from dynocheck.core.outcomes import (
+    Finding,
+    FindingRef,
+    Location,
+    Outcome,
+    Report,
+    Subject,
+    SuppressedFinding,
+    Verdict,
+)
 from dynocheck.core.paths import relate
 from dynocheck.reports._text import describe_config, sanitize
 from dynocheck.reports.as_json import dump_json
@@ -36,14 +45,14 @@ def render(report: Report, options: ReportOptions) -> str:
     """The report as one SARIF log.
 
     Failures and warnings are results, with their suppressions. Unknown findings and errors are notifications
-    of the run, which is then unsuccessful.
+    of the run, which is then unsuccessful: one for each reason why checks could not look.
     """
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_build_run(report, options)]}
     return dump_json(log)
 
 
 def _build_run(report: Report, options: ReportOptions) -> _Json:
-    blind = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_JUDGED]
+    blind = list(_build_notifications(report))
     results = _build_results(report, options.root)
     rules = {verdict.check: verdict for verdict in report.verdicts}.values()
     return {
@@ -90,12 +99,6 @@ def _build_rule(verdict: Verdict, documentation: str) -> _Json:
 def _shorten(text: str) -> str:
     text = sanitize(text)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
-
-
-def _list_findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
-    for verdict in report.verdicts:
-        for finding in verdict.findings:
-            yield verdict, finding
 
 
 def _build_results(report: Report, root: str) -> list[_Json]:
@@ -184,12 +187,19 @@ def _build_suppression(aside: SuppressedFinding, location: _Json | None) -> _Jso
     return suppression | ({"location": location} if location else {})
 
 
-def _build_notification(verdict: Verdict, finding: Finding) -> _Json:
-    return {
-        "associatedRule": {"id": verdict.check},
-        "level": "error",
-        "message": {"text": _format_message(finding)},
-    }
+def _build_notifications(report: Report) -> Iterator[_Json]:
+    """What could not be looked at or judged, once for each reason, with the number of other checks."""
+    findings = [(verdict, finding) for verdict in report.verdicts for finding in verdict.findings]
+    repeated = Counter(finding.explained_by for _, finding in findings if finding.repeats_reason)
+    for verdict, finding in findings:
+        if finding.outcome in _NOT_JUDGED and not finding.repeats_reason:
+            others = repeated[FindingRef(verdict.check, verdict.findings.index(finding))]
+            more = f"\n{others} more checks could not look for this reason" if others else ""
+            yield {
+                "associatedRule": {"id": verdict.check},
+                "level": "error",
+                "message": {"text": _format_message(finding) + more},
+            }
 
 
 def _describe_limits(count: int) -> Iterator[_Json]:

@@ -64,6 +64,7 @@ _DETAIL = 4  # where places and fixes begin
 _MOST_PLACES = 3
 _MOST_ROWS = 50
 _ROOM_FOR_COUNT = 6
+_RETRIED = "retried"  # of the target
 _MOST_CAUSES = {Outcome.FAIL: 20, Outcome.WARN: 10}
 
 
@@ -113,7 +114,8 @@ class _TextReport:
 
     def _render_scope(self) -> Iterator[str]:
         """What was looked at, and how much of it was judged."""
-        target = "; ".join(f"{name} {value}" for name, value in describe_target(self.report))
+        shown = [pair for pair in describe_target(self.report) if self.verbose or pair[0] != _RETRIED]
+        target = "; ".join(f"{name} {value}" for name, value in shown)
         yield from self._render_paragraph(
             f"{self.report.command}: {target}" if target else self.report.command, _TEXT
         )

@@ -1,11 +1,12 @@
 """Devices that pods claim through Dynamic Resource Allocation, counted like other resources of a node.
 
-The devices of a node that match a request are counted as one resource. That is what kube-scheduler finds when
-requests for different devices do not compete; what it may find otherwise is not modelled.
+The devices of a node that match a request are counted as one resource, which tells what lacks.
+`device_allocation` tells which devices a pod gets.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,17 +17,14 @@ from dynocheck.facts import (
     Device,
     DeviceClasses,
     Node,
-    Recipe,
+    ResourceSlice,
     ResourceSlices,
     parse_quantity,
 )
-from dynocheck.scheduling.pod_spec_model import Spec
+from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest, Unmodelled
 from dynocheck.scheduling.selectors import find_repelling_taint
 
-_TEMPLATE = "ResourceClaimTemplate"
-_GROUP = "resource.k8s.io"
 _IMPLICIT = "deviceclass.resource.kubernetes.io/"  # prefix of the extended resource that each class has
-_UNMODELLED = ("firstAvailable", "adminAccess", "capacity")
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _TEXT = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _DOMAIN = re.compile(r"(?:attributes|capacity)\[\s*['\"]([^'\"]+)['\"]\s*\]")
@@ -39,60 +37,26 @@ _VERSION = re.compile(r"v?([0-9]{1,3})\.([0-9]{1,5})\.([0-9]{1,5})")
 DeviceId = tuple[str, str, str]  # driver, pool and name
 
 
-class Unmodelled(Exception):
-    """Claims whose devices cannot be counted; the message says why."""
+class OfferedDevice(msgspec.Struct, frozen=True):
+    """A device of a driver's pool."""
 
+    driver: str
+    pool: str
+    device: Device
 
-class DeviceRequest(msgspec.Struct, frozen=True):
-    """A number of devices of a class that a claim requests of one node; tolerations are pairs of fields."""
+    @property
+    def id(self) -> DeviceId:
+        return self.driver, self.pool, self.device.name
 
-    device_class: str
-    count: int
-    selectors: tuple[str, ...] = ()
-    tolerations: tuple[tuple[tuple[str, Any], ...], ...] = ()
+    def is_tolerated_by(self, request: DeviceRequest) -> bool:
+        return find_repelling_taint(self.device.taints, map(dict, request.tolerations)) is None
 
-
-def read_requests(recipe: Recipe, spec: Spec) -> Iterator[DeviceRequest]:
-    """The devices that each pod of a spec requests by the ResourceClaimTemplates of a recipe.
-
-    :raises Unmodelled: a claim is not in the recipe, or of a form that is not modelled.
-    """
-    templates = {
-        manifest.name: manifest.root.plain
-        for manifest in recipe.manifests
-        if manifest.kind == _TEMPLATE and manifest.group == _GROUP
-    }
-    for claim in spec.get("resourceClaims") or ():
-        name = claim.get("resourceClaimTemplateName") or ""
-        if not name:
-            raise Unmodelled(
-                f"its ResourceClaim {claim.get('resourceClaimName')} may be shared with other pods"
-            )
-        if name not in templates:
-            raise Unmodelled(f"its ResourceClaimTemplate {name} is not in the recipe")
-        yield from _read_devices(((templates[name].get("spec") or {}).get("spec") or {}).get("devices") or {})
-
-
-def _read_devices(devices: Mapping[str, Any]) -> Iterator[DeviceRequest]:
-    if devices.get("constraints"):
-        raise Unmodelled("constraints between the devices of its claim are not modelled")
-    for request in devices.get("requests") or ():
-        exact = request.get("exactly") or request  # v1beta1 has no `exactly`
-        if any(request.get(key) or exact.get(key) for key in _UNMODELLED) or (
-            exact.get("allocationMode", "ExactCount") != "ExactCount"
-        ):
-            raise Unmodelled("its claim does not request a fixed number of devices, which is not modelled")
-        yield DeviceRequest(
-            device_class=exact.get("deviceClassName") or "",
-            count=int(exact.get("count") or 1),
-            selectors=tuple(_read_selectors(exact.get("selectors") or ())),
-            tolerations=tuple(tuple(each.items()) for each in exact.get("tolerations") or ()),
+    def get_attribute(self, name: str) -> Mapping[str, Any] | None:
+        """The type and value of an attribute, by its name with a domain; None without it."""
+        domain, _, own = name.partition("/")
+        return self.device.attributes.get(name) or (
+            self.device.attributes.get(own) if domain == self.driver else None
         )
-
-
-def _read_selectors(selectors: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for selector in selectors:
-        yield (selector.get("cel") or {}).get("expression") or ""
 
 
 class DeviceInventory:
@@ -101,29 +65,44 @@ class DeviceInventory:
     def __init__(self, slices: ResourceSlices, classes: DeviceClasses) -> None:
         self.slices = slices
         self.classes = classes
-        self._matches: dict[tuple[str, DeviceRequest], frozenset[DeviceId]] = {}
+        self._by_node: dict[str | None, list[ResourceSlice]] = defaultdict(list)
+        for each in sorted(slices, key=lambda each: (each.driver, each.pool, each.name)):
+            self._by_node[each.node].append(each)
+        self._matches: dict[tuple[str, DeviceRequest], tuple[OfferedDevice, ...]] = {}
+
+    def match(self, node: Node, request: DeviceRequest) -> tuple[OfferedDevice, ...]:
+        """The devices of a node that match a request, held or tainted ones too, in the scheduler's order.
+
+        :raises Unmodelled: whether a device matches cannot be told.
+        """
+        key = node.name, msgspec.structs.replace(request, count=min(request.count, 1), name="")
+        if key not in self._matches:
+            self._matches[key] = tuple(self._find_matching(node, request))
+        return self._matches[key]
 
     def add_devices(
         self,
         nodes: Sequence[Node],
-        pods: Sequence[tuple[Sequence[DeviceRequest], Iterable[str]]],
-        is_free: Callable[[AllocatedDevice], bool],
+        pods: Sequence[tuple[Sequence[DeviceClaim], Iterable[str]]],
+        held: Sequence[AllocatedDevice],
     ) -> tuple[list[Node], list[dict[str, int]]]:
         """The nodes with their devices as allocatable resources, and what the pods request of these.
 
-        :param pods: the device requests of each pod, and the names of the resources that it requests.
-        :param is_free: whether an allocated device counts as free.
+        An allocator decides which devices a pod gets; the amounts tell what lacks.
+
+        :param pods: the claims of each pod, and the names of the resources that it requests.
         :raises Unmodelled: the devices that they request cannot be counted.
         """
-        every = [request for requests, _ in pods for request in requests]
+        claimed = [_list_fixed(claims) for claims, _ in pods]
+        every = [request for requests in claimed for request in requests]
         extended = self._find_extended({name for _, names in pods for name in names})
-        if every and self.slices.allocated is None:
+        if self.slices.allocated is None and any(claims for claims, _ in pods):
             raise Unmodelled("which devices are allocated is unknown")
+        all_claimed = [r for claims, _ in pods for c in claims for choices in c.requests for r in choices]
+        self._reject_competing(extended.values(), all_claimed, nodes)
         by_name = {_name_resource(request, every): request for request in every}
-        self._reject_competing((*by_name.values(), *extended.values()), nodes)
-        held = [device for device in self.slices.allocated or () if not is_free(device)]
         added = [self._add_to_node(node, by_name, extended, held) for node in nodes]
-        return added, [_sum_requests(requests, every) for requests, _ in pods]
+        return added, [_sum_requests(requests, every) for requests in claimed]
 
     def _add_to_node(
         self,
@@ -135,9 +114,9 @@ class DeviceInventory:
         taken = {(device.driver, device.pool, device.name) for device in held}
         # what pods hold of an extended resource is in their requests
         claimed = {(device.driver, device.pool, device.name) for device in held if not device.extended}
-        amounts = {name: len(self._match(node, each) - taken) for name, each in requests.items()}
+        amounts = {name: len(self._find_usable(node, each) - taken) for name, each in requests.items()}
         for name, request in extended.items():
-            if node.allocatable.get(name, "0") == "0" and (offered := self._match(node, request)):
+            if node.allocatable.get(name, "0") == "0" and (offered := self._find_usable(node, request)):
                 amounts[name] = len(offered - claimed)
         stated = {name: str(amount) for name, amount in amounts.items()}
         return msgspec.structs.replace(node, allocatable={**node.allocatable, **stated}) if stated else node
@@ -152,34 +131,41 @@ class DeviceInventory:
                 found[name] = DeviceRequest(device_class, 1)
         return found
 
-    def _reject_competing(self, requests: Iterable[DeviceRequest], nodes: Sequence[Node]) -> None:
-        """Refuse requests for sets of devices that overlap and differ, since which are taken then matters."""
-        different = list(dict.fromkeys(msgspec.structs.replace(each, count=1) for each in requests))
-        for node in nodes:
-            sets = [self._match(node, each) for each in different]
-            if any(one & other for i, one in enumerate(sets) for other in sets[:i]):
-                raise Unmodelled("requests that compete for the same devices are not modelled")
+    def _reject_competing(
+        self, extended: Iterable[DeviceRequest], claimed: Iterable[DeviceRequest], nodes: Sequence[Node]
+    ) -> None:
+        """Refuse extended resources whose devices are claimed too, since these are only counted."""
+        different = [*extended, *dict.fromkeys(claimed)]
+        for number, request in enumerate(extended):
+            for node in nodes:
+                usable = self._find_usable(node, request)
+                if any(usable & self._find_usable(node, other) for other in different[number + 1 :]):
+                    raise Unmodelled("extended resources and claims for the same devices are not modelled")
 
-    def _match(self, node: Node, request: DeviceRequest) -> frozenset[DeviceId]:
-        key = node.name, msgspec.structs.replace(request, count=1)
-        if key not in self._matches:
-            self._matches[key] = frozenset(self._find_matching(node, request))
-        return self._matches[key]
+    def _find_usable(self, node: Node, request: DeviceRequest) -> frozenset[DeviceId]:
+        return frozenset(each.id for each in self.match(node, request) if each.is_tolerated_by(request))
 
-    def _find_matching(self, node: Node, request: DeviceRequest) -> Iterator[DeviceId]:
+    def _find_matching(self, node: Node, request: DeviceRequest) -> Iterator[OfferedDevice]:
         rules = self.classes.rules.get(request.device_class)
         if rules is None:
             return  # gpu.dra tells of a class that does not exist
         selectors = (*rules.selectors, *request.selectors)
-        for each in self.slices:
-            if each.node not in (None, node.name):
-                continue
+        for each in (*self._by_node[node.name], *self._by_node[None]):
+            if request.count == 0 and each.devices and not each.offered:
+                raise Unmodelled(f"slices of pool {each.pool} are missing, and its claim wants all devices")
             for device in each.offered:
                 matches = all(_evaluate(selector, each.driver, device) for selector in selectors)
                 if matches and (each.node is None or each.is_partial):
                     raise Unmodelled("devices of several nodes, or parts of devices, are not modelled")
-                if matches and not find_repelling_taint(device.taints, map(dict, request.tolerations)):
-                    yield each.driver, each.pool, device.name
+                if matches:
+                    yield OfferedDevice(each.driver, each.pool, device)
+
+
+def _list_fixed(claims: Iterable[DeviceClaim]) -> list[DeviceRequest]:
+    """The requests for a fixed number of devices of one kind, in claims that each pod has of its own."""
+    own = [choices for claim in claims if not claim.shared for choices in claim.requests]
+    fixed = [choices[0] for choices in own if len(choices) == 1 and choices[0].count]
+    return [msgspec.structs.replace(request, name="") for request in fixed]
 
 
 def _name_resource(request: DeviceRequest, every: Sequence[DeviceRequest]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dynocheck.scheduling.first_fit import Scheduler, SchedulingResult
+from dynocheck.scheduling.first_fit import ClaimedDevices, Scheduler, SchedulingResult
 from dynocheck.scheduling.node_state import (
     NodeState,
     explain_refusal,
@@ -44,7 +44,17 @@ def diagnose(scheduler: Scheduler, kind: int, result: SchedulingResult) -> Diagn
         return Diagnosis(_explain_no_node(shape, states), ever=False)
     large = [i for i in allowed if not find_lacking(shape, states[i])]
     if not large:
-        return _diagnose_too_small(shape, [states[i] for i in allowed])
+        admitting = set(allowed)
+        others = [state for i, state in enumerate(states) if i not in admitting]
+        return _diagnose_too_small(shape, [states[i] for i in allowed], others)
+    allocations = {i: scheduler.allocate(kind, i, ClaimedDevices()) for i in large}
+    contradicting = [i for i, found in allocations.items() if found is not None and found.contradicts]
+    if contradicting:
+        name = states[contradicting[0]].node.name
+        text = f"its claim wants all devices of a node, and its constraint forbids those of {name}: "
+        return Diagnosis(f"{text}kube-scheduler then places it on no node", ever=False, node=name)
+    if not any(allocations.values()):
+        return Diagnosis("no allowed node has free devices that meet its claims", ever=False)
     return _diagnose_full(scheduler, kind, result, large)
 
 
@@ -63,16 +73,26 @@ def _explain_no_node(shape: Shape, states: Sequence[NodeState]) -> str:
     return "; ".join(f"{count} of {len(nodes)} nodes: {text}" for text, count in common)
 
 
-def _diagnose_too_small(shape: Shape, states: Sequence[NodeState]) -> Diagnosis:
+def _diagnose_too_small(
+    shape: Shape, states: Sequence[NodeState], refusing: Sequence[NodeState]
+) -> Diagnosis:
+    """:param refusing: the nodes that do not admit the pod, of which some may be large enough."""
     best = max(
         states, key=lambda state: (-len(find_lacking(shape, state)), _compute_share(shape, state.allocatable))
     )
     missing = find_lacking(shape, best)
     needs = _format_amounts(missing, shape.requests, 1)
     has = _format_amounts(missing, best.allocatable, 0)
+    text = f"no node is large enough: needs {_format_needs(needs)}; the largest allowed node, "
+    text += f"{best.node.name}, has {', '.join(has.values())}"
+    refusals = Counter(explain_refusal(shape, s.node) for s in refusing if not find_lacking(shape, s))
+    if refusals:
+        larger = (
+            "1 larger node refuses" if refusals.total() == 1 else f"{refusals.total()} larger nodes refuse"
+        )
+        text = f"needs {_format_needs(needs)}; {larger} it: {refusals.most_common(1)[0][0]}"
     return Diagnosis(
-        f"no node is large enough: needs {_format_needs(needs)}; the largest allowed node, "
-        f"{best.node.name}, has {', '.join(has.values())}",
+        text,
         ever=False,
         node=best.node.name,
         needs=needs,
@@ -120,6 +140,9 @@ def _explain_exclusion(scheduler: Scheduler, kind: int, result: SchedulingResult
     port = find_port_conflict(shape, state)
     if port is not None:
         return f"host port {port[2]} of another pod"
+    if scheduler.allocate(kind, node, result.claimed) is None:
+        shared = {claim.shared for claim in scheduler.batches[kind].claims} & result.claimed.shared.keys()
+        return "a shared claim on another node" if shared else "a lack of free devices for its claims"
     refusal = scheduler.relations.explain_refusal(result.counted[kind], kind, node)
     return refusal or "a host port of another pod of the graph"
 

@@ -10,6 +10,8 @@ from math import log
 
 import msgspec
 
+from dynocheck.scheduling.device_allocation import Allocation, DeviceAllocator, Devices
+from dynocheck.scheduling.device_claims import DeviceClaim
 from dynocheck.scheduling.node_state import (
     ClusterState,
     NodeState,
@@ -24,22 +26,34 @@ from dynocheck.scheduling.relations import DomainCounts, Relations
 
 _MAX_WORK = 150_000  # nodes scored in all runs together, which takes well under a second
 _MAX_RUNS = 36
+_PLENTY = ("cpu", "memory", "ephemeral-storage")
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """A number of pods of one shape."""
+    """A number of pods of one shape, and what each of them claims."""
 
     shape: Shape
     pods: int
+    claims: tuple[DeviceClaim, ...] = ()
+
+
+class ClaimedDevices(msgspec.Struct, frozen=True):
+    """The devices that claims of placed pods hold by node, and the nodes of their shared claims by name."""
+
+    taken: dict[int, Devices] = {}
+    shared: dict[str, int] = {}
 
 
 class SchedulingResult(msgspec.Struct, frozen=True):
-    """The nodes that the pods of each batch got in one run, and how many got none (`lacking`)."""
+    """The nodes that the pods of each batch got in one run, how many got none (`lacking`), and what the
+    others use.
+    """
 
     nodes: tuple[tuple[int, ...], ...]
     lacking: tuple[int, ...]
     counted: Sequence[DomainCounts]
     used: Mapping[int, Mapping[str, int]]
+    claimed: ClaimedDevices = ClaimedDevices()
 
     @property
     def is_complete(self) -> bool:
@@ -49,8 +63,11 @@ class SchedulingResult(msgspec.Struct, frozen=True):
 class Scheduler:
     """Places batches of pods on a cluster. Nodes and batches are known by their index."""
 
-    def __init__(self, cluster: ClusterState, batches: Sequence[Batch]) -> None:
+    def __init__(
+        self, cluster: ClusterState, batches: Sequence[Batch], allocator: DeviceAllocator | None = None
+    ) -> None:
         self.cluster = cluster
+        self._allocator = allocator
         self.batches = batches
         self.shapes = [batch.shape for batch in batches]
         self.relations = Relations(cluster, self.shapes)
@@ -81,7 +98,7 @@ class Scheduler:
 
     def pack(self) -> SchedulingResult:
         """Place the pods as tightly as possible: the largest first, each where the least is left."""
-        scarce = sorted({r for shape in self.shapes for r in shape.requests if "/" in r})
+        scarce = sorted({r for shape in self.shapes for r in shape.requests if r not in _PLENTY})
 
         def size(kind: int) -> tuple[int, ...]:
             requests = self.shapes[kind].requests
@@ -104,7 +121,19 @@ class Scheduler:
             waiting = left if any(self.relations.matter[kind] for kind in left) else []
         nodes = tuple(tuple(each) for each in run.nodes)
         lacking = tuple(batch.pods - len(n) for batch, n in zip(self.batches, nodes, strict=True))
-        return SchedulingResult(nodes, lacking, run.counted, run.used)
+        return SchedulingResult(nodes, lacking, run.counted, run.used, run.claimed)
+
+    def allocate(self, kind: int, node: int, claimed: ClaimedDevices) -> Allocation | None:
+        """The devices of a node for a pod of this batch; None if they lack or a shared claim is elsewhere."""
+        claims = self.batches[kind].claims
+        if not claims or self._allocator is None:
+            return Allocation()
+        if any(claimed.shared.get(claim.shared, node) != node for claim in claims):
+            return None
+        new = tuple(claim for claim in claims if claim.shared not in claimed.shared)
+        return self._allocator.allocate(
+            self.cluster.nodes[node].node, new, claimed.taken.get(node, frozenset())
+        )
 
     def copy_scores(self) -> list[dict[int, int]]:
         """For each batch, the scores of the nodes that have room for one of its pods."""
@@ -122,6 +151,7 @@ class _SchedulingRun:
         self.counted = [each.copy() for each in scheduler.relations.start]
         self.nodes: list[list[int]] = [[] for _ in scheduler.batches]
         self.used: dict[int, dict[str, int]] = {}
+        self.claimed = ClaimedDevices({}, {})
         self._assumed: dict[int, tuple[int, int]] = {}
 
     def state(self, kind: int) -> bool:
@@ -139,7 +169,9 @@ class _SchedulingRun:
             refused = scheduler.relations.explain_refusal
             counted = self.counted[kind]
             scores = {i: s for i, s in scores.items() if not refused(counted, kind, i)}
-        if not scores:
+        allocations = {i: found for i in scores if (found := scheduler.allocate(kind, i, self.claimed))}
+        scores = {i: scores[i] for i in allocations}
+        if not scores or any(each.contradicts for each in allocations.values()):
             return None
         if self.tightly is not None:
             return min(
@@ -148,6 +180,8 @@ class _SchedulingRun:
         is_soft = any(spread.soft for spread in scheduler.shapes[kind].spread)
         if scheduler.prefers[kind] or self.counted[kind].liking or is_soft:
             scores = self._weigh(kind, scores)
+        if most := max(each.score for each in allocations.values()):
+            scores = {i: s + 2 * (100 * allocations[i].score // most) for i, s in scores.items()}
         best = max(scores.values())
         return self.chance.choice([i for i, value in scores.items() if value == best])
 
@@ -198,6 +232,7 @@ class _SchedulingRun:
 
     def _take(self, kind: int, node: int) -> None:
         shape = self.scheduler.shapes[kind]
+        self._take_devices(kind, node)
         used = self.used.setdefault(node, {PODS: 0})
         used[PODS] += 1
         for resource, value in shape.requests.items():
@@ -215,6 +250,14 @@ class _SchedulingRun:
                 del nodes[node]
             else:
                 nodes[node] = score(state.allocatable, held, self._assumed[node], other)
+
+    def _take_devices(self, kind: int, node: int) -> None:
+        allocation = self.scheduler.allocate(kind, node, self.claimed)
+        if allocation is not None and allocation.devices:
+            taken = self.claimed.taken.get(node, frozenset())
+            self.claimed.taken[node] = taken | allocation.devices
+        shared = (claim.shared for claim in self.scheduler.batches[kind].claims if claim.shared)
+        self.claimed.shared.update(dict.fromkeys(shared, node))
 
 
 def _has_room(requests: Amounts, state: NodeState) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts import Component, Graph, Manifest, Recipe, Value
+from dynocheck.facts import Component, Graph, Manifest, PodClasses, Recipe, Value
+from dynocheck.scheduling.device_claims import DeviceClaim
 from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, parse_shape
 from dynocheck.scheduling.selectors import Labels
 
@@ -25,7 +26,7 @@ class ComponentPods(msgspec.Struct, frozen=True):
     """The pods of a component, all of one shape: each replica has one pod per node that it spans.
 
     `spec` is the spec of each pod. `unjudged` says what cannot be modelled; `shape` is what the pods need at
-    least, None when it is unknown.
+    least, None when it is unknown. They wait until `gate`, a scheduling gate, is removed.
     """
 
     name: str
@@ -36,7 +37,9 @@ class ComponentPods(msgspec.Struct, frozen=True):
     column: int
     spec: Mapping[str, Any]
     unjudged: str = ""
+    gate: str = ""
     priority_class: str = ""
+    claims: tuple[DeviceClaim, ...] = ()
 
     @property
     def pods(self) -> int:
@@ -44,17 +47,23 @@ class ComponentPods(msgspec.Struct, frozen=True):
 
 
 def list_component_pods(
-    recipe: Recipe, graph: Graph, namespace: str, defaults: Defaults | None = None
+    recipe: Recipe,
+    graph: Graph,
+    namespace: str,
+    defaults: Defaults | None = None,
+    classes: PodClasses | None = None,
 ) -> Iterator[ComponentPods]:
     """The pods of each component of a graph.
 
     :param namespace: the namespace of a graph that names none.
     :param defaults: the default limits and requests of LimitRanges.
+    :param classes: the RuntimeClasses that add to their pods, None if unknown.
     """
     manifest = _find_manifest(recipe, graph)
     namespace = resolve_namespace(recipe, graph, namespace)
     for component in graph.components:
-        yield _make_component_pods(graph, component, _find_source(manifest, component), namespace, defaults)
+        source = _find_source(manifest, component)
+        yield _make_component_pods(graph, component, source, namespace, defaults, classes)
 
 
 def resolve_namespace(recipe: Recipe, graph: Graph, namespace: str) -> str:
@@ -81,14 +90,21 @@ def _find_source(manifest: Manifest, component: Component) -> Value:
 
 
 def _make_component_pods(
-    graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
+    graph: Graph,
+    component: Component,
+    source: Value,
+    namespace: str,
+    defaults: Defaults | None,
+    classes: PodClasses | None,
 ) -> ComponentPods:
     spec: Spec = {}
-    shape, unjudged = None, _UNFIT
+    shape, unjudged, gate = None, _UNFIT, ""
     with suppress(TypeError, AttributeError, ValueError):
         spec, labels, claims = _build_pod(graph, component, drop_nulls(source.plain) or {}, namespace)
+        spec = add_runtime_class(spec, classes)
         shape, problem = try_parse_shape(spec, namespace, labels, defaults)
-        unjudged = problem or claims
+        unjudged = problem or claims or _explain_runtime_class(spec, classes)
+        gate = next((each.get("name") or "" for each in spec.get("schedulingGates") or ()), "")
     if shape and needs_namespace_labels((*shape.affinity, *shape.anti_affinity)):
         shape, unjudged = None, "its pod affinity selects namespaces by labels, which is not modelled"
     return ComponentPods(
@@ -100,6 +116,7 @@ def _make_component_pods(
         column=component.column,
         spec=spec,
         unjudged=unjudged,
+        gate=gate,
         priority_class=spec.get("priorityClassName") or "" if shape else "",
     )
 
@@ -117,8 +134,21 @@ def _build_pod(
     return (
         spec,
         {**_make_labels(graph, component, plain, namespace), **stated},
-        _explain_unjudged(spec, plain),
+        _explain_unjudged(plain),
     )
+
+
+def add_runtime_class(spec: Spec, classes: PodClasses | None) -> Spec:
+    """The pod spec with what the API server adds to it for its RuntimeClass."""
+    rule = classes.rules.get(spec.get("runtimeClassName") or "") if classes else None
+    if rule is None:
+        return spec
+    return {
+        **spec,
+        "overhead": rule.overhead,
+        "nodeSelector": {**rule.node_selector, **(spec.get("nodeSelector") or {})},
+        "tolerations": [*(spec.get("tolerations") or ()), *rule.tolerations],
+    }
 
 
 def try_parse_shape(
@@ -154,15 +184,18 @@ def _convert_resources(side: Mapping[str, Any]) -> dict[str, Any]:
     return {**stated, **(side.get("custom") or {})}
 
 
-def _explain_unjudged(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
-    """Why a component with scheduling gates or an experimental feature cannot be modelled; or empty."""
-    if gates := spec.get("schedulingGates"):
-        return f"its pods wait until the scheduling gate {gates[0].get('name')} is removed"
+def _explain_unjudged(component: Mapping[str, Any]) -> str:
+    """Why a component with an experimental feature cannot be modelled; or empty."""
     experimental = component.get("experimental") or {}
     for feature in ("gpuMemoryService", "failover"):
         if experimental.get(feature) or component.get(feature):
             return f"for {feature} the operator creates other pods, which are not modelled"
     return ""
+
+
+def _explain_runtime_class(spec: Spec, classes: PodClasses | None) -> str:
+    name = spec.get("runtimeClassName")
+    return f"what its RuntimeClass {name} adds is unknown" if name and classes is None else ""
 
 
 def _make_labels(

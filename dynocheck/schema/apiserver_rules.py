@@ -260,7 +260,11 @@ ENFORCED: dict[str, Schema] = {
         ),
     ),
     "api.core.v1.ProjectedVolumeSource": _fields(defaultMode=_MODE),
-    "api.core.v1.ResourceRequirements": _fields(limits=_RESOURCES, requests=_RESOURCES),
+    "api.core.v1.ResourceRequirements": _fields(
+        limits=_RESOURCES,
+        requests=_RESOURCES,
+        claims={"x-unique": ["name", "request"], "items": _fields(request={"default": ""})},
+    ),
     "api.core.v1.SeccompProfile": _fields(type=_one_of("Localhost", "RuntimeDefault", "Unconfined")),
     "api.core.v1.Secret": _fields(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
     "api.core.v1.SecretEnvSource": _REFERENCE,

@@ -36,19 +36,21 @@ _MAX_QUANTITY = 2**64  # of a quantity: what is larger makes no difference to a 
 RuleViolation = tuple[Value, str, str]  # where, its path, what is wrong
 
 
-def can_evaluate_rules() -> bool:
-    """Whether rules can be evaluated: not every platform has a build of the interpreter of CEL."""
+def explain_no_rules() -> str:
+    """Why rules cannot be evaluated; empty if they can. Not every platform has the interpreter of CEL."""
     try:
         import cel_expr_python.cel  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    except ModuleNotFoundError:
+        return "cel-expr-python is not installed"
+    except (ImportError, MemoryError) as error:  # such as a limit of memory
+        return f"cel-expr-python cannot be loaded: {error or 'out of memory'}"
+    return ""
 
 
 def is_evaluable(rule: str) -> bool:
     """Whether all that a rule calls is known here, and it is CEL at all."""
     called = set(_CALL.findall(_TEXT.sub("", rule)))
-    if not called <= _FUNCTIONS or not can_evaluate_rules():
+    if not called <= _FUNCTIONS or explain_no_rules():
         return False
     try:
         _compile_rule(rule)

@@ -92,7 +92,7 @@ def _find_rule_violations(manifest: Manifest, kind: kinds.KindSchema) -> Iterabl
     """What is wrong with an object that fits its schema."""
     if not kind.structural:
         return relations.find_disagreements(manifest)
-    if not rules.can_evaluate_rules():
+    if rules.explain_no_rules():
         return ()
     return rules.find_broken_rules(manifest.root, kind.content, kind.compiler)
 

@@ -159,7 +159,9 @@ class _Claim(msgspec.Struct):
         extended = (meta.annotations or {}).get(_EXTENDED) == "true"
         for each in (allocation.devices.results if allocation else None) or ():
             if not each.admin_access:
-                yield AllocatedDevice(each.driver, each.pool, each.device, meta.namespace, pods, extended)
+                yield AllocatedDevice(
+                    each.driver, each.pool, each.device, meta.namespace, pods, extended, meta.name
+                )
 
 
 @probe(access=[Access("list", "nodes")])

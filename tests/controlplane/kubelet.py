@@ -48,7 +48,7 @@ class Kubelet:
         self.commands: list[list[str]] = []
 
     def __enter__(self) -> Self:
-        self._logs = _serve(self._folder)
+        self._logs = serve_logs(self._folder)
         port = self._logs.server_address[1]
         addresses = [{"type": "InternalIP", "address": HOST}]
         self._cluster.node(NODE, addresses=addresses, daemonEndpoints={"kubeletEndpoint": {"Port": port}})
@@ -104,7 +104,9 @@ class Kubelet:
         self.commands.append(words)
         command = ("-c", "exit(7)") if container["image"] == self._broken else ("-m", *words)
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env}
-        with _log(self._folder, pod["metadata"]["namespace"], pod["metadata"]["name"]).open("wb") as log:
+        with get_log_file(self._folder, pod["metadata"]["namespace"], pod["metadata"]["name"]).open(
+            "wb"
+        ) as log:
             streams: Any = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, **streams)
 
@@ -162,17 +164,17 @@ def _path(pod: Object) -> str:
     return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
 
 
-def _log(folder: Path, namespace: str, name: str) -> Path:
+def get_log_file(folder: Path, namespace: str, name: str) -> Path:
     return folder / f"{namespace}_{name}.log"
 
 
-def _serve(folder: Path) -> ThreadingHTTPServer:
+def serve_logs(folder: Path) -> ThreadingHTTPServer:
     """The one endpoint of a kubelet that is needed: containerLogs."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             _, _, namespace, pod, _ = self.path.partition("?")[0].split("/")
-            body = _log(folder, namespace, pod).read_bytes()
+            body = get_log_file(folder, namespace, pod).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -64,7 +64,7 @@ class Processes:
         """Kill a server that may be running. It holds nothing that would be worth a goodbye."""
         if process := self._running.pop(name, None):
             process.kill()
-            self._tell("-", process)
+            self._tell(f"-{process.pid}")
             process.wait()
 
     def freeze(self, name: str) -> None:
@@ -74,6 +74,10 @@ class Processes:
     def log(self, name: str) -> Path:
         """Give the file that holds everything a server said."""
         return self.folder / f"{name}.log"
+
+    def adopt(self, control_group: Path) -> None:
+        """Have a control group, and those inside, removed at the end."""
+        self._tell(str(control_group))
 
     def close(self) -> None:
         """Stop every server and remove the folder; does nothing the second time."""
@@ -91,7 +95,7 @@ class Processes:
             streams: Any = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             process = subprocess.Popen(command, cwd=self.folder, start_new_session=True, **streams)
         self._running[name] = process
-        self._tell("+", process)
+        self._tell(f"+{process.pid}")
         try:
             self.until(name, ready)
         except StartError:
@@ -109,9 +113,9 @@ class Processes:
                 raise StartError("\n".join([f"{name}: {what}", *lines[-20:]]))
             time.sleep(0.03)
 
-    def _tell(self, sign: str, process: subprocess.Popen[bytes]) -> None:
+    def _tell(self, line: str) -> None:
         assert self._keeper.stdin
-        self._keeper.stdin.write(f"{sign}{process.pid}\n".encode())
+        self._keeper.stdin.write(f"{line}\n".encode())
         self._keeper.stdin.flush()
 
 

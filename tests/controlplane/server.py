@@ -30,6 +30,8 @@ from tests.controlplane.processes import Processes
 from tests.controlplane.store import MAX_OPERATIONS, State, Store
 
 HOST = "127.0.0.1"
+SERVICES = "10.0.0.0/16"
+FIRST_SERVICE = "10.0.0.1"  # the API server's own
 ISSUER = "https://kubernetes.default.svc"
 FORGETTING = 20.0  # seconds after which it is taken to be stuck
 
@@ -45,17 +47,20 @@ class Snapshot:
 class ControlPlane(Objects):
     """etcd and kube-apiserver on loopback ports, and the administrator's hands on them.
 
-    With `audit` every request is recorded, for `audit_events`. Entering raises build.Unavailable
-    when the binaries cannot be had, and processes.StartError when a server does not come up.
+    With `audit` every request is recorded, for `audit_events`. With an `address` that pods reach, the API
+    server listens there too and admits pods as in any cluster, with service accounts; it is for a real node.
+    Entering raises build.Unavailable when the binaries cannot be had, and processes.StartError when a server
+    does not come up.
     """
 
     url: str
     ca_file: Path
     admin: User
 
-    def __init__(self, *, audit: bool = False) -> None:
+    def __init__(self, *, audit: bool = False, address: str | None = None) -> None:
         super().__init__()
         self._audit = audit
+        self._address = address
         self._audit_start = 0
         self._numbers = count(1)
         self._granted: list[Object] = []
@@ -241,18 +246,17 @@ class ControlPlane(Objects):
         """Start kube-scheduler; it runs until the next reset. Raises Unavailable or StartError."""
         self._start_component("kube-scheduler")
 
-    def start_controller_manager(self, *flags: str) -> None:
+    def start_controller_manager(self) -> None:
         """Start kube-controller-manager; it runs until the next reset.
 
-        All controllers run but the one that taints nodes whose kubelet is silent, as all are here;
-        `flags` go last and may set it otherwise. Raises Unavailable or StartError.
+        All controllers run, but without a real node not the one that taints nodes whose kubelet is silent.
+        Raises Unavailable or StartError.
         """
         self._start_component(
             "kube-controller-manager",
-            "--controllers=*,-node-lifecycle-controller",
+            "--controllers=*" if self._address else "--controllers=*,-node-lifecycle-controller",
             f"--service-account-private-key-file={self.folder / 'service-account.key'}",
             f"--root-ca-file={self.ca_file}",
-            *flags,
         )
 
     def _start(self) -> None:
@@ -263,7 +267,8 @@ class ControlPlane(Objects):
             ("system:masters",),
             self._authority.issue("dynocheck-admin", groups=["system:masters"]),
         )
-        pair = self._authority.issue("kube-apiserver", hosts=[HOST, "localhost"])
+        inside = [self._address, FIRST_SERVICE, "kubernetes.default.svc"] if self._address else []
+        pair = self._authority.issue("kube-apiserver", hosts=[HOST, "localhost", *inside])
         certificate = self._write("server.crt", pair.certificate)
         key = self._write("server.key", pair.key)
         self._serving = [f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}"]
@@ -301,8 +306,6 @@ class ControlPlane(Objects):
             return [
                 self._binary("kube-apiserver"),
                 f"--etcd-servers=http://{HOST}:{self._etcd_port}",
-                f"--bind-address={HOST}",
-                f"--advertise-address={HOST}",
                 f"--secure-port={port}",
                 f"--client-ca-file={self.ca_file}",
                 "--allow-privileged=true",
@@ -310,12 +313,9 @@ class ControlPlane(Objects):
                 f"--service-account-issuer={ISSUER}",
                 f"--service-account-key-file={service_account}",
                 f"--service-account-signing-key-file={service_account}",
-                "--service-cluster-ip-range=10.0.0.0/16",
-                # A loopback address is refused as an endpoint of the service "kubernetes".
-                "--endpoint-reconciler-type=none",
-                # Nobody runs who would make service accounts or take the taint of a new node off.
-                "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+                f"--service-cluster-ip-range={SERVICES}",
                 *self._serving,
+                *self._place_flags(),
                 *self._audit_flags(),
             ]
 
@@ -334,6 +334,22 @@ class ControlPlane(Objects):
             ]
 
         self._processes.serve(name, command, lambda port: self._exists(f"https://{HOST}:{port}/healthz"))
+
+    def _place_flags(self) -> list[str]:
+        if self._address:
+            return [
+                "--bind-address=0.0.0.0",
+                f"--advertise-address={self._address}",
+                "--kubelet-preferred-address-types=InternalIP",
+            ]
+        return [
+            f"--bind-address={HOST}",
+            f"--advertise-address={HOST}",
+            # A loopback address is refused as an endpoint of the service "kubernetes".
+            "--endpoint-reconciler-type=none",
+            # Nobody runs who would make service accounts or take the taint of a new node off.
+            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+        ]
 
     def _audit_flags(self) -> list[str]:
         if not self._audit:

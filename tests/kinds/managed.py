@@ -122,6 +122,6 @@ KINDS = [
         "CoreWeave",
         coreweave,
         f"{UNLABELLED} gpu.operands=skip gpu.operator=pass "
-        "rdma.gpudirect=unjudged rdma.operator=skip rdma.resources=pass",
+        "rdma.gpudirect=pass rdma.operator=skip rdma.resources=pass",
     ),
 ]

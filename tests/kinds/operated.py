@@ -1,8 +1,8 @@
 """Clusters whose GPUs come through the GPU Operator: by Helm, by OLM, in MIG slices."""
 
-from tests.clusters import gpu, rdma
+from tests.clusters import gpu, platform, rdma
 from tests.clusters.gpu import OPERATOR
-from tests.clusters.objects import make_namespace
+from tests.clusters.objects import make_namespace, make_object, make_workload
 from tests.controlplane.server import ControlPlane
 from tests.kinds import ClusterKind, classes, daemon, gpu_nodes
 
@@ -23,6 +23,26 @@ DISCOVERED = """
     nvidia.com/mig.config=all-disabled nvidia.com/mig.config.state=success nvidia.com/mig.strategy=single
 """
 UBUNTU = "5.15.0-1053-nvidia"
+# https://docs.openshift.com/container-platform/4.13/authentication/managing-security-context-constraints.html
+CONSTRAINTS = make_object(
+    "apiextensions.k8s.io/v1 CustomResourceDefinition",
+    "securitycontextconstraints.security.openshift.io",
+    spec={
+        "group": "security.openshift.io",
+        "scope": "Cluster",
+        "names": {"plural": "securitycontextconstraints", "kind": "SecurityContextConstraints"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                },
+            }
+        ],
+    },
+)
 NFS = "nfs-client=cluster.local/nfs-subdir-external-provisioner"
 
 
@@ -55,9 +75,24 @@ def by_helm(cluster: ControlPlane) -> None:
 
 
 def by_olm(cluster: ControlPlane) -> None:
-    """OpenShift, where OLM puts the operator into another namespace, under the label of its bundle."""
+    """OpenShift: OLM puts operators into namespaces of their own; DNS, taints and constraints are its own."""
     # https://docs.nvidia.com/datacenter/cloud-native/openshift/latest/install-gpu-ocp.html
     # https://docs.redhat.com/en/documentation/red_hat_openshift_data_foundation
+    # https://docs.redhat.com/en/documentation/openshift_container_platform/4.20/html/specialized_hardware_and_driver_enablement/psap-node-feature-discovery-operator
+    # https://docs.redhat.com/en/documentation/openshift_container_platform/4.9/html/networking/dns-operator
+    cluster.delete(platform.endpoints("kube-dns", "kube-system"))
+    cluster.apply(
+        *(make_namespace(name) for name in ("openshift-dns", "openshift-dns-operator", "openshift-nfd"))
+    )
+    cluster.apply(
+        platform.endpoints("dns-default", "openshift-dns", ready=3),
+        make_workload("Deployment", "dns-operator", "openshift-dns-operator"),
+        make_workload("Deployment", "nfd-controller-manager", "openshift-nfd"),
+        make_workload("DaemonSet", "nfd-worker", "openshift-nfd", desired=3),
+        CONSTRAINTS,
+    )
+    master = {"key": "node-role.kubernetes.io/master", "effect": "NoSchedule"}
+    cluster.node("master-0", labels={"node-role.kubernetes.io/master": ""}, taints=[master])
     labels = f"""
     {DISCOVERED} node-role.kubernetes.io/worker= node.openshift.io/os_id=rhcos
     node.kubernetes.io/instance-type=p5.48xlarge topology.kubernetes.io/region=us-east-1

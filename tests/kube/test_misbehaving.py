@@ -3,9 +3,10 @@
 import gzip
 import http.server
 import socket
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -94,7 +95,10 @@ def test_nobody_listens_or_the_host_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_it_takes_the_connection_and_says_nothing(tmp_path: Path) -> None:
-    with serve(None) as server, refused(TimedOut, f"{server.url}{PATH}: no complete response within 1 s"):
+    with (
+        serve(None) as server,
+        refused(TimedOut, f"cannot reach {server.url}: no complete response within 1 s"),
+    ):
         read(server, tmp_path)
     with (
         serve(None, *make_trusted_tls(tmp_path)) as server,
@@ -297,7 +301,8 @@ def test_what_is_no_list_is_told_apart(tmp_path: Path, sent: bytes, kind: type[K
     with serve(send_and_close(sent)) as server:
         with refused(kind, says.replace("URL", server.url)):
             read(server, tmp_path)
-        assert len(server.requests) == 1 or not issubclass(kind, StatusError)
+        is_final = issubclass(kind, StatusError) and not sent.startswith(b"HTTP/1.1 503")
+        assert len(server.requests) == 1 or not is_final
 
 
 def test_a_huge_answer_is_given_up(tmp_path: Path) -> None:
@@ -380,6 +385,75 @@ def test_retry_at_once_is_not_taken_literally(tmp_path: Path) -> None:
         with refused(StatusError, "status 429: busy"):
             read(server, tmp_path)
         assert 5 < len(server.requests) < 12
+
+
+Misbehaviour = Callable[[socket.socket], bytes | None]
+
+
+def answer_busy(status: int) -> Misbehaviour:
+    return lambda _: reply(status, {"message": "restarting"})
+
+
+def reset(connection: socket.socket) -> None:
+    """Close the connection with a TCP reset, as a load balancer does that lost its server."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def stop_in_the_middle(connection: socket.socket) -> None:
+    connection.sendall(reply(200, items({"name": "cut"}))[:-5])
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "at"),
+    [
+        *((answer_busy(status), "start") for status in (502, 503, 504)),
+        (reset, "start"),
+        (answer_busy(503), "second page"),
+        (reset, "second page"),
+        (stop_in_the_middle, "second page"),
+    ],
+)
+def test_a_get_survives_two_faults(tmp_path: Path, misbehave: Misbehaviour, at: str) -> None:
+    pages = [items({"name": "a"}, **{"continue": "more"}), items({"name": "b"})]
+    faults = [misbehave, misbehave]
+    fails_from = 0 if at == "start" else 1
+
+    def answer(request: Request, connection: socket.socket) -> bytes | None:
+        number = int("continue=" in request.target)
+        if faults and number == fails_from:
+            return faults.pop()(connection)
+        return reply(200, pages[number])
+
+    with serve(answer) as server:
+        cluster = server.cluster(tmp_path, timeout_s=5)
+        assert cluster.items(PATH, Thing) == [Thing("a"), Thing("b")]
+    assert cluster.retries.total() == 2
+    assert len(server.requests) == 4
+
+
+def test_the_start_of_a_stream_survives_two_faults(tmp_path: Path) -> None:
+    faults = [answer_busy(503), reset]
+    with serve(lambda _, connection: faults.pop()(connection) if faults else reply(200, "{}")) as server:
+        assert server.cluster(tmp_path).stream(PATH, {}, 5).read() == b"{}"
+
+
+@pytest.mark.parametrize("misbehave", [answer_busy(503), reset])
+def test_nothing_but_a_get_is_sent_again_for_a_fault(tmp_path: Path, misbehave: Misbehaviour) -> None:
+    """Except once, when the connection may have been too old."""
+    with serve(lambda _, connection: misbehave(connection)) as server:
+        with pytest.raises((StatusError, Unreachable)):
+            server.cluster(tmp_path).send("POST", PATH, {}, b"{}")
+        assert len(server.requests) <= 2
+
+
+@pytest.mark.parametrize("misbehave", [answer_busy(503), reset])
+def test_faults_without_end_are_told_within_the_limit(tmp_path: Path, misbehave: Misbehaviour) -> None:
+    with serve(lambda _, connection: misbehave(connection)) as server:
+        start = time.monotonic()
+        with pytest.raises((StatusError, Unreachable)):
+            read(server, tmp_path, timeout_s=0.5)
+        assert time.monotonic() - start < 0.5 + SLACK
+        assert 2 <= len(server.requests) <= 4
 
 
 # Credentials that cannot be made

@@ -75,6 +75,15 @@ BY_CHECK = {
         Defect("a placeholder for an image", r"(?<=image: )\S+$", "my-registry/vllm-runtime:my-tag"),
         Defect("a placeholder for a value", r"(?<= value: )[A-Z]\w+/\S+$", "<model>"),
     ],
+    "manifest.environment": [
+        Defect("a misspelt variable", r"(?<=- name: )HF_HOME$", "HF_HMOE"),
+        Defect(
+            "a variable twice",
+            r"^( +)(- name: (?:HF_HOME|UCX_TLS|MODEL_PATH)\n +value: )(\S+)$",
+            r"\1\2\3\n\1\2/other",
+            at="- name",
+        ),
+    ],
     "security.privileges": [
         Defect(
             "a privileged container",
@@ -118,7 +127,15 @@ BY_CHECK = {
             within="^  name:",
             files=DEPLOY,
             needs=without("epp") + r"(?s:.*)dynamo\.frontend",
-        )
+        ),
+        Defect(
+            "a frontend without replicas",
+            r"(?<=type: frontend\n)((?:(?!  - name: |    [A-Z]\w*:$).*\n)*? +replicas: )[1-9]$",
+            r"\g<1>0",
+            at=COMPONENT,
+            files=DEPLOY,
+            needs=without("planner"),
+        ),
     ],
     "graph.roles": [
         Defect(
@@ -151,6 +168,13 @@ BY_CHECK = {
     ],
     "graph.images-pinned": [
         Defect("an image that is the latest", RELEASE, "latest", files=DEPLOY),
+        Defect("a registry misspelt", r"(?<=nvcr.io/nvidia/)ai-dynamo(?=/)", "ai-dynmo", files=DEPLOY),
+        Defect(
+            "a v before a release",
+            r"(?<=nvcr.io/nvidia/ai-dynamo/)(\S+-runtime:)(?=1\.)",
+            r"\1v",
+            files=DEPLOY,
+        ),
         Defect("an image without a tag", r"(?<=-runtime):1\.\d+\.\d+$", "", files=DEPLOY),
     ],
     "graph.one-release": [Defect("another release", RELEASE, "1.0.1", at="image:", files=DEPLOY)],
@@ -330,7 +354,8 @@ BY_CHECK = {
         )
     ],
     "storage.claim-declared": [
-        Defect("a claim of another name", r"(?<=claimName: )model-cache$", "model-cash")
+        Defect("a claim of another name", r"(?<=claimName: )model-cache$", "model-cash"),
+        Defect("a claim without a class", r"(storageClassName: )\S+$", r'\1""', at="^  name:"),
     ],
     "storage.access-mode": [
         Defect(
@@ -355,6 +380,9 @@ BY_CHECK = {
         Defect(
             "a mount that is read-only", r"^( +)(mountPath: \S+)$", r"\1\2\n\1readOnly: true", files=DOWNLOAD
         )
+    ],
+    "storage.download": [
+        Defect("a misspelt download", r"\bhf download\b", "hf downlod", files=DOWNLOAD),
     ],
     "network.rdma-requested": [
         Defect(
@@ -399,6 +427,16 @@ BY_CHECK = {
             at="--tokenizer",
             files=PERF,
         )
+    ],
+    "perf.flags": [
+        Defect(
+            "a misspelt flag of the tool",
+            r"--concurrency\b",
+            "--concurency",
+            files=PERF,
+            after="aiperf profile",
+        ),
+        Defect("an endpoint there is not", r"(--endpoint-type[ =])chat\b", r"\1chats", files=PERF),
     ],
     "perf.limits": [Defect("a limit without its unit", r"(ttft\.p90=)(\d+)m?s", r"\1\2", files=DEPLOY)],
     "perf.tool-pinned": [Defect("any release of the tool", r"aiperf==[\d.]+", "aiperf", files=PERF)],

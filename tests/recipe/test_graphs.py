@@ -15,75 +15,7 @@ from tests.recipe.conftest import Written
 
 RECIPES = sorted(Path(__file__).parents[2].glob("recipes/**/*.yaml"))
 
-ALPHA = """\
-apiVersion: nvidia.com/v1alpha1
-kind: DynamoGraphDeployment
-metadata: {name: pair}
-spec:
-  backendFramework: vllm
-  pvcs: [{name: cache, create: false}]
-  envs: [{name: A, value: graph}, {name: B, value: graph}, {name: C, value: graph}]
-  services:
-    front:
-      componentType: frontend
-      replicas: 2
-    prefill:
-      componentType: worker
-      subComponentType: prefill
-      envs: [{name: B, value: component}, {name: C, value: component}]
-      resources: {limits: {gpu: "8"}, requests: {gpu: "8"}}
-      volumeMounts: [{name: cache, mountPoint: /models}]
-      multinode: {nodeCount: 4}
-      extraPodSpec:
-        containers:
-        - {name: helper, image: helper:1, env: [{name: H, value: h}]}
-        volumes:
-        - {name: config, configMap: {name: engine}}
-        mainContainer:
-          image: worker:1
-          command: [python3, -m, dynamo.vllm]
-          args: [--model, org/$(B), --tensor-parallel-size, "8"]
-          env: [{name: C, value: container}, {name: S, valueFrom: {secretKeyRef: {name: s, key: k}}}]
-          volumeMounts: [{name: config, mountPath: /config}]
-    free:
-      componentType: something
-"""
-BETA = """\
-apiVersion: nvidia.com/v1beta1
-kind: DynamoGraphDeployment
-metadata: {name: pair}
-spec:
-  backendFramework: vllm
-  env: [{name: A, value: graph}, {name: B, value: graph}, {name: C, value: graph}]
-  components:
-  - name: front
-    type: frontend
-    replicas: 2
-  - name: prefill
-    type: prefill
-    multinode: {nodeCount: 4}
-    podTemplate:
-      spec:
-        containers:
-        - name: main
-          image: worker:1
-          command: [python3, -m, dynamo.vllm]
-          args: [--model, org/$(B), --tensor-parallel-size, "8"]
-          env:
-          - {name: B, value: component}
-          - {name: C, value: container}
-          - {name: S, valueFrom: {secretKeyRef: {name: s, key: k}}}
-          resources: {limits: {nvidia.com/gpu: 8}}
-          volumeMounts:
-          - {name: cache, mountPath: /models}
-          - {name: config, mountPath: /config}
-        - {name: helper, image: helper:1, env: [{name: H, value: h}]}
-        volumes:
-        - {name: cache, persistentVolumeClaim: {claimName: cache}}
-        - {name: config, configMap: {name: engine}}
-  - name: free
-    type: something
-"""
+PAIR = [path.read_text() for path in sorted(Path(__file__).parent.glob("pair.*.yaml"))]
 ENGINE = """\
 ---
 apiVersion: v1
@@ -106,7 +38,7 @@ def bare(value: Any) -> Any:
 
 
 def test_both_versions_give_the_same_graph(written: Written) -> None:
-    graphs = [written(text + ENGINE).graphs[0] for text in (ALPHA, BETA)]
+    graphs = [written(text + ENGINE).graphs[0] for text in PAIR]
     assert [graph.api_version for graph in graphs] == ["nvidia.com/v1alpha1", "nvidia.com/v1beta1"]
     alpha, beta = (bare(msgspec.to_builtins(graph)) | {"api_version": ""} for graph in graphs)
     for graph in (alpha, beta):

@@ -1,6 +1,7 @@
 """Secrets in manifests never become facts."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,82 +15,7 @@ PLAIN = "s3cr3t-of-mine"
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwx"
 ENCODED = base64.b64encode(PLAIN.encode()).decode()
 
-GRAPH = """\
-apiVersion: nvidia.com/{version}
-kind: DynamoGraphDeployment
-metadata:
-  name: g
-  annotations:
-    kubectl.kubernetes.io/last-applied-configuration: |
-      {{"spec": {{"env": [{{"name": "HF_TOKEN", "value": "s3cr3t-of-mine"}}]}}}}
-spec:
-{spec}
-"""
-ALPHA = """\
-  envs: [{name: HF_TOKEN, value: s3cr3t-of-mine}]
-  services:
-    w:
-      componentType: worker
-      envs: [{name: NGC_API_KEY, value: s3cr3t-of-mine}]
-      frontendSidecar: {image: x, envs: [{name: HF_TOKEN, value: s3cr3t-of-mine}]}
-      extraPodSpec:
-        mainContainer:
-          env: [{name: AWS_SECRET_ACCESS_KEY, value: s3cr3t-of-mine}, {name: COPY, value: $(HF_TOKEN)}]
-          command: [sh, -c]
-          args: ["export OTHER_PASSWORD=s3cr3t-of-mine; python3 -m dynamo.vllm --model $COPY $HF_TOKEN"]
-        containers: [{name: side, env: [{name: DB_PASSWORD, value: s3cr3t-of-mine}]}]
-"""
-BETA = """\
-  env: [{name: HF_TOKEN, value: s3cr3t-of-mine}]
-  components:
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        initContainers: [{name: init, env: [{name: HF_TOKEN, value: s3cr3t-of-mine}]}]
-        containers:
-        - name: main
-          env: [{name: HUGGING_FACE_HUB_TOKEN, value: s3cr3t-of-mine}]
-          envFrom: [{configMapRef: {name: values}}, {secretRef: {name: token}}]
-          command: [python3, -m, dynamo.vllm, --api-key, $(HF_TOKEN), --other, $(HUGGING_FACE_HUB_TOKEN)]
-"""
-CONFIG_MAP = """\
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: values}
-data:
-  HF_TOKEN: s3cr3t-of-mine
-  apiKey: s3cr3t-of-mine
-  run.sh: |
-    export HF_TOKEN="s3cr3t-of-mine"
-    NGC_API_KEY='s3cr3t-of-mine' exec x
-  .env: |
-    HF_TOKEN=s3cr3t-of-mine
-    MODEL=org/model
-  values.yaml: |
-    env:
-      HF_TOKEN: s3cr3t-of-mine
-binaryData: {TOKEN: czNjcjN0LW9mLW1pbmU=}
-"""
-SECRET = """\
-apiVersion: v1
-kind: Secret
-metadata: {name: token}
-data: {HF_TOKEN: czNjcjN0LW9mLW1pbmU=, other: czNjcjN0LW9mLW1pbmU=}
-stringData: {HF_TOKEN: s3cr3t-of-mine, harmless: s3cr3t-of-mine, deep: {er: s3cr3t-of-mine}}
-"""
-JOB = """\
-apiVersion: batch/v1
-kind: Job
-metadata: {name: j}
-spec:
-  template:
-    spec:
-      containers:
-      - name: c
-        env: [{name: HF_TOKEN, value: s3cr3t-of-mine}]
-        command: [hf, download, org/model, --token, $(HF_TOKEN)]
-"""
+TEXTS = {path.stem: path.read_text() for path in sorted(Path(__file__).with_name("secrets").iterdir())}
 
 
 def _listed(text: str) -> str:
@@ -97,16 +23,8 @@ def _listed(text: str) -> str:
     return f"apiVersion: v1\nkind: List\nitems:\n-{body[1:]}\n"
 
 
-TEXTS = {
-    "v1alpha1": GRAPH.format(version="v1alpha1", spec=ALPHA) + "---\n" + CONFIG_MAP,
-    "v1beta1": GRAPH.format(version="v1beta1", spec=BETA) + "---\n" + CONFIG_MAP,
-    "secret": SECRET,
-    "secret in a list": _listed(SECRET),
-    "config map": CONFIG_MAP,
-    "job": JOB,
-    "values": "env:\n  HF_TOKEN: s3cr3t-of-mine\nother: {GITHUB_TOKEN: s3cr3t-of-mine}\n",
-    "broken": JOB + "oops: [\n",
-}
+TEXTS["secret in a list"] = _listed(TEXTS["secret"])
+TEXTS["broken"] = TEXTS["job"] + "oops: [\n"
 
 
 def encoded(recipe: Recipe) -> str:
@@ -135,7 +53,7 @@ def test_tokens_are_hidden_anywhere(written: Written, text: str) -> None:
 
 
 def test_a_secret_keeps_its_shape(written: Written) -> None:
-    (manifest,) = written(SECRET).manifests
+    (manifest,) = written(TEXTS["secret"]).manifests
     hidden = base64.b64encode(HIDDEN.encode()).decode()
     assert manifest.root.plain["data"] == {"HF_TOKEN": hidden, "other": hidden}
     assert manifest.root.plain["stringData"] == {"HF_TOKEN": HIDDEN, "harmless": HIDDEN, "deep": {}}

@@ -120,6 +120,7 @@ def test_values_that_kubectl_rejects_are_errors(kubectl: Kubectl, written: str) 
         ("a: 'x\nb: 1\n", (1, 4)),
         ("{a: 1\n b: 2}\n", (2, 3)),
         ("a: [\n  1\n  2: 3: 4\n]\n", (3, 4)),
+        ("a: 1\nb:\u00a02\nc: 3\n", (2, 3)),
     ],
 )
 def test_broken_text_is_reported_where_it_is_broken(text: str, place: tuple[int, int]) -> None:

@@ -10,16 +10,19 @@ from random import Random
 import msgspec
 import pytest
 
-from dynocheck.facts import Nodes, RunningPods
+from dynocheck.facts import Nodes, PodClasses, RunningPods
+from dynocheck.scheduling.device_allocation import DeviceAllocator
+from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest
 from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.first_fit import Batch, Scheduler
+from dynocheck.scheduling.graphs import add_runtime_class
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import parse_shape
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
-from tests.scheduling.worlds import DEVICES, Kind, World, world
+from tests.scheduling.worlds import DEVICES, GPU, MODELS, RUNTIME, Kind, World, world
 
 WORKERS = 8
 PATIENCE_S = 120.0
@@ -28,6 +31,16 @@ SAMPLE = 25
 MANY = int(os.environ.get("DYNOCHECK_SITUATIONS", "500"))
 TOGETHER = 50
 SELECTORS = [{"cel": {"expression": f"device.driver == '{DEVICES}'"}}]
+RUNTIME_CLASS = make_object(
+    "node.k8s.io/v1 RuntimeClass",
+    RUNTIME,
+    handler="h",
+    overhead={"podFixed": {"cpu": "8", "memory": "30Gi"}},
+    scheduling={
+        "nodeSelector": {"gpu.product": MODELS[0]},
+        "tolerations": [{"key": GPU, "operator": "Exists"}],
+    },
+)
 DEVICE_CLASS = make_object("resource.k8s.io/v1 DeviceClass", DEVICES, spec={"selectors": SELECTORS})
 
 
@@ -66,10 +79,11 @@ def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[in
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda node: make_node(cluster, node), [n for w in worlds for n in w.nodes]))
         list(pool.map(lambda pod: cluster.pod(**pod), [p for w in worlds for p in w.running]))
-    cluster.apply(DEVICE_CLASS, *(each for world in worlds for each in world.slices))
+    cluster.apply(DEVICE_CLASS, RUNTIME_CLASS, *(each for world in worlds for each in world.slices))
     nodes, running = look("nodes", cluster), look("running_pods", cluster)
+    classes = look("pod_classes", cluster)
     devices = DeviceInventory(look("resource_slices", cluster), look("device_classes", cluster))
-    return [predict(each, nodes, running, devices) for each in worlds]
+    return [predict(each, nodes, running, classes, devices) for each in worlds]
 
 
 def make_node(cluster: ControlPlane, node: Object) -> None:
@@ -81,18 +95,21 @@ def make_node(cluster: ControlPlane, node: Object) -> None:
         cluster.request("PATCH", path, body, content_type="application/merge-patch+json")
 
 
-def predict(each: World, nodes: Nodes, running: RunningPods, devices: DeviceInventory) -> list[list[int]]:
+def predict(
+    each: World, nodes: Nodes, running: RunningPods, classes: PodClasses, devices: DeviceInventory
+) -> list[list[int]]:
     """By component, the pods without a node in several runs in the real order, and in a tight packing that
     is complete. All nodes of the cluster are considered, as the scheduler does.
     """
-    shapes = [parse_shape(kind.spec, "default", kind.labels) for kind in each.kinds]
-    pods = [(kind.requests, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
-    added, amounts = devices.add_devices(nodes.items, pods, lambda _: False)
+    specs = [add_runtime_class(kind.spec, classes) for kind in each.kinds]
+    shapes = [parse_shape(spec, "default", kind.labels) for spec, kind in zip(specs, each.kinds, strict=True)]
+    pods = [(kind.claims, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
+    added, amounts = devices.add_devices(nodes.items, pods, ())
     batches = [
-        Batch(msgspec.structs.replace(shape, requests={**shape.requests, **claimed}), kind.pods)
+        Batch(msgspec.structs.replace(shape, requests={**shape.requests, **claimed}), kind.pods, kind.claims)
         for kind, shape, claimed in zip(each.kinds, shapes, amounts, strict=True)
     ]
-    scheduler = Scheduler(ClusterState(added, running), batches)
+    scheduler = Scheduler(ClusterState(added, running), batches, DeviceAllocator(devices))
     order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
     runs = [scheduler.run_once(order, Random(seed)) for seed in range(RUNS)]
     packed = scheduler.pack()
@@ -128,7 +145,8 @@ QUIET_S = 3.0  # longer than the scheduler's first back-off
 
 def unschedulable(pod: Object) -> bool:
     conditions = pod["status"].get("conditions") or []
-    return any(c["type"] == "PodScheduled" and c.get("reason") == "Unschedulable" for c in conditions)
+    reasons = [c.get("reason") for c in conditions if c["type"] == "PodScheduled"]
+    return not {"Unschedulable", "SchedulerError"}.isdisjoint(reasons)
 
 
 def create(cluster: ControlPlane, each: World) -> None:
@@ -143,16 +161,32 @@ def create(cluster: ControlPlane, each: World) -> None:
 
 
 def claim(cluster: ControlPlane, kind: Kind, pod: str) -> Iterator[Object]:
-    """Create a claim of a pod for each of its device requests; give how its spec names them."""
-    for number, request in enumerate(kind.requests):
-        selectors = [{"cel": {"expression": selector}} for selector in request.selectors]
-        exactly = {"deviceClassName": request.device_class, "count": request.count, "selectors": selectors}
-        devices = {"requests": [{"name": "gpus", "exactly": exactly}]}
-        name = f"{pod}-{number}"
-        cluster.apply(
-            make_object("resource.k8s.io/v1 ResourceClaim", name, "default", spec={"devices": devices})
-        )
+    """Create the claims of a pod, a shared one with the first; give how its spec names them."""
+    for number, each in enumerate(kind.claims):
+        name = each.shared or f"{pod}-{number}"
+        if not each.shared or pod.endswith("-0"):
+            spec = {"devices": write_devices(each)}
+            cluster.apply(make_object("resource.k8s.io/v1 ResourceClaim", name, "default", spec=spec))
         yield {"name": f"c{number}", "resourceClaimName": name}
+
+
+def write_devices(claim: DeviceClaim) -> Object:
+    requests: list[Object] = []
+    for choices in claim.requests:
+        if len(choices) > 1:
+            name = choices[0].name.partition("/")[0]
+            each = [{**write_request(c), "name": c.name.rpartition("/")[2]} for c in choices]
+            requests.append({"name": name, "firstAvailable": each})
+        else:
+            requests.append({"name": choices[0].name, "exactly": write_request(choices[0])})
+    constraints = [{"matchAttribute": c.attribute, "requests": sorted(c.requests)} for c in claim.constraints]
+    return {"requests": requests, "constraints": constraints}
+
+
+def write_request(request: DeviceRequest) -> Object:
+    number = {"count": request.count} if request.count else {"allocationMode": "All"}
+    selectors = [{"cel": {"expression": selector}} for selector in request.selectors]
+    return {"deviceClassName": request.device_class, "selectors": selectors, **number}
 
 
 def show(found: Sequence[Judged]) -> str:

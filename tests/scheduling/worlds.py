@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dynocheck.scheduling.devices import DeviceRequest
+from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest, SameAttribute
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 
@@ -12,6 +12,7 @@ POOL = "tests.dynocheck/pool"
 ZONE = "topology.kubernetes.io/zone"
 HOST = "kubernetes.io/hostname"
 DEVICES = "gpu.example.com"  # a driver, and the class of its devices
+RUNTIME = "sandboxed"  # a RuntimeClass with overhead
 GPU, RDMA = "nvidia.com/gpu", "rdma/ib"
 MODELS = ("NVIDIA-H200", "NVIDIA-B200")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -26,7 +27,7 @@ class Kind:
     pods: int
     labels: dict[str, str]
     spec: Object
-    requests: tuple[DeviceRequest, ...] = ()
+    claims: tuple[DeviceClaim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,23 +76,51 @@ def _claiming(rng: random.Random, name: str) -> World:
     for node in made.nodes:
         kinds = [rng.choice(("80Gi", "141Gi")) for _ in range(rng.choice((0, 2, 4, 8)))]
         made.slices.append(_slice(rng, node["name"], kinds))
-    memory = f"device.capacity['{DEVICES}'].memory"
-    selectors = rng.choice(
-        (
-            [()],
-            [(f"{memory}.compareTo(quantity('100Gi')) >= 0",), (f"{memory}.isLessThan(quantity('100Gi'))",)],
-        )
-    )
+    make = rng.choice((_fixed_claims, _fixed_claims, _odd_claims))
     for number, kind in enumerate(made.kinds):
         if rng.random() < 0.8:
-            request = DeviceRequest(DEVICES, rng.choice((1, 1, 2, 4)), rng.choice(selectors))
-            made.kinds[number] = replace(kind, requests=(request,))
+            made.kinds[number] = replace(kind, claims=make(rng, kind.name))
     return made
+
+
+_MEMORY = f"device.capacity['{DEVICES}'].memory"
+_LARGE = (f"{_MEMORY}.compareTo(quantity('100Gi')) >= 0",)
+_SMALL = (f"{_MEMORY}.isLessThan(quantity('100Gi'))",)
+
+
+def _request(rng: random.Random, name: str, count: int | None = None) -> DeviceRequest:
+    number = rng.choice((1, 1, 2, 4)) if count is None else count
+    return DeviceRequest(DEVICES, number, rng.choice(((), (), _LARGE, _SMALL)), name=name)
+
+
+def _fixed_claims(rng: random.Random, _: str) -> tuple[DeviceClaim, ...]:
+    return (DeviceClaim(((_request(rng, "a"),),)),)
+
+
+def _odd_claims(rng: random.Random, kind: str) -> tuple[DeviceClaim, ...]:
+    """Claims of several requests, some with alternatives, for all devices, with constraints or shared."""
+    claims = []
+    for number in range(rng.choice((1, 1, 2))):
+        requests = []
+        for name in "ab"[: rng.choice((1, 2))]:
+            alternatives = [f"{name}/{n}" for n in range(rng.choice((1, 1, 2, 3)))]
+            names = alternatives if len(alternatives) > 1 else [name]
+            requests.append(tuple(_request(rng, n, 0 if rng.random() < 0.15 else None) for n in names))
+        constraints = (
+            SameAttribute(f"{DEVICES}/numa", frozenset(rng.choice(("", "a", "ab"[: len(requests)])))),
+        )
+        shared = f"{kind}-shared-{number}" if rng.random() < 0.3 else ""
+        claims.append(DeviceClaim(tuple(requests), constraints if rng.random() < 0.4 else (), shared))
+    return tuple(claims)
 
 
 def _slice(rng: random.Random, node: str, kinds: list[str]) -> Object:
     devices: list[Object] = [
-        {"name": f"gpu-{number}", "capacity": {"memory": {"value": memory}}}
+        {
+            "name": f"gpu-{number}",
+            "capacity": {"memory": {"value": memory}},
+            "attributes": {"numa": {"int": rng.randint(0, 1)}} if rng.random() < 0.9 else {},
+        }
         for number, memory in enumerate(kinds)
     ]
     pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
@@ -257,6 +286,9 @@ def _kind(rng: random.Random, name: str, number: int) -> Kind:
         spec["topologySpreadConstraints"] = [_spread(rng, name)]
     if rng.random() < 0.08:
         main["ports"] = [{"containerPort": 9090, "hostPort": rng.choice((9090, 9091))}]
+    of_pod: Object = {"resources": {"requests": {"cpu": "50", "memory": "90Gi"}}}
+    of_runtime = {} if "gpu.product" in spec["nodeSelector"] else {"runtimeClassName": RUNTIME}
+    spec |= rng.choice((*(({},) * 8), of_runtime, of_pod))
     return Kind(f"{name}-c{number}", rng.choice((1, 1, 2, 2, 3, 4)), labels, spec)
 
 

@@ -1,5 +1,7 @@
 """Manifests in short, and what is said of them."""
 
+from typing import Any
+
 from dynocheck.facts import Manifest, Problem
 from dynocheck.recipe.yaml_loader import read_documents
 from dynocheck.schema import SchemaViolation, validate
@@ -95,6 +97,20 @@ def pool(spec: str) -> str:
 
 def old_pool(spec: str) -> str:
     return write("inference.networking.x-k8s.io/v1alpha2", "InferencePool", f"spec: {{{spec}}}")
+
+
+def render(given: str | dict[str, Any]) -> str:
+    """A text, or the one that the named builder makes of its first argument or of arguments by name.
+
+    `replace` changes one word of it.
+    """
+    if isinstance(given, str):
+        return given
+    old, new = given.get("replace", ("", ""))
+    builder, arguments = next(iter(given.items()))
+    build = globals()[builder]
+    text: str = build(**arguments) if isinstance(arguments, dict) else build(arguments)
+    return text.replace(old, new, 1)
 
 
 POOL = "selector: {matchLabels: {a: b}}, endpointPickerRef: {name: x, port: {number: 9002}}, "

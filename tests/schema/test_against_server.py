@@ -18,28 +18,7 @@ from dynocheck.schema.pods import list_component_pods
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.schema.mistakes import mistaken
-from tests.schema.samples import (
-    POOL,
-    STORAGE,
-    claim,
-    config_map,
-    deployment,
-    dgd,
-    gateway,
-    job,
-    manifests,
-    old_dgd,
-    old_pool,
-    pod,
-    pool,
-    route,
-    said,
-    secret,
-    service,
-    storage_class,
-    worker,
-    write,
-)
+from tests.schema.samples import deployment, manifests, old_dgd, pod, render, said, service, worker
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus"
@@ -61,180 +40,14 @@ CRDS = (
     "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml",
     "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml",
 )
-NO_VALUES = "{matchExpressions: [{key: a, operator: In}]}"
-PREFERRED = "{matchExpressions: [{key: a, operator: In, values: ['a b']}]}"
-NUMBERED = "{metadata: {labels: {a: 1}}, spec: {containers: []}}"
-NO_PORT = "selector: {matchLabels: {a: b}}, endpointPickerRef: {name: x}, targetPorts: [{number: 1}]"
-OLD_POOL = "selector: {a: b}, targetPortNumber: 8000, extensionRef: {name: x}"
-PORT = "{containerPort: 1}, {containerPort: 1, protocol: TCP}"
-SIDECAR = "{spec: {containers: [{name: main}, {name: side}]}}"
-INIT = "initContainers: [{name: i, image: i, volumeMounts: [{name: v, mountPath: /a}]}]"
-_TO_ROOT = "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}"
-REWRITE = f"matches: [{{path: {{type: Exact, value: /a}}}}], filters: [{_TO_ROOT}]"
-_ONCE = f"{{accessModes: [ReadWriteOnce], {STORAGE}}}"
-ODD_CLAIM = f"{{kind: Claim, apiVersion: v0, metadata: {{name: v}}, spec: {_ONCE}}}"
-TO_POOL = "{group: inference.networking.k8s.io, kind: InferencePool, name: p}"
-DOMAINS, CHANNEL = "resource.nvidia.com/v1beta1", "{resourceClaimTemplate: {name: x}}"
 
 
-def binding(account: str, *, kind: str = "RoleBinding") -> str:
-    role = "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}"
-    subjects = f"subjects: [{{kind: ServiceAccount, {account}}}]"
-    return write("rbac.authorization.k8s.io/v1", kind, f"{role}\n{subjects}")
+def _read(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return read
 
 
-def amounts(requests: str, limits: str) -> str:
-    return pod(container=f"resources: {{requests: {{{requests}}}, limits: {{{limits}}}}}")
-
-
-def env(source: str) -> str:
-    """A pod with a variable from somewhere."""
-    return pod(container=f"env: [{{name: A, valueFrom: {{{source}}}}}]")
-
-
-def near(rule: str) -> str:
-    """A pod that wants to be near others."""
-    return pod(
-        f"affinity: {{podAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: [{{{rule}}}]}}}}, "
-    )
-
-
-BAD = {
-    "an unknown field": worker("replica: 1, "),
-    "an unknown field that is null": worker("replica: null, "),
-    "an unknown field of the metadata": dgd(metadata="name: a, label: {a: b}"),
-    "an unknown field of a container": worker(container="arg: [a]"),
-    "a field of the newer version in the older": old_dgd("podTemplate: {}"),
-    "a quoted number": worker("replicas: '1', "),
-    "a fraction for an integer": worker("replicas: 1.5, "),
-    "a quoted boolean": worker(container="tty: 'yes'"),
-    "a number for a boolean": worker(container="tty: 1"),
-    "an impossible role": dgd("{name: a, type: werker}"),
-    "a component without name": dgd("{type: worker}"),
-    "a component whose name is null": dgd("{name: null}"),
-    "a component whose name is empty": dgd("{name: ''}"),
-    "a component that is null": dgd("null"),
-    "components by name": dgd().replace("[]", "{}"),
-    "a spec that is text": dgd().replace("{components: []}", "text"),
-    "a variable that is a number": worker(container="env: [{name: A, value: 1}]"),
-    "a variable without name": worker(container="env: [{value: a}]"),
-    "a null variable": worker(container="env: [null]"),
-    "an argument that is a number": worker(container="args: [--port, 8000]"),
-    "a null argument": worker(container="args: [null]"),
-    "memory in a unit there is not": worker(container="resources: {limits: {memory: 80GB}}"),
-    "an empty quantity": worker(container="resources: {limits: {memory: ''}}"),
-    "half a CPU of a custom kind": worker(container="resources: {limits: {cpu: 0.5}}"),
-    "a boolean quantity": worker(container="resources: {limits: {cpu: yes}}"),
-    "a label of the template that is a number": dgd(f"{{name: w, podTemplate: {NUMBERED}}}"),
-    "GPUs as a number in v1alpha1": old_dgd("resources: {limits: {gpu: 8}}"),
-    "replicas as text in v1alpha1": old_dgd("replicas: one"),
-    "a name in capitals": dgd(metadata="name: Llama"),
-    "a name with an underscore": dgd(metadata="name: llama_70b"),
-    "a name that is a number": dgd(metadata="name: 70"),
-    "no name": dgd(metadata="labels: {a: b}"),
-    "a label that is a number": dgd(metadata="name: a, labels: {size: 70}"),
-    "a label with a space": dgd(metadata="name: a, labels: {size: 70 B}"),
-    "a label that is long": dgd(metadata=f"name: a, labels: {{size: {'x' * 64}}}"),
-    "an annotation that is on": dgd(metadata="name: a, annotations: {feature: on}"),
-    "a label's key with two slashes": dgd(metadata="name: a, labels: {a/b/c: d}"),
-    "text for creationTimestamp": dgd(metadata="name: a, creationTimestamp: yesterday"),
-    "a day that there is not": dgd(metadata="name: a, creationTimestamp: '2026-02-30T00:00:00Z'"),
-    "an incomplete owner": dgd(metadata="name: a, ownerReferences: [{name: b}]"),
-    "no containers": pod().replace('[{name: main, image: i, }]', '[]'),
-    "an image with a space": pod().replace('image: i', "image: ' i'"),
-    "a label of a pod with a space": pod(metadata="name: a, labels: {a: 'b c'}"),
-    "a Deployment without selector": deployment(""),
-    "a Deployment whose selector is empty": deployment("selector: {}, "),
-    "a Deployment that ends": deployment(pod_spec="restartPolicy: Never, "),
-    "a Deployment without template": deployment().replace("template: {", "templates: {"),
-    "a Job that restarts by default": job("hostNetwork: false"),
-    "a Job that restarts always": job("restartPolicy: Always"),
-    "a Job with a null policy": job("restartPolicy: null"),
-    "a Job of -1 tries": job(spec="backoffLimit: -1, "),
-    "a Job whose name is too long": job().replace("name: a", f"name: {'a' * 64}", 1),
-    "a container without image": pod().replace("image: i, ", ""),
-    "a container without name": pod().replace("name: main, ", ""),
-    "containers of one name": pod().replace("[{", "[{name: main, image: j}, {"),
-    "a pull policy there is not": pod(container="imagePullPolicy: Sometimes"),
-    "a port that is text": pod(container="ports: [{containerPort: '80'}]"),
-    "a port that is too high": pod(container="ports: [{containerPort: 80000}]"),
-    "a probe that does nothing": pod(container="livenessProbe: {periodSeconds: 1}"),
-    "a Secret's name with underscores": pod(container="envFrom: [{secretRef: {name: hf_token}}]"),
-    "a negative limit": pod(container="resources: {limits: {memory: -1}}"),
-    "a selector without values": near(f"topologyKey: a, labelSelector: {NO_VALUES}"),
-    "a variable from nowhere": env(""),
-    "a Secret's key without its name": env("secretKeyRef: {key: k}"),
-    "a resource without domain": pod(container="resources: {limits: {gpu: 1}}"),
-    "a mount without path": pod("volumes: [{name: v}], ", container="volumeMounts: [{name: v}]"),
-    "a volume of two kinds": pod("volumes: [{name: v, emptyDir: {}, hostPath: {path: /a}}], "),
-    "a mode in decimal": pod("volumes: [{name: v, configMap: {name: a, defaultMode: 755}}], "),
-    "a toleration there is not": pod("tolerations: [{key: a, operator: Is}], "),
-    "a number in 32 bits that is larger": pod(container="ports: [{containerPort: 8000000000}]"),
-    "a claim without size": claim("accessModes: [ReadWriteMany]"),
-    "a claim without access modes": claim(STORAGE),
-    "a claim whose access mode is text": claim(f"accessModes: ReadWriteMany, {STORAGE}"),
-    "an abbreviated access mode": claim(f"accessModes: [RWX], {STORAGE}"),
-    "a null access mode": claim(f"accessModes: [null], {STORAGE}"),
-    "a claim in gibibits": claim("accessModes: [ReadWriteMany], resources: {requests: {storage: 1gi}}"),
-    "a ConfigMap of numbers": config_map("data: {a: 1}"),
-    "a ConfigMap as a list": config_map("data: [a]"),
-    "a ConfigMap's key with a slash": config_map("data: {a/b: c}"),
-    "a Secret in plain text": secret("data: {token: 'not base64'}"),
-    "a Secret of numbers": secret("stringData: {token: 1}"),
-    "a Service without ports": service("selector: {a: b}"),
-    "a Service's port in quotes": service("ports: [{port: '80'}]"),
-    "a Service's target in quotes": service("ports: [{port: 80, targetPort: '80'}]"),
-    "a Service's name with a dot": service("ports: [{port: 80}]", name="a.b"),
-    "a Service of no type": service("type: Public, ports: [{port: 80}]"),
-    "a StorageClass without provisioner": storage_class("reclaimPolicy: Delete"),
-    "a StorageClass with a boolean parameter": storage_class("provisioner: a.b/c, parameters: {fast: yes}"),
-    "a StorageClass that binds at some time": storage_class("provisioner: a.b/c, volumeBindingMode: Later"),
-    "a route to port 0": route("[{backendRefs: [{name: a, port: 0}]}]"),
-    "a route without rules": route("[]"),
-    "a route with a timeout in words": route("[{timeouts: {request: 10 s}}]"),
-    "a route of an unknown match": route("[{matches: [{path: {type: Regex, value: /a}}]}]"),
-    "a pool without selector": pool(POOL.replace("selector", "selectors") + "targetPorts: [{number: 8000}]"),
-    "a pool of the older version": pool(OLD_POOL),
-    "a pool without ports": pool(f"{POOL}targetPorts: []"),
-    "an older pool of the newer version": old_pool(f"{POOL}targetPorts: [{{number: 8000}}]"),
-    "an older pool whose port is too high": old_pool(OLD_POOL.replace("8000", "80000")),
-    "a ServiceAccount of a name that there is not": binding("name: $NAME"),
-    "a ServiceAccount in a group": binding("name: a, apiGroup: rbac.authorization.k8s.io"),
-    "a ServiceAccount in no namespace": binding("name: a", kind="ClusterRoleBinding"),
-    "a domain without channel": write(DOMAINS, "ComputeDomain", "spec: {numNodes: 0}"),
-    "components of one name": dgd("{name: w}, {name: w}"),
-    "a variable twice": worker(container="env: [{name: A, value: a}, {name: A, value: b}]"),
-    "a port twice, once by default": worker(container=f"ports: [{PORT}]"),
-    "more replicas than 32 bits count": worker("replicas: 3000000000, "),
-    "an address that is none": gateway("{type: IPAddress, value: example}"),
-    "two endpoint pickers": dgd("{name: a, type: epp}, {name: b, type: epp}"),
-    "components of one name but for its case": dgd("{name: w}, {name: W}"),
-    "more pods at least than at most": worker("replicas: 1, minAvailable: 2, "),
-    "a restart of what is not there": dgd(spec="restart: {id: now}, "),
-    "a sidecar without image": dgd(f"{{name: w, podTemplate: {SIDECAR}}}"),
-    "shared memory as a number": old_dgd("sharedMemory: {size: 16}"),
-    "shared memory of nothing": old_dgd("sharedMemory: {size: '0'}"),
-    "a Service's route without port": route("[{backendRefs: [{name: a}]}]"),
-    "a route of a relative path": route("[{matches: [{path: {value: v1}}]}]"),
-    "a route that rewrites what it does not match": route(f"[{{{REWRITE}}}]"),
-    "a pool without the picker's port": pool(NO_PORT),
-    "a mount of no volume": pod(container="volumeMounts: [{name: v, mountPath: /a}]"),
-    "more than its limit": amounts("memory: 2Gi", "memory: 2G"),
-    "more than a limit of null": amounts("cpu: 1", "cpu: null"),
-    "less than its limit of GPUs": amounts("nvidia.com/gpu: 1", "nvidia.com/gpu: 2"),
-    "GPUs without limit": pod(container="resources: {requests: {nvidia.com/gpu: 1}}"),
-    "a negative amount as text": pod(container="resources: {limits: {memory: '-1Gi'}}"),
-    "a field of no pod": env("fieldRef: {fieldPath: metadata.nam}"),
-    "a user below zero": pod("securityContext: {runAsUser: -1}, "),
-    "a key of a Secret with a slash": env("secretKeyRef: {name: a, key: b/c}"),
-    "a domain in capitals": near("topologyKey: KUBERNETES.IO/HOSTNAME"),
-    "a Job by index without number": job(spec="completionMode: Indexed, parallelism: 2, "),
-    "a claim of nothing": claim("accessModes: [ReadWriteMany], resources: {requests: {storage: 0}}"),
-}  # fmt: skip
-
-REFUSED: dict[str, dict[str, Any]] = yaml.safe_load(
-    Path(__file__).with_name("refused.yaml").read_text(encoding="utf-8")
-)
+REFUSED = _read("refused.yaml")
 
 
 def _write(parts: dict[str, Any]) -> str:
@@ -247,82 +60,10 @@ def _write(parts: dict[str, Any]) -> str:
     return pod(f"{fields}, " if fields else "", container=container)
 
 
+BAD = {title: render(given) for title, given in _read("refused_as_written.yaml").items()}
 BAD |= {title: _write(parts) for title, parts in REFUSED.items()}
+GOOD = {title: render(given) for title, given in _read("accepted_as_written.yaml").items()}
 OF_PODS = {title: parts for title, parts in REFUSED.items() if {*parts} <= {"pod", "container"}}
-
-GOOD = {
-    "a graph": worker("replicas: 2, "),
-    "a graph of nothing": dgd(),
-    "a graph whose components are null": dgd().replace("[]", "null"),
-    "a graph whose spec is null": dgd().replace("{components: []}", "null"),
-    "a whole number written as a fraction": worker("replicas: 2.0, "),
-    "a null that a default stands for": dgd("{name: w, replicas: null, type: null}"),
-    "GPUs as a number": worker(container="resources: {limits: {nvidia.com/gpu: 8}}"),
-    "GPUs as text": worker(container="resources: {limits: {nvidia.com/gpu: '8'}}"),
-    "GPUs as null": worker(container="resources: {limits: {nvidia.com/gpu: null}}"),
-    "GPUs as text in v1alpha1": old_dgd("resources: {limits: {gpu: '8'}}"),
-    "y for a boolean": worker(container="tty: y"),
-    "on for a boolean": pod(container="tty: on"),
-    "a preferred node affinity with a space": pod(
-        "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: "
-        f"[{{weight: 1, preference: {PREFERRED}}}]}}}}, "
-    ),
-    "a variable's value that is null": worker(container="env: [{name: A, value: null}]"),
-    "arguments that are null": worker(container="args: null"),
-    "a selector of a null label": worker(pod="nodeSelector: {a: null}, "),
-    "a port of a name or number": worker(container="livenessProbe: {httpGet: {port: http}}"),
-    "a name with dots": dgd(metadata="name: llama-3.1"),
-    "a generated name": dgd(metadata="generateName: a-"),
-    "a null label": dgd(metadata="name: a, labels: {a: null}"),
-    "a null creationTimestamp": dgd(metadata="name: a, creationTimestamp: null"),
-    "an annotation's key in capitals": dgd(metadata="name: a, annotations: {Example.COM/A: b}"),
-    "a pod": pod(),
-    "a pod of nulls": pod("nodeSelector: null, volumes: null, imagePullSecrets: [null], "),
-    "null arguments of a pod": pod(container="args: [null]"),
-    "a pod's quantities that are null": pod(container="resources: {limits: {cpu: null}, requests: null}"),
-    "half a CPU": pod(container="resources: {limits: {cpu: 0.5, memory: 1e9}}"),
-    "quantities of every sort": amounts("", "cpu: 1500m, memory: '1.5Gi', ephemeral-storage: 1E"),
-    "variables twice": pod(container="env: [{name: A, value: a}, {name: A, value: b}]"),
-    "empty choices": pod("restartPolicy: '', ", container="imagePullPolicy: ''"),
-    "a volume of nothing": pod("volumes: [{name: v}], "),
-    "a mode in octal": pod("volumes: [{name: v, configMap: {name: a, defaultMode: 0755}}], "),
-    "a Deployment": deployment(),
-    "a Job": job(),
-    "a Job that sleeps": job("restartPolicy: OnFailure, terminationGracePeriodSeconds: 1e2"),
-    "a claim": claim(f"accessModes: [ReadWriteMany], {STORAGE}"),
-    "a claim of no class": claim(f"accessModes: [ReadWriteMany], storageClassName: '', {STORAGE}"),
-    "a ConfigMap": config_map("data: {a: b, c: null}, binaryData: null"),
-    "bytes as numbers": config_map("binaryData: {a: [], b: [0, 255]}"),
-    "a Secret": secret("data: {a: aGVsbG8=, b: null}, stringData: {c: 'yes'}"),
-    "a headless Service": service("clusterIP: None"),
-    "a Service elsewhere": service("type: ExternalName, externalName: example.com"),
-    "a Service": service("ports: [{port: 80, targetPort: http}]"),
-    "a StorageClass": storage_class("provisioner: a.b/c, parameters: null, mountOptions: [null]"),
-    "a role of any name": "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: 'A:b'}}",
-    "a binding": binding("name: a"),
-    "a binding of the cluster": binding("name: a, namespace: b", kind="ClusterRoleBinding"),
-    "a route": route("[{backendRefs: [{name: a, port: 80}]}]"),
-    "a route without rules of its own": route("null"),
-    "a route of defaults": route("[{matches: [{path: {type: null, value: null}}]}]"),
-    "a gateway's address": gateway("{type: IPAddress, value: 192.0.2.1}"),
-    "a gateway's name": gateway("{type: Hostname, value: example.com}"),
-    "a pool": pool(f"{POOL}targetPorts: [{{number: 8000}}]"),
-    "an older pool": old_pool(OLD_POOL),
-    "an endpoint picker": dgd("{name: a, type: epp, eppConfig: {configMapRef: {name: c, key: k}}}"),
-    "no shared memory": old_dgd("sharedMemory: {disabled: true}"),
-    "a main container without image": dgd("{name: w, podTemplate: {spec: {containers: [{name: main}]}}}"),
-    "a route to a pool without port": route(f"[{{backendRefs: [{TO_POOL}]}}]"),
-    "a mount of a volume of an init container": pod(f"volumes: [{{name: v, emptyDir: {{}}}}], {INIT}, "),
-    "as much as its limit": amounts("memory: 1024Mi, nvidia.com/gpu: 1", "memory: 1Gi, nvidia.com/gpu: '1'"),
-    "a label of the pod": env("fieldRef: {fieldPath: \"metadata.labels['a']\"}"),
-    "a Job by index": job(spec="completionMode: Indexed, "),
-    "a claim of data from nowhere": claim(f"accessModes: [ReadWriteMany], dataSource: {{}}, {STORAGE}"),
-    "a claim of a StatefulSet under another name": deployment(
-        f"selector: {{matchLabels: {{a: b}}}}, volumeClaimTemplates: [{ODD_CLAIM}], "
-    ).replace("kind: Deployment", "kind: StatefulSet"),
-    "a domain": write(DOMAINS, "ComputeDomain", f"spec: {{numNodes: 0, channel: {CHANNEL}}}"),
-}  # fmt: skip
-
 
 # A refusal for another reason than the schema of one object: the server did not look at everything.
 ELSEWHERE = r"Invalid value: null: some validation rules were not checked because the object was invalid.*"

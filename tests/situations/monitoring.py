@@ -47,6 +47,12 @@ SITUATIONS = [
         WARN,
         says="no PodMonitor",
     ),
+    Situation(
+        "Prometheus without its operator's pods",
+        applied(monitoring.operator(ready=0)),
+        WARN,
+        "prometheus-operator",
+    ),
     Situation("no Prometheus operator", no_prometheus_operator, {"monitoring.prometheus": "skip"}),
     Situation(
         "exporter not ready",

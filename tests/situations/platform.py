@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.clusters import platform
 from tests.clusters.objects import make_namespace, make_object, make_workload
-from tests.controlplane.api import Object
+from tests.controlplane.api import Object, wait
 from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation, applied, deleted, steps, undefined, with_recipe
@@ -98,6 +98,32 @@ def of_default(kind: str, name: str, **spec: Any) -> Object:
     return make_object(kind, name, "default", spec=spec)
 
 
+def leader_worker_sets(cluster: ControlPlane) -> None:
+    cluster.load_crds(crds_dir() / "lws")
+    cluster.apply(make_namespace("lws-system"))
+
+
+LWS = make_workload("Deployment", "lws-controller-manager", "lws-system", "registry.k8s.io/lws/lws:v0.9.0")
+VOLCANO = make_workload(
+    "Deployment", "volcano-scheduler", "lws-system", "docker.io/volcanosh/vc-scheduler:v1.16.1"
+)
+CERT_MANAGER = make_workload(
+    "Deployment", "cert-manager", "cert-manager", "quay.io/jetstack/cert-manager-controller:v1.20.0"
+)
+
+
+def certificates(cluster: ControlPlane) -> None:
+    """The definition of cert-manager's certificates, with a schema of anything, and its namespace."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    names = {"plural": "certificates", "singular": "certificate", "kind": "Certificate"}
+    spec = {"group": "cert-manager.io", "scope": "Namespaced", "names": names, "versions": [version]}
+    kind = "apiextensions.k8s.io/v1 CustomResourceDefinition"
+    cluster.apply(make_object(kind, "certificates.cert-manager.io", spec=spec))
+    cluster.apply(make_namespace("cert-manager"))
+    wait(lambda: ("cert-manager.io/v1", "Certificate") in cluster.discover(), "serve certificates")
+
+
 def level(name: str) -> Object:
     return make_namespace("default", **{"pod-security.kubernetes.io/enforce": name})
 
@@ -111,6 +137,7 @@ def grove(cluster: ControlPlane, tag: str = "v0.1.0-alpha.10", *, used: bool = T
     text = platform.CONFIG if used else platform.CONFIG.replace(GROVE, GROVE.replace("true", "false"))
     cluster.apply(make_namespace("grove-system"), running, platform.config(text))
     cluster.apply(make_namespace("kai-scheduler"), *(kai_part(name) for name in KAI_PARTS), queue())
+    cluster.apply(queue("dynamo-default", parent=None))
 
 
 def kai_part(name: str, *, ready: bool = True) -> Object:
@@ -118,9 +145,11 @@ def kai_part(name: str, *, ready: bool = True) -> Object:
     return make_workload("Deployment", name, "kai-scheduler", image, desired=1, ready=int(ready))
 
 
-def queue(name: str = "dynamo", **labels: str) -> Object:
+def queue(name: str = "dynamo", parent: str | None = "dynamo-default", **labels: str) -> Object:
     amount = {"quota": -1, "limit": -1, "overQuotaWeight": 1}
-    spec = {"resources": dict.fromkeys(("cpu", "gpu", "memory"), amount)}
+    spec: Object = {"resources": dict.fromkeys(("cpu", "gpu", "memory"), amount)}
+    if parent:
+        spec["parentQueue"] = parent
     return make_object("scheduling.run.ai/v2 Queue", name, labels=labels, spec=spec)
 
 
@@ -132,9 +161,14 @@ def grove_operator(*, ready: bool) -> Object:
     )
 
 
-def pod_webhook(**fields: Any) -> Object:
-    """A policy engine's webhook for pods, whose Service has no endpoints."""
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+def pod_webhook(resource: str = "pods", group: str = "", version: str = "v1", **fields: Any) -> Object:
+    """A policy engine's webhook for pods, whose Service has no endpoints; or one for another resource."""
+    rule = {
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "resources": [resource],
+        "operations": ["CREATE"],
+    }
     client = platform.client("/mutate", platform.bundle(), "policy-webhook", "policy-system")
     webhook: Object = {
         "name": "pods.policy.example.com",
@@ -168,6 +202,11 @@ NEEDED = (
 )
 ISOLATED = policy("deny", "Ingress", "Egress")
 
+NOT_ITSELF = {
+    "key": "app.kubernetes.io/name",
+    "operator": "NotIn",
+    "values": ["aws-load-balancer-controller"],
+}
 SECOND = {"platform.second-operator": "warn"}
 OPERATOR, WEBHOOK = {"platform.operator": "fail"}, {"platform.webhook": "fail"}
 CRDS, SECRETS = {"platform.crds": "fail"}, {"platform.secrets": "fail"}
@@ -187,6 +226,14 @@ SITUATIONS = [
     Situation(
         "graphs stored in two versions", stored_twice, {"platform.crd-migration": "warn"}, GRAPHS, "v1alpha1"
     ),
+    Situation(
+        "graphs stored in two versions, and an operator that stores one",
+        steps(applied(platform.operator(release="1.5.1")), stored_twice),
+        {"platform.crd-migration": "warn"},
+        GRAPHS,
+        "v1alpha1",
+    ),
+    Situation("an operator that stores one version", applied(platform.operator(release="1.5.1"))),
     Situation(
         "no operator",
         deleted(platform.operator()),
@@ -274,6 +321,39 @@ SITUATIONS = [
         "webhook of others for pods", applied(pod_webhook()), WEBHOOK, "policy-webhook", "policy-system"
     ),
     Situation("webhook of others answers", answered_webhook),
+    # https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/4140
+    Situation(
+        "webhook of others for Services",
+        applied(pod_webhook("services", objectSelector={"matchExpressions": [NOT_ITSELF]})),
+        WEBHOOK,
+        says="no Service",
+    ),
+    Situation("webhook of others for Ingresses", applied(pod_webhook("ingresses", "networking.k8s.io"))),
+    Situation(
+        "cert-manager without its controller",
+        certificates,
+        {"platform.webhook": "warn"},
+        "certificates.cert-manager.io",
+    ),
+    Situation("cert-manager", steps(certificates, applied(CERT_MANAGER))),
+    Situation(
+        "LeaderWorkerSet without its controller",
+        leader_worker_sets,
+        {"platform.multinode": "warn"},
+        "leaderworkersets.leaderworkerset.x-k8s.io",
+    ),
+    Situation(
+        "LeaderWorkerSet", steps(leader_worker_sets, applied(LWS, VOLCANO)), {"platform.multinode": "pass"}
+    ),
+    Situation(
+        "webhook of LeaderWorkerSet that nobody answers",
+        steps(
+            leader_worker_sets,
+            applied(LWS, VOLCANO, pod_webhook("leaderworkersets", "leaderworkerset.x-k8s.io")),
+        ),
+        {"platform.multinode": "warn"},
+        "policy-webhook",
+    ),
     Situation("webhook of others for another namespace", applied(pod_webhook(**for_namespace("web")))),
     Situation("webhook of others that may fail", applied(pod_webhook(failurePolicy="Ignore"))),
     Situation(
@@ -305,6 +385,12 @@ SITUATIONS = [
             MULTINODE,
             "grove-operator",
         ),
+        Situation(
+            "webhook of Grove that nobody answers",
+            steps(grove, applied(pod_webhook("podcliquesets", "grove.io", "v1alpha1"))),
+            MULTINODE,
+            "policy-webhook",
+        ),
         Situation("no conversion of graphs", graphs_unconverted, {"platform.webhook": "warn"}, GRAPHS),
         Situation(
             "no conversion, and an operator of old graphs",
@@ -321,7 +407,7 @@ SITUATIONS = [
             "KAI Scheduler without its scheduler",
             steps(grove, deleted(kai_part("kai-scheduler-default"))),
             MULTINODE,
-            "queues.scheduling.run.ai",
+            "schedulingshards.kai.scheduler",
             "KAI Scheduler",
         ),
         Situation(
@@ -339,6 +425,13 @@ SITUATIONS = [
             steps(grove, applied(queue(**{"kai.scheduler/node-pool": "a100"}))),
             {"platform.multinode": "warn"},
             says="a100",
+        ),
+        # https://github.com/kai-scheduler/KAI-Scheduler/issues/621
+        Situation(
+            "a queue at the top level",
+            steps(grove, deleted(queue()), applied(queue(parent=None))),
+            {"platform.multinode": "warn"},
+            says="no parent queue",
         ),
         # https://github.com/ai-dynamo/dynamo/issues/14278
         Situation(

@@ -171,7 +171,7 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class AllocatedDevice(msgspec.Struct, frozen=True):
-    """A device that a ResourceClaim of a namespace holds for these pods.
+    """A device that a ResourceClaim of a namespace holds for these pods; `claim` is its name.
 
     `extended` is true for a claim that the scheduler made for an extended resource.
     """
@@ -182,6 +182,7 @@ class AllocatedDevice(msgspec.Struct, frozen=True):
     namespace: str = ""
     pods: tuple[str, ...] = ()
     extended: bool = False
+    claim: str = ""
 
 
 class ResourceSlice(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ import re
 import msgspec
 
 from dynocheck.facts.base import FactList
-from dynocheck.facts.k8s.cluster import ClusterFact, Condition, Node, Nodes, ResourceSlices
+from dynocheck.facts.k8s.cluster import ClusterFact, Condition, Node, Nodes, ResourceSlice, ResourceSlices
+from dynocheck.facts.k8s.quantity import parse_quantity
 
 DRA_DRIVER = "gpu.nvidia.com"
 
@@ -119,8 +120,12 @@ class GpuNode(msgspec.Struct, frozen=True):
 
     @property
     def memory(self) -> int | None:
-        """The memory of each GPU or MIG slice in MiB; None if unknown."""
-        return self._number("nvidia.com/gpu.memory")
+        """The memory of each GPU or MIG slice in MiB, by label or else as the DRA driver offers it; None if
+        unknown.
+        """
+        offered = self.offered.get("memory", "")
+        labelled = self._number("nvidia.com/gpu.memory")
+        return int(offered) if labelled is None and offered else labelled
 
     @property
     def count(self) -> int | None:
@@ -162,9 +167,21 @@ def has_gpus(node: Node) -> bool:
     return node.has_gpu_label or bool(node.gpu_resources)
 
 
+def _describe_memory(offer: ResourceSlice) -> dict[str, str]:
+    """The memory in MiB of the smallest whole GPU that is offered."""
+    gpus = [d for d in offer.offered if d.attributes.get("type", {}).get("string", "gpu") == "gpu"]
+    amounts = [parse_quantity(device.capacity.get("memory", "")) for device in gpus]
+    known = [int(amount) >> 20 for amount in amounts if amount]
+    return {"memory": str(min(known))} if known else {}
+
+
 def list_gpu_nodes(nodes: Nodes, slices: ResourceSlices | None = None) -> list[GpuNode]:
     """The nodes that have GPUs for containers."""
-    offered = {s.node: s.attributes for s in slices or () if s.driver == DRA_DRIVER and s.devices and s.node}
+    offered = {
+        s.node: {**s.attributes, **_describe_memory(s)}
+        for s in slices or ()
+        if s.driver == DRA_DRIVER and s.devices and s.node
+    }
     return [
         GpuNode(node, offered.get(node.name, {})) for node in nodes if has_gpus(node) or node.name in offered
     ]

@@ -1,5 +1,7 @@
 """Facts about the namespace of the run: its state, network policies, Secrets, and classes for its pods."""
 
+from typing import Any
+
 import msgspec
 
 from dynocheck.facts.base import FactList
@@ -16,11 +18,20 @@ class Namespace(ClusterFact, frozen=True):
     deleting: bool = False
 
 
+class RuntimeRule(msgspec.Struct, frozen=True):
+    """What a RuntimeClass adds to its pods: requests, and constraints on nodes."""
+
+    overhead: dict[str, str] = {}
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, Any], ...] = ()
+
+
 class PodClasses(ClusterFact, frozen=True):
-    """The names of all PriorityClasses and RuntimeClasses."""
+    """The names of all PriorityClasses and RuntimeClasses; `rules` tells by name what RuntimeClasses add."""
 
     priorities: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    rules: dict[str, RuntimeRule] = msgspec.field(default_factory=dict)
 
 
 class IpBlock(msgspec.Struct, frozen=True):

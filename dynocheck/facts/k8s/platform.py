@@ -35,6 +35,7 @@ class Certificates(msgspec.Struct, frozen=True):
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """An admission or conversion webhook; `service` is None if it is called by URL.
 
+    `resources` are those of pods, services, podcliquesets and leaderworkersets that it is called for,
     `versions` are the apiVersions of graphs in its rules. `selector` and `objects` select namespaces and
     objects; `conditional` is true if expressions decide as well for which requests it is called.
     """
@@ -50,13 +51,14 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     selector: Selector = Selector()
     objects: Selector = Selector()
     conditional: bool = False
+    resources: tuple[str, ...] = ("pods",)
 
 
 class AdmissionWebhooks(ClusterFact, FactList[Webhook], frozen=True):
     """The webhooks of every configuration that has one for Dynamo's types.
 
     `blocking` is true if requests fail when the webhook fails, `namespaces` are the names that its selector
-    restricts it to. `others` are the webhooks of other configurations that are called for new pods.
+    restricts it to. `others` are the webhooks of other configurations that are called for what graphs become.
     `looked` is the time of collection, in seconds since 1970.
     """
 
@@ -109,10 +111,14 @@ class OperatorConfigs(ClusterFact, FactList[OperatorConfig], frozen=True):
 
 
 class KaiQueue(msgspec.Struct, frozen=True):
-    """A queue of KAI Scheduler; `pool` is the node pool whose scheduler serves it, empty for the default."""
+    """A queue of KAI Scheduler; `pool` is the node pool whose scheduler serves it, empty for the default.
+
+    `parent` is the queue that it is part of, empty for a top-level queue, None if unknown.
+    """
 
     name: str
     pool: str = ""
+    parent: str | None = None
 
 
 class KaiQueues(ClusterFact, FactList[KaiQueue], frozen=True):

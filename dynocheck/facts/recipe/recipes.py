@@ -113,7 +113,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     `folder` is the target folder as `claim:path`, so that it is comparable across mounts; None if the command
     names none. `cached` is true if the command names no folder, so that the model goes to the Hugging Face
     cache. `revision` is None if it is the hub's main one or unknown. `path` is the target folder as the
-    container sees it. The variables of `container` include those that its command sets.
+    container sees it; `verb` is the subcommand of `hf` as it is written. The variables of `container` include
+    those that its command sets.
     """
 
     file: str
@@ -122,6 +123,7 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     cached: bool
     revision: str | None = None
     path: str | None = None
+    verb: str = "download"
     container: Container
     line: int
     column: int

@@ -31,7 +31,7 @@ def test_quota_counts_all_pods(
         load(tmp_path, workers(replicas), **more),
         NamespaceLimits(namespace="here", quotas=quotas),
     )
-    assert places(quota.quota_fits, recipe, limits, RunningPods(tuple(running))) == expected
+    assert places(quota.quota_fits, recipe, limits, RunningPods(tuple(running)), None) == expected
 
 
 def in_class(operator: str) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def in_class(operator: str) -> dict[str, Any]:
 )
 def test_quota_counts_only_pods_in_its_scopes(tmp_path: Path, scope: Any, expected: Any) -> None:
     limits = NamespaceLimits(namespace="here", quotas=gpus_left("1", **scope))
-    assert places(quota.quota_fits, load(tmp_path, workers(2)), limits, RunningPods()) == expected
+    assert places(quota.quota_fits, load(tmp_path, workers(2)), limits, RunningPods(), None) == expected
 
 
 def test_namespace_without_quotas_is_skipped(tmp_path: Path) -> None:
-    assert outcomes(quota.quota_fits, load(tmp_path, workers(1)), LIMITS, RunningPods()) == ["skip"]
+    assert outcomes(quota.quota_fits, load(tmp_path, workers(1)), LIMITS, RunningPods(), None) == ["skip"]

@@ -9,8 +9,8 @@ from dynocheck.checks.capacity import quota, scheduling
 from dynocheck.facts import NamespaceLimits, Node, Recipes, RunningPods, Taint
 from tests.checks.capacity.clusters import GPU, LIMITS, OWN, gpus_left, holding, load, workers
 from tests.checks.gpu import offer
-from tests.checks.judging import GRAPH, deploy, outcomes, places, read_lines, recipes, run_check
-from tests.checks.manifests import FRONTEND, config_map, engine
+from tests.checks.judging import GRAPH, deploy, judge, outcomes, read_lines, recipes, run_check
+from tests.checks.manifests import FRONTEND, config_map, engine, graph
 
 
 def node(name: str, gpus: int = 8, **labels: str) -> Node:
@@ -27,8 +27,9 @@ def given(recipe: Recipes, nodes: list[Node], *running: Any, **more: Any) -> tup
     """The facts that capacity.fits needs."""
     scalers = facts.Autoscalers(more.get("autoscalers", ()))
     limits, slices = more.get("limits", LIMITS), more.get("slices", NO_SLICES)
-    classes = more.get("classes", facts.DeviceClasses())
-    return recipe, facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers, slices, classes
+    devices, rule = more.get("classes", facts.DeviceClasses()), more.get("runtimes")
+    classes = facts.PodClasses(rules={"kata": rule}) if rule else None
+    return recipe, facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers, slices, devices, classes
 
 
 def test_misfit_is_explained(tmp_path: Path) -> None:
@@ -52,6 +53,7 @@ def test_no_node_is_large_enough(tmp_path: Path) -> None:
 
 
 CLAIM: dict[str, Any] = {"pod": {"resourceClaims": [{"name": "c", "resourceClaimTemplateName": "t"}]}}
+SANDBOXED: dict[str, Any] = {"pod": {"runtimeClassName": "kata"}}
 ONE = [workers(1)]
 OVER_TWO = [workers(1, multinode={"nodeCount": 2})]
 IN_ORDER = [workers(2, gpus=4, name="prefill"), workers(1)]
@@ -74,12 +76,17 @@ IN_ORDER = [workers(2, gpus=4, name="prefill"), workers(1)]
         (ONE, [], [], KARPENTER, ["warn"]),
         (ONE, [], [], {}, ["fail"]),
         # a claim that is not in the recipe is not modelled; other requests are
-        ([workers(1, **CLAIM)], [A], [], {}, ["warn"]),
+        ([workers(1, **CLAIM)], [A], [], {}, ["unjudged"]),
         ([workers(1, **CLAIM)], [node("a", 4)], [], {}, ["fail"]),
         ([workers(1, pod={"schedulingGates": [{"name": "quota"}]})], [A], [], {}, ["warn"]),
         # GPUs that are offered through DRA are not counted while their classes are unknown
         (ONE, [node("a", 0)], [], {"slices": offer()}, ["warn"]),
-        ([engine(limits={GPU: "${GPUS}"})], [A], [], {}, ["warn"]),
+        ([engine(limits={GPU: "${GPUS}"})], [A], [], {}, ["unjudged"]),
+        # a RuntimeClass adds requests and constraints
+        ([workers(1, **SANDBOXED)], [A], [], {}, ["unjudged"]),
+        ([workers(1, **SANDBOXED)], [A], [], {"runtimes": facts.RuntimeRule({"cpu": "1"})}, []),
+        ([workers(1, **SANDBOXED)], [A], [], {"runtimes": facts.RuntimeRule({"cpu": "999"})}, ["fail"]),
+        ([workers(1, **SANDBOXED)], [A], [], {"runtimes": facts.RuntimeRule({}, {"kata": "yes"})}, ["fail"]),
     ],
 )
 def test_fits(
@@ -91,7 +98,7 @@ def test_fits(
     expected: list[str],
 ) -> None:
     around = given(load(tmp_path, *components), nodes, *running, **more)
-    assert outcomes(scheduling.fits, *around) == expected
+    assert judge(scheduling.fits, *around) == expected
 
 
 EXTENDED = facts.DeviceClass(("device.driver == 'gpu.nvidia.com'",), GPU)
@@ -145,9 +152,9 @@ def test_taint_that_is_named_like_gpus(tmp_path: Path, label: str, expected: lis
 )
 def test_component_that_does_not_fit_the_schema_is_not_checked(tmp_path: Path, wrong: str) -> None:
     recipe = recipes(tmp_path, deploy=f"{GRAPH}  - {{name: w, type: worker, {wrong}}}\n")
-    assert outcomes(scheduling.fits, *given(recipe, [A])) == ["warn"]
+    assert judge(scheduling.fits, *given(recipe, [A])) == ["unjudged"]
     limits = NamespaceLimits(namespace="here", quotas=gpus_left("1"))
-    assert places(quota.quota_fits, recipe, limits, RunningPods()) == [("warn", "deploy.yaml:7")]
+    assert judge(quota.quota_fits, recipe, limits, RunningPods(), None) == ["unjudged"]
 
 
 def test_recipe_without_graphs_is_skipped(tmp_path: Path) -> None:
@@ -159,3 +166,27 @@ def test_default_requests_of_a_limit_range_count(tmp_path: Path) -> None:
     limits = NamespaceLimits(namespace="here", limits=(item,))
     (finding,) = run_check(scheduling.fits, *given(load(tmp_path, engine()), [A], limits=limits))
     assert finding.evidence["needs"] == {"cpu": "100"}
+
+
+CHANNEL = "compute-domain-default-channel.nvidia.com"
+DOMAIN = {
+    "apiVersion": "resource.nvidia.com/v1beta1",
+    "kind": "ComputeDomain",
+    "metadata": {"name": "d"},
+    "spec": {"numNodes": 0, "channel": {"resourceClaimTemplate": {"name": "t"}}},
+}
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [([A, B], []), ([A], ["fail"])])
+def test_each_node_has_one_channel_of_compute_domains(
+    tmp_path: Path, nodes: list[Node], expected: list[str]
+) -> None:
+    made = graph(workers(2, gpus=1, **CLAIM), front=False)
+    channel = (facts.Device("channel-0"),)
+    driver = "compute-domain.nvidia.com"
+    offers = [facts.ResourceSlice(n.name, driver, n.name, 1, pool=n.name, offered=channel) for n in nodes]
+    slices = facts.ResourceSlices(tuple(offers), allocated=())
+    rule = facts.DeviceClass((f"device.driver == '{driver}'",))
+    classes = facts.DeviceClasses((CHANNEL,), ("v1",), {CHANNEL: rule})
+    around = given(deploy(tmp_path, made, DOMAIN), nodes, slices=slices, classes=classes)
+    assert judge(scheduling.fits, *around) == expected

@@ -32,6 +32,7 @@ def run(folder: Path, *args: str, command: list[str] | None = None) -> Recipes:
         (f"cd /workspace {START} --model a/b", f"- cd /workspace {START} --model a/b"),
         (f"ulimit -l unlimited X=0 {START} --model a/b", f"- ulimit -l unlimited X=0 {START} --model a/b"),
         (f"{START} \u2013model a/b", START),
+        (f"{START} --model\u00a0a/b", START),
         (f"{START} --model \u201ca/b\u201d", START),
         (f"{START} foo --model a/b", f"- {START} foo --model a/b"),
         (f"{START} --model a/b c/d", f"- {START} --model a/b c/d"),

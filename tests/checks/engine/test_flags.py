@@ -143,6 +143,7 @@ def test_images_and_packages_name_the_same_engines() -> None:
         ("--disaggregation-mode decoder", ["fail"]),
         ('--kv-transfer-config {"kv_connector":"NixlConnector","kv_role":"kv_both"}', []),
         ('--kv-transfer-config {"kv_connector":"NixlConnector","kv_role":"both"}', ["fail"]),
+        ('--kv-transfer-config {"kv_connector":"NixlConector","kv_role":"kv_both"}', ["fail"]),
         ("--tensor-parallel-size 2 4", ["fail"]),
         ("--kv-cache-dtype fp7", ["fail"]),
         ("--runner generat", ["fail"]),

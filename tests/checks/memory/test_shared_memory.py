@@ -59,5 +59,21 @@ def test_shared_memory(tmp_path: Path, one: dict[str, Any], expected: list[str])
     assert outcomes(shared_memory, deploy(tmp_path, one)) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "expected"),
+    [("dshm", "/dev/shim", ["warn"]), ("dshm", "/dev/shm", []), ("scratch", "/tmp", [])],
+)
+def test_a_volume_for_shared_memory_that_is_mounted_elsewhere_is_told(
+    tmp_path: Path, name: str, path: str, expected: list[str]
+) -> None:
+    pod = {
+        "volumes": [{"name": name, "emptyDir": {"medium": "Memory"}}],
+        "containers": [{"name": "a", "image": "b:1", "volumeMounts": [{"name": name, "mountPath": path}]}],
+    }
+    workload = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod}
+    given = deploy(tmp_path, workload)
+    assert [each for each in outcomes(shared_memory, given) if each != "skip"] == expected
+
+
 def test_a_medium_that_the_kubelet_does_not_know_fails(tmp_path: Path) -> None:
     assert outcomes(shared_memory, deploy(tmp_path, mount({"medium": "memory"}, "16Gi"))) == ["fail"]

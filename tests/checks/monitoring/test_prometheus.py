@@ -28,6 +28,18 @@ PLANNER = {"name": "Planner", "type": "planner"}
 DYNAMO = CustomResourceDefinitions((CustomResourceDefinition(prometheus._GRAPHS, "nvidia.com"),))
 SPACES = Namespaces((LabelledNamespace("dynamo-system", {"team": "ml"}), LabelledNamespace("monitoring")))
 FRONT = PodMonitor(namespace="dynamo-system", name="dynamo-frontend")
+RUNNING = Workloads(
+    (
+        Workload(
+            kind="Deployment",
+            namespace="monitoring",
+            name="prometheus-kube-prometheus-operator",
+            images=("quay.io/prometheus-operator/prometheus-operator:v0.86.0",),
+            desired=1,
+            ready=1,
+        ),
+    )
+)
 WORKER = PodMonitor(namespace="dynamo-system", name="dynamo-worker")
 ALL = LabelSelector()
 RELEASE = LabelSelector({"release": "prometheus"})
@@ -64,7 +76,9 @@ def make_monitors(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT
 )
 def test_collector_that_selects_the_monitors(collector: Collector) -> None:
     for collectors in ((collector,), (make_collector(RELEASE), collector)):
-        assert outcomes(prometheus.prometheus, make_monitors(*collectors), SPACES, DYNAMO, None) == []
+        assert (
+            outcomes(prometheus.prometheus, make_monitors(*collectors), SPACES, DYNAMO, RUNNING, None) == []
+        )
 
 
 LABEL = "--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus"
@@ -86,32 +100,45 @@ EDIT = "kubectl patch prometheus p -n monitoring --type merge -p "
     ],
 )
 def test_collector_that_does_not(collector: Collector, fix: str) -> None:
-    (finding,) = run_check(prometheus.prometheus, make_monitors(collector), SPACES, DYNAMO, None)
+    (finding,) = run_check(prometheus.prometheus, make_monitors(collector), SPACES, DYNAMO, RUNNING, None)
     assert (finding.outcome, str(finding.subject)) == ("warn", "PodMonitor dynamo-system/dynamo-frontend")
     assert finding.evidence.keys() == {"Prometheus monitoring/p"}
     assert fix in (finding.fix or "")
+
+
+def test_openshift_has_a_prometheus_for_what_users_monitor() -> None:
+    platform = LabelSelector({"openshift.io/cluster-monitoring": "true"})
+    monitors = make_monitors(make_collector(namespaces=platform, namespace="openshift-monitoring"))
+    (finding,) = run_check(prometheus.prometheus, monitors, SPACES, DYNAMO, RUNNING, None)
+    assert "enableUserWorkload: true" in (finding.fix or "")
 
 
 def test_monitors_with_other_labels_get_their_own_finding() -> None:
     epp = PodMonitor(namespace="dynamo-system", name="dynamo-epp")
     labelled = PodMonitor(namespace="dynamo-system", name="dynamo-worker", labels={"release": "prometheus"})
     monitors = make_monitors(make_collector(RELEASE), items=(labelled, epp))
-    found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, None)
+    found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, RUNNING, None)
     assert found == [("warn", "PodMonitor dynamo-system/dynamo-epp")]
+
+
+def test_an_operator_of_prometheus_that_does_not_run() -> None:
+    facts = make_monitors(make_collector()), SPACES, DYNAMO, Workloads(), None
+    wanted = [("warn", "CustomResourceDefinition prometheuses.monitoring.coreos.com")]
+    assert places(prometheus.prometheus, *facts) == wanted
 
 
 def test_prometheus_that_is_down() -> None:
     monitors = make_monitors(make_collector(available=False))
-    found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, None)
+    found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, RUNNING, None)
     assert found == [("warn", "Prometheus monitoring/p")]
 
 
 def test_without_the_operator_only_a_planner_gets_a_warning(tmp_path: Path) -> None:
     absent = PodMonitors(served=False, collectors_served=False)
     for recipe in (None, deploy(tmp_path / "a", graph())):
-        assert outcomes(prometheus.prometheus, absent, SPACES, DYNAMO, recipe) == ["skip"]
+        assert outcomes(prometheus.prometheus, absent, SPACES, DYNAMO, RUNNING, recipe) == ["skip"]
     planned = deploy(tmp_path / "b", graph(PLANNER))
-    (finding,) = run_check(prometheus.prometheus, absent, SPACES, DYNAMO, planned)
+    (finding,) = run_check(prometheus.prometheus, absent, SPACES, DYNAMO, RUNNING, planned)
     assert (finding.outcome, finding.evidence) == ("warn", {"graphs": ["g"]})
 
 
@@ -125,7 +152,7 @@ def test_without_the_operator_only_a_planner_gets_a_warning(tmp_path: Path) -> N
     ],
 )
 def test_missing_monitors(monitors: PodMonitors, types: CustomResourceDefinitions, expected: str) -> None:
-    assert outcomes(prometheus.prometheus, monitors, SPACES, types, None) == [expected]
+    assert outcomes(prometheus.prometheus, monitors, SPACES, types, RUNNING, None) == [expected]
 
 
 # dcgm-exporter

@@ -63,7 +63,7 @@ def test_a_missing_amount_is_reported_once(tmp_path: Path) -> None:
     recipe = deploy(tmp_path, graph(engine()))
     used = NamespaceLimits("default", (msgspec.structs.replace(MEMORY, used={"limits.memory": "0"}),))
     assert places(limit_ranges.quota, used, recipe) == [("fail", "ResourceQuota default/team")]
-    assert outcomes(quotas.quota_fits, recipe, used, RunningPods()) == []
+    assert outcomes(quotas.quota_fits, recipe, used, RunningPods(), None) == []
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,15 @@ import pytest
 
 from dynocheck.checks.platform import multinode
 from dynocheck.facts import (
+    AdmissionWebhooks,
     KaiQueue,
     KaiQueues,
     OperatorConfig,
     OperatorConfigs,
     Recipes,
+    ServiceEndpoints,
+    ServiceName,
+    Webhook,
     Workload,
     Workloads,
 )
@@ -64,15 +68,17 @@ def judge(
     configs: OperatorConfigs = NO_CONFIG,
     release: str = "1.4.0",
     queues: KaiQueues = QUEUES,
+    hooks: tuple[Webhook, ...] = (),
 ) -> list[tuple[str, str]]:
     defined = make_definitions(*(crd(name, "v1") for name in names))
     running = Workloads((operator(release), *workloads))
-    return places(multinode.multinode, defined, running, configs, queues, recipe)
+    called = AdmissionWebhooks(others=hooks)
+    return places(multinode.multinode, defined, running, configs, queues, called, ServiceEndpoints(), recipe)
 
 
 def test_no_component_spans_nodes(tmp_path: Path) -> None:
-    facts = make_definitions(), Workloads(), NO_CONFIG, QUEUES, deploy(tmp_path, graph(engine()))
-    assert outcomes(multinode.multinode, *facts) == ["skip"]
+    facts = make_definitions(), Workloads(), NO_CONFIG, QUEUES, AdmissionWebhooks(), ServiceEndpoints()
+    assert outcomes(multinode.multinode, *facts, deploy(tmp_path, graph(engine()))) == ["skip"]
 
 
 ONE_OF_TWO = msgspec.structs.replace(grove(), desired=2)  # one leads, so Grove works
@@ -84,7 +90,64 @@ LWS_OLD = runs("registry.k8s.io/lws/lws:v0.6.2")
 LWS_DOWN = runs("registry.k8s.io/lws/lws:v0.7.0", ready=False)
 VOLCANO_RUNS = runs("docker.io/volcanosh/vc-scheduler:v1.13.0")
 KAI_DEFINITION = "CustomResourceDefinition queues.scheduling.run.ai"
+SHARDS = "CustomResourceDefinition schedulingshards.kai.scheduler"
 COMPONENT = "deploy.yaml:9"
+
+
+@pytest.mark.parametrize(
+    ("names", "workloads", "expected"),
+    [
+        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], []),
+        (LWS, [LWS_RUNS], []),
+        (LWS, [], [("warn", f"CustomResourceDefinition {LWS[0]}")]),
+        (LWS + VOLCANO, [LWS_DOWN, VOLCANO_RUNS], [("warn", "Deployment n/d")]),
+        (LWS + VOLCANO, [LWS_RUNS], [("warn", f"CustomResourceDefinition {VOLCANO[0]}")]),
+    ],
+)
+def test_leader_worker_set_that_nothing_uses_yet(
+    names: tuple[str, ...], workloads: list[Workload], expected: list[tuple[str, str]]
+) -> None:
+    assert judge(None, names, *workloads) == expected
+
+
+def hook(*resources: str, blocking: bool = True) -> Webhook:
+    """A webhook whose Service has no endpoints."""
+    return Webhook(
+        kind="ValidatingWebhookConfiguration",
+        configuration="hooks",
+        name="h",
+        service=ServiceName("n", "hooks"),
+        blocking=blocking,
+        resources=resources,
+    )
+
+
+HOOKS = "ValidatingWebhookConfiguration hooks"
+
+
+@pytest.mark.parametrize(
+    ("resources", "blocking", "expected"),
+    [
+        (("podcliquesets",), True, [("fail", HOOKS)]),
+        (("podcliquesets",), False, []),
+        (("leaderworkersets",), True, []),  # Grove carries the graph
+    ],
+)
+def test_webhooks_of_grove(
+    single: Recipes, resources: tuple[str, ...], *, blocking: bool, expected: list[tuple[str, str]]
+) -> None:
+    dead = (hook(*resources, blocking=blocking),)
+    assert judge(single, GROVE + KAI, grove(), *kai(), hooks=dead) == expected
+    # the operator that is down explains it
+    assert judge(single, GROVE + KAI, grove(ready=False), *kai(), hooks=dead) == [("fail", "Deployment n/d")]
+
+
+def test_webhooks_of_leader_worker_set(wide: Recipes) -> None:
+    dead = (hook("leaderworkersets", "pods"),)
+    found = [
+        (recipe, judge(recipe, LWS + VOLCANO, LWS_RUNS, VOLCANO_RUNS, hooks=dead)) for recipe in (wide, None)
+    ]
+    assert [places for _, places in found] == [[("fail", HOOKS)], [("warn", HOOKS)]]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +161,7 @@ COMPONENT = "deploy.yaml:9"
         (GROVE + KAI, [grove()], [("fail", "CustomResourceDefinition queues.scheduling.run.ai")]),
         (GROVE + KAI, [grove(), *kai(down="queue-controller")], [("fail", "Deployment n/queue-controller")]),
         (GROVE + KAI, [grove(), *kai("scheduler", "queue-controller")], [("fail", KAI_DEFINITION)]),
+        (GROVE + KAI, [grove(), *kai("queue-controller", "kai-operator")], [("fail", SHARDS)]),
         (KAI, [], [("fail", COMPONENT)]),
         (LWS, [], [("fail", COMPONENT)]),
         (VOLCANO, [], [("fail", COMPONENT)]),
@@ -152,7 +216,7 @@ def test_graphs_of_one_node_go_to_grove_too(single: Recipes) -> None:
     assert judge(single, GROVE, grove()) == []
     assert judge(single, GROVE, down) == [("fail", "Deployment n/d")]
     assert judge(None, GROVE, down) == [("warn", "Deployment n/d")]
-    assert judge(None, LWS) == [("skip", "")]
+    assert judge(None, VOLCANO) == [("skip", "")]
 
 
 def test_an_annotation_keeps_a_graph_from_grove(tmp_path: Path) -> None:
@@ -187,7 +251,8 @@ def test_the_queue_of_a_graph(single: Recipes, queues: tuple[KaiQueue, ...], exp
 def test_queues_that_may_not_be_listed(single: Recipes) -> None:
     defined = make_definitions(*(crd(name, "v1") for name in GROVE + KAI))
     running = Workloads((operator("1.4.0"), grove(), *kai()))
-    assert judge_all(multinode.multinode, defined, running, NO_CONFIG, None, single) == ["unjudged"]
+    called = AdmissionWebhooks(), ServiceEndpoints()
+    assert judge_all(multinode.multinode, defined, running, NO_CONFIG, None, *called, single) == ["unjudged"]
 
 
 def test_kai_that_a_release_bundles(single: Recipes) -> None:

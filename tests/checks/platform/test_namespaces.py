@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.platform import namespaces
-from dynocheck.facts import Namespace, PodClasses
+from dynocheck.facts import Namespace, PodClasses, RuntimeRule
 from tests.checks.judging import deploy, outcomes, run_check
 from tests.checks.manifests import engine, graph, job
 
@@ -44,6 +44,13 @@ def test_classes_that_pods_name_must_exist(
 ) -> None:
     recipe = deploy(tmp_path, graph(engine(pod=classes)), *more)
     assert outcomes(namespaces.pod_classes, CLASSES, recipe) == expected
+
+
+@pytest.mark.parametrize(("pool", "expected"), [("gpus", []), ("cpus", ["fail"])])
+def test_a_runtime_class_that_selects_nodes(tmp_path: Path, pool: str, expected: list[str]) -> None:
+    pod = {"runtimeClassName": "kata", "nodeSelector": {"pool": pool, "zone": "a"}}
+    classes = PodClasses(runtimes=("kata",), rules={"kata": RuntimeRule(node_selector={"pool": "gpus"})})
+    assert outcomes(namespaces.pod_classes, classes, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
 def test_classes_in_v1alpha1_and_in_jobs(tmp_path: Path) -> None:

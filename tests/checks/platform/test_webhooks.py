@@ -12,11 +12,14 @@ from dynocheck.facts import (
     PlatformType,
     PlatformTypes,
     Selector,
+    SelectorExpression,
     ServiceEndpoints,
     ServiceName,
     Webhook,
+    Workload,
+    Workloads,
 )
-from tests.checks.judging import deploy, outcomes, run_check
+from tests.checks.judging import crd, deploy, make_definitions, outcomes, run_check
 from tests.checks.judging import judge as judge_all
 from tests.checks.manifests import engine, graph
 
@@ -26,6 +29,7 @@ SERVICE = ServiceName("dynamo-system", "webhook-service")
 HERE = Namespace("models")
 UP = ServiceEndpoints({str(SERVICE): 1})
 NO_TYPES = PlatformTypes()
+NO_CERT_MANAGER = make_definitions(), Workloads()
 DOWN = ServiceEndpoints({str(SERVICE): 0})
 
 
@@ -35,11 +39,21 @@ def webhook(bundle: Certificates | None = GOOD, **fields: Any) -> Webhook:
 
 
 def judge(*calls: Webhook, services: ServiceEndpoints = UP, types: PlatformTypes = NO_TYPES) -> list[Finding]:
-    return run_check(webhooks.webhook, AdmissionWebhooks(calls, looked=NOW), types, services, HERE, None)
+    return run_check(
+        webhooks.webhook,
+        AdmissionWebhooks(calls, looked=NOW),
+        types,
+        services,
+        HERE,
+        *NO_CERT_MANAGER,
+        None,
+    )
 
 
 def test_no_webhook() -> None:
-    assert outcomes(webhooks.webhook, AdmissionWebhooks(), NO_TYPES, UP, HERE, None) == ["skip"]
+    assert outcomes(webhooks.webhook, AdmissionWebhooks(), NO_TYPES, UP, HERE, *NO_CERT_MANAGER, None) == [
+        "skip"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +104,8 @@ def test_a_service_without_endpoints_is_one_finding() -> None:
 def test_a_crd_without_a_conversion_webhook(
     served: tuple[str, ...], converter: Webhook | None, expected: list[str]
 ) -> None:
-    crd = PlatformType(name="dynamographdeployments.nvidia.com", served=served, converter=converter)
-    assert [finding.outcome for finding in judge(webhook(), types=PlatformTypes((crd,)))] == expected
+    type_ = PlatformType(name="dynamographdeployments.nvidia.com", served=served, converter=converter)
+    assert [finding.outcome for finding in judge(webhook(), types=PlatformTypes((type_,)))] == expected
 
 
 def test_one_bad_bundle_everywhere_is_one_finding() -> None:
@@ -121,13 +135,16 @@ def test_webhooks_for_one_and_for_all_namespaces() -> None:
 KYVERNO = ServiceName("kyverno", "kyverno-svc")
 MODELS_ONLY = Selector({"kubernetes.io/metadata.name": "models"})
 OTHERS_ONLY = Selector({"kubernetes.io/metadata.name": "web"})
+NOT_ITSELF = Selector(
+    expressions=(SelectorExpression("app.kubernetes.io/name", "NotIn", ("aws-load-balancer-controller",)),)
+)
 INJECTED = Selector({"istio-injection": "enabled"})
 
 
 def judge_other(services: ServiceEndpoints, **fields: Any) -> list[str]:
     other = webhook(**{"service": KYVERNO} | fields)
     found = AdmissionWebhooks(others=(other,), looked=NOW)
-    return judge_all(webhooks.webhook, found, NO_TYPES, services, HERE, None)
+    return judge_all(webhooks.webhook, found, NO_TYPES, services, HERE, *NO_CERT_MANAGER, None)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +157,7 @@ def judge_other(services: ServiceEndpoints, **fields: Any) -> list[str]:
         ({"blocking": False}, []),
         ({"service": None}, []),
         ({"objects": Selector({"app": "web"})}, ["unjudged"]),
+        ({"objects": NOT_ITSELF}, ["fail"]),
         ({"conditional": True}, ["unjudged"]),
         ({"conditional": True, "selector": OTHERS_ONLY}, []),
     ],
@@ -162,7 +180,27 @@ def test_a_recipe_whose_graphs_need_conversion(
     tmp_path: Path, storage: str, validated: str, expected: str
 ) -> None:
     served = ("v1alpha1", "v1beta1")
-    crd = PlatformType(name="dynamographdeployments.nvidia.com", served=served, storage=storage)
+    type_ = PlatformType(name="dynamographdeployments.nvidia.com", served=served, storage=storage)
     called = AdmissionWebhooks((webhook(versions=(validated,)),), looked=NOW)
     recipe = deploy(tmp_path, graph(engine()))
-    assert outcomes(webhooks.webhook, called, PlatformTypes((crd,)), UP, HERE, recipe) == [expected]
+    assert outcomes(
+        webhooks.webhook, called, PlatformTypes((type_,)), UP, HERE, *NO_CERT_MANAGER, recipe
+    ) == [expected]
+
+
+def run_cert_manager(*, ready: int) -> Workloads:
+    image = ("quay.io/jetstack/cert-manager-controller:v1.20.0",)
+    deployment = Workload(
+        kind="Deployment", namespace="cert-manager", name="cert-manager", images=image, desired=1, ready=ready
+    )
+    return Workloads((deployment,))
+
+
+@pytest.mark.parametrize(
+    ("running", "expected"),
+    [(run_cert_manager(ready=1), []), (run_cert_manager(ready=0), ["warn"]), (Workloads(), ["warn"])],
+)
+def test_cert_manager_without_its_controller(running: Workloads, expected: list[str]) -> None:
+    defined = make_definitions(crd("certificates.cert-manager.io", "v1"))
+    called = AdmissionWebhooks((webhook(),), looked=NOW)
+    assert judge_all(webhooks.webhook, called, NO_TYPES, UP, HERE, defined, running, None) == expected

@@ -1,0 +1,105 @@
+"""Checks the environment variables of a recipe's pods."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dynocheck import Finding, Location, Skip, check, same_place, warn
+from dynocheck.core.fixes import replace_words
+from dynocheck.data.variables import find_misspelt_variable
+from dynocheck.facts import Manifest, Recipe, Recipes, Value, list_pod_templates
+
+_LISTS = ("env", "envs")
+_MAX_SCRIPT = 64 * 1024  # characters of a container's commands in which names are sought
+
+
+class _Variables(NamedTuple):
+    """The variables of a container, a component or a whole graph, with the commands that read them."""
+
+    owner: str
+    entries: list[Value]
+    script: str
+    manifest: Manifest
+
+    def report(self, entry: Value, message: str, fix: str) -> Finding:
+        at = entry.get("name") or entry
+        return warn(
+            f"{self.owner}: {message}", fix=fix, location=Location(self.manifest.file, at.line, at.column)
+        )
+
+
+@check(
+    "manifest.environment",
+    title="Environment variables are set once and spelled correctly",
+    explained_by={"manifest.schema": same_place},
+)
+def environment(recipes: Recipes) -> Iterator[Finding]:
+    """Of a variable that is twice in a list the kubelet takes the last, and `kubectl apply` may drop one. A
+    misspelt variable is never read: with HF_HMOE for HF_HOME the weights go to the container's own disk.
+
+    A name is misspelt if it is a letter away from a variable that Dynamo, an engine, Hugging Face, NCCL, UCX
+    or PyTorch document, and the container's commands do not use it. A second value that contains the first,
+    as in $(NAME), is fine.
+
+    Fix: remove one, or correct the name
+    """
+    every = [variables for recipe in recipes for variables in _list_variables(recipe)]
+    if not every:
+        raise Skip("no pod sets an environment variable")
+    for variables in every:
+        yield from _check_repeats(variables)
+        yield from _check_spelling(variables)
+
+
+def _list_variables(recipe: Recipe) -> Iterator[_Variables]:
+    for manifest in recipe.own_manifests:
+        if manifest.kind == "DynamoGraphDeployment":
+            for key in _LISTS:
+                yield from _read_variables(
+                    f"graph {manifest.name}", manifest.root.get("spec"), key, "", manifest
+                )
+    for template in list_pod_templates(recipe):
+        yield from _read_variables(template.owner, template.around, "envs", "", template.manifest)
+        for container in template.containers:
+            commands = [*container.get_items("command"), *container.get_items("args")]
+            script = "\n".join(command.text or "" for command in commands)[:_MAX_SCRIPT]
+            yield from _read_variables(template.owner, container, "env", script, template.manifest)
+
+
+def _read_variables(
+    owner: str, holder: Value | None, key: str, script: str, manifest: Manifest
+) -> Iterator[_Variables]:
+    entries = (
+        [entry for entry in holder.get_items(key) if entry.get_text("name")] if holder is not None else []
+    )
+    if entries:
+        yield _Variables(owner, entries, script, manifest)
+
+
+def _check_repeats(variables: _Variables) -> Iterator[Finding]:
+    """Reports variables that hide an earlier one of another value."""
+    first: dict[str, Value] = {}
+    for entry in variables.entries:
+        name, value = entry.get_text("name"), entry.get_text("value")
+        earlier = first.setdefault(name, entry)
+        same = earlier.get_text("value") == value and entry.get("value") is not None
+        if earlier is not entry and not same and f"$({name})" not in value:
+            message = f"{name} is set here and in line {earlier.line}: the last one counts"
+            yield variables.report(entry, message, f"remove one {name}")
+
+
+def _check_spelling(variables: _Variables) -> Iterator[Finding]:
+    names = {entry.get_text("name") for entry in variables.entries}
+    for entry in variables.entries:
+        name = entry.get_text("name")
+        meant = find_misspelt_variable(name)
+        used = re.search(rf"\b{re.escape(name)}\b", variables.script)
+        if (
+            meant
+            and not used
+            and not any(f"$({name})" in each.get_text("value") for each in variables.entries)
+        ):
+            remark = f", and {meant} is set too" if meant in names else ""
+            yield variables.report(
+                entry, f"nothing reads {name}: it looks like {meant}{remark}", replace_words(name, meant)
+            )

@@ -1,0 +1,114 @@
+"""Checks the flags of load generators."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.fixes import remove, replace_words, set_argument
+from dynocheck.data.aiperf import AiperfFlag, find_flags, list_releases
+from dynocheck.facts import Benchmark, Recipes, Word
+
+_PINNED = re.compile(r"aiperf(?:\[[\w,-]*\])?==([\w.]+)")
+_FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
+
+
+class _Flag(NamedTuple):
+    """A flag on the command line of AIPerf, and its value if it is known."""
+
+    word: Word
+    name: str
+    value: str | None
+
+    def normalize(self) -> str:
+        """Its name as the tables have it: AIPerf does not tell - from _, and keys may follow a dot."""
+        return self.name.partition(".")[0].replace("_", "-")
+
+
+@check("perf.flags", title="Flags exist in the load generator's release")
+def flags(recipes: Recipes) -> Iterator[Result]:
+    """AIPerf exits at an unknown flag or kind of endpoint: the benchmark fails once its model is loaded, and
+    a Job runs it again and again.
+
+    Checked is `aiperf profile`, by the flags of the release that the benchmark installs with `==`. Without
+    one, only what no known release has is reported. Flags of other load generators are not judged.
+
+    Fix: aiperf profile --help
+    """
+    runs = [(benchmark, [*_list_flags(benchmark)]) for recipe in recipes for benchmark in recipe.benchmarks]
+    runs = [(benchmark, given) for benchmark, given in runs if given]
+    if not runs:
+        raise Skip("no benchmark runs aiperf profile")
+    for benchmark, given in runs:
+        pinned = _find_release(benchmark)
+        releases = [pinned] if pinned in list_releases() else list_releases()
+        doubted = []
+        for flag in given:
+            problems = [_find_problem(flag, find_flags(release)) for release in releases]
+            if all(problems):
+                yield _report(benchmark, flag, releases, problems[-1] or "")
+            elif any(problems):
+                doubted.append(flag.name)
+        if doubted:
+            yield unjudged(
+                f"{benchmark.name}: {', '.join(doubted)}",
+                why="releases of AIPerf differ, and the benchmark pins none that is known",
+                needs=f"aiperf==RELEASE, from {list_releases()[0]} to {list_releases()[-1]}",
+                location=Location(benchmark.file, benchmark.line, benchmark.column),
+            )
+        else:
+            yield judged(1, "benchmarks")
+
+
+def _find_release(benchmark: Benchmark) -> str | None:
+    """The release of AIPerf that a benchmark installs; None if it pins none."""
+    texts = (word.text or "" for words in benchmark.commands for word in words)
+    return next((match[1] for text in texts if (match := _PINNED.fullmatch(text))), None)
+
+
+def _list_flags(benchmark: Benchmark) -> Iterator[_Flag]:
+    """The flags of each `aiperf profile` of a benchmark."""
+    for words in benchmark.commands:
+        texts = [word.text or "" for word in words]
+        starts = (i for i, text in enumerate(texts) if text.rpartition("/")[2] == "aiperf")
+        start = next((i + 2 for i in starts if texts[i + 1 : i + 2] == ["profile"]), len(words))
+        for word, following in zip(words[start:], [*words[start + 1 :], None], strict=False):
+            name, equals, inline = (word.text or "").partition("=")
+            if _FLAG.fullmatch(name):
+                yield _Flag(word, name, inline if equals else following.text if following else None)
+
+
+def _find_problem(flag: _Flag, known: Mapping[str, AiperfFlag]) -> str | None:
+    """Why a release refuses a flag; None if it takes it."""
+    row = known.get(flag.normalize())
+    if row is None:
+        return f"has no {flag.name}"
+    value = (flag.value or "").lower().replace("-", "_")
+    if row.choices and value and "$" not in value and value not in row.choices:
+        return f"takes no {flag.name} {flag.value}"
+    return None
+
+
+def _report(benchmark: Benchmark, flag: _Flag, releases: Iterable[str], problem: str) -> Finding:
+    known = [*releases]
+    sure = len(known) == 1
+    row = find_flags(known[-1]).get(flag.normalize())
+    title = f"aiperf {known[0]}" if sure else f"aiperf {known[0]} to {known[-1]}"
+    return (fail if sure else warn)(
+        f"{benchmark.name}: {title} {problem}",
+        fix=_suggest_name(flag, find_flags(known[-1])) if row is None else _suggest_value(flag, row),
+        evidence={"source": f"https://pypi.org/project/aiperf/{known[-1]}/"},
+        location=Location(benchmark.file, flag.word.line, flag.word.column),
+    )
+
+
+def _suggest_name(flag: _Flag, known: Iterable[str]) -> str:
+    close = get_close_matches(flag.normalize(), known, n=1, cutoff=0.75)
+    return replace_words(flag.name, close[0]) if close else remove(flag.name, "or pin a release that has it")
+
+
+def _suggest_value(flag: _Flag, row: AiperfFlag) -> str:
+    close = get_close_matches(flag.value or "", row.choices, n=1)
+    others = f"one of {', '.join(row.choices)}"
+    return set_argument(flag.name, close[0] if close else "VALUE", others)

@@ -1,0 +1,1 @@
+"""Checks of a deployment that exists: why it does not serve."""

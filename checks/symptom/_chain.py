@@ -1,0 +1,94 @@
+"""How findings of a deployment follow from each other."""
+
+import datetime
+from typing import Any
+
+from dynocheck import Finding
+from dynocheck.core.outcomes import Subject
+from dynocheck.facts import ContainerState, DeployedObject, DeployedPod, NamespaceState, ObjectKey
+
+_OWNERS = "part of"
+_NODE = "node"
+_CLAIMS = "claims"
+
+
+def make_subject(state: NamespaceState, key: ObjectKey) -> Subject:
+    """The object as the subject of a finding."""
+    return Subject(key.kind, key.name, None if key.kind == "Node" else state.namespace)
+
+
+def describe_pod(pod: DeployedPod) -> dict[str, Any]:
+    """The evidence by which findings of a pod are linked with others: its owners, node and claims."""
+    evidence: dict[str, Any] = {_OWNERS: [str(owner) for owner in pod.owners]} if pod.owners else {}
+    evidence |= {_NODE: pod.node} if pod.node else {}
+    return evidence | ({_CLAIMS: list(pod.claims)} if pod.claims else {})
+
+
+def describe_owners(each: DeployedObject) -> dict[str, Any]:
+    """The evidence by which findings of an object are linked with those of its owners."""
+    return {_OWNERS: [str(owner) for owner in each.owners]} if each.owners else {}
+
+
+def is_part(cause: Finding, effect: Finding) -> bool:
+    """The cause is about the object that the effect is about, or about a part of it."""
+    subject = effect.subject
+    if subject is None:
+        return False
+    return cause.subject == subject or f"{subject.kind} {subject.name}" in cause.evidence.get(_OWNERS, ())
+
+
+def is_node_of(cause: Finding, effect: Finding) -> bool:
+    """The cause is about the node of the pod that the effect is about."""
+    return cause.subject is not None and effect.evidence.get(_NODE) == cause.subject.name
+
+
+def is_claim_of(cause: Finding, effect: Finding) -> bool:
+    """The cause is about a claim that the pod of the effect mounts."""
+    return cause.subject is not None and cause.subject.name in effect.evidence.get(_CLAIMS, ())
+
+
+def is_starting(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether a pod is on its way: its image is being pulled, or its startup probe still has time."""
+    if not pod.node or pod.has_ended or pod.terminating:
+        return False
+    return all(
+        each.ready or each.init or is_pulling(state, pod) or has_startup_time(state, each)
+        for each in pod.containers
+    )
+
+
+def is_pulling(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether the last event before its containers run is that an image is being pulled."""
+    idle = ("ContainerCreating", "PodInitializing")
+    if any(each.waiting not in idle and not (each.init and each.ended) for each in pod.containers):
+        return False
+    events = [e for e in state.list_events(pod.key) if e.reason != "Scheduled"]
+    return bool(events) and events[0].reason in ("Pulling", "Pulled")
+
+
+def has_startup_time(state: NamespaceState, container: ContainerState) -> bool:
+    """Whether it runs, is not started, and is within the time of its startup probe."""
+    age = measure_age_s(state, container.running_since)
+    return not container.started and age is not None and age < (container.startup_s or 0)
+
+
+def measure_age_s(state: NamespaceState, moment: str) -> float | None:
+    """The seconds from this moment until the state was taken; None if the moment is unknown."""
+    try:
+        taken, then = map(datetime.datetime.fromisoformat, (state.taken, moment))
+        return (taken - then).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def format_age(seconds: float) -> str:
+    """Such as 45 s, 12 min or 3 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def shorten(text: str, width: int = 300) -> str:
+    """The text on one line, cut at this number of characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -1,0 +1,229 @@
+"""Containers that end, and containers that run and are not ready."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dynocheck import Finding, check, fail, warn
+from dynocheck.checks.symptom._chain import (
+    describe_pod,
+    format_age,
+    has_startup_time,
+    is_node_of,
+    make_subject,
+    measure_age_s,
+    shorten,
+)
+from dynocheck.core.explanations import same_place
+from dynocheck.data.log_rules import LogMatch, find_cause, find_hints, find_last_words
+from dynocheck.facts import (
+    ContainerLog,
+    ContainerLogs,
+    ContainerState,
+    DeployedPod,
+    NamespaceState,
+    Termination,
+)
+
+_RECENT_S = 3600.0
+_KILLED, _SEGMENT_FAULT, _TERMINATED = 137, 139, 143
+_LOG_LINES = 5
+_PATIENCE_S = 60.0
+_MEANINGS = {
+    _KILLED: "it was killed",
+    _SEGMENT_FAULT: "segmentation fault",
+    _TERMINATED: "it was told to end",
+    126: "the program cannot be run",
+    127: "the program is not in the image",
+    128: "the container could not be started",
+}
+
+
+@check(
+    "symptom.crash",
+    title="No container crashes",
+    explained_by={"symptom.node": is_node_of},
+)
+def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
+    """A container that ends is started again, each time after a longer wait; its log says why it ended.
+
+    Fix: kubectl logs POD --previous
+    """
+    for pod in state.pods:
+        for container in pod.containers:
+            end = _get_end(state, pod, container)
+            if end is not None and not pod.terminating:
+                yield _judge_end(state, logs, pod, container, end)
+
+
+def _get_end(state: NamespaceState, pod: DeployedPod, container: ContainerState) -> Termination | None:
+    """How it ended, if that is a problem: it does not run now, or it ended a short time ago."""
+    for end in (container.ended, container.previous):
+        if end is None or not end.is_failure:
+            continue
+        if end is container.ended and (container.restarts == 0 and pod.phase == "Failed" and pod.reason):
+            return None  # evicted: symptom.ended
+        age = measure_age_s(state, end.finished)
+        if end is container.ended or not container.ready or age is None or age < _RECENT_S:
+            return end
+    return None
+
+
+def _judge_end(
+    state: NamespaceState, logs: ContainerLogs, pod: DeployedPod, container: ContainerState, end: Termination
+) -> Finding:
+    log = logs.find(pod.name, container.name, previous=end is not container.ended)
+    cause, fix, evidence = _explain_end(state, pod, container, end, log)
+    again = f", {container.restarts} restarts" if container.restarts > 1 else ""
+    ready = container.ready or (pod.phase == "Running" and pod.is_ready)
+    judge = warn if ready else fail
+    crashes = "crashed" if ready else "crashes"
+    return judge(
+        f"container {container.name} {crashes} (exit code {end.exit_code}{again}): {cause}",
+        fix=fix,
+        subject=make_subject(state, pod.key),
+        evidence=describe_pod(pod) | {"exit_code": end.exit_code, "restarts": container.restarts, **evidence},
+    )
+
+
+def _explain_end(
+    state: NamespaceState,
+    pod: DeployedPod,
+    container: ContainerState,
+    end: Termination,
+    log: ContainerLog | None,
+) -> tuple[str, str, dict[str, Any]]:
+    """Why it ended, what to do, and the evidence."""
+    previous = " --previous" if end is not container.ended else ""
+    look = f"kubectl logs {pod.name} -c {container.name}{previous} -n {state.namespace}"
+    if end.reason == "OOMKilled":
+        limit = f" of {container.memory_limit}" if container.memory_limit else ""
+        fix = f"raise resources.limits.memory of {container.name}"
+        return f"it used more memory than its limit{limit}", fix, {"reason": end.reason}
+    match = find_cause(log.lines) if log else None
+    if match is not None and match.rule.level != "secondary":
+        return _describe_match(match), match.rule.fix, {"rule": match.rule.id, "source": match.rule.source}
+    if killed := _find_kill(state, pod, container, end):
+        return killed, _choose_probe_fix(pod, container, state.namespace), {}
+    lines = log.lines if log else ()
+    words = shorten(find_last_words(lines)) or shorten(end.message)
+    meaning = _MEANINGS.get(end.exit_code, "")
+    if log is None:
+        words = words or "its log was not read"
+    elif log.problem:
+        words = f"its log cannot be read: {shorten(log.problem)}"
+    said = ": ".join(filter(None, [meaning, words]))
+    evidence = {"log": [shorten(line) for line in lines[-_LOG_LINES:]]} if lines else {}
+    return said or "its log is empty", look, evidence
+
+
+def _find_kill(state: NamespaceState, pod: DeployedPod, container: ContainerState, end: Termination) -> str:
+    """How a probe ended it; empty if none did. The kubelet sends TERM, and KILL after the grace period."""
+    if end.exit_code not in (_KILLED, _TERMINATED, 0):
+        return ""
+    events = state.list_events(pod.key, "Killing", "Unhealthy")
+    for name in ("liveness", "startup"):
+        kills = [e for e in events if container.name in e.message and f"failed {name} probe" in e.message]
+        misses = [e for e in events if e.message.lower().startswith(f"{name} probe failed")]
+        if kills or (misses and name in container.probes):
+            detail = f": {shorten(misses[0].message)}" if misses else ""
+            return f"its {name} probe failed, and the kubelet ended it{detail}"
+    return ""
+
+
+def _choose_probe_fix(pod: DeployedPod, container: ContainerState, namespace: str) -> str:
+    if container.startup_s is None:
+        return f"add a startupProbe to {container.name} that gives it the time to load its model"
+    return (
+        f"raise startupProbe.failureThreshold of {container.name}: it has {format_age(container.startup_s)}"
+    )
+
+
+@check(
+    "symptom.not-ready",
+    title="Every container that runs is ready",
+    explained_by={"symptom.node": is_node_of, "symptom.crash": same_place, "symptom.start": same_place},
+)
+def not_ready(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
+    """Only pods that are ready get requests.
+
+    Fix: kubectl describe pod NAME   # the message of Unhealthy
+    """
+    for pod in state.pods:
+        if pod.has_ended or pod.terminating:
+            continue
+        for container in pod.containers:
+            age = measure_age_s(state, container.running_since)
+            if age is not None and not container.ready and not container.init:
+                yield from _judge_running(state, logs, pod, container, age)
+
+
+def _judge_running(
+    state: NamespaceState, logs: ContainerLogs, pod: DeployedPod, container: ContainerState, age: float
+) -> Iterator[Finding]:
+    subject = make_subject(state, pod.key)
+    log = logs.find(pod.name, container.name, previous=False)
+    misses = [e for e in state.list_events(pod.key, "Unhealthy") if "probe" in e.message]
+    evidence = describe_pod(pod) | ({"probe": shorten(misses[0].message)} if misses else {})
+    match = find_cause(log.lines) if log else None
+    if match is not None and match.rule.level == "cause":
+        yield fail(
+            f"container {container.name} runs and is not ready: {_describe_match(match)}",
+            fix=match.rule.fix,
+            subject=subject,
+            evidence=evidence | {"rule": match.rule.id, "source": match.rule.source},
+        )
+        return
+    look = f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}"
+    words = _describe_log(log)
+    if container.startup_s is not None and has_startup_time(state, container):
+        yield warn(
+            f"container {container.name} is starting for {format_age(age)}; its startup probe gives it "
+            f"{format_age(container.startup_s)}{words}",
+            fix=f"kubectl logs -f {pod.name} -c {container.name} -n {state.namespace}",
+            subject=subject,
+            evidence=evidence,
+        )
+        return
+    judge = fail if age > _PATIENCE_S else warn
+    missed = f": {shorten(misses[0].message)}" if misses else ""
+    yield judge(
+        f"container {container.name} runs for {format_age(age)} and is not ready{missed}{words}",
+        fix=look,
+        subject=subject,
+        evidence=evidence,
+    )
+
+
+def _describe_match(match: LogMatch) -> str:
+    """What a line means, and the line."""
+    return f"{match.rule.means}: {shorten(match.line)}"
+
+
+def _describe_log(log: ContainerLog | None) -> str:
+    if log is None or not (log.lines or log.problem):
+        return ""
+    if log.problem:
+        return f"; its log cannot be read: {shorten(log.problem)}"
+    return f"; its log ends: {shorten(find_last_words(log.lines))}"
+
+
+@check(
+    "symptom.log", title="No log tells of a degraded deployment", explained_by={"symptom.crash": same_place}
+)
+def log(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
+    """Some lines tell of trouble that an engine survives: slow transfers, a router without effect.
+
+    Only the logs of containers that crash or are not ready are read.
+
+    Fix: kubectl logs POD
+    """
+    pods = {pod.name: pod for pod in state.pods}
+    for each in logs:
+        for match in find_hints(each.lines):
+            pod = pods[each.pod]
+            yield warn(
+                f"{each.container} is degraded: {_describe_match(match)}",
+                fix=match.rule.fix,
+                subject=make_subject(state, pod.key),
+                evidence=describe_pod(pod) | {"rule": match.rule.id, "source": match.rule.source},
+            )

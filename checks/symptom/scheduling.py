@@ -1,0 +1,123 @@
+"""Pods that no node takes, and claims that are not bound."""
+
+import re
+from collections.abc import Iterator
+
+from dynocheck import Finding, check, fail, warn
+from dynocheck.checks.symptom._chain import (
+    describe_pod,
+    format_age,
+    is_claim_of,
+    make_subject,
+    measure_age_s,
+    shorten,
+)
+from dynocheck.data.cluster_messages import explain_scheduling
+from dynocheck.facts import DeployedObject, DeployedPod, NamespaceState, ObjectKey
+
+_SILENT_S = 60.0  # a scheduler looks at a pod within seconds
+_PROVISIONER_S = 300.0
+_GROVE_GATE = "grove.io/podgang-pending-creation"
+_NO_NODE = re.compile(
+    r"^\d+/(\d+) nodes are available: (.*?)\.?(?: preemption:.*| no new claims.*)?$", re.DOTALL
+)
+
+
+@check("symptom.claim", title="Every claim of the deployment is bound")
+def claim(state: NamespaceState) -> Iterator[Finding]:
+    """A pod whose claim is not bound stays Pending.
+
+    Fix: kubectl describe pvc NAME   # its events say what the provisioner waits for
+    """
+    claims = {each.key.name: each for each in state.list_objects("PersistentVolumeClaim")}
+    used = {name for pod in state.pods if not pod.has_ended for name in pod.claims}
+    for each in claims.values():
+        if each.key.name in used or not state.target:
+            yield from _judge_claim(state, each)
+    if "persistentvolumeclaims" in state.unread:
+        return
+    for name in sorted(used - claims.keys()):
+        yield fail(
+            f"claim {name} does not exist",
+            fix=f"kubectl get pvc -n {state.namespace}   # then create {name}, or correct the pod",
+            subject=make_subject(state, ObjectKey("PersistentVolumeClaim", name)),
+        )
+
+
+def _judge_claim(state: NamespaceState, each: DeployedObject) -> Iterator[Finding]:
+    name, subject = each.key.name, make_subject(state, each.key)
+    describe = f"kubectl describe pvc {name} -n {state.namespace}"
+    if each.state == "Lost":
+        yield fail(f"the volume of claim {name} is gone", fix=describe, subject=subject)
+    if each.state != "Pending":
+        return
+    failed = state.list_events(each.key, "ProvisioningFailed", "FailedBinding")
+    waiting = state.list_events(each.key, "ExternalProvisioning")
+    age = measure_age_s(state, each.created)
+    if failed:
+        missing = each.storage_class is not None and "not found" in failed[0].message
+        fix = "kubectl get storageclass   # and recreate the claim with one of them" if missing else describe
+        yield fail(f"claim {name} cannot be bound: {shorten(failed[0].message)}", fix=fix, subject=subject)
+    elif waiting and (age or 0) > _PROVISIONER_S:
+        since = format_age(age or 0)
+        yield fail(
+            f"claim {name} waits for its provisioner for {since}: {shorten(waiting[0].message)}",
+            fix="kubectl get pods -A | grep csi   # whether the provisioner runs",
+            subject=subject,
+        )
+
+
+@check(
+    "symptom.unscheduled",
+    title="Every pod has a node",
+    explained_by={"symptom.claim": is_claim_of},
+)
+def unscheduled(state: NamespaceState) -> Iterator[Finding]:
+    """A pod without a node stays Pending; the scheduler says for each node why it does not take it.
+
+    Fix: kubectl describe pod NAME   # the message of FailedScheduling
+    """
+    for pod in state.pods:
+        if not pod.node and not pod.has_ended and not pod.terminating:
+            yield from _judge_unscheduled(state, pod)
+
+
+def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
+    subject, evidence = make_subject(state, pod.key), describe_pod(pod)
+    condition = pod.get_condition("PodScheduled")
+    events = state.list_events(pod.key, "FailedScheduling", "Unschedulable", "UnschedulableOnNodePool")
+    message = (condition.message if condition else "") or (events[0].message if events else "")
+    age = measure_age_s(state, pod.created)
+    if pod.gates:
+        held = ", ".join(pod.gates)
+        gang = "   # Grove takes it away when the whole gang is made" if _GROVE_GATE in pod.gates else ""
+        yield warn(
+            f"pod {pod.name} is held back by the scheduling gate {held}"
+            + (f" for {format_age(age)}" if age else ""),
+            fix=f"kubectl get podgangs,podcliques -n {state.namespace}{gang}"
+            if gang
+            else f"kubectl describe pod {pod.name} -n {state.namespace}",
+            subject=subject,
+            evidence=evidence,
+        )
+    elif message:
+        yield fail(
+            f"no node takes pod {pod.name}: {_describe_reasons(message)}",
+            fix=explain_scheduling(message, namespace=state.namespace).fix,
+            subject=subject,
+            evidence=evidence | {"scheduler": pod.scheduler, "requests": pod.requests},
+        )
+    elif age is not None and age > _SILENT_S:
+        name = pod.scheduler or "default-scheduler"
+        yield fail(
+            f"no scheduler has looked at pod {pod.name} for {format_age(age)}: it names {name}",
+            fix=f"kubectl get pods -A | grep {name}   # whether it runs; else correct schedulerName",
+            subject=subject,
+            evidence=evidence,
+        )
+
+
+def _describe_reasons(message: str) -> str:
+    """What the scheduler said, without what it says of preemption."""
+    match = _NO_NODE.match(message.strip())
+    return shorten(f"{match[2]} (of {match[1]} nodes)" if match else message)

@@ -1,0 +1,70 @@
+"""`dynocheck diagnose`: explains why a deployment does not serve."""
+
+import time
+from collections.abc import Sequence
+
+from dynocheck.commands._run import Run, RunContext
+from dynocheck.core.declarations import Check
+from dynocheck.core.errors import UsageError
+from dynocheck.core.explanations import link_explanations
+from dynocheck.core.knowledge import Knowledge
+from dynocheck.core.options import CommonOptions
+from dynocheck.core.outcomes import Finding, Outcome
+from dynocheck.core.pipeline import judge
+from dynocheck.facts import DiagnosisFact
+from dynocheck.probes.symptom.objects import DiagnosisTarget
+
+_PAUSE_S = 2.0
+_STANDING_S = 60.0
+# A node may be added, a claim bound and a controller woken up without anybody's doing.
+_PASSING = ("symptom.unscheduled", "symptom.claim", "symptom.node", "symptom.graph", "symptom.workload")
+
+
+def run(options: CommonOptions, target: str, wait_s: float = 0.0) -> int:
+    """Explain it.
+
+    :param target: the name of a graph, or KIND/NAME; empty for all of the namespace.
+    :param wait_s: the longest time in seconds to wait until it serves, or until it is clear that it cannot.
+    :return: the exit code.
+    :raises UsageError: an option cannot be used.
+    """
+    if wait_s and options.snapshot:
+        raise UsageError("--wait: not with --snapshot")
+    rollout = _Rollout(wait_s)
+    context = RunContext(
+        sources={DiagnosisTarget: DiagnosisTarget(target)},
+        describe_target=lambda facts: {"deployment": target} if target else {},
+        look_again=rollout.look_again,
+        describe_waiting=lambda: rollout.waiting_for,
+    )
+    return Run.begin("diagnose", options, DiagnosisFact).judge(cluster=True, context=context)
+
+
+class _Rollout:
+    """A deployment that is being rolled out, until it serves, cannot, or the time is over."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.waiting_for = ""
+        self._end = time.monotonic() + wait_s
+        self._since: dict[str, float] = {}  # since when each failure stands
+
+    def look_again(self, checks: Sequence[Check], known: Knowledge) -> bool:
+        """Whether to look once more, after a pause: something is wrong, may pass, and there is time."""
+        now = time.monotonic()
+        if now >= self._end:
+            return False
+        linked, _ = link_explanations(judge(checks, known), {c.id: c.explained_by for c in checks})
+        problems = [(v.check, f) for v in linked for f in v.findings if f.explained_by is None]
+        self.waiting_for = problems[0][1].message if problems else ""
+        lasting = {
+            _name(f): now for check, f in problems if f.outcome is Outcome.FAIL and check not in _PASSING
+        }
+        self._since = lasting | {name: self._since[name] for name in lasting.keys() & self._since.keys()}
+        if not problems or any(now - since > _STANDING_S for since in self._since.values()):
+            return False
+        time.sleep(min(_PAUSE_S, self._end - now))
+        return True
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.subject}: {finding.evidence.get('container', '')}"

@@ -1,0 +1,103 @@
+"""What lines of logs mean: the rows of log_rules.json, and which of them a log shows."""
+
+import re
+from collections.abc import Sequence
+from functools import cache, cached_property, lru_cache
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from dynocheck.data import read_table
+
+# The last line of a traceback, which a logger may have put its own words before.
+_EXCEPTION = re.compile(
+    r"(?:^|[\]) ])(?P<words>(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Enabled)(?:: .*)?)$"
+)
+_CODE = re.compile(r'\b(?:raise|except|return)\b|File "')
+_WARNING = re.compile(r"(?<!NCCL )\b(?:WARN|WARNING|INFO|DEBUG)\b")
+_PREFIX = 80  # characters of a line in which its level stands
+_END = 20
+
+
+class LogRule(msgspec.Struct, frozen=True, dict=True):
+    """A line of a log and what it means.
+
+    `level` is cause for what ends a program, generic for what may end it and may be mentioned in passing,
+    secondary for what follows from a cause that stands elsewhere, and hint for what a program survives.
+    `pattern` is a regular expression for the part of the line that stays from release to release; `example`
+    is a line that has it. `source` is where the line is written.
+    """
+
+    id: str
+    level: Literal["cause", "generic", "secondary", "hint"]
+    pattern: str
+    means: str
+    fix: str
+    example: str
+    source: str
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+
+class LogMatch(NamedTuple):
+    """A line, and the rule that knows it."""
+
+    rule: LogRule
+    line: str
+
+
+@cache
+def load_log_rules() -> tuple[LogRule, ...]:
+    """Every rule. Where several know a line, the first one counts."""
+    return msgspec.json.decode(read_table("log_rules.json"), type=tuple[LogRule, ...])
+
+
+@lru_cache(maxsize=1 << 15)
+def match_line(line: str) -> LogMatch | None:
+    """What is known of a line."""
+    if not _compile_any().search(line):
+        return None
+    return next((LogMatch(rule, line) for rule in load_log_rules() if rule.expression.search(line)), None)
+
+
+@cache
+def _compile_any() -> re.Pattern[str]:
+    """What every line has that a rule knows: most lines are known by none, and are searched once."""
+    return re.compile("|".join(f"(?:{rule.pattern})" for rule in load_log_rules()))
+
+
+def find_cause(lines: Sequence[str]) -> LogMatch | None:
+    """The line that says why a program ended.
+
+    The first cause counts, since what follows from it is reported by others after it: but not one that is
+    logged as a warning while an error stands elsewhere, and a generic one only near the end.
+    """
+    matches = [match for match in map(match_line, lines) if match is not None]
+    causes = [match for match in matches if match.rule.level == "cause"]
+    errors = [match for match in causes if not _WARNING.search(match.line[:_PREFIX])]
+    generic = [m for m in map(match_line, lines[-_END:]) if m is not None and m.rule.level == "generic"]
+    secondary = [match for match in matches if match.rule.level == "secondary"]
+    return next(iter([*errors, *reversed(generic), *causes, *secondary]), None)
+
+
+def find_hints(lines: Sequence[str]) -> list[LogMatch]:
+    """The lines that tell of trouble that a program survives, one for each rule."""
+    matches = (match for match in map(match_line, lines) if match is not None)
+    return list({match.rule.id: match for match in matches if match.rule.level == "hint"}.values())
+
+
+def find_last_words(lines: Sequence[str]) -> str:
+    """The line in which a program says why it ends: the last exception of its own, else the last line."""
+    exceptions = [
+        match["words"]
+        for line in lines
+        if not _CODE.search(line) and (match := _EXCEPTION.search(line.strip())) is not None
+    ]
+    own = [
+        words
+        for words in exceptions
+        if (known := match_line(words)) is None or known.rule.level != "secondary"
+    ]
+    return (own or exceptions or [line.strip() for line in lines if line.strip()] or [""])[-1]

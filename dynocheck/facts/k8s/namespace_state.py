@@ -1,0 +1,210 @@
+"""What runs in one namespace, and how: the objects of a deployment, from its graph down to its containers."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import msgspec
+
+from dynocheck.facts.base import Fact, FactList
+from dynocheck.facts.k8s.cluster import Condition
+
+
+class DiagnosisFact(Fact, frozen=True):
+    """A fact about a deployment that exists, whether it serves or not."""
+
+
+class ObjectKey(msgspec.Struct, frozen=True, order=True):
+    """The kind and name of an object in the namespace, or of a node."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class Termination(msgspec.Struct, frozen=True, kw_only=True):
+    """How a container ended. `finished` is RFC 3339, empty if the kubelet does not know it."""
+
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    finished: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it ended with an error, or was killed."""
+        return self.exit_code != 0 or self.signal != 0
+
+
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A container of a pod. `waiting` is the reason for which it does not run; `ended` is how it ended, and
+    `previous` how the run before the present one did.
+
+    `sidecar`: an init container that runs beside the others, which start once it has started.
+    `probes` are the probes that it has: startup, liveness, readiness. `startup_s` is the time in seconds that
+    its startup probe gives it, None if it has none.
+    """
+
+    name: str
+    image: str = ""
+    init: bool = False
+    sidecar: bool = False
+    ready: bool = False
+    started: bool = False
+    running_since: str = ""
+    waiting: str = ""
+    message: str = ""
+    ended: Termination | None = None
+    previous: Termination | None = None
+    restarts: int = 0
+    memory_limit: str = ""
+    probes: tuple[str, ...] = ()
+    startup_s: int | None = None
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether it runs, and other containers of the pod wait for its end, or for its start."""
+        return self.init and bool(self.running_since) and not (self.sidecar and self.started)
+
+
+class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod. `owners` are those that it is part of, the nearest first; `claims` are those that it mounts.
+
+    `created` is RFC 3339. `requests` are what its containers ask for of extended resources, such as
+    nvidia.com/gpu, in sum.
+    """
+
+    name: str
+    owners: tuple[ObjectKey, ...] = ()
+    labels: dict[str, str] = {}
+    created: str = ""
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    node: str = ""
+    scheduler: str = ""
+    gates: tuple[str, ...] = ()
+    terminating: bool = False
+    restarts_always: bool = True
+    conditions: tuple[Condition, ...] = ()
+    containers: tuple[ContainerState, ...] = ()
+    claims: tuple[str, ...] = ()
+    requests: dict[str, int] = {}
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("Pod", self.name)
+
+    @property
+    def is_ready(self) -> bool:
+        condition = self.get_condition("Ready")
+        return condition is not None and condition.status == "True"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all its containers have ended for good."""
+        return self.phase in ("Succeeded", "Failed")
+
+    def get_condition(self, type_: str) -> Condition | None:
+        """The condition of this type."""
+        return next((c for c in self.conditions if c.type == type_), None)
+
+
+class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that pods belong to or use: a graph, a component, a workload, a claim.
+
+    `desired` and `ready` are numbers of pods or of replicas, `desired` is None where the kind has none.
+    `state` is the phase or state in its status. `observed` is false if its controller has not seen the
+    present generation, so that its status is outdated.
+    """
+
+    key: ObjectKey
+    owners: tuple[ObjectKey, ...] = ()
+    created: str = ""
+    state: str = ""
+    conditions: tuple[Condition, ...] = ()
+    desired: int | None = None
+    created_pods: int | None = None
+    ready: int = 0
+    observed: bool = True
+    storage_class: str | None = None
+    terminating: bool = False
+
+    def get_condition(self, type_: str) -> Condition | None:
+        """The condition of this type."""
+        return next((c for c in self.conditions if c.type == type_), None)
+
+
+class ObjectEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of an object, or several alike. `last` is the latest time, RFC 3339."""
+
+    about: ObjectKey
+    type: str = "Normal"
+    reason: str
+    message: str = ""
+    count: int = 1
+    last: str = ""
+
+
+class HostState(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that runs pods of the deployment."""
+
+    name: str
+    unschedulable: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+
+class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
+    """What runs in a namespace, or the part of it that belongs to `target`, at a moment.
+
+    `taken` is the moment, RFC 3339. `unread` gives, for what could not be read, the reason.
+    """
+
+    namespace: str
+    taken: str
+    target: str = ""
+    objects: tuple[DeployedObject, ...] = ()
+    pods: tuple[DeployedPod, ...] = ()
+    events: tuple[ObjectEvent, ...] = ()
+    hosts: tuple[HostState, ...] = ()
+    unread: dict[str, str] = {}  # noqa: RUF012
+
+    def list_objects(self, *kinds: str) -> Iterator[DeployedObject]:
+        """The objects of these kinds."""
+        return (each for each in self.objects if each.key.kind in kinds)
+
+    def list_events(self, about: ObjectKey, *reasons: str) -> list[ObjectEvent]:
+        """The events of an object with one of these reasons (all if none is given), the latest first."""
+        found = [e for e in self._events_by_object.get(about, ()) if not reasons or e.reason in reasons]
+        return sorted(found, key=lambda event: event.last, reverse=True)
+
+    @cached_property
+    def _events_by_object(self) -> dict[ObjectKey, list[ObjectEvent]]:
+        by_object: dict[ObjectKey, list[ObjectEvent]] = {}
+        for event in self.events:
+            by_object.setdefault(event.about, []).append(event)
+        return by_object
+
+
+class ContainerLog(msgspec.Struct, frozen=True, kw_only=True):
+    """The last lines of a container's log; `previous`: of the run before the present one.
+
+    `problem` is the reason if it could not be read.
+    """
+
+    pod: str
+    container: str
+    previous: bool = False
+    lines: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class ContainerLogs(DiagnosisFact, FactList[ContainerLog], frozen=True):
+    """The logs of containers that have crashed, or run and are not ready."""
+
+    def find(self, pod: str, container: str, *, previous: bool) -> ContainerLog | None:
+        """The log of a container, if it was read."""
+        wanted = (pod, container, previous)
+        return next((log for log in self.items if (log.pod, log.container, log.previous) == wanted), None)

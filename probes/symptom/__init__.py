@@ -1,0 +1,1 @@
+"""Probes of a deployment that exists: its objects, events and logs."""

@@ -1,0 +1,499 @@
+"""Reads what runs in a namespace: graphs and the objects that carry them out, pods, events, nodes."""
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dynocheck import Unavailable, probe
+from dynocheck.facts import (
+    Access,
+    ContainerState,
+    DeployedObject,
+    DeployedPod,
+    HostState,
+    NamespaceState,
+    ObjectEvent,
+    ObjectKey,
+    Termination,
+)
+from dynocheck.kube import Cluster, KubeError, NotFound, run_parallel
+from dynocheck.probes._k8s_types import StatusCondition, make_conditions
+
+
+class DiagnosisTarget(NamedTuple):
+    """What is diagnosed: the name of a graph, or KIND/NAME as in kubectl; empty for the whole namespace."""
+
+    text: str = ""
+
+
+class _Kind(NamedTuple):
+    """A kind of object: where it is served, by the paths of its versions, the newest first."""
+
+    name: str
+    resource: str
+    groups: tuple[str, ...]
+
+    @property
+    def access(self) -> Access:
+        path = self.groups[0].split("/")
+        return Access("list", self.resource, path[2] if path[1] == "apis" else "", local=True)
+
+
+_DYNAMO = ("/apis/nvidia.com/v1beta1", "/apis/nvidia.com/v1alpha1")
+_GROVE = ("/apis/grove.io/v1alpha1",)
+_APPS = ("/apis/apps/v1",)
+_KINDS = (
+    _Kind("DynamoGraphDeployment", "dynamographdeployments", _DYNAMO),
+    _Kind("DynamoGraphDeploymentRequest", "dynamographdeploymentrequests", _DYNAMO),
+    _Kind("DynamoComponentDeployment", "dynamocomponentdeployments", _DYNAMO),
+    _Kind("DynamoModel", "dynamomodels", _DYNAMO),
+    _Kind("PodCliqueSet", "podcliquesets", _GROVE),
+    _Kind("PodCliqueScalingGroup", "podcliquescalinggroups", _GROVE),
+    _Kind("PodClique", "podcliques", _GROVE),
+    _Kind(
+        "LeaderWorkerSet",
+        "leaderworkersets",
+        ("/apis/leaderworkerset.x-k8s.io/v1",),
+    ),
+    _Kind("Deployment", "deployments", _APPS),
+    _Kind("ReplicaSet", "replicasets", _APPS),
+    _Kind("StatefulSet", "statefulsets", _APPS),
+    _Kind("Job", "jobs", ("/apis/batch/v1",)),
+    _Kind("PersistentVolumeClaim", "persistentvolumeclaims", ("/api/v1",)),
+)
+_PODS = Access("list", "pods", local=True)
+_EVENTS = Access("list", "events", local=True)
+_NODES = Access("list", "nodes")
+_GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+_EXTENDED = ("cpu", "memory", "ephemeral-storage")
+_SHORT = {
+    "dgd": "DynamoGraphDeployment",
+    "dgdr": "DynamoGraphDeploymentRequest",
+    "deploy": "Deployment",
+    "rs": "ReplicaSet",
+    "sts": "StatefulSet",
+    "po": "Pod",
+    "pvc": "PersistentVolumeClaim",
+    "lws": "LeaderWorkerSet",
+    "pcs": "PodCliqueSet",
+    "pclq": "PodClique",
+    "pcsg": "PodCliqueScalingGroup",
+}
+
+
+class _Owner(msgspec.Struct):
+    kind: str
+    name: str
+    controller: bool = False
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    name: str = ""
+    labels: dict[str, str] | None = None
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    generation: int = 0
+    owner_references: list[_Owner] | None = None
+
+    @property
+    def owner(self) -> ObjectKey | None:
+        owners = self.owner_references or []
+        chosen = next((o for o in owners if o.controller), owners[0] if owners else None)
+        return ObjectKey(chosen.kind, chosen.name) if chosen else None
+
+
+class _Template(msgspec.Struct):
+    spec: dict[str, Any] | None = None
+
+
+class _ObjectSpec(msgspec.Struct, rename="camel"):
+    replicas: int | None = None
+    parallelism: int | None = None
+    completions: int | None = None
+    storage_class_name: str | None = None
+
+
+class _ObjectStatus(msgspec.Struct, rename="camel"):
+    state: str | None = None
+    phase: str | None = None
+    replicas: int | None = None
+    ready_replicas: int | None = None
+    active: int | None = None
+    succeeded: int | None = None
+    ready: int | None = None
+    ready_endpoints: int | None = None
+    total_endpoints: int | None = None
+    observed_generation: int | None = None
+    conditions: list[StatusCondition] | None = None
+
+
+class _Object(msgspec.Struct):
+    metadata: _Meta
+    spec: _ObjectSpec = msgspec.field(default_factory=_ObjectSpec)
+    status: _ObjectStatus = msgspec.field(default_factory=_ObjectStatus)
+
+
+class _Terminated(msgspec.Struct, rename="camel"):
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    finished_at: str | None = None
+
+    def convert(self) -> Termination:
+        return Termination(
+            exit_code=self.exit_code,
+            signal=self.signal,
+            reason=self.reason,
+            message=self.message,
+            finished=self.finished_at or "",
+        )
+
+
+class _Waiting(msgspec.Struct):
+    reason: str = ""
+    message: str = ""
+
+
+class _Running(msgspec.Struct, rename="camel"):
+    started_at: str | None = None
+
+
+class _State(msgspec.Struct):
+    waiting: _Waiting | None = None
+    running: _Running | None = None
+    terminated: _Terminated | None = None
+
+
+class _ContainerStatus(msgspec.Struct, rename="camel"):
+    name: str
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    state: _State = msgspec.field(default_factory=_State)
+    last_state: _State = msgspec.field(default_factory=_State)
+
+
+class _Probe(msgspec.Struct, rename="camel"):
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    failure_threshold: int = 3
+
+    @property
+    def budget_s(self) -> int:
+        return self.initial_delay_seconds + self.period_seconds * self.failure_threshold
+
+
+class _Resources(msgspec.Struct):
+    limits: dict[str, Any] | None = None
+
+
+class _Container(msgspec.Struct, rename="camel"):
+    name: str
+    image: str = ""
+    restart_policy: str = ""
+    resources: _Resources = msgspec.field(default_factory=_Resources)
+    startup_probe: _Probe | None = None
+    liveness_probe: _Probe | None = None
+    readiness_probe: _Probe | None = None
+
+
+class _ClaimSource(msgspec.Struct, rename="camel"):
+    claim_name: str = ""
+
+
+class _Volume(msgspec.Struct, rename="camel"):
+    name: str
+    persistent_volume_claim: _ClaimSource | None = None
+
+
+class _Gate(msgspec.Struct):
+    name: str
+
+
+class _PodSpec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+    scheduler_name: str = ""
+    restart_policy: str = "Always"
+    scheduling_gates: list[_Gate] | None = None
+    init_containers: list[_Container] | None = None
+    containers: list[_Container] = []
+    volumes: list[_Volume] | None = None
+
+
+class _PodStatus(msgspec.Struct, rename="camel"):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    conditions: list[StatusCondition] | None = None
+    init_container_statuses: list[_ContainerStatus] | None = None
+    container_statuses: list[_ContainerStatus] | None = None
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Meta
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _Series(msgspec.Struct, rename="camel"):
+    count: int = 0
+    last_observed_time: str | None = None
+
+
+class _Event(msgspec.Struct, rename="camel"):
+    involved_object: ObjectKey
+    type: str = "Normal"
+    reason: str = ""
+    message: str = ""
+    count: int | None = None
+    series: _Series | None = None
+    last_timestamp: str | None = None
+    event_time: str | None = None
+
+    @property
+    def last(self) -> str:
+        observed = self.series.last_observed_time if self.series else None
+        return observed or self.last_timestamp or self.event_time or ""
+
+
+class _NodeSpec(msgspec.Struct):
+    unschedulable: bool = False
+
+
+class _NodeStatus(msgspec.Struct):
+    conditions: list[StatusCondition] | None = None
+
+
+class _Node(msgspec.Struct):
+    metadata: _Meta
+    spec: _NodeSpec = msgspec.field(default_factory=_NodeSpec)
+    status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
+
+
+@probe(access=[_PODS, _EVENTS, _NODES, *(kind.access for kind in _KINDS)])
+def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState:
+    """Pods must be readable; what else cannot be read is named in the fact."""
+    namespace = cluster.connection.namespace
+    unread: dict[str, str] = {}
+    core = f"/api/v1/namespaces/{namespace}"
+    reads: dict[str, Callable[[], Any]] = {
+        kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _KINDS
+    }
+    reads["events"] = partial(cluster.items, f"{core}/events", _Event)
+    reads["nodes"] = partial(cluster.items, "/api/v1/nodes", _Node)
+    calls = [partial(_try_read, name, read, unread) for name, read in reads.items()]
+    pods, *lists = run_parallel([partial(cluster.items, f"{core}/pods", _Pod), *calls])
+    found = dict(zip(reads, lists, strict=True))
+    objects = {
+        ObjectKey(kind.name, each.metadata.name): each for kind in _KINDS for each in found[kind.resource]
+    }
+    state = NamespaceState(
+        namespace=namespace,
+        taken=_format_now(),
+        objects=tuple(_convert_object(key, each, objects) for key, each in objects.items()),
+        pods=tuple(_convert_pod(pod, objects) for pod in pods),
+        events=tuple(_convert_events(found["events"])),
+        hosts=tuple(_convert_node(node) for node in found["nodes"]),
+        unread=unread,
+    )
+    return _narrow(state, target.text)
+
+
+def _try_read(name: str, read: Callable[[], Any], unread: dict[str, str]) -> Any:
+    """What is read; nothing if it cannot be, and then the reason is noted."""
+    try:
+        return read()
+    except KubeError as error:
+        unread[name] = str(error)
+        return []
+
+
+def _list_kind(cluster: Cluster, kind: _Kind, namespace: str) -> list[_Object]:
+    """The objects of a kind; none if the API server does not serve it."""
+    for group in kind.groups:
+        try:
+            return cluster.items(f"{group}/namespaces/{namespace}/{kind.resource}", _Object)
+        except NotFound:
+            continue
+    return []
+
+
+def _format_now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _list_owners(meta: _Meta, objects: Mapping[ObjectKey, _Object]) -> tuple[ObjectKey, ...]:
+    """The owners, the nearest first, as far up as the objects are known."""
+    owners: list[ObjectKey] = []
+    owner = meta.owner
+    while owner is not None and owner not in owners:
+        owners.append(owner)
+        owner = objects[owner].metadata.owner if owner in objects else None
+    graph = ObjectKey("DynamoGraphDeployment", (meta.labels or {}).get(_GRAPH_LABEL, ""))
+    if graph not in owners and graph in objects:
+        owners.append(graph)
+    return tuple(owners)
+
+
+def _convert_object(key: ObjectKey, each: _Object, objects: Mapping[ObjectKey, _Object]) -> DeployedObject:
+    meta, spec, status = each.metadata, each.spec, each.status
+    desired, created, ready = spec.replicas, status.replicas, status.ready_replicas
+    if key.kind == "Job":
+        desired = spec.completions or spec.parallelism or 1
+        created, ready = (status.active or 0) + (status.succeeded or 0), status.ready or status.succeeded
+    elif key.kind == "DynamoModel":
+        desired, ready = status.total_endpoints, status.ready_endpoints
+    elif key.kind in ("Deployment", "ReplicaSet", "StatefulSet") and desired is None:
+        desired = 1
+    return DeployedObject(
+        key=key,
+        owners=_list_owners(meta, objects),
+        created=meta.creation_timestamp or "",
+        state=status.state or status.phase or "",
+        conditions=make_conditions(status.conditions),
+        desired=desired,
+        created_pods=created,
+        ready=ready or 0,
+        observed=status.observed_generation is None or status.observed_generation >= meta.generation,
+        storage_class=spec.storage_class_name,
+        terminating=bool(meta.deletion_timestamp),
+    )
+
+
+def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod:
+    meta, spec, status = pod.metadata, pod.spec, pod.status
+    statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
+    by_name = {each.name: each for each in statuses}
+    volumes = (volume.persistent_volume_claim for volume in spec.volumes or ())
+    return DeployedPod(
+        name=meta.name,
+        owners=_list_owners(meta, objects),
+        labels=meta.labels or {},
+        created=meta.creation_timestamp or "",
+        phase=status.phase,
+        reason=status.reason,
+        message=status.message,
+        node=spec.node_name,
+        scheduler=spec.scheduler_name,
+        gates=tuple(gate.name for gate in spec.scheduling_gates or ()),
+        terminating=bool(meta.deletion_timestamp),
+        restarts_always=spec.restart_policy == "Always",
+        conditions=make_conditions(status.conditions),
+        containers=(
+            *(_convert_container(c, by_name.get(c.name), init=True) for c in spec.init_containers or ()),
+            *(_convert_container(c, by_name.get(c.name), init=False) for c in spec.containers),
+        ),
+        claims=tuple(volume.claim_name for volume in volumes if volume is not None),
+        requests=_sum_requests(spec.containers),
+    )
+
+
+def _convert_container(spec: _Container, status: _ContainerStatus | None, *, init: bool) -> ContainerState:
+    status = status or _ContainerStatus(spec.name)
+    waiting, running, ended = status.state.waiting, status.state.running, status.state.terminated
+    previous = status.last_state.terminated
+    probes = {
+        "startup": spec.startup_probe,
+        "liveness": spec.liveness_probe,
+        "readiness": spec.readiness_probe,
+    }
+    return ContainerState(
+        name=spec.name,
+        image=spec.image,
+        init=init,
+        sidecar=init and spec.restart_policy == "Always",
+        ready=status.ready,
+        started=bool(status.started),
+        running_since=(running.started_at or "") if running else "",
+        waiting=waiting.reason if waiting else "",
+        message=waiting.message if waiting else "",
+        ended=ended.convert() if ended else None,
+        previous=previous.convert() if previous else None,
+        restarts=status.restart_count,
+        memory_limit=str((spec.resources.limits or {}).get("memory", "")),
+        probes=tuple(name for name, each in probes.items() if each is not None),
+        startup_s=spec.startup_probe.budget_s if spec.startup_probe else None,
+    )
+
+
+def _sum_requests(containers: Iterable[_Container]) -> dict[str, int]:
+    """The extended resources that containers ask for, such as nvidia.com/gpu, in whole numbers."""
+    total: dict[str, int] = {}
+    for container in containers:
+        for name, value in (container.resources.limits or {}).items():
+            if name not in _EXTENDED and str(value).isdecimal():
+                total[name] = total.get(name, 0) + int(value)
+    return total
+
+
+def _convert_events(events: Sequence[_Event]) -> Iterator[ObjectEvent]:
+    """The events, those alike as one."""
+    alike: dict[tuple[ObjectKey, str, str, str], list[_Event]] = {}
+    for event in events:
+        alike.setdefault((event.involved_object, event.type, event.reason, event.message), []).append(event)
+    for (about, type_, reason, message), group in alike.items():
+        yield ObjectEvent(
+            about=about,
+            type=type_,
+            reason=reason,
+            message=message,
+            count=sum((e.series.count if e.series else e.count) or 1 for e in group),
+            last=max(e.last for e in group),
+        )
+
+
+def _convert_node(node: _Node) -> HostState:
+    return HostState(
+        name=node.metadata.name,
+        unschedulable=node.spec.unschedulable,
+        conditions=make_conditions(node.status.conditions),
+    )
+
+
+def _narrow(state: NamespaceState, text: str) -> NamespaceState:
+    """The part of the state that belongs to the target, with the claims and nodes of its pods.
+
+    :raises Unavailable: there is no such object, or nothing at all.
+    """
+    if not (state.objects or state.pods or state.unread):
+        raise Unavailable(f"nothing runs in namespace {state.namespace}", fix="name another by --namespace")
+    target = _find_target(state, text) if text else None
+    pods = [p for p in state.pods if target is None or target in (p.key, *p.owners)]
+    claims = {ObjectKey("PersistentVolumeClaim", claim) for pod in pods for claim in pod.claims}
+    objects = [o for o in state.objects if target is None or target in (o.key, *o.owners) or o.key in claims]
+    known = {*(pod.key for pod in pods), *(each.key for each in objects)}
+    hosts = {pod.node for pod in pods}
+    return msgspec.structs.replace(
+        state,
+        target=str(target) if target else "",
+        objects=tuple(objects),
+        pods=tuple(pods),
+        events=tuple(event for event in state.events if event.about in known),
+        hosts=tuple(host for host in state.hosts if host.name in hosts),
+    )
+
+
+def _find_target(state: NamespaceState, text: str) -> ObjectKey:
+    """The object that is meant.
+
+    :raises Unavailable: there is none, or several.
+    """
+    kind, slash, name = text.rpartition("/")
+    kind = _SHORT.get(kind.lower(), kind).lower()
+    known = [*(each.key for each in state.objects), *(pod.key for pod in state.pods)]
+    if slash:
+        found = [
+            key for key in known if key.name == name and kind in (key.kind.lower(), f"{key.kind.lower()}s")
+        ]
+    else:
+        named = [key for key in known if key.name == name]
+        found = [key for key in named if key.kind == "DynamoGraphDeployment"] or named[:1]
+    if not found:
+        graphs = ", ".join(key.name for key in known if key.kind == "DynamoGraphDeployment")
+        there = f"; its graphs are {graphs}" if graphs else ""
+        raise Unavailable(f"namespace {state.namespace} has no {text}{there}", fix="kubectl get dgd,deploy")
+    return found[0]

@@ -1,0 +1,39 @@
+"""Whether variables are set once, and named as what reads them calls them."""
+
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks.manifest.environment import environment
+from tests.checks.judging import deploy, outcomes
+from tests.checks.manifests import job
+
+
+def _judge(tmp_path: Path, *env: dict[str, str], script: str = "true") -> list[str]:
+    workload = job(script)
+    workload["spec"]["template"]["spec"]["containers"][0]["env"] = list(env)
+    return outcomes(environment, deploy(tmp_path, workload))
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "expected"),
+    [
+        ("HF_HOME", "true", []),
+        ("HF_HMOE", "true", ["warn"]),
+        ("NCCL_SOCKET_IFNAM", "true", ["warn"]),
+        ("DYN_SYSTEM_PROT", "true", ["warn"]),
+        ("SGLANG_ENABLE_SPEC_V3", "true", []),
+        ("HF_HOMES", 'echo "$HF_HOMES"', []),
+        ("MODEL_HOME", "true", []),
+    ],
+)
+def test_a_misspelt_variable_is_told(tmp_path: Path, name: str, script: str, expected: list[str]) -> None:
+    assert _judge(tmp_path, {"name": name, "value": "/x"}, script=script) == expected
+
+
+@pytest.mark.parametrize(("second", "expected"), [("/b", ["warn"]), ("/a", []), ("$(HF_HOME)/b", [])])
+def test_a_variable_that_hides_an_earlier_one_is_told(
+    tmp_path: Path, second: str, expected: list[str]
+) -> None:
+    entries = [{"name": "HF_HOME", "value": value} for value in ("/a", second)]
+    assert _judge(tmp_path, *entries) == expected

@@ -1,0 +1,195 @@
+"""`dynocheck diagnose` on graphs that are broken in one way each, and on one that serves."""
+
+import gzip
+import json
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.cli import main
+from tests.clusters.objects import make_object
+from tests.controlplane.kubelet import serve_logs
+from tests.controlplane.server import HOST, ControlPlane
+from tests.diagnosis.broken import SITUATIONS, Broken
+from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
+
+
+@pytest.fixture(scope="module")
+def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
+    yield from controlplane.share(*(crds / folder for folder in ("dynamo", "grove", "lws")))
+
+
+@pytest.fixture
+def stage(typed: None, cluster: ControlPlane, tmp_path: Path) -> Iterator[Stage]:
+    """An empty namespace, and a node whose kubelet gives logs."""
+    server = serve_logs(tmp_path)
+    addresses = [{"type": "InternalIP", "address": HOST}]
+    ports = {"kubeletEndpoint": {"Port": server.server_address[1]}}
+    cluster.node(NODE, addresses=addresses, daemonEndpoints=ports)
+    yield Stage(cluster, cluster.namespace(), tmp_path)
+    server.shutdown()
+    server.server_close()
+
+
+def diagnose(stage: Stage, *words: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code and the verdicts of a run in this process."""
+    file = stage.logs / "report.json"
+    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
+    code = main(["diagnose", "--kubeconfig", config, "-o", f"json={file}", *words])
+    verdicts: list[dict[str, Any]] = json.loads(file.read_text())["verdicts"]
+    return code, verdicts
+
+
+@contextmanager
+def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    """Do something in another thread, so many seconds after the block began."""
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    yield
+    timer.join()
+
+
+def list_problems(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Every finding with its check, but for those that another explains."""
+    found = [(verdict["check"], finding) for verdict in verdicts for finding in verdict["findings"]]
+    return [(check, finding) for check, finding in found if not finding.get("explained_by")]
+
+
+@pytest.mark.parametrize("broken", SITUATIONS, ids=str)
+def test_the_cause_comes_first_and_alone(stage: Stage, broken: Broken) -> None:
+    broken.make(stage)
+    code, verdicts = diagnose(stage)
+    problems = list_problems(verdicts)
+    told = [(check, f["outcome"], f["subject"]["kind"], f["subject"]["name"]) for check, f in problems]
+    assert told == [(broken.check, broken.outcome, broken.kind, broken.name)], problems
+    assert broken.says in problems[0][1]["message"]
+    assert problems[0][1]["fix"]
+    assert code == (1 if any(v["outcome"] == "fail" for v in verdicts) else 0)
+
+
+def test_a_graph_that_serves_has_no_problem(stage: Stage) -> None:
+    stage.deploy(ready=True, status=running(900, ready=True))
+    code, verdicts = diagnose(stage)
+    assert (code, list_problems(verdicts)) == (0, [])
+
+
+def test_two_causes_are_two(stage: Stage) -> None:
+    next(each for each in SITUATIONS if each.title == "a wrong flag").make(stage)
+    stage.claim("other", "Lost")
+    _, verdicts = diagnose(stage)
+    assert sorted(check for check, _ in list_problems(verdicts)) == ["symptom.claim", "symptom.crash"]
+
+
+@pytest.mark.parametrize("target", [f"deployment/{WORKER}", f"deploy/{WORKER}", f"pod/{POD}", f"dgd/{GRAPH}"])
+def test_a_target_by_kind(stage: Stage, target: str) -> None:
+    stage.deploy(ready=False, status=running(900, ready=False))
+    stage.log("")
+    _, verdicts = diagnose(stage, target)
+    assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
+
+
+def test_a_target_that_is_not_there(stage: Stage) -> None:
+    stage.deploy(ready=True)
+    code, verdicts = diagnose(stage, "chatt")
+    assert code == 3
+    assert GRAPH in verdicts[0]["message"]
+
+
+def test_nothing_there(stage: Stage) -> None:
+    code, _ = diagnose(stage)
+    assert code == 3
+
+
+def test_what_may_not_be_read_is_told(stage: Stage) -> None:
+    stage.deploy(ready=True, status=running(900, ready=True))
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+    user = stage.cluster.user("reader", rules=[rule], namespace=stage.namespace)
+    config = str(stage.cluster.kubeconfig(user, namespace=stage.namespace))
+    code, verdicts = diagnose(stage, "--kubeconfig", config)
+    unread = next(verdict for verdict in verdicts if verdict["check"] == "symptom.unread")
+    assert code == 3
+    assert "events" in " ".join(finding["message"] for finding in unread["findings"])
+
+
+def test_a_recording_is_judged_alike(stage: Stage) -> None:
+    next(each for each in SITUATIONS if each.title == "a gated model").make(stage)
+    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
+    file = stage.logs / "recording.json"
+    main(["snapshot", str(file), "--workloads", "--select", "symptom", "--kubeconfig", config])
+    live, recorded = diagnose(stage), diagnose(stage, "--snapshot", str(file))
+    assert list_problems(recorded[1]) == list_problems(live[1])
+    assert recorded[0] == live[0] == 1
+
+
+@pytest.mark.parametrize("form", ["table", "json", "junit", "sarif", "markdown", "html", "github"])
+def test_a_secret_in_a_log_stays_there(stage: Stage, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    token = "hf_" + "bWFkZXVwZm9ydGVzdHM" + "QqZzXxWw"
+    stage.deploy(ready=False, status=crashed(1))
+    stage.log(f"KeyError: no such model for token {token}\n")
+    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
+    main(["diagnose", "-v", "--kubeconfig", config, "-o", form])
+    printed = capsys.readouterr()
+    assert "KeyError" in printed.out
+    assert token not in printed.out + printed.err
+
+
+def test_it_waits_until_the_graph_serves(stage: Stage) -> None:
+    stage.deploy(ready=False, status=running(5, ready=False))
+    stage.log("INFO loading\n")
+
+    def finish() -> None:
+        stage.carry_out(ready=True)
+        pod = make_object("Pod", POD, stage.namespace, status=running(5, ready=True))
+        stage.cluster.patch_status(pod)
+
+    with run_later(1.0, finish):
+        code, verdicts = diagnose(stage, "--wait", "30s")
+    assert (code, list_problems(verdicts)) == (0, [])
+
+
+def test_it_waits_no_longer_than_it_should(stage: Stage) -> None:
+    stage.deploy(ready=False, status=running(900, ready=False))
+    stage.log("INFO loading\n")
+    code, verdicts = diagnose(stage, "--wait", "1s")
+    assert code == 1
+    assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
+
+
+@pytest.mark.parametrize("time", ["", "x", "1d", "-5", "1.5h", "9999999"])
+def test_a_time_that_is_none(time: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "--wait", time]) == 2
+    assert "--wait" in capsys.readouterr().err
+
+
+def test_a_bundle_is_judged_alike_and_holds_no_secret(stage: Stage) -> None:
+    token = "hf_" + "bWFkZXVwZm9ydGVzdHM" + "QqZzXxWw"
+    stage.deploy(ready=False, status=crashed(1))
+    stage.log(f"KeyError: {token}\n")
+    stage.tell("Pod", POD, "BackOff", f"Back-off with {token}")
+    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
+    file = stage.logs / "support.tar.gz"
+    main(["snapshot", str(file), "--bundle", "--select", "symptom", "--kubeconfig", config])
+    with tarfile.open(file) as archive:
+        texts = {m.name: archive.extractfile(m).read().decode() for m in archive}  # type: ignore[union-attr]
+    assert {name.removeprefix("support/") for name in texts} == {
+        *("snapshot.json", "index.html", "report.json", "report.html", "report.md", "events.txt"),
+        f"logs/{POD}/main.previous.log",
+    }
+    assert not [name for name, text in texts.items() if token in text]
+    assert "ContainerLogs: 1" in texts["support/index.html"]
+    assert list_problems(diagnose(stage, "--snapshot", str(file))[1]) == list_problems(diagnose(stage)[1])
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b", b"\x1f\x8b" + bytes(400), gzip.compress(b"no archive" * 99)]
+)
+def test_a_bundle_that_is_none(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "support.tar.gz"
+    file.write_bytes(content)
+    assert main(["diagnose", "--snapshot", str(file)]) == 2
+    assert "support.tar.gz: not a snapshot" in capsys.readouterr().err
