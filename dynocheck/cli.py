@@ -104,18 +104,16 @@ _kubeconfig_options = _combine_options(
     click.option("--context", metavar="NAME", help="Kubeconfig context (default: the current context)."),
     click.option("-n", "--namespace", metavar="NAME", help="Namespace (default: that of the context)."),
 )
-_cluster_options = _combine_options(
-    _kubeconfig_options,
-    click.option(
-        "--timeout",
-        "timeout_s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Timeout per probe, in seconds.",
-    ),
+_probe_timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Timeout per probe, in seconds.",
 )
+_cluster_options = _combine_options(_kubeconfig_options, _probe_timeout_option)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -323,6 +321,28 @@ def smoke(**options: Any) -> int:
 @cli.command(
     cls=Verb,
     examples=(
+        "dynocheck node",
+        "dynocheck node --expect-gpu 8 --release 1.6.1 -o table -o junit=node.xml",
+    ),
+)
+@click.option("--expect-gpu", "gpus", type=click.IntRange(min=0), metavar="N", help="Require N GPUs.")
+@click.option(
+    "--release", metavar="VERSION", help="Dynamo release to judge for (default: the installed one)."
+)
+@_report_options
+@_baseline_options
+@_check_options
+@_probe_timeout_option
+def node(gpus: int | None, release: str | None, **options: Any) -> int:
+    """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache."""
+    from dynocheck.commands import node
+
+    return node.run(CommonOptions(**options), gpus=gpus, release=release)
+
+
+@cli.command(
+    cls=Verb,
+    examples=(
         "dynocheck diagnose llama-70b -n models",
         "dynocheck diagnose deployment/vllm -n models --wait 30m -o junit=rollout.xml",
     ),
@@ -406,10 +426,12 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     examples=(
         "dynocheck snapshot cluster.json --context prod",
         "dynocheck snapshot cluster.json --recipe recipes/deepseek-r1",
+        "dynocheck snapshot node.json --node",
         "dynocheck snapshot support.tar.gz --bundle -n models",
     ),
 )
 @click.argument("file", default="-")
+@click.option("--node", is_flag=True, help="Record the machine that this runs in, not a cluster.")
 @_recipe_option
 @_hub_option
 @click.option(
@@ -425,16 +447,27 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
 @_check_options
 @_cluster_options
 def snapshot(
-    file: str, recipes: tuple[str, ...], hub: bool, workloads: bool, bundle: bool, **options: Any
+    file: str,
+    recipes: tuple[str, ...],
+    node: bool,
+    hub: bool,
+    workloads: bool,
+    bundle: bool,
+    **options: Any,
 ) -> int:
-    """Record a cluster to FILE or standard output, for --snapshot.
+    """Record a cluster, or with --node a machine, to FILE or standard output, for --snapshot.
 
     Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
     requests of every pod in the cluster. It holds no secret values.
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(CommonOptions(**options), file, recipes, hub=hub, workloads=workloads, bundle=bundle)
+    common = CommonOptions(**options)
+    if node and (recipes or hub or workloads or bundle):
+        raise UsageError("--node: not with --recipe, --hub, --workloads or --bundle")
+    if node:
+        return snapshot.record_node(common, file)
+    return snapshot.run(common, file, recipes, hub=hub, workloads=workloads, bundle=bundle)
 
 
 @cli.command(

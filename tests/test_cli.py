@@ -15,7 +15,19 @@ import pytest
 from dynocheck.cli import cli, main
 from tests.command import ROOT, dynocheck, run_inside, usage_error
 
-VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "config", "snapshot", "rbac", "demo"]
+VERBS = [
+    "preflight",
+    "recipe",
+    "smoke",
+    "node",
+    "load",
+    "checks",
+    "explain",
+    "config",
+    "snapshot",
+    "rbac",
+    "demo",
+]
 RECIPE = ["recipe", "recipes/qwen3-32b"]
 
 

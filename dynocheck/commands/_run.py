@@ -30,6 +30,7 @@ from dynocheck.facts import (
     Fact,
     HubAccess,
     IgnoreUses,
+    NodeFact,
     RecipeFact,
     RecipePaths,
     Recipes,
@@ -297,7 +298,13 @@ def _read_snapshot(
     kinds = [probe.provides for probe in probes if not (recipes and issubclass(probe.provides, RecipeFact))]
     known, target = snapshot.read(Path(file), kinds)
     for kind in kinds:
-        if issubclass(kind, (ClusterFact, DiagnosisFact)) and kind not in known:
-            fix = "record it with dynocheck snapshot --workloads" if issubclass(kind, DiagnosisFact) else None
-            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}", fix)
+        if issubclass(kind, (ClusterFact, DiagnosisFact, NodeFact)) and kind not in known:
+            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}", _find_recorder(kind))
     return known, {**target, "snapshot": file}
+
+
+def _find_recorder(kind: type[Fact]) -> str | None:
+    """How a snapshot with this kind of fact is recorded, where it takes an option."""
+    options = {DiagnosisFact: "--workloads", NodeFact: "--node"}
+    named = next((option for base, option in options.items() if issubclass(kind, base)), None)
+    return f"record it with dynocheck snapshot {named}" if named else None

@@ -1,5 +1,6 @@
 """`dynocheck snapshot`: records the facts of a cluster, to be evaluated elsewhere or later."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from dynocheck.commands._run import (
     describe_target,
     run_probes,
 )
+from dynocheck.commands.node import this_machine
 from dynocheck.core import snapshot
 from dynocheck.core.bundle import write_bundle
 from dynocheck.core.cancellation import INTERRUPTED
@@ -23,7 +25,16 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
-from dynocheck.facts import ClusterFact, DiagnosisFact, Fact, Recipes, Settings
+from dynocheck.facts import (
+    ClusterFact,
+    DiagnosisFact,
+    Fact,
+    NodeFact,
+    NodeRequest,
+    NodeRoot,
+    Recipes,
+    Settings,
+)
 from dynocheck.probes.symptom.objects import DiagnosisTarget
 from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
@@ -62,15 +73,47 @@ def run(
         knowledge = run_probes(planned, sources, options.timeout_s, show)
     target = describe_target(sources)
     content = snapshot.encode(knowledge, target)
+    if not bundle:
+        return _finish(file, content, knowledge)
     try:
-        if bundle:
-            write_bundle(Path(file), _collect_files(options, content, knowledge, target))
-        elif file == "-":
+        write_bundle(Path(file), _collect_files(options, content, knowledge, target))
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
+    return _conclude(knowledge)
+
+
+def record_node(options: CommonOptions, file: str) -> int:
+    """Write a snapshot of this machine to a file, or to standard output for `-`.
+
+    :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
+    :raises UsageError: the file cannot be written.
+    """
+    config = resolve_config(options, ())
+    sources: dict[type, Any] = {NodeRoot: this_machine()}
+    checks = config.select_checks(options, NodeFact)
+    planned = plan(checks, config.registry.probes, sources, {Settings, NodeRequest})
+    with progress.show_progress() as show:
+        knowledge = run_probes(planned, sources, options.timeout_s, show)
+    return _finish(file, snapshot.encode(knowledge, {"node": socket.gethostname()}), knowledge)
+
+
+def _finish(file: str, content: bytes, knowledge: Knowledge) -> int:
+    """Write a snapshot; returns the exit code.
+
+    :raises UsageError: the file cannot be written.
+    """
+    try:
+        if file == "-":
             click.echo(content, nl=False)
         else:
             Path(file).write_bytes(content)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
+    return _conclude(knowledge)
+
+
+def _conclude(knowledge: Knowledge) -> int:
+    """Print which facts are missing; returns the exit code."""
     for line in _list_missing(knowledge):
         click.echo(line, err=True)
     if knowledge.interrupted:

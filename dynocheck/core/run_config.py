@@ -21,6 +21,7 @@ from dynocheck.facts import (
     Fact,
     LoadFact,
     LoadLimits,
+    NodeFact,
     RecipeFact,
     parse_limits,
 )
@@ -28,7 +29,7 @@ from dynocheck.facts import (
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
 _MOST_NAMES = 8
 _NO_TREE = Trust()
-_KINDS = (ClusterFact, DiagnosisFact, RecipeFact, EndpointFact, LoadFact)
+_KINDS = (ClusterFact, DiagnosisFact, RecipeFact, EndpointFact, LoadFact, NodeFact)
 
 
 @dataclass(frozen=True)

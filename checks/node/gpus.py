@@ -1,0 +1,309 @@
+"""GPUs that are there and sound."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from dynocheck import Finding, Skip, check, fail, unjudged, unknown, warn
+from dynocheck.checks.node._ladder import (
+    REBOOT,
+    REPLACE,
+    RESET,
+    RESTART_POD,
+    WATCH,
+    describe_step,
+    name_gpu,
+    require_gpus,
+    require_known,
+)
+from dynocheck.core.outcomes import Result
+from dynocheck.data.xids import find_xid
+from dynocheck.facts import NodeGpu, NodeGpus, NodeHost, NodeKernelLog, NodeRequest
+
+_NO_PERMISSION, _LIBRARY_NOT_FOUND, _MISMATCH, _IN_USE = 4, 12, 18, 19  # nvmlReturn_t
+_HELD_MIB = 1024  # what NVML counts as used on an idle GPU stays below
+_THROTTLED = {
+    0x08: "hardware slowdown",
+    0x20: "heat (software)",
+    0x40: "heat (hardware)",
+    0x80: "power brake",
+}
+_EXCLUSIVE = {2: "prohibited", 3: "exclusive process"}
+# nvmlDeviceGpuRecoveryAction_t
+_RECOVERY = {1: RESET, 2: REBOOT, 3: "drain the GPU's peers, then reset it", 4: f"drain the node; {RESET}"}
+_STEPS = {"watch": WATCH, "pod": RESTART_POD, "reset": RESET, "reboot": REBOOT, "replace": REPLACE}
+_BRIDGED = ("PCI", "NVL")  # cards whose NVLinks need a bridge, which need not be there
+
+
+@check("node.gpu-visible", title="The GPUs of the machine can be used")
+def gpu_visible(gpus: NodeGpus, host: NodeHost, request: NodeRequest) -> Iterator[Finding]:
+    """An engine sees the GPUs that NVML sees. A GPU that is on the PCI bus and not in NVML fell off the bus,
+    or has no driver. A container sees only the GPUs that it was given, so that none there is no fault unless
+    --expect-gpu says so.
+
+    Fix: load the driver, or request the GPUs in the pod's limits (nvidia.com/gpu)
+    """
+    for gpu in gpus.devices:
+        if gpu.fault is not None:
+            report = unknown if gpu.fault_code in (_NO_PERMISSION, _IN_USE) else fail
+            fix = None if report is unknown else REBOOT
+            yield report(f"GPU {gpu.index}: {gpu.fault}", fix=fix, subject=name_gpu(gpu))
+    seen = len(gpus.devices)
+    if request.gpus is not None and seen != request.gpus:
+        yield fail(
+            f"{seen} GPUs, {request.gpus} expected" + (f": {gpus.absent}" if gpus.absent else ""),
+            fix="request them in the pod's limits (nvidia.com/gpu)" if host.container else REBOOT,
+            evidence={"nvml": seen, "pci": gpus.pci},
+        )
+    elif not host.container and gpus.pci > seen:
+        mismatch = gpus.absent_code == _MISMATCH
+        yield (unknown if gpus.absent_code in (None, _LIBRARY_NOT_FOUND) and not seen else fail)(
+            f"{gpus.pci} GPUs on the PCI bus, {seen} in NVML" + (f": {gpus.absent}" if gpus.absent else ""),
+            fix="reboot, or load the modules of the installed driver" if mismatch or not seen else REBOOT,
+            evidence={"nvml": seen, "pci": gpus.pci},
+        )
+    elif not seen and request.gpus is None:
+        raise Skip(gpus.absent or "no GPU here")
+
+
+@check("node.recovery", title="The driver asks for no recovery of a GPU")
+def recovery(gpus: NodeGpus, log: NodeKernelLog) -> Iterator[Finding]:
+    """The driver itself tells whether a GPU needs a reset, the node a reboot or the GPU to be drained, from
+    driver 570 on.
+
+    Fix: do what the driver asks for
+    """
+    for gpu, action in require_known(gpus, "recovery", "recovery action"):
+        if action:
+            xids = [code for bus, code in log.xids if _is_at(gpu, bus)]
+            yield fail(
+                f"GPU {gpu.index}: the driver asks for recovery action {action}",
+                fix=describe_step(_RECOVERY.get(action, REBOOT), gpu),
+                evidence={"action": action, "xids": xids},
+                subject=name_gpu(gpu),
+            )
+
+
+@check("node.xid", title="The kernel log holds no XID error that needs action")
+def xid(gpus: NodeGpus, log: NodeKernelLog) -> Iterator[Result]:
+    """XID errors are the driver's reports of a fault. Those of a process that misbehaved say nothing about
+    the GPU; others need a reset or worse, by NVIDIA's catalog. One that the driver asks no recovery for may
+    be an old one. Those of a GPU that needs recovery are told there.
+
+    Fix: do what https://docs.nvidia.com/deploy/xid-errors/ says of the code
+    """
+    usable = require_gpus(gpus)
+    if log.unread is not None:
+        yield unknown(
+            f"the kernel log cannot be read: {log.unread}",
+            fix="run as root on the node, or with /dev/kmsg mounted and CAP_SYSLOG",
+        )
+        return
+    for gpu in usable:
+        if not gpu.recovery:
+            for code in sorted({code for bus, code in log.xids if _is_at(gpu, bus)}):
+                yield from _judge_xid(gpu, code)
+
+
+def _judge_xid(gpu: NodeGpu, code: int) -> Iterator[Result]:
+    row = find_xid(code)
+    if row is None:
+        yield unjudged(f"XID {code} of GPU {gpu.index}", why="its action is not known", subject=name_gpu(gpu))
+        return
+    if row.step in ("watch", "pod"):
+        return
+    settled = gpu.recovery == 0 or row.step == "reset_later"
+    yield (warn if settled else fail)(
+        f"GPU {gpu.index}: XID {code}: {row.meaning}"
+        + ("; the driver asks for no recovery now" if gpu.recovery == 0 else ""),
+        fix=describe_step(WATCH if gpu.recovery == 0 else _STEPS.get(row.step, RESET), gpu),
+        evidence={"xid": code, "source": row.source},
+        subject=name_gpu(gpu),
+    )
+
+
+def _is_at(gpu: NodeGpu, bus: str) -> bool:
+    """Whether a PCI address of the kernel log is that of the GPU, which NVML writes with a longer domain."""
+    return gpu.bus.partition(".")[0][-10:] == bus.partition(".")[0][-10:].rjust(10, "0")
+
+
+@check("node.ecc", title="No GPU has uncorrected ECC errors")
+def ecc(gpus: NodeGpus) -> Iterator[Finding]:
+    """An uncorrected error has ended a process, and others may follow until the GPU is reset. Errors before
+    the last reset do not count. A change of the mode waits for a reset.
+
+    Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
+    """
+    for gpu, on in require_known(gpus, "ecc", "ECC mode"):
+        if gpu.uncorrected:
+            yield fail(
+                f"GPU {gpu.index}: {gpu.uncorrected} uncorrected ECC errors since its last reset",
+                fix=describe_step(RESET, gpu),
+                subject=name_gpu(gpu),
+            )
+        if on != gpu.ecc_pending:
+            yield warn(
+                f"GPU {gpu.index}: ECC is {_on(on)}, and {_on(gpu.ecc_pending)} after the next reset",
+                fix=describe_step(RESET, gpu),
+                subject=name_gpu(gpu),
+            )
+        elif not on:
+            yield warn(
+                f"GPU {gpu.index}: ECC is off",
+                fix=f"nvidia-smi -i {gpu.index} -e 1, then reset the GPU",
+                subject=name_gpu(gpu),
+            )
+
+
+def _on(state: bool | None) -> str:
+    return "on" if state else "off"
+
+
+@check("node.row-remap", title="No GPU waits for or failed row remapping")
+def row_remap(gpus: NodeGpus) -> Iterator[Result]:
+    """From Ampere on a GPU replaces faulty memory rows at its next reset. A pending replacement harms nobody
+    until then; one that failed means that the GPU is to be replaced.
+
+    Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
+    """
+    usable = require_gpus(gpus)
+    if all(gpu.remap_pending is None and not gpu.mig for gpu in usable):
+        raise Skip("NVML tells no row remapping of these GPUs")
+    for gpu in usable:
+        subject = name_gpu(gpu)
+        if gpu.remap_failed:
+            yield fail(f"GPU {gpu.index}: row remapping failed", fix=REPLACE, subject=subject)
+        elif gpu.remap_pending:
+            fix = describe_step(RESET, gpu)
+            yield warn(f"GPU {gpu.index}: row remapping is pending", fix=fix, subject=subject)
+        elif gpu.remap_pending is None and gpu.mig:
+            yield unjudged(
+                f"GPU {gpu.index}", why="with MIG on, NVML tells no row remapping", subject=subject
+            )
+
+
+@check("node.pcie", title="GPUs have all their PCIe lanes")
+def pcie(gpus: NodeGpus) -> Iterator[Finding]:
+    """A GPU with half of its lanes loads weights and moves KV cache through host memory at half the speed.
+    The generation is not judged, since an idle GPU lowers it to save power.
+
+    Fix: drain the node, reseat the GPU or riser, and reboot
+    """
+    known = require_known(gpus, "width", "PCIe width")
+    common = Counter((gpu.name, width) for gpu, width in known)
+    for gpu, width in known:
+        usual = max(
+            (w for name, w in common if name == gpu.name and common[name, w] * 2 > len(known)), default=0
+        )
+        wanted = max(gpu.width_max or 0, usual)
+        if width < wanted:
+            yield warn(
+                f"GPU {gpu.index}: PCIe x{width} of x{wanted}",
+                fix="drain the node, reseat the GPU or riser, and reboot",
+                subject=name_gpu(gpu),
+            )
+
+
+@check("node.nvlink", title="All NVLinks of the GPUs are active")
+def nvlink(gpus: NodeGpus) -> Iterator[Finding]:
+    """Tensor parallelism moves activations over NVLink; with a link down it is slower, or NCCL fails. Links
+    of cards that need a bridge are judged only where some are active, and none with MIG on.
+
+    Fix: look for XID 74 and the fabric manager (systemctl status nvidia-fabricmanager), then reset the GPU
+    """
+    linked = [gpu for gpu in require_gpus(gpus) if gpu.links and not gpu.mig and not _lacks_bridge(gpu)]
+    if not linked:
+        raise Skip("no GPU here has NVLinks in use")
+    most = max(len(gpu.links) for gpu in linked)
+    for gpu in linked:
+        down = [str(link) for link, active in enumerate(gpu.links) if not active]
+        if down or (len(gpu.links) < most and len({other.name for other in linked}) == 1):
+            yield fail(
+                f"GPU {gpu.index}: {len(gpu.links) - len(down)} of {most} NVLinks active",
+                fix=f"systemctl status nvidia-fabricmanager; then {describe_step(RESET, gpu)}",
+                evidence={"down": ", ".join(down)},
+                subject=name_gpu(gpu),
+            )
+
+
+def _lacks_bridge(gpu: NodeGpu) -> bool:
+    return not any(gpu.links) and any(word in gpu.name.upper() for word in _BRIDGED)
+
+
+@check("node.throttled", title="No GPU is slowed by heat or power")
+def throttled(gpus: NodeGpus) -> Iterator[Finding]:
+    """A GPU that lowers its clocks by heat or by the power brake is slower than its neighbours, and with it
+    all ranks of the engine. The power cap under load is normal and is not judged.
+
+    Fix: look at fans, inlet temperature and power supplies
+    """
+    for gpu, bits in require_known(gpus, "throttle", "clock events"):
+        reasons = [reason for bit, reason in _THROTTLED.items() if bits & bit]
+        if reasons:
+            yield warn(
+                f"GPU {gpu.index} is slowed: {', '.join(reasons)}",
+                fix="look at fans, inlet temperature and power supplies; if it stays, drain the node",
+                evidence={"reasons": hex(bits)},
+                subject=name_gpu(gpu),
+            )
+
+
+@check("node.mig", title="MIG modes are settled and alike")
+def mig(gpus: NodeGpus) -> Iterator[Finding]:
+    """A mode that waits for a reset is not that of the running GPU. On a machine where only some GPUs have
+    MIG on, a recipe for whole GPUs gets fewer than the node has.
+
+    Fix: nvidia-smi -i INDEX -mig 0|1, then reset the GPU
+    """
+    known = require_known(gpus, "mig", "MIG mode")
+    for gpu, on in known:
+        if on != gpu.mig_pending:
+            yield warn(
+                f"GPU {gpu.index}: MIG is {_on(on)}, and {_on(gpu.mig_pending)} after the next reset",
+                fix=describe_step(RESET, gpu),
+                subject=name_gpu(gpu),
+            )
+    modes = Counter(on for _, on in known)
+    if len(modes) == 2 and all(on == gpu.mig_pending for gpu, on in known):
+        yield warn(
+            f"MIG is on for {modes[True]} of {len(known)} GPUs",
+            fix="set one mode for all: nvidia-smi -mig 0 or 1, then reset the GPUs",
+        )
+
+
+@check("node.compute-mode", title="GPUs admit several processes")
+def compute_mode(gpus: NodeGpus) -> Iterator[Finding]:
+    """Engines open a GPU from several processes, which the exclusive mode refuses.
+
+    Fix: nvidia-smi -i INDEX -c DEFAULT
+    """
+    for gpu, mode in require_known(gpus, "compute_mode", "compute mode"):
+        if mode in _EXCLUSIVE:
+            yield fail(
+                f"GPU {gpu.index}: compute mode {_EXCLUSIVE[mode]}",
+                fix=f"nvidia-smi -i {gpu.index} -c DEFAULT",
+                subject=name_gpu(gpu),
+            )
+
+
+@check("node.memory-free", title="GPU memory is free")
+def memory_free(gpus: NodeGpus, host: NodeHost) -> Iterator[Finding]:
+    """An engine takes a share of all memory and fails at start where something else holds it. Memory that
+    belongs to no living process was leaked. What a running process holds is in use, which is no fault; from
+    a container the processes of others cannot be seen.
+
+    Fix: restart the pod that held it; if it stays, nvidia-smi --gpu-reset -i INDEX
+    """
+    for gpu, used in require_known(gpus, "used_mib", "memory in use"):
+        if used <= _HELD_MIB:
+            continue
+        subject, evidence = name_gpu(gpu), {"used_mib": used, "processes": list(gpu.processes or ())}
+        alive = set(gpu.processes or ()) - set(gpu.gone)
+        if gpu.processes is None or alive or host.container:
+            yield unknown(f"GPU {gpu.index} is in use: {used} MiB", subject=subject, evidence=evidence)
+        else:
+            yield fail(
+                f"GPU {gpu.index}: {used} MiB held by no living process",
+                fix=describe_step(RESET, gpu),
+                subject=subject,
+                evidence=evidence,
+            )

@@ -1,0 +1,82 @@
+"""Limits of the machine or container."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Skip, check, fail, unknown, warn
+from dynocheck.facts import NodeGpus, NodeHost, NodeRdma
+
+_SHM_MIB = 1024  # dev/sanity_check.py of Dynamo warns below
+_NOFILE = 65536  # the docker commands of Dynamo's documentation
+_PIDS = 4096
+
+
+@check("node.shm", title="Shared memory is large enough")
+def shm(host: NodeHost, gpus: NodeGpus) -> Iterator[Finding]:
+    """NCCL and the engines exchange data between processes in /dev/shm. Containers get 64 MiB unless told
+    otherwise, which several GPUs do not fit into.
+
+    Fix: mount an emptyDir with medium: Memory at /dev/shm, or docker run --shm-size=10G
+    """
+    if not gpus.usable:
+        raise Skip("no GPU here")
+    if "/proc/mounts" in host.unread:
+        yield unknown("the size of /dev/shm cannot be read")
+    elif host.shm_mib is None or host.shm_mib < _SHM_MIB:
+        size = "no /dev/shm" if host.shm_mib is None else f"/dev/shm has {host.shm_mib} MiB"  # noqa: S108
+        yield warn(
+            size,
+            fix="mount an emptyDir with medium: Memory at /dev/shm, or docker run --shm-size=10G",
+            evidence={"shm_mib": host.shm_mib, "wanted_mib": _SHM_MIB},
+        )
+
+
+@check("node.memlock", title="Memory can be locked for RDMA")
+def memlock(host: NodeHost, rdma: NodeRdma) -> Iterator[Finding]:
+    """RDMA registers memory by locking it. A limit, without the capability IPC_LOCK that lifts it, makes the
+    registration of the KV cache fail.
+
+    Fix: add the capability IPC_LOCK, or docker run --ulimit memlock=-1
+    """
+    if not rdma.verbs:
+        raise Skip("no RDMA device here")
+    if "/proc/self/limits" in host.unread:
+        yield unknown("the limits of this process cannot be read")
+    elif host.memlock is not None and not host.ipc_lock:
+        yield fail(
+            f"only {host.memlock >> 10} KiB of memory can be locked, and the capability IPC_LOCK is missing",
+            fix="add IPC_LOCK to securityContext.capabilities.add, or docker run --ulimit memlock=-1",
+            evidence={"memlock": host.memlock},
+        )
+
+
+@check("node.nofile", title="Enough files can be open")
+def nofile(host: NodeHost) -> Iterator[Finding]:
+    """Each connection of the frontend and each shared-memory segment is an open file. Dynamo's documentation
+    runs its containers with 65536.
+
+    Fix: ulimit -n 65536, or docker run --ulimit nofile=65536:65536
+    """
+    if "/proc/self/limits" in host.unread:
+        yield unknown("the limits of this process cannot be read")
+    elif host.nofile is not None and host.nofile < _NOFILE:
+        yield warn(
+            f"{host.nofile} open files allowed",
+            fix="ulimit -n 65536, or LimitNOFILE=65536 for the container runtime",
+            evidence={"nofile": host.nofile, "wanted": _NOFILE},
+        )
+
+
+@check("node.cgroup", title="Enough processes and threads can start")
+def cgroup(host: NodeHost) -> Iterator[Finding]:
+    """An engine with a rank a GPU, NCCL and a frontend run thousands of threads, each of which counts.
+
+    Fix: raise podPidsLimit of the kubelet, or docker run --pids-limit
+    """
+    if host.cgroup_pids is None:
+        raise Skip("the cgroup has no limit of processes")
+    if host.cgroup_pids < _PIDS:
+        yield warn(
+            f"the cgroup allows {host.cgroup_pids} processes and threads",
+            fix="raise podPidsLimit of the kubelet, or docker run --pids-limit",
+            evidence={"pids": host.cgroup_pids, "wanted": _PIDS},
+        )

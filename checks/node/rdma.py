@@ -1,0 +1,124 @@
+"""RDMA links, what a container gets of them, and GPUDirect."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from dynocheck import Finding, Skip, Subject, check, fail, unjudged, unknown, warn
+from dynocheck.core.outcomes import Result
+from dynocheck.facts import NodeEnvironment, NodeGpus, NodeRdma, RdmaPort
+
+_INFINIBAND, _ETHERNET = "InfiniBand", "Ethernet"
+_UNUSED = "Disabled"
+_DMA_BUF_KERNEL = (5, 12)
+_EFA = "efa"
+
+
+def _require_ports(rdma: NodeRdma) -> list[RdmaPort]:
+    ports = [port for port in rdma.ports if not port.physical.endswith(_UNUSED)]
+    if not ports:
+        raise Skip("no RDMA port in use here")
+    return ports
+
+
+@check("node.rdma-link", title="RDMA links are up")
+def rdma_link(rdma: NodeRdma) -> Iterator[Result]:
+    """KV cache moves between nodes over these links. One that is down or slower than its neighbours slows the
+    GPUs beside it, or makes the transport fall back to TCP. Ports that are disabled are left out; those of
+    EFA always say that they are up.
+
+    Fix: look at the cable and the switch port, and for InfiniBand at the subnet manager
+    """
+    ports = _require_ports(rdma)
+    rates = Counter(port.rate for port in ports if port.state == "ACTIVE").most_common(1)
+    for port in ports:
+        subject = Subject("RDMA port", f"{port.device}/{port.number}")
+        if port.driver == _EFA:
+            yield unjudged(str(subject), why="EFA always says that it is up", subject=subject)
+        elif port.state != "ACTIVE":
+            down = port.state == "DOWN"
+            yield (fail if down and not rates else warn)(
+                f"{subject} is {port.state or 'in no known state'} ({port.physical or 'no link'})",
+                fix="look at the cable and the switch port, and for InfiniBand at the subnet manager",
+                subject=subject,
+            )
+        elif port.link_layer == _INFINIBAND and port.lid == 0:
+            yield fail(f"{subject} has no LID", fix="look at the subnet manager", subject=subject)
+        elif port.link_layer == _ETHERNET and not port.roce_v2:
+            fix = "give the net device behind it an address, and enable RoCE v2"
+            yield fail(f"{subject} has no GID of RoCE v2", fix=fix, subject=subject)
+
+
+@check("node.rdma-in-container", title="RDMA devices can be opened where they are wanted")
+def rdma_in_container(rdma: NodeRdma, environment: NodeEnvironment) -> Iterator[Finding]:
+    """/sys shows the RDMA devices of the host also in a container that was given none; /dev/infiniband holds
+    those that can be opened. Without one, UCX and NCCL fall back to TCP.
+
+    Fix: request the RDMA resource of the node in the pod's limits; on a host, modprobe ib_uverbs
+    """
+    _require_ports(rdma)
+    wanted = _find_rdma_wish(environment)
+    if not rdma.verbs and wanted is None:
+        raise Skip("no device in /dev/infiniband, and no variable asks for RDMA")
+    if not rdma.verbs:
+        yield fail(
+            f"{wanted} asks for RDMA, and /dev/infiniband has no device",
+            fix="request the RDMA resource of the node in the pod's limits; on a host, modprobe ib_uverbs",
+        )
+
+
+def _find_rdma_wish(environment: NodeEnvironment) -> str | None:
+    """The variable that names an RDMA transport or device."""
+    transports = environment.items.get("UCX_TLS", "")
+    if not transports.startswith("^") and {"rc", "rc_x", "rc_v", "dc", "dc_x", "ib"} & {
+        *transports.split(",")
+    }:
+        return "UCX_TLS"
+    names = ("UCX_NET_DEVICES", "NCCL_IB_HCA")
+    return next((name for name in names if "mlx5" in environment.items.get(name, "")), None)
+
+
+@check("node.gpudirect", title="RDMA can reach GPU memory")
+def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
+    """Without nvidia_peermem or dma-buf every transfer of KV cache goes through host memory, which is several
+    times slower. dma-buf needs the open kernel modules of the driver and Linux 5.12.
+
+    Fix: modprobe nvidia_peermem, or install the open kernel modules
+    """
+    ports = [port for port in _require_ports(rdma) if port.driver != _EFA]
+    if not gpus.usable or not ports:
+        raise Skip("no GPU beside an RDMA device other than EFA")
+    if rdma.peermem:
+        return
+    version = tuple(int(part) for part in rdma.kernel.split("-")[0].split(".")[:2] if part.isdigit())
+    if rdma.open_modules is None or len(version) < 2:
+        yield unknown("neither nvidia_peermem nor the kind of the driver can be seen")
+    elif not rdma.open_modules or version < _DMA_BUF_KERNEL:
+        yield warn(
+            "neither nvidia_peermem nor dma-buf: transfers go through host memory",
+            fix="modprobe nvidia_peermem, or install the open kernel modules",
+            evidence={"kernel": rdma.kernel, "open_modules": rdma.open_modules},
+        )
+
+
+@check("node.transport-env", title="Transport variables leave GPU and RDMA transfers possible")
+def transport_env(environment: NodeEnvironment, gpus: NodeGpus, rdma: NodeRdma) -> Iterator[Finding]:
+    """UCX_TLS as a list admits only what it names: without cuda_copy or cuda_ipc, GPU memory cannot be moved.
+    Variables that switch off peer-to-peer or InfiniBand are often left from a test.
+
+    Fix: unset the variable, or add cuda_copy,cuda_ipc to UCX_TLS
+    """
+    if not gpus.usable:
+        raise Skip("no GPU here")
+    transports = environment.items.get("UCX_TLS", "")
+    listed = {word.strip() for word in transports.split(",")}
+    if (
+        transports
+        and not transports.startswith("^")
+        and not listed & {"all", "cuda", "cuda_copy", "cuda_ipc"}
+    ):
+        yield fail(
+            f"UCX_TLS={transports} leaves out GPU memory", fix=f"UCX_TLS={transports},cuda_copy,cuda_ipc"
+        )
+    for name in ("NCCL_P2P_DISABLE", *(["NCCL_IB_DISABLE"] if rdma.verbs else [])):
+        if environment.items.get(name) == "1":
+            yield warn(f"{name}=1", fix=f"unset {name}")

@@ -1,0 +1,36 @@
+"""`dynocheck node`: checks the machine or pod that it runs in."""
+
+import os
+import socket
+from pathlib import Path
+
+from dynocheck.commands._run import Run, RunContext
+from dynocheck.core.errors import UsageError
+from dynocheck.core.options import CommonOptions
+from dynocheck.data.images import engine_images
+from dynocheck.facts import NodeFact, NodeRequest, NodeRoot
+
+
+def run(options: CommonOptions, *, gpus: int | None = None, release: str | None = None) -> int:
+    """Check the machine.
+
+    :param gpus: how many GPUs it must have.
+    :param release: the release of Dynamo that is to run on it.
+    :return: the exit code.
+    :raises UsageError: an option cannot be used.
+    """
+    known = sorted({row.release for row in engine_images()})
+    if release is not None and release not in known:
+        raise UsageError(f"--release {release}: known are {', '.join(known)}")
+    live = options.snapshot is None
+    context = RunContext(
+        sources={NodeRoot: this_machine()} if live else {},
+        facts={NodeRequest: NodeRequest(gpus, release)},
+        describe_target=lambda _: {"node": socket.gethostname()} if live else {},
+    )
+    return Run.begin("node", options, NodeFact).judge(context=context)
+
+
+def this_machine() -> NodeRoot:
+    """The machine, container or pod that this process runs in."""
+    return NodeRoot(Path("/"), dict(os.environ))

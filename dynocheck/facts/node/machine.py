@@ -1,0 +1,177 @@
+"""What a machine or pod says about itself: GPUs, limits, RDMA, packages, environment, models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from dynocheck.facts.base import Fact
+
+
+class NodeFact(Fact, frozen=True):
+    """A fact about the machine that dynocheck runs on."""
+
+
+@dataclass(frozen=True)
+class NodeRoot:
+    """The machine to look at: the root of its file system, and the environment of its processes."""
+
+    path: Path
+    environment: Mapping[str, str]
+
+
+class NodeRequest(NodeFact, frozen=True):
+    """What the user expects of the machine: a number of GPUs, and a release of Dynamo."""
+
+    gpus: int | None = None
+    release: str | None = None
+
+
+class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU as NVML describes it. What NVML does not support on this GPU is None.
+
+    `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `uncorrected` counts
+    uncorrected ECC errors since the last reset. `links` says for each NVLink whether it is active. `throttle`
+    holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action. Of the `processes`,
+    those in `gone` are not in /proc.
+    """
+
+    index: int
+    name: str = ""
+    uuid: str = ""
+    bus: str = ""
+    fault: str | None = None
+    fault_code: int | None = None
+    memory_mib: int | None = None
+    used_mib: int | None = None
+    capability: str | None = None
+    mig: bool | None = None
+    mig_pending: bool | None = None
+    ecc: bool | None = None
+    ecc_pending: bool | None = None
+    uncorrected: int | None = None
+    remap_pending: bool | None = None
+    remap_failed: bool | None = None
+    links: tuple[bool, ...] = ()
+    width: int | None = None
+    width_max: int | None = None
+    throttle: int | None = None
+    recovery: int | None = None
+    compute_mode: int | None = None
+    processes: tuple[int, ...] | None = None
+    gone: tuple[int, ...] = ()
+
+
+class NodeGpus(NodeFact, frozen=True):
+    """The GPUs, by NVML and on the PCI bus. `absent` is why NVML cannot be asked.
+
+    `pci` counts NVIDIA GPUs in sysfs, which in a container are those of the host.
+    """
+
+    devices: tuple[NodeGpu, ...] = ()
+    driver: str | None = None
+    cuda: str | None = None
+    absent: str | None = None
+    absent_code: int | None = None
+    pci: int = 0
+
+    @property
+    def usable(self) -> tuple[NodeGpu, ...]:
+        """Those that NVML gives a handle to."""
+        return tuple(device for device in self.devices if device.fault is None)
+
+
+class NodeHost(NodeFact, frozen=True):
+    """Memory, shared memory and limits of this process; a limit of None is unlimited.
+
+    `unread` names the files that could not be read.
+    """
+
+    container: bool = False
+    shm_mib: int | None = None
+    memory_mib: int | None = None
+    cgroup_memory_mib: int | None = None
+    cgroup_pids: int | None = None
+    memlock: int | None = None
+    ipc_lock: bool = False
+    nofile: int | None = None
+    unread: tuple[str, ...] = ()
+
+
+class NodeKernelLog(NodeFact, frozen=True):
+    """The XID messages of the kernel log, the oldest first. `unread` is why it cannot be read."""
+
+    xids: tuple[tuple[str, int], ...] = ()  # PCI address, code
+    unread: str | None = None
+
+
+class RdmaPort(msgspec.Struct, frozen=True):
+    """A port of an RDMA device as in sysfs; `roce_v2` is whether it has a GID of RoCE v2."""
+
+    device: str
+    number: int
+    state: str
+    physical: str = ""
+    rate: str = ""
+    link_layer: str = ""
+    lid: int = 0
+    roce_v2: bool = False
+    driver: str = ""
+
+
+class NodeRdma(NodeFact, frozen=True):
+    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem is loaded.
+
+    `open_modules` is whether the NVIDIA driver has open kernel modules, which can share memory by dma-buf.
+    """
+
+    ports: tuple[RdmaPort, ...] = ()
+    verbs: tuple[str, ...] = ()
+    peermem: bool = False
+    open_modules: bool | None = None
+    kernel: str = ""
+
+
+class NodePackage(msgspec.Struct, frozen=True):
+    """An installed distribution; `module` is its module, if that can be found."""
+
+    name: str
+    version: str
+    module: str | None
+
+
+class NodePackages(NodeFact, frozen=True):
+    """Engines, Dynamo and what they need, as installed beside dynocheck."""
+
+    items: tuple[NodePackage, ...] = ()
+
+    def find(self, name: str) -> NodePackage | None:
+        """The package of this normalised name."""
+        return next((package for package in self.items if package.name == name), None)
+
+
+class NodeEnvironment(NodeFact, frozen=True):
+    """Variables of Dynamo, CUDA, NCCL, UCX, NIXL and Hugging Face; secrets as "set"."""
+
+    items: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class CachedModel(msgspec.Struct, frozen=True):
+    """A model in the Hugging Face cache, with its unfinished downloads and what its snapshots lack."""
+
+    name: str
+    incomplete: int = 0
+    missing: tuple[str, ...] = ()
+
+
+class NodeModelCache(NodeFact, frozen=True):
+    """The Hugging Face cache and the disk that holds it. `unread` is why it cannot be read."""
+
+    path: str
+    exists: bool
+    filesystem: str = ""
+    free_gb: float | None = None
+    size_gb: float | None = None
+    models: tuple[CachedModel, ...] = ()
+    unread: str | None = None

@@ -1,0 +1,108 @@
+"""Memory, limits and the kernel log of the machine or container."""
+
+import os
+import re
+from pathlib import Path
+
+from dynocheck.core.declarations import probe
+from dynocheck.facts import NodeHost, NodeKernelLog, NodeRoot
+
+_IPC_LOCK = 1 << 14  # CAP_IPC_LOCK of linux/capability.h
+_SIGNS = (".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io/serviceaccount")
+_SHM = "/dev/shm"  # noqa: S108
+_SHM_SIZE = re.compile(r"size=(\d+)([kmg]?)")
+_XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (\d{1,4})")
+_LOG_BYTES = 8 << 20
+_UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@probe()
+def node_host(root: NodeRoot) -> NodeHost:
+    reader = _Reader(root.path)
+    limits, status = reader.read("proc/self/limits"), reader.read("proc/self/status")
+    signs = sum((root.path / sign).exists() for sign in _SIGNS) + (
+        "KUBERNETES_SERVICE_HOST" in root.environment
+    )
+    memory = re.search(r"MemTotal: +(\d+) kB", reader.read("proc/meminfo"))
+    capabilities = re.search(r"CapEff:\s([0-9a-f]+)", status)
+    return NodeHost(
+        container=signs >= 2,  # one alone is found on plain machines too
+        shm_mib=_find_shm(root.path, reader.read("proc/mounts")),
+        memory_mib=int(memory[1]) >> 10 if memory else None,
+        cgroup_memory_mib=_to_mib(reader.read_limit("memory.max", "memory/memory.limit_in_bytes")),
+        cgroup_pids=reader.read_limit("pids.max", "pids/pids.max"),
+        memlock=_find_limit(limits, "locked memory"),
+        ipc_lock=bool(capabilities and int(capabilities[1], 16) & _IPC_LOCK),
+        nofile=_find_limit(limits, "open files"),
+        unread=tuple(reader.unread),
+    )
+
+
+@probe()
+def node_kernel_log(root: NodeRoot) -> NodeKernelLog:
+    try:
+        file = os.open(root.path / "dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        return NodeKernelLog(unread=f"/dev/kmsg: {error.strerror}")
+    content = b""
+    try:
+        while len(content) < _LOG_BYTES and (record := os.read(file, 1 << 16)):
+            content += record
+    except BlockingIOError:
+        pass  # the end of what the kernel has
+    except OSError as error:
+        if not content:
+            return NodeKernelLog(unread=f"/dev/kmsg: {error.strerror}")
+    finally:
+        os.close(file)
+    found = _XID.findall(content.decode(errors="replace"))
+    return NodeKernelLog(tuple((bus.lower(), int(code)) for bus, code in found))
+
+
+class _Reader:
+    """Reads small files under a root, and remembers which it could not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.unread: list[str] = []
+
+    def read(self, name: str) -> str:
+        try:
+            return (self.root / name).read_text(errors="replace")
+        except OSError:
+            self.unread.append(f"/{name}")
+            return ""
+
+    def read_limit(self, *names: str) -> int | None:
+        """The limit in cgroup v2 or v1, whichever is there; None is none."""
+        for name in names:
+            try:
+                text = (self.root / "sys/fs/cgroup" / name).read_text().strip()
+            except OSError:
+                continue
+            return int(text) if text.isdigit() and int(text) < 1 << 60 else None
+        return None
+
+
+def _find_limit(limits: str, name: str) -> int | None:
+    found = re.search(rf"Max {name} +(\S+)", limits)
+    return int(found[1]) if found and found[1].isdigit() else None
+
+
+def _find_shm(root: Path, mounts: str) -> int | None:
+    """The size of /dev/shm in MiB: by its mount options, else by the file system."""
+    lines = [line.split() for line in mounts.splitlines()]
+    options = next((words[3] for words in reversed(lines) if len(words) > 3 and words[1] == _SHM), None)
+    if options is None:
+        return None
+    if size := _SHM_SIZE.search(options):
+        return int(size[1]) * _UNIT[size[2]] >> 20
+    try:
+        status = os.statvfs(root / "dev/shm")
+    except OSError:
+        return None
+    return status.f_blocks * status.f_frsize >> 20
+
+
+def _to_mib(size: int | None) -> int | None:
+    return None if size is None else size >> 20

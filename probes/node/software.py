@@ -1,0 +1,41 @@
+"""Installed packages, by their metadata, and the environment."""
+
+from importlib import metadata
+from importlib.util import find_spec
+
+from dynocheck.core.declarations import probe
+from dynocheck.facts import NodeEnvironment, NodePackage, NodePackages, NodeRoot
+from dynocheck.secrets import is_secret_name
+
+_MODULES = {
+    "ai-dynamo": "dynamo",
+    "ai-dynamo-runtime": "dynamo",
+    "nixl": "nixl",
+    "nixl-cu12": "nixl",
+    "nixl-cu13": "nixl",
+    "nvidia-cuda-runtime": "nvidia",
+    "nvidia-cuda-runtime-cu12": "nvidia",
+    "sglang": "sglang",
+    "tensorrt-llm": "tensorrt_llm",
+    "torch": "torch",
+    "vllm": "vllm",
+}
+_PREFIXES = ("CUDA_", "DYN_", "HF_", "NCCL_", "NIXL_", "NVIDIA_", "TRANSFORMERS_", "UCX_", "VLLM_NIXL_")
+
+
+@probe()
+def node_packages(root: NodeRoot) -> NodePackages:
+    found: dict[str, NodePackage] = {}
+    for name, module in _MODULES.items():
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found[name] = NodePackage(name, version, module if find_spec(module) else None)
+    return NodePackages(tuple(found.values()))
+
+
+@probe()
+def node_environment(root: NodeRoot) -> NodeEnvironment:
+    kept = {name: value for name, value in root.environment.items() if name.startswith(_PREFIXES)}
+    return NodeEnvironment({name: "set" if is_secret_name(name) else kept[name] for name in sorted(kept)})

@@ -1,0 +1,129 @@
+"""Machines for the checks of a node: GPUs by the tests' NVML, the rest as a tree of files."""
+
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck import Skip
+from dynocheck.core.outcomes import Finding, Unjudged
+from dynocheck.core.registry import Registry, load
+from dynocheck.facts import Fact, NodeFact, NodeRequest, NodeRoot
+from tests import wording
+from tests.nvml.library import MACHINE, load_library, write_machine
+
+LIMITS = (
+    "Max open files            {nofile}  {nofile}  files\nMax locked memory   {memlock}  {memlock}  bytes\n"
+)
+HUB = "root/.cache/huggingface/hub"
+SNAPSHOT = f"{HUB}/models--org--model/snapshots/0123"
+SOUND = {
+    "proc/self/limits": LIMITS.format(nofile=1048576, memlock="unlimited"),
+    "proc/self/status": "Name:\tpython3\nCapEff:\t00000000a80425fb\n",
+    "proc/meminfo": "MemTotal:       2113540000 kB\n",
+    "proc/mounts": "overlay / overlay rw 0 0\ntmpfs /dev/shm tmpfs rw,size=16777216k 0 0\n",
+    "proc/sys/kernel/osrelease": "6.8.0-60-generic\n",
+    "proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05\n",
+    "proc/4242/comm": "python3\n",
+    "dev/kmsg": "6,1,0,-;Linux version 6.8.0\n",
+    "dev/infiniband/uverbs0": "",
+    "sys/fs/cgroup/pids.max": "max\n",
+}
+PORT = {
+    "state": "4: ACTIVE",
+    "phys_state": "5: LinkUp",
+    "rate": "400 Gb/sec (4X NDR)",
+    "link_layer": "InfiniBand",
+    "lid": "0x2b",
+}
+CONTAINER: dict[str, str | None] = {
+    ".dockerenv": "",
+    "var/run/secrets/kubernetes.io/serviceaccount/token": "t",
+}
+
+
+@cache
+def _load() -> Registry:
+    return load(installed=False)
+
+
+def write_tree(root: Path, files: Mapping[str, str | None]) -> None:
+    """Write these files; None leaves one out."""
+    for name, text in files.items():
+        if text is not None:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+
+
+def port(device: str = "mlx5_0", **changes: str) -> dict[str, str | None]:
+    """The files of a port, such as `port(state="1: DOWN")`."""
+    folder = f"sys/class/infiniband/{device}/ports/1"
+    return {f"{folder}/{name.replace('__', '/')}": text for name, text in {**PORT, **changes}.items()}
+
+
+def pci(count: int) -> dict[str, str | None]:
+    """The files of so many NVIDIA GPUs on the PCI bus."""
+    folders = [f"sys/bus/pci/devices/0000:{0x10 + index:02x}:00.0" for index in range(count)]
+    return {
+        f"{folder}/{name}": text
+        for folder in folders
+        for name, text in (("vendor", "0x10de"), ("class", "0x030200"))
+    }
+
+
+def install(folder: Path, packages: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install packages by this name and version; a `!` before the version leaves out the module."""
+    modules = {"ai-dynamo": "dynamo", "tensorrt-llm": "tensorrt_llm", "nvidia-cuda-runtime": "nvidia"}
+    for name, version in packages.items():
+        info = folder / f"{name.replace('-', '_')}-{version.strip('!')}.dist-info"
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version.strip('!')}\n"
+        write_tree(folder, {f"{info.name}/METADATA": text})
+        if not version.startswith("!"):
+            write_tree(folder, {f"{modules.get(name, name)}/__init__.py": ""})
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+
+
+def gather(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    nvml: Mapping[str, object],
+    files: Mapping[str, str | None],
+    environment: Mapping[str, str],
+) -> dict[type[Fact], Fact]:
+    """What the probes see of a sound machine with these changes."""
+    load_library()
+    write_machine(tmp_path / "machine.ini", machine, nvml)
+    monkeypatch.setenv(MACHINE, str(tmp_path / "machine.ini"))
+    root = tmp_path / "root"
+    write_tree(root, {**SOUND, **port(), **files})
+    source = NodeRoot(root, {"HOME": "/root", **environment})
+    probes = [probe for probe in _load().probes if issubclass(probe.provides, NodeFact)]
+    return {probe.provides: probe(source) for probe in probes}
+
+
+def judge(facts: Mapping[type[Fact], Any], request: NodeRequest) -> set[str]:
+    """What the checks find: `topic outcome`."""
+    known: dict[type[Fact], Any] = {**facts, NodeRequest: request}
+    found = set()
+    for check in _load().checks:
+        if check.area == "node":
+            found |= {f"{check.id.removeprefix('node.')} {outcome}" for outcome in _ask(check, known)}
+    return found
+
+
+def _ask(check: Any, known: Mapping[type[Fact], Any]) -> set[str]:
+    outcomes = set()
+    try:
+        for result in check(*(known[need.fact] for need in check.needs)) or ():
+            if isinstance(result, Finding):
+                wording.compare(check.id, result)
+                outcomes.add(str(result.outcome))
+            elif isinstance(result, Unjudged):
+                outcomes.add("unjudged")
+    except Skip:
+        pass
+    return outcomes

@@ -1,0 +1,240 @@
+"""Broken machines: each is found by the check that it is about, and by no other."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dynocheck.facts import NodeRequest
+from tests.checks.node.machines import (
+    CONTAINER,
+    HUB,
+    LIMITS,
+    SNAPSHOT,
+    SOUND,
+    gather,
+    install,
+    judge,
+    pci,
+    port,
+)
+
+MACHINES = ("dgx-h100", "hgx-b200", "gb200-tray", "l40s", "a100", "h200")
+ROCE = {"link_layer": "Ethernet", "lid": "0x0"}
+INDEX = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
+
+
+@dataclass(frozen=True)
+class Case:
+    """A machine with something changed, and what the checks find there."""
+
+    machine: str
+    found: str
+    nvml: dict[str, object] = field(default_factory=dict)
+    files: dict[str, str | None] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    request: NodeRequest = field(default_factory=NodeRequest)
+
+    def run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        install(tmp_path / "packages", self.packages, monkeypatch)
+        facts = gather(tmp_path, monkeypatch, self.machine, self.nvml, self.files, self.environment)
+        found = judge(facts, self.request)
+        recorded = {
+            kind: msgspec.json.decode(msgspec.json.encode(fact), type=kind) for kind, fact in facts.items()
+        }
+        assert judge(recorded, self.request) == found, "judged from a recording as live"
+        return found - {"disk warn", "disk fail"}  # of the disk of whoever runs the tests
+
+
+def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
+    return {"dev/kmsg": f"3,9,9,-;NVRM: Xid (PCI:{bus}): {code}, pid='<unknown>', name=<unknown>\n"}
+
+
+CASES = {
+    # GPUs that are not there
+    "GPU lost": Case("dgx-h100", "gpu-visible fail", {"gpu.3.handle": "!15"}, pci(8)),
+    "GPU unknown error": Case("h200", "gpu-visible fail", {"gpu.0.handle": "!999"}),
+    "GPU in use": Case("dgx-h100", "gpu-visible unknown", {"gpu.3.handle": "!19"}),
+    "no permission": Case("a100", "gpu-visible unknown", {"gpu.3.handle": "!4"}),
+    "one fell off the bus": Case("hgx-b200", "gpu-visible fail", {"gpus": 7}, pci(8)),
+    "driver not loaded": Case("l40s", "gpu-visible fail", {"init": "!9"}, pci(4)),
+    "driver and library differ": Case("gb200-tray", "gpu-visible fail", {"init": "!18"}, pci(4)),
+    "fewer than expected": Case("a100", "gpu-visible fail", request=NodeRequest(gpus=9)),
+    "none where one is expected": Case(
+        "l40s", "gpu-visible fail", {"init": "!9"}, CONTAINER, request=NodeRequest(gpus=1)
+    ),
+    "container without devices": Case("l40s", "", {"init": "!9"}, {**CONTAINER, **pci(4)}),
+    "container with two of eight": Case("h200", "", {"gpus": 2}, {**CONTAINER, **pci(8)}),
+    # driver and CUDA
+    "driver 570": Case("dgx-h100", "driver-floor warn", {"driver": "570.133.20", "cuda": 12080}),
+    "driver 470 of a workstation card": Case(
+        "l40s",
+        "driver-floor fail",
+        {"driver": "470.82.01", "cuda": 11040},
+        request=NodeRequest(release="1.6.1"),
+    ),
+    "driver 535 by forward compatibility": Case(
+        "a100",
+        "driver-floor warn",
+        {"driver": "535.183.06", "cuda": 12020},
+        request=NodeRequest(release="1.6.1"),
+    ),
+    "driver of the future": Case("hgx-b200", "", {"driver": "610.57.04", "cuda": 13040}),
+    "release without a table": Case("h200", "driver-floor unjudged", packages={"ai-dynamo": "0.1.0"}),
+    "runtime of a newer major": Case(
+        "h200", "cuda-consistent fail", {"cuda": 12080}, packages={"nvidia-cuda-runtime": "13.0.48"}
+    ),
+    "runtime of a newer minor": Case(
+        "h200", "cuda-consistent warn", packages={"nvidia-cuda-runtime": "13.1.80"}
+    ),
+    "runtime of the same": Case("h200", "", packages={"nvidia-cuda-runtime": "13.0.48"}),
+    # faults of GPUs
+    "ECC double bit": Case("dgx-h100", "ecc fail", {"gpu.5.uncorrected_volatile": 2}),
+    "ECC off": Case("a100", "ecc warn", {"gpu.1.ecc": 0}),
+    "ECC waits for a reset": Case("l40s", "ecc warn", {"gpu.1.ecc_pending": 0}),
+    "remap pending": Case("dgx-h100", "row-remap warn", {"gpu.2.remap_pending": 1}),
+    "remap failed": Case("hgx-b200", "row-remap fail", {"gpu.2.remap_failed": 1}),
+    "rows remapped long ago": Case("a100", "", {"gpu.2.remapped": 3}),
+    "recovery: reset": Case("dgx-h100", "recovery fail", {"gpu.0.recovery": 1}, xid(95)),
+    "recovery: reboot": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 2}, xid(79)),
+    "recovery: of tomorrow": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 9}),
+    "XID 79, older driver": Case("a100", "xid fail", {"recovery": "!3"}, xid(79)),
+    "XID 119, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(119)),
+    "XID 64, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(64)),
+    "XID 79, recovered": Case("h200", "xid warn", files=xid(79)),
+    "XID 63": Case("hgx-b200", "xid warn", {"recovery": "!3"}, xid(63)),
+    "XID 31 of a process": Case("hgx-b200", "", {"recovery": "!3"}, xid(31)),
+    "XID 94, contained": Case("hgx-b200", "", files=xid(94)),
+    "XID that nobody knows": Case("l40s", "xid unjudged", files=xid(999)),
+    "XID of somebody else's GPU": Case(
+        "l40s", "", {"recovery": "!3"}, {**CONTAINER, **xid(79, "0000:99:00")}
+    ),
+    "no kernel log": Case("l40s", "xid unknown", files={"dev/kmsg": None}),
+    "PCIe x8": Case("dgx-h100", "pcie warn", {"gpu.4.width": 8}),
+    "PCIe x4 slot": Case("l40s", "pcie warn", {"gpu.1.width": 4, "gpu.1.width_max": 4}),
+    "NVLink down on a pair": Case(
+        "dgx-h100", "nvlink fail", {"gpu.0.nvlinks_down": 1, "gpu.1.nvlinks_down": 1}
+    ),
+    "NVLink of one GPU gone": Case("a100", "nvlink fail", {"gpu.7.nvlinks": 11}),
+    "NVLinks all down": Case("hgx-b200", "nvlink fail", {"nvlinks_down": 0x3FFFF}),
+    "no bridge": Case("h200", "", {"name": "NVIDIA H100 PCIe", "nvlinks_down": 0x3FFFF}),
+    "hot": Case("l40s", "throttled warn", {"gpu.0.throttle": 0x40}),
+    "power brake": Case("dgx-h100", "throttled warn", {"gpu.0.throttle": 0x88}),
+    "at the power cap": Case("dgx-h100", "", {"throttle": 4}),
+    "MIG on for some": Case("a100", "mig warn", {"gpu.0.mig": 1}),
+    "MIG waits for a reset": Case("a100", "mig warn", {"gpu.0.mig_pending": 1}),
+    "MIG on, rows untold": Case("a100", "row-remap unjudged", {"mig": 1, "remap_pending": "!3"}),
+    "exclusive": Case("l40s", "compute-mode fail", {"gpu.0.compute_mode": 3}),
+    "memory of a dead process": Case(
+        "dgx-h100", "memory-free fail", {"gpu.6.used_mib": 70000, "gpu.6.processes": "666"}
+    ),
+    "memory of nobody": Case("l40s", "memory-free fail", {"gpu.0.used_mib": 30000}),
+    "memory in use": Case(
+        "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000, "gpu.0.processes": "4242"}
+    ),
+    "memory held, from a container": Case(
+        "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, CONTAINER
+    ),
+    # limits
+    "shm 64 MiB": Case("h200", "shm warn", files={"proc/mounts": "shm /dev/shm tmpfs rw,size=65536k 0 0\n"}),
+    "no shm": Case("h200", "shm warn", files={"proc/mounts": "overlay / overlay rw 0 0\n"}),
+    "memlock": Case(
+        "h200", "memlock fail", files={"proc/self/limits": LIMITS.format(nofile=65536, memlock=65536)}
+    ),
+    "memlock, with the capability": Case(
+        "h200",
+        "",
+        files={
+            "proc/self/limits": LIMITS.format(nofile=65536, memlock=65536),
+            "proc/self/status": "CapEff:\t000001ffffffffff\n",
+        },
+    ),
+    "nofile": Case(
+        "a100", "nofile warn", files={"proc/self/limits": LIMITS.format(nofile=1024, memlock="unlimited")}
+    ),
+    "few processes": Case("a100", "cgroup warn", files={"sys/fs/cgroup/pids.max": "512\n"}),
+    "few processes, cgroup v1": Case(
+        "a100", "cgroup warn", files={"sys/fs/cgroup/pids.max": None, "sys/fs/cgroup/pids/pids.max": "512\n"}
+    ),
+    # RDMA
+    "IB down": Case("dgx-h100", "rdma-link fail", files=port(state="1: DOWN", phys_state="2: Polling")),
+    "one of two down": Case(
+        "h200", "rdma-link warn", files=port("mlx5_1", state="1: DOWN", phys_state="2: Polling")
+    ),
+    "spare port": Case("h200", "", files=port("mlx5_1", state="1: DOWN", phys_state="3: Disabled")),
+    "subnet manager gone": Case("h200", "rdma-link fail", files=port(lid="0x0")),
+    "RoCE without GID": Case(
+        "gb200-tray", "rdma-link fail", files=port(**ROCE, gid_attrs__types__0="IB/RoCE v1")
+    ),
+    "RoCE": Case("gb200-tray", "", files=port(**ROCE, gid_attrs__types__0="RoCE v2")),
+    "no verbs, and wanted": Case(
+        "dgx-h100",
+        "rdma-in-container fail",
+        files={**CONTAINER, "dev/infiniband/uverbs0": None},
+        environment={"UCX_TLS": "rc,cuda_copy"},
+    ),
+    "no verbs, not wanted": Case("dgx-h100", "", files={**CONTAINER, "dev/infiniband/uverbs0": None}),
+    "closed modules": Case(
+        "a100", "gpudirect warn", files={"proc/driver/nvidia/version": "NVRM version: NVIDIA\n"}
+    ),
+    "closed modules with peermem": Case(
+        "a100",
+        "",
+        files={
+            "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+            "sys/module/nvidia_peermem/refcnt": "1",
+        },
+    ),
+    "UCX_TLS without CUDA": Case("h200", "transport-env fail", environment={"UCX_TLS": "rc,sm"}),
+    "UCX_TLS by exclusion": Case("h200", "", environment={"UCX_TLS": "^cuda_ipc"}),
+    "P2P off": Case("h200", "transport-env warn", environment={"NCCL_P2P_DISABLE": "1"}),
+    # software and models
+    "engine by half": Case("h200", "engine-importable fail", packages={"vllm": "!0.33.0"}),
+    "engine of another release": Case(
+        "h200", "engine-versions warn", packages={"vllm": "0.9.0"}, request=NodeRequest(release="1.7.0")
+    ),
+    "engine of the release": Case(
+        "h200", "", packages={"vllm": "0.33.0", "nixl": "1.3.2", "ai-dynamo": "1.7.0"}
+    ),
+    "no NIXL": Case("h200", "nixl warn", packages={"vllm": "0.33.0", "ai-dynamo": "1.7.0"}),
+    "half a download": Case(
+        "l40s", "hf-cache warn", files={f"{HUB}/models--org--model/blobs/a.incomplete": ""}
+    ),
+    "weights missing": Case(
+        "l40s", "hf-cache fail", files={f"{SNAPSHOT}/model.safetensors.index.json": INDEX}
+    ),
+    "cache complete": Case(
+        "l40s",
+        "",
+        files={
+            f"{SNAPSHOT}/model.safetensors.index.json": INDEX,
+            f"{SNAPSHOT}/model-00001-of-00002.safetensors": "x",
+            f"{SNAPSHOT}/model-00002-of-00002.safetensors": "x",
+        },
+    ),
+    "cache on NFS": Case(
+        "l40s",
+        "hf-cache unjudged",
+        files={
+            "proc/mounts": f"{SOUND['proc/mounts']}srv:/m /models nfs4 rw 0 0\n",
+            "models/hub/models--org--model/snapshots/0123/config.json": "{}",
+        },
+        environment={"HF_HOME": "/models"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_broken_machine_is_found_by_its_check(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert case.run(tmp_path, monkeypatch) == ({case.found} if case.found else set())
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_sound_machine_has_no_findings(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Case(machine, "").run(tmp_path, monkeypatch) == set()
