@@ -186,7 +186,9 @@ def test_a_bundle_is_judged_alike_and_holds_no_secret(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x1f\x8b", b"\x1f\x8b" + bytes(400), gzip.compress(b"no archive" * 99)]
+    "content",
+    [b"\x1f\x8b", b"\x1f\x8b" + bytes(400), gzip.compress(b"no archive" * 99)],
+    ids=["its first bytes", "no stream", "no archive"],
 )
 def test_a_bundle_that_is_none(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "support.tar.gz"
