@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
-from dynocheck.core.fixes import add_element, add_flag, is_legacy, locate_component, set_flag, set_value
+from dynocheck.core.fixes import add_element, add_flag, is_legacy, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.flags import find_release
 from dynocheck.engines import EngineInstance, find_instances
@@ -80,7 +80,7 @@ def _check_replicas(graph: Graph) -> Iterator[Finding]:
         if component.role in _NEEDED and component.role not in running:
             yield warn(
                 f"{component.name} has 0 replicas: graph {graph.name} serves nothing until it is scaled",
-                fix=set_value(f"{locate_component(component.name, legacy=is_legacy(graph))}.replicas", 1),
+                fix=set_value("replicas", 1),
                 location=Location(graph.file, component.line, component.column),
             )
 

@@ -119,6 +119,15 @@ def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
     return Location(graph.file, value.line, value.column)
 
 
+def _suggest_reference(image: str) -> str:
+    """The edit that makes a name of an image one that can be pulled, or how one is written."""
+    path, colon, tag = image.partition("://")[2].rpartition(":") if "://" in image else image.rpartition(":")
+    meant = f"{path.lower()}{colon}{tag}"
+    if is_valid_reference(meant):
+        return replace_words(image, meant)
+    return "write HOST/PATH:TAG, without https:// and with a path in lower case"
+
+
 @check(
     "graph.images-pinned",
     title="Graph images are pinned to a release",
@@ -144,7 +153,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
             if not is_valid_reference(used.image):
                 yield fail(
                     f"{subject}, which is no name of an image: the kubelet cannot pull it",
-                    fix="write HOST/PATH:TAG, without https:// and with a path in lower case",
+                    fix=_suggest_reference(used.image),
                     location=used.place,
                 )
             elif (meant := correct_image(used.image)) is not None:

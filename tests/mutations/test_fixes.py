@@ -51,6 +51,7 @@ DECISIONS = {
     "a type there is not",
     "a value and where it is from",
     "a value there is not",
+    "a variable twice",
     "a word that nobody takes",
     "an access mode there is not",
     "an alias of nothing",
