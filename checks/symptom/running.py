@@ -14,6 +14,7 @@ from dynocheck.checks.symptom._chain import (
     shorten,
 )
 from dynocheck.core.explanations import same_place
+from dynocheck.data.cluster_messages import explain_message
 from dynocheck.data.log_rules import LogMatch, find_cause, find_hints, find_last_words
 from dynocheck.facts import (
     ContainerLog,
@@ -27,6 +28,7 @@ from dynocheck.facts import (
 _RECENT_S = 3600.0
 _KILLED, _SEGMENT_FAULT, _TERMINATED = 137, 139, 143
 _LOG_LINES = 5
+_READ, _UNREAD = "log read of", "log not read of"  # with the owner: of replicas that fail alike some are read
 _PATIENCE_S = 60.0
 _MEANINGS = {
     _KILLED: "it was killed",
@@ -38,10 +40,15 @@ _MEANINGS = {
 }
 
 
+def _is_read_sibling(cause: Finding, effect: Finding) -> bool:
+    """The cause is of a pod of the same workload whose log was read, which that of the effect was not."""
+    return effect.evidence.get(_UNREAD) is not None and effect.evidence[_UNREAD] == cause.evidence.get(_READ)
+
+
 @check(
     "symptom.crash",
     title="No container crashes",
-    explained_by={"symptom.node": is_node_of},
+    explained_by={"symptom.node": is_node_of, "symptom.crash": _is_read_sibling},
 )
 def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """A container that ends is started again, each time after a longer wait; its log says why it ended.
@@ -51,8 +58,20 @@ def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     for pod in state.pods:
         for container in pod.containers:
             end = _get_end(state, pod, container)
-            if end is not None and not pod.terminating:
+            if end is not None and not pod.terminating and not _has_succeeded(state, pod):
                 yield _judge_end(state, logs, pod, container, end)
+
+
+def _has_succeeded(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether the Job of the pod has reached its end by other pods."""
+    jobs = (each for each in state.list_objects("Job") if each.key in pod.owners)
+    return any(c.type == "Complete" and c.status == "True" for job in jobs for c in job.conditions)
+
+
+def _is_tried_again(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether the pod is of a Job that has not failed, and so starts others."""
+    jobs = [each for each in state.list_objects("Job") if each.key in pod.owners]
+    return any(not any(c.type == "Failed" and c.status == "True" for c in job.conditions) for job in jobs)
 
 
 def _get_end(state: NamespaceState, pod: DeployedPod, container: ContainerState) -> Termination | None:
@@ -75,13 +94,15 @@ def _judge_end(
     cause, fix, evidence = _explain_end(state, pod, container, end, log)
     again = f", {container.restarts} restarts" if container.restarts > 1 else ""
     ready = container.ready or (pod.phase == "Running" and pod.is_ready)
-    judge = warn if ready else fail
+    judge = warn if ready or (pod.phase == "Failed" and _is_tried_again(state, pod)) else fail
     crashes = "crashed" if ready else "crashes"
     return judge(
         f"container {container.name} {crashes} (exit code {end.exit_code}{again}): {cause}",
         fix=fix,
         subject=make_subject(state, pod.key),
-        evidence=describe_pod(pod) | {"exit_code": end.exit_code, "restarts": container.restarts, **evidence},
+        evidence=describe_pod(pod)
+        | {"exit_code": end.exit_code, "restarts": container.restarts, **evidence}
+        | ({_READ if log is not None else _UNREAD: str(pod.owners[0])} if pod.owners else {}),
     )
 
 
@@ -105,13 +126,15 @@ def _explain_end(
     if killed := _find_kill(state, pod, container, end):
         return killed, _choose_probe_fix(pod, container, state.namespace), {}
     lines = log.lines if log else ()
-    words = shorten(find_last_words(lines)) or shorten(end.message)
-    meaning = _MEANINGS.get(end.exit_code, "")
+    if end.reason == "StartError" or (end.message and not lines):
+        told = explain_message("start", end.message, namespace=state.namespace, pod=pod.name)
+        return told.means or shorten(end.message), told.fix or look, {"message": shorten(end.message)}
+    words = shorten(find_last_words(lines))
     if log is None:
-        words = words or "its log was not read"
+        words = "its log was not read"
     elif log.problem:
         words = f"its log cannot be read: {shorten(log.problem)}"
-    said = ": ".join(filter(None, [meaning, words]))
+    said = ": ".join(filter(None, [_MEANINGS.get(end.exit_code, ""), words]))
     evidence = {"log": [shorten(line) for line in lines[-_LOG_LINES:]]} if lines else {}
     return said or "its log is empty", look, evidence
 

@@ -30,6 +30,9 @@ _PREPARATIONS = (
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
 
+_DELETION_S = 120.0
+
+
 class _End(NamedTuple):
     """Why a pod has failed as a whole."""
 
@@ -72,7 +75,8 @@ def image(state: NamespaceState) -> Iterator[Finding]:
         message = next((text for text in said if text and "Back-off" not in text), said[0])
         means, fix = explain_message("pull", f"{container.waiting}: {message}", namespace=state.namespace)
         yield fail(
-            f"image {container.image} cannot be pulled: {means or shorten(message)}",
+            f"container {container.name}: image {container.image} cannot be pulled: "
+            f"{means or shorten(message)}",
             fix=fix or f"kubectl describe pod {pod.name} -n {state.namespace}",
             subject=make_subject(state, pod.key),
             evidence=describe_pod(pod) | {"message": shorten(message), "container": container.name},
@@ -141,7 +145,7 @@ def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -
 
 @check(
     "symptom.ended",
-    title="No pod was evicted or refused by its node",
+    title="No pod was evicted, refused by its node, or stays when it is deleted",
     explained_by={"symptom.node": is_node_of},
 )
 def ended(state: NamespaceState) -> Iterator[Finding]:
@@ -150,6 +154,7 @@ def ended(state: NamespaceState) -> Iterator[Finding]:
     Fix: kubectl describe pod NAME   # its message
     """
     for pod in state.pods:
+        yield from _judge_deletion(state, pod)
         if end := _find_end(state, pod):
             replaced = _is_replaced(state, pod)
             judge = warn if replaced else fail
@@ -159,6 +164,21 @@ def ended(state: NamespaceState) -> Iterator[Finding]:
                 subject=make_subject(state, pod.key),
                 evidence=describe_pod(pod) | {"replaced": replaced},
             )
+
+
+def _judge_deletion(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
+    """A pod that is deleted and stays keeps a StatefulSet from making another one of its name."""
+    late = measure_age_s(state, pod.deleted)
+    if late is not None and late > _DELETION_S:
+        held = f": the finalizer {', '.join(pod.finalizers)} holds it" if pod.finalizers else ""
+        look = f"kubectl get pod {pod.name} -n {state.namespace} -o yaml   # who should remove the finalizer"
+        judge = warn if _is_replaced(state, pod) else fail
+        yield judge(
+            f"pod {pod.name} should have been gone for {format_age(late)}{held}",
+            fix=look if pod.finalizers else f"kubectl describe node {pod.node}   # whether its kubelet runs",
+            subject=make_subject(state, pod.key),
+            evidence=describe_pod(pod),
+        )
 
 
 def _find_end(state: NamespaceState, pod: DeployedPod) -> _End | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,8 +15,12 @@ _EXCEPTION = re.compile(
     r"(?:^|[\]) ])(?P<words>(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Enabled)(?:: .*)?)$"
 )
 _CODE = re.compile(r'\b(?:raise|except|return)\b|File "')
-_WARNING = re.compile(r"(?<!NCCL )\b(?:WARN|WARNING|INFO|DEBUG)\b")
-_PREFIX = 80  # characters of a line in which its level stands
+# What a program says of an error that it survives.
+_SURVIVED = re.compile(
+    r"^.{0,80}(?<!NCCL )\b(?:WARN|WARNING|INFO|DEBUG)\b|\b[Rr]etry|\b[Ff]all(?:ing|s|ed)? ?back"
+)
+_OF_PYDANTIC = "validation error"  # the next line says which
+_DETAIL = re.compile(r"(?:Value error, |Input should |Field required|Extra inputs ).*")
 _END = 20
 
 
@@ -72,14 +77,15 @@ def find_cause(lines: Sequence[str]) -> LogMatch | None:
     """The line that says why a program ended.
 
     The first cause counts, since what follows from it is reported by others after it: but not one that is
-    logged as a warning while an error stands elsewhere, and a generic one only near the end.
+    logged as a warning or tried again while an error stands elsewhere, and a generic one only near the end.
     """
     matches = [match for match in map(match_line, lines) if match is not None]
     causes = [match for match in matches if match.rule.level == "cause"]
-    errors = [match for match in causes if not _WARNING.search(match.line[:_PREFIX])]
+    errors = [match for match in causes if not _SURVIVED.search(match.line)]
     generic = [m for m in map(match_line, lines[-_END:]) if m is not None and m.rule.level == "generic"]
+    survived = [] if _find_exceptions(lines) else causes
     secondary = [match for match in matches if match.rule.level == "secondary"]
-    return next(iter([*errors, *reversed(generic), *causes, *secondary]), None)
+    return next(iter([*errors, *reversed(generic), *survived, *secondary]), None)
 
 
 def find_hints(lines: Sequence[str]) -> list[LogMatch]:
@@ -90,14 +96,18 @@ def find_hints(lines: Sequence[str]) -> list[LogMatch]:
 
 def find_last_words(lines: Sequence[str]) -> str:
     """The line in which a program says why it ends: the last exception of its own, else the last line."""
-    exceptions = [
-        match["words"]
-        for line in lines
-        if not _CODE.search(line) and (match := _EXCEPTION.search(line.strip())) is not None
-    ]
-    own = [
-        words
-        for words in exceptions
-        if (known := match_line(words)) is None or known.rule.level != "secondary"
-    ]
-    return (own or exceptions or [line.strip() for line in lines if line.strip()] or [""])[-1]
+    own = _find_exceptions(lines)
+    return (own or [line.strip() for line in lines if line.strip()] or [""])[-1]
+
+
+def _find_exceptions(lines: Sequence[str]) -> list[str]:
+    """The exceptions in which tracebacks end, but for those that follow from others."""
+    found = []
+    for line, following in pairwise([*lines, ""]):
+        match = None if _CODE.search(line) else _EXCEPTION.search(line.strip())
+        if match is not None:
+            detail = _DETAIL.search(following) if _OF_PYDANTIC in match["words"] else None
+            words = f"{match['words']}: {detail[0]}" if detail else match["words"]
+            known = match_line(match["words"])
+            found += [words] if known is None or known.rule.level != "secondary" else []
+    return found

@@ -55,5 +55,10 @@ def _read(cluster: Cluster, namespace: str, pod: str, container: str, previous: 
     except KubeError as error:
         return ContainerLog(pod=pod, container=container, previous=previous, problem=str(error))
     text = _ESCAPES.sub("", response.body.decode("utf-8", "replace").replace("\r", "\n"))
-    lines = tuple(line[:_WIDTH].rstrip() for line in text.split("\n") if line.strip())
+    lines = tuple(_shorten(line.strip()) for line in text.split("\n") if line.strip())
     return ContainerLog(pod=pod, container=container, previous=previous, lines=lines[-_LINES:])
+
+
+def _shorten(line: str) -> str:
+    """The start and the end of a long line, which hold its level and its reason."""
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH // 2]} … {line[-_WIDTH // 2 :]}"

@@ -95,6 +95,7 @@ class _Meta(msgspec.Struct, rename="camel"):
     labels: dict[str, str] | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    finalizers: list[str] | None = None
     generation: int = 0
     owner_references: list[_Owner] | None = None
 
@@ -381,6 +382,8 @@ def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod
         scheduler=spec.scheduler_name,
         gates=tuple(gate.name for gate in spec.scheduling_gates or ()),
         terminating=bool(meta.deletion_timestamp),
+        deleted=meta.deletion_timestamp or "",
+        finalizers=tuple(meta.finalizers or ()),
         restarts_always=spec.restart_policy == "Always",
         conditions=make_conditions(status.conditions),
         containers=(

@@ -71,6 +71,10 @@ def test_the_first_cause_counts() -> None:
         (["(Worker pid=7) [TP0] a.b.OddError: odd", "    raise KeyError"], "a.b.OddError: odd"),
         (["KeyError: 'x'", "RuntimeError: Engine core initialization failed."], "KeyError: 'x'"),
         (["INFO one", "INFO two"], "INFO two"),
+        (
+            ["a.ValidationError: 1 validation error for VllmConfig", "  Value error, no such thing [x]"],
+            "a.ValidationError: 1 validation error for VllmConfig: Value error, no such thing [x]",
+        ),
         ([], ""),
     ],
 )
@@ -83,6 +87,17 @@ def test_a_warning_is_no_cause_beside_an_error() -> None:
     found = find_cause(lines)
     assert found is not None
     assert found.rule.id == "vllm.no-kv-memory"
+
+
+def test_an_error_that_is_tried_again_is_no_cause_beside_a_later_one() -> None:
+    lines = ["ERROR CUDA out of memory, retry with less", "INFO ready", "ValueError: no chat template"]
+    assert find_cause(lines) is None
+
+
+def test_an_error_that_is_tried_again_is_the_cause_if_nothing_else_is() -> None:
+    found = find_cause(["WARNING Failed to connect to NATS, retrying", "INFO retry 9 of 9"])
+    assert found is not None
+    assert found.rule.id == "dynamo.nats"
 
 
 def test_what_is_said_in_passing_is_no_cause() -> None:

@@ -97,9 +97,9 @@ def test_a_body_may_be_sent_in_chunks() -> None:
 def test_times_follow_what_the_server_does() -> None:
     def slowly(_: Request, connection: socket.socket) -> None:
         for piece in (EVENTS, events(chunk("")), events(chunk("a")), events(chunk("b")), GOOD[-60:]):
+            wrote.append(time.perf_counter())  # before: afterwards another thread may have run first
             connection.sendall(piece)
-            wrote.append(time.perf_counter())
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     wrote: list[float] = []
     with serve(slowly) as server:
@@ -110,7 +110,7 @@ def test_times_follow_what_the_server_does() -> None:
     assert times.scheduled <= times.started <= times.connected <= times.sent <= times.headers
     assert len(times.chunks) == 2
     for told, true in zip(times.chunks, wrote[2:4], strict=True):
-        assert 0 <= told - true + 0.001 < 0.05  # it is the chunk of that write, not the next
+        assert 0 <= told - true < 0.1  # it is the chunk of that write, not the next
 
 
 def test_a_role_is_no_content_and_reasoning_and_tools_are() -> None:

@@ -72,8 +72,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
 class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     """A pod. `owners` are those that it is part of, the nearest first; `claims` are those that it mounts.
 
-    `created` is RFC 3339. `requests` are what its containers ask for of extended resources, such as
-    nvidia.com/gpu, in sum.
+    `created` is RFC 3339, and so is `deleted`, the moment by which a pod that is deleted should be gone.
+    `requests` are what its containers ask for of extended resources, such as nvidia.com/gpu, in sum.
     """
 
     name: str
@@ -87,6 +87,8 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     scheduler: str = ""
     gates: tuple[str, ...] = ()
     terminating: bool = False
+    deleted: str = ""
+    finalizers: tuple[str, ...] = ()
     restarts_always: bool = True
     conditions: tuple[Condition, ...] = ()
     containers: tuple[ContainerState, ...] = ()

@@ -3,7 +3,15 @@
 import pytest
 
 from dynocheck.checks.symptom.running import crash, log, not_ready
-from dynocheck.facts import ContainerLog, ContainerLogs, ObjectEvent, ObjectKey, Termination
+from dynocheck.facts import (
+    Condition,
+    ContainerLog,
+    ContainerLogs,
+    DeployedObject,
+    ObjectEvent,
+    ObjectKey,
+    Termination,
+)
 from tests.checks.judging import outcomes, run_check
 from tests.checks.symptom.states import NOW, TEN_MINUTES_AGO, YESTERDAY, make_container, make_pod, make_state
 
@@ -22,6 +30,42 @@ def test_a_crash_that_is_over(finished: str, found: list[str]) -> None:
 def test_an_end_as_wanted_is_no_crash() -> None:
     ended = make_container(ready=False, running_since="", ended=Termination(reason="Completed"))
     assert outcomes(crash, make_state(make_pod(ended, phase="Succeeded")), NO_LOGS) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [("Complete", []), ("Failed", ["fail"]), ("Suspended", ["warn"])],
+    ids=["others succeeded", "it has failed", "it tries again"],
+)
+def test_a_pod_of_a_job(condition: str, found: list[str]) -> None:
+    """A try that failed is no failure while the Job goes on, and none when it is over."""
+    job = ObjectKey("Job", "download")
+    ended = make_container(ready=False, running_since="", ended=Termination(exit_code=1))
+    made = DeployedObject(key=job, desired=1, conditions=(Condition(condition, "True"),))
+    state = make_state(make_pod(ended, phase="Failed", owners=(job,)), objects=(made,))
+    assert outcomes(crash, state, NO_LOGS) == found
+
+
+def test_a_program_that_could_not_be_started_needs_no_log() -> None:
+    message = 'runc create failed: exec: "vlm": executable file not found in $PATH'
+    previous = Termination(exit_code=128, reason="StartError", message=message, finished=NOW)
+    broken = make_container(ready=False, waiting="CrashLoopBackOff", previous=previous)
+    logs = ContainerLogs((ContainerLog(pod="w-1", container="main", previous=True, problem="none"),))
+    (finding,) = run_check(crash, make_state(make_pod(broken)), logs)
+    assert "no program vlm" in finding.message
+
+
+def test_replicas_whose_log_was_not_read_follow_from_one_that_was() -> None:
+    owner = ObjectKey("ReplicaSet", "w")
+    previous = Termination(exit_code=1, reason="Error", finished=TEN_MINUTES_AGO)
+    broken = make_container(ready=False, waiting="CrashLoopBackOff", previous=previous)
+    pods = [make_pod(broken, name=name, owners=(owner,)) for name in ("w-1", "w-2")]
+    logs = ContainerLogs(
+        (ContainerLog(pod="w-1", container="main", previous=True, lines=("KeyError: 'x'",)),)
+    )
+    read, unread = run_check(crash, make_state(*pods), logs)
+    explains = crash.explained_by["symptom.crash"]
+    assert (explains(read, unread), explains(unread, read), explains(read, read)) == (True, False, False)
 
 
 def test_an_evicted_pod_has_not_crashed() -> None:
