@@ -26,11 +26,13 @@ from dynocheck.facts import (
 )
 
 _RECENT_S = 3600.0
+_BACK_OFF = "CrashLoopBackOff"
 _KILLED, _SEGMENT_FAULT, _TERMINATED = 137, 139, 143
 _LOG_LINES = 5
 _READ, _UNREAD = "log read of", "log not read of"  # with the owner: of replicas that fail alike some are read
 _PATIENCE_S = 60.0
 _MEANINGS = {
+    0: "it ended without an error, and is to run on",
     _KILLED: "it was killed",
     _SEGMENT_FAULT: "segmentation fault",
     _TERMINATED: "it was told to end",
@@ -77,7 +79,8 @@ def _is_tried_again(state: NamespaceState, pod: DeployedPod) -> bool:
 def _get_end(state: NamespaceState, pod: DeployedPod, container: ContainerState) -> Termination | None:
     """How it ended, if that is a problem: it does not run now, or it ended a short time ago."""
     for end in (container.ended, container.previous):
-        if end is None or not end.is_failure:
+        again = end is container.previous and container.waiting == _BACK_OFF
+        if end is None or not (end.is_failure or again):
             continue
         if end is container.ended and (container.restarts == 0 and pod.phase == "Failed" and pod.reason):
             return None  # evicted: symptom.ended
@@ -188,7 +191,7 @@ def _judge_running(
     misses = [e for e in state.list_events(pod.key, "Unhealthy") if "probe" in e.message]
     evidence = describe_pod(pod) | ({"probe": shorten(misses[0].message)} if misses else {})
     match = find_cause(log.lines) if log else None
-    if match is not None and match.rule.level == "cause":
+    if match is not None and match.rule.level == "cause" and not match.is_survived:
         yield fail(
             f"container {container.name} runs and is not ready: {_describe_match(match)}",
             fix=match.rule.fix,

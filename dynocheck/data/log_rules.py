@@ -52,6 +52,11 @@ class LogMatch(NamedTuple):
     rule: LogRule
     line: str
 
+    @property
+    def is_survived(self) -> bool:
+        """Whether the program logs it as a warning, or says that it tries again."""
+        return _SURVIVED.search(self.line) is not None
+
 
 @cache
 def load_log_rules() -> tuple[LogRule, ...]:
@@ -81,7 +86,7 @@ def find_cause(lines: Sequence[str]) -> LogMatch | None:
     """
     matches = [match for match in map(match_line, lines) if match is not None]
     causes = [match for match in matches if match.rule.level == "cause"]
-    errors = [match for match in causes if not _SURVIVED.search(match.line)]
+    errors = [match for match in causes if not match.is_survived]
     generic = [m for m in map(match_line, lines[-_END:]) if m is not None and m.rule.level == "generic"]
     survived = [] if _find_exceptions(lines) else causes
     secondary = [match for match in matches if match.rule.level == "secondary"]

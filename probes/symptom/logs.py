@@ -41,7 +41,8 @@ def _choose_runs(container: ContainerState) -> Iterator[bool]:
     waits_for_it = bool(container.running_since) and not container.ready
     if waits_for_it or (container.ended is not None and container.ended.is_failure):
         yield False
-    if container.previous is not None and container.previous.is_failure:
+    again = container.waiting == "CrashLoopBackOff"  # it may have ended without an error
+    if container.previous is not None and (container.previous.is_failure or again):
         yield True
 
 

@@ -110,6 +110,24 @@ def test_a_log_that_cannot_be_read_is_told() -> None:
     assert "forbidden" in finding.message
 
 
+def test_a_program_that_ends_without_an_error_and_should_run_on() -> None:
+    previous = Termination(reason="Completed", finished=TEN_MINUTES_AGO)
+    broken = make_container(ready=False, running_since="", waiting="CrashLoopBackOff", previous=previous)
+    assert outcomes(crash, make_state(make_pod(broken)), NO_LOGS) == ["fail"]
+    event = ObjectEvent(
+        about=ObjectKey("Pod", "w-1"), reason="Killing", message="Container main failed liveness probe"
+    )
+    (finding,) = run_check(crash, make_state(make_pod(broken), events=(event,)), NO_LOGS)
+    assert "liveness probe" in finding.message
+
+
+def test_a_warning_of_an_engine_that_starts_is_not_its_end() -> None:
+    lines = ("WARNING 11-29 [nixl_utils.py:34] NIXL is not available", "INFO loading weights")
+    logs = ContainerLogs((ContainerLog(pod="w-1", container="main", lines=lines),))
+    starting = make_container(ready=False, started=False, startup_s=3600)
+    assert outcomes(not_ready, make_state(make_pod(starting)), logs) == ["warn"]
+
+
 def test_a_degraded_engine() -> None:
     lines = ("WARN 4 IB device(s) were detected, but accelerated IB support was not found",)
     logs = ContainerLogs((ContainerLog(pod="w-1", container="main", lines=lines),))
