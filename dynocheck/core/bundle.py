@@ -1,9 +1,6 @@
 """Support bundles: a compressed archive that holds a snapshot, and what people read beside it."""
 
-import gzip
 import io
-import tarfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +19,9 @@ def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
     :param files: by name, below a folder that is called as the archive; the snapshot must be among them.
     :raises OSError: the archive cannot be written.
     """
+    import gzip  # with tarfile, a few milliseconds that other runs do not pay
+    import tarfile
+
     folder = path.name.partition(".")[0] or "bundle"
     ordered = [SNAPSHOT, *sorted(files.keys() - {SNAPSHOT})]  # what is read again is found at once
     with (
@@ -41,6 +41,9 @@ def read_snapshot(content: bytes, most: int) -> bytes:
     :param most: bytes that it may have, unpacked.
     :raises ValueError: there is none, it is larger, or this is no archive.
     """
+    import tarfile
+    import zlib
+
     try:
         # No more is unpacked than a snapshot and its header need, whatever the archive holds.
         unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, most + tarfile.RECORDSIZE)

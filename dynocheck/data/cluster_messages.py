@@ -1,35 +1,27 @@
 """What messages of schedulers, kubelets and API servers mean: the rows of cluster_messages.json."""
 
 import re
-from functools import cache, cached_property
+from functools import cache
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from dynocheck.data import read_table
+from dynocheck.data.text_rules import TextRule
 
 # A part of a scheduler's message, such as "3 Insufficient nvidia.com/gpu"; not of what it says of preemption.
 _PART = re.compile(r"(?:available: |, )(\d+) ((?:[^,.]|\.(?=\S))*)")
 Topic = Literal["scheduling", "creation", "pull", "start"]
 
 
-class MessageRule(msgspec.Struct, frozen=True, dict=True):
+class MessageRule(TextRule, frozen=True, kw_only=True):
     """A part of a message, what it means and what to do; `means` is empty where the message says it well.
 
-    `pattern` is a regular expression. Its groups are {0}, {1} in `means` and `fix`, where {namespace} and
-    {pod} stand for those of the message. `example` is a message that has it; `source` is where it is written.
+    The groups of `pattern` are {0}, {1} in `means` and `fix`, where {namespace} and {pod} stand for those of
+    the message.
     """
 
     topic: Topic
-    pattern: str
-    means: str
-    fix: str
-    example: str
-    source: str
-
-    @cached_property
-    def expression(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
 
 
 class Explanation(NamedTuple):

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from dynocheck.data import read_table
+from dynocheck.data.text_rules import TextRule
 
 # The last line of a traceback, which a logger may have put its own words before.
 _EXCEPTION = re.compile(
@@ -24,26 +25,16 @@ _DETAIL = re.compile(r"(?:Value error, |Input should |Field required|Extra input
 _END = 20
 
 
-class LogRule(msgspec.Struct, frozen=True, dict=True):
+class LogRule(TextRule, frozen=True, kw_only=True):
     """A line of a log and what it means.
 
     `level` is cause for what ends a program, generic for what may end it and may be mentioned in passing,
     secondary for what follows from a cause that stands elsewhere, and hint for what a program survives.
-    `pattern` is a regular expression for the part of the line that stays from release to release; `example`
-    is a line that has it. `source` is where the line is written.
+    `pattern` is for the part of the line that stays from release to release.
     """
 
     id: str
     level: Literal["cause", "generic", "secondary", "hint"]
-    pattern: str
-    means: str
-    fix: str
-    example: str
-    source: str
-
-    @cached_property
-    def expression(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
 
 
 class LogMatch(NamedTuple):

@@ -19,8 +19,9 @@ from dynocheck.facts import (
     ObjectKey,
     Termination,
 )
-from dynocheck.kube import Cluster, KubeError, NotFound, run_parallel
+from dynocheck.kube import Cluster, KubeError, run_parallel
 from dynocheck.probes._k8s_types import StatusCondition, make_conditions
+from dynocheck.probes._listing import list_first
 
 
 class DiagnosisTarget(NamedTuple):
@@ -104,10 +105,6 @@ class _Meta(msgspec.Struct, rename="camel"):
         owners = self.owner_references or []
         chosen = next((o for o in owners if o.controller), owners[0] if owners else None)
         return ObjectKey(chosen.kind, chosen.name) if chosen else None
-
-
-class _Template(msgspec.Struct):
-    spec: dict[str, Any] | None = None
 
 
 class _ObjectSpec(msgspec.Struct, rename="camel"):
@@ -218,7 +215,6 @@ class _Gate(msgspec.Struct):
 class _PodSpec(msgspec.Struct, rename="camel"):
     node_name: str = ""
     scheduler_name: str = ""
-    restart_policy: str = "Always"
     scheduling_gates: list[_Gate] | None = None
     init_containers: list[_Container] | None = None
     containers: list[_Container] = []
@@ -261,17 +257,12 @@ class _Event(msgspec.Struct, rename="camel"):
         return observed or self.last_timestamp or self.event_time or ""
 
 
-class _NodeSpec(msgspec.Struct):
-    unschedulable: bool = False
-
-
 class _NodeStatus(msgspec.Struct):
     conditions: list[StatusCondition] | None = None
 
 
 class _Node(msgspec.Struct):
     metadata: _Meta
-    spec: _NodeSpec = msgspec.field(default_factory=_NodeSpec)
     status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
 
 
@@ -315,12 +306,8 @@ def _try_read(name: str, read: Callable[[], Any], unread: dict[str, str]) -> Any
 
 def _list_kind(cluster: Cluster, kind: _Kind, namespace: str) -> list[_Object]:
     """The objects of a kind; none if the API server does not serve it."""
-    for group in kind.groups:
-        try:
-            return cluster.items(f"{group}/namespaces/{namespace}/{kind.resource}", _Object)
-        except NotFound:
-            continue
-    return []
+    paths = (f"{group}/namespaces/{namespace}/{kind.resource}" for group in kind.groups)
+    return list_first(cluster, paths, _Object) or []
 
 
 def _format_now() -> str:
@@ -373,7 +360,6 @@ def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod
     return DeployedPod(
         name=meta.name,
         owners=_list_owners(meta, objects),
-        labels=meta.labels or {},
         created=meta.creation_timestamp or "",
         phase=status.phase,
         reason=status.reason,
@@ -384,7 +370,6 @@ def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod
         terminating=bool(meta.deletion_timestamp),
         deleted=meta.deletion_timestamp or "",
         finalizers=tuple(meta.finalizers or ()),
-        restarts_always=spec.restart_policy == "Always",
         conditions=make_conditions(status.conditions),
         containers=(
             *(_convert_container(c, by_name.get(c.name), init=True) for c in spec.init_containers or ()),
@@ -452,7 +437,6 @@ def _convert_events(events: Sequence[_Event]) -> Iterator[ObjectEvent]:
 def _convert_node(node: _Node) -> HostState:
     return HostState(
         name=node.metadata.name,
-        unschedulable=node.spec.unschedulable,
         conditions=make_conditions(node.status.conditions),
     )
 

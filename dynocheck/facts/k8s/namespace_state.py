@@ -78,7 +78,6 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     owners: tuple[ObjectKey, ...] = ()
-    labels: dict[str, str] = {}
     created: str = ""
     phase: str = ""
     reason: str = ""
@@ -89,7 +88,6 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     terminating: bool = False
     deleted: str = ""
     finalizers: tuple[str, ...] = ()
-    restarts_always: bool = True
     conditions: tuple[Condition, ...] = ()
     containers: tuple[ContainerState, ...] = ()
     claims: tuple[str, ...] = ()
@@ -154,7 +152,6 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True):
     """A node that runs pods of the deployment."""
 
     name: str
-    unschedulable: bool = False
     conditions: tuple[Condition, ...] = ()
 
 
