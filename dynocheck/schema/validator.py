@@ -122,16 +122,18 @@ class SchemaValidator:
         """Check each entry of a mapping; return the keys that count as present."""
         present = set()
         for key, entry in data.items():
-            place = path, key
             if rule.key_form and (must := find_format_error(rule.key_form, key)):
-                self.report(entry, place, f"has a key that must be {must}")
-            inner = rule.entries.get(key) or self._compiler.find_entry(rule, key)
-            if inner is None:
-                if closed and rule.is_closed:
-                    self._report_unknown(entry, key, rule.properties, place)
-            elif entry.data is not None or inner.nullable:
-                self.check(entry, inner, place, closed=closed)
-            if entry.data is not None or (inner is not None and inner.nullable and key in rule.properties):
+                self.report(entry, (path, key), f"has a key that must be {must}")
+            inner = rule.entries.get(key)
+            if inner is None and (key in rule.properties or rule.others is not None):
+                inner = self._compiler.find_entry(rule, key)
+            if inner is None and closed and rule.is_closed:
+                self._report_unknown(entry, key, rule.properties, (path, key))
+            if entry.data is not None:
+                present.add(key)
+                if inner is not None and type(entry.data) not in inner.taken:
+                    self.check(entry, inner, (path, key), closed=closed)
+            elif inner is not None and inner.nullable and key in rule.properties:
                 present.add(key)
         return present
 
