@@ -1,7 +1,9 @@
 """What 10,200 findings in 3,400 graphs cost: each format, a baseline, and comments in 1,100 files.
 
-Run it as `python -m benchmarks.findings [GRAPHS FILES]`. The graphs are judged once; then each part works on
-that report, in a process of its own, and prints its time and memory with those of the report.
+Run it as `python -m benchmarks.findings [GRAPHS FILES]`. The graphs are judged by every check and by the
+three, in turn with kubeconform on the same files (see benchmarks.recipes), which judges schemas alone; each
+writes JUnit. Then each part works on the report, in a process of its own, and prints its time and memory with
+those of the report.
 """
 
 import subprocess
@@ -13,6 +15,8 @@ from resource import RUSAGE_SELF, getrusage
 
 import msgspec
 
+from benchmarks.recipes import prepare_kubeconform
+from benchmarks.timing import compare, show
 from dynocheck.core.outcomes import Report
 from dynocheck.core.trust import Trust
 from dynocheck.facts import IgnoreComment, Recipe, Recipes
@@ -43,6 +47,9 @@ def suppress_by_comments(report: Report, _: Path) -> str:
     return f"{sum(each is not None for each in known)} findings suppressed by {len(files)} comments"
 
 
+EVERY = "dynocheck recipe, every check"
+THREE = "dynocheck recipe, the three checks"
+THEIRS = "kubeconform -strict"
 PARTS = {"baseline": suppress_by_baseline, "comments": suppress_by_comments}
 
 
@@ -62,9 +69,20 @@ def main(graphs: int = 3400, files: int = 1100) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         grow(graphs, files).write(Path(folder) / "r")
-        judge = [sys.executable, "-m", "dynocheck", "recipe", "r", *SELECTED, "--timeout", "600"]
-        subprocess.run([*judge, "-o", f"json={report}"], cwd=folder, check=False, stderr=subprocess.DEVNULL)
+        tree = str(Path(folder) / "r")
+        judge = [sys.executable, "-m", "dynocheck", "recipe", tree, "--timeout", "600"]
         print(f"{len(CHECKS) * graphs} findings in {graphs} graphs and {files} files")
+        with prepare_kubeconform() as kubeconform:
+            contenders = {
+                EVERY: [[*judge, "-o", "junit"]],
+                THREE: [[*judge, *SELECTED, "-o", "junit"]],
+                THEIRS: [[*kubeconform, "-output", "junit", tree]],
+            }
+            medians = compare(contenders, rounds=3, codes=(0, 1))
+        show(medians, EVERY, THEIRS)
+        show(medians, THREE, THEIRS)
+        command = [*judge, *SELECTED, "-o", f"json={report}"]
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
         for name in (*PARTS, *FORMATS):
             subprocess.run([sys.executable, "-m", __spec__.name, name, str(report)], check=True)
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def build_kubeconform(folder: Path) -> Path:
     package = "github.com/yannh/kubeconform/cmd/kubeconform"
     subprocess.run([build.find_go(), "build", "-o", str(program), package], cwd=_MODULE, check=True)
     return program
+
+
+@contextmanager
+def prepare_kubeconform() -> Iterator[list[str]]:
+    """The command that judges manifests by the schemas of a real API server and the test CRDs.
+
+    :raises subprocess.CalledProcessError: as for `build_kubeconform`.
+    """
+    crds = crds_dir()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with ControlPlane() as cluster:
+            cluster.load_crds(*clusters.list_crds(crds))
+            write_schemas(cluster, folder)
+        yield [str(build_kubeconform(folder)), "-strict", "-schema-location", str(folder / _TEMPLATE)]
 
 
 def write_schemas(cluster: ControlPlane, folder: Path) -> None:
@@ -116,15 +132,9 @@ def format_counts(amounts: dict[str, int]) -> str:
 
 
 def main(target: str = str(installed.ROOT / "recipes")) -> None:
-    crds = crds_dir()
-    with installed.create_environment() as bin_, tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with ControlPlane() as cluster:
-            cluster.load_crds(*clusters.list_crds(crds))
-            write_schemas(cluster, folder)
+    with installed.create_environment() as bin_, prepare_kubeconform() as kubeconform:
         ours = [str(bin_ / "dynocheck"), "recipe", target]
-        theirs = [str(build_kubeconform(folder)), "-strict", "-schema-location", str(folder / _TEMPLATE)]
-        theirs += ["-ignore-filename-pattern", r"\.md$", target]
+        theirs = [*kubeconform, "-ignore-filename-pattern", r"\.md$", target]
         files = sum(1 for _ in Path(target).rglob("*.yaml"))
         print(f"{files} files of {target}")
         print_verdicts(ours, theirs)
