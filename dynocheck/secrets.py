@@ -2,6 +2,7 @@
 
 import base64
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -106,6 +107,7 @@ KINDS = (
 _BY_MARKER = tuple((kind.marker, re.compile(kind.pattern)) for kind in KINDS)
 _known: dict[str, None] = {}  # secrets that this run was given, in every form
 _LEAST_ENCODED = 24
+_SHORT = 200  # characters of a text that is remembered with what was hidden in it
 _SHORTEST = 6  # of a secret that is looked for in all text
 _ENCODED = re.compile(r"(?<![\w+/=-])[\w+/-]{24,}={0,2}(?![\w+/=-])", re.ASCII)
 _ENCODED_PART = re.compile(r"[A-Za-z0-9+]{24,}={0,2}")
@@ -179,6 +181,7 @@ def remember(*secrets: str) -> None:
 def forget() -> None:
     """Forget the secrets of an earlier run in this process."""
     _known.clear()
+    _hide_short.cache_clear()
 
 
 def hide(value: Any) -> Any:
@@ -269,12 +272,22 @@ def _redact(match: re.Match[str]) -> str:
 
 def hide_assigned(text: str) -> str:
     """The text of a script or a configuration file, with secrets redacted by their form and their names."""
+    return _hide_short(text, len(_known)) if len(text) <= _SHORT else _hide_assigned(text)
+
+
+@lru_cache(4096)  # most short texts of a manifest are in many
+def _hide_short(text: str, _: int) -> str:
+    """The same of a short text, found once for the secrets that are known."""
+    return _hide_assigned(text)
+
+
+def _hide_assigned(text: str) -> str:
     lower = text.lower()
     if any(word in lower for word in _WORDS):
         text = _VARIABLE.sub(lambda match: _redact_value(match, is_secret_name(match["name"])), text)
         text = _ENTRY.sub(lambda match: _redact_value(match, _is_secret_entry(match["name"])), text)
         text = _FLAG.sub(lambda match: _redact_value(match, is_secret_flag(match["name"])), text)
-    return str(hide(text))
+    return _hide_form(text)
 
 
 def _is_secret_entry(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Builds the tables and charts of a run, and its report."""
 
 import datetime
+import enum
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -65,9 +66,9 @@ def _hide(value: Any, known: dict[str, str]) -> Any:
     :param known: texts of this report that were looked at.
     """
     match value:
+        case None | int() | float() | enum.Enum():
+            return value
         case str():
-            if type(value) is not str:  # an enumeration
-                return value
             if value not in known:
                 known[value] = hide_assigned(value)
             return known[value]

@@ -76,14 +76,14 @@ def _escape_char(char: str) -> str:
 def to_plain(value: Any) -> Any:
     """The value in types and text that JSON supports, whatever a check put into its evidence."""
     match value:
-        case Subject():
-            return to_plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
-        case msgspec.Struct():
-            return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
         case str():
             return value.encode("utf-8", "backslashreplace").decode("utf-8")
         case None | bool() | int() | float():
             return value
+        case Subject():
+            return to_plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
+        case msgspec.Struct():
+            return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
         case Mapping():
             return {to_plain(str(key)): to_plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():

@@ -55,11 +55,12 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
 
     def find_entries(self, keys: Collection[str]) -> Iterator[tuple[str, "Value"]]:
         """Every value under one of these keys, at any depth, with its key."""
+        wanted = frozenset(keys)
         pending = [self]
         while pending:
             data = pending.pop().data
             if isinstance(data, dict):
-                for key in keys:
+                for key in keys if not wanted.isdisjoint(data) else ():
                     if key in data and data[key].data is not None:
                         yield key, data[key]
                 pending += [value for value in data.values() if isinstance(value.data, (dict, list))]
