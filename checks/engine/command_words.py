@@ -9,6 +9,7 @@ from dynocheck.checks.engine._programs import Program, list_programs
 from dynocheck.data.images import parse_image
 from dynocheck.engines.command_line import FlagOccurrence
 from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Value, Word, list_pod_templates
+from dynocheck.secrets import clip
 
 _HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
@@ -280,7 +281,7 @@ def _list_leftovers(given: FlagOccurrence) -> Sequence[Word]:
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return clip(text, 60)
 
 
 def _report(graph: Graph, word: Word, message: str, fix: str) -> Finding:

@@ -13,27 +13,8 @@ import pytest
 
 from dynocheck.cli import main
 from tests.clusters.objects import make_object
-from tests.controlplane.kubelet import serve_logs
-from tests.controlplane.server import HOST, ControlPlane
 from tests.diagnosis.broken import SITUATIONS, Broken
-from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
-
-
-@pytest.fixture(scope="module")
-def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    yield from controlplane.share(*(crds / folder for folder in ("dynamo", "grove", "lws")))
-
-
-@pytest.fixture
-def stage(typed: None, cluster: ControlPlane, tmp_path: Path) -> Iterator[Stage]:
-    """An empty namespace, and a node whose kubelet gives logs."""
-    server = serve_logs(tmp_path)
-    addresses = [{"type": "InternalIP", "address": HOST}]
-    ports = {"kubeletEndpoint": {"Port": server.server_address[1]}}
-    cluster.node(NODE, addresses=addresses, daemonEndpoints=ports)
-    yield Stage(cluster, cluster.namespace(), tmp_path)
-    server.shutdown()
-    server.server_close()
+from tests.diagnosis.stage import GRAPH, POD, WORKER, Stage, crashed, running
 
 
 def diagnose(stage: Stage, *words: str) -> tuple[int, list[dict[str, Any]]]:
