@@ -8,6 +8,7 @@ from typing import Any
 _RETRIED_S = 15.0
 _STARTING = {"ContainerCreating", "PodInitializing"}
 _PERMANENT = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"}  # waiting does not help
+_LONGEST = 600  # characters of a problem; that of an image ends with the reason
 _ENDS = ("Complete", "Failed", "FailureTarget")  # with the last one, the Job still has to stop its pods
 
 
@@ -94,12 +95,14 @@ def _describe_problem(pod: Any) -> str:
     """
     conditions = {(c.type, c.status): c for c in pod.status.conditions or ()}
     if disrupted := conditions.get(("DisruptionTarget", "True")):
-        return describe_condition(disrupted)[:300]
+        return describe_condition(disrupted)[:_LONGEST]
     if pod.metadata.deletionTimestamp:
         return ""
     if pod.status.reason:
-        return describe_condition(pod.status)[:300]
+        return describe_condition(pod.status)[:_LONGEST]
     if ended := _find_exit(pod):
-        return ": ".join(filter(None, (ended.reason, f"exit code {ended.exitCode}", ended.message)))[:300]
+        return ": ".join(filter(None, (ended.reason, f"exit code {ended.exitCode}", ended.message)))[
+            :_LONGEST
+        ]
     obstacle = _find_obstacle(pod) or conditions.get(("PodScheduled", "False"))
-    return describe_condition(obstacle)[:300] if obstacle else ""
+    return describe_condition(obstacle)[:_LONGEST] if obstacle else ""
