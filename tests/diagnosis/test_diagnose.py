@@ -13,9 +13,9 @@ import pytest
 
 from dynocheck.cli import main
 from tests.clusters.objects import make_object
-from tests.controlplane.kubelet import serve_logs
 from tests.controlplane.server import HOST, ControlPlane
 from tests.diagnosis.broken import SITUATIONS, Broken
+from tests.diagnosis.logs import serve_logs
 from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
 
 
