@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane.kubelet import serve_logs
 from tests.controlplane.server import HOST, ControlPlane
+from tests.diagnosis.logs import serve_logs
 from tests.diagnosis.stage import NODE, Stage
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.controlplane.build import AssetsUnavailable
 from tests.controlplane.processes import Processes
+from tests.controlplane.server import SERVICES
 
 GATEWAY = "10.244.0.1"  # the address of the machine within, on the bridge of its pods
 BRIDGE = "cni0"
@@ -91,6 +92,7 @@ class Namespaces:
             ip link add {BRIDGE} type bridge
             ip addr add {GATEWAY}/24 dev {BRIDGE}
             ip link set {BRIDGE} up
+            ip route add {SERVICES} dev {BRIDGE}
             echo 1 > /proc/sys/net/ipv4/ip_forward
             trap '' CHLD
             touch {folder}/ready
