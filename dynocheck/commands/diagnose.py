@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dynocheck.commands._run import Run, RunContext
 from dynocheck.core.declarations import Check
@@ -20,7 +21,33 @@ _STANDING_S = 60.0
 _PASSING = ("symptom.unscheduled", "symptom.claim", "symptom.node", "symptom.graph", "symptom.workload")
 
 
-def run(options: CommonOptions, target: str, wait_s: float = 0.0) -> int:
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """What else is looked at.
+
+    :param prometheus: URL of the server that has the metrics of the pods.
+    :param token_env: the environment variable with its bearer token.
+    """
+
+    prometheus: str | None = None
+    token_env: str | None = None
+
+    def make_target(self, name: str) -> DiagnosisTarget:
+        """What is diagnosed.
+
+        :raises UsageError: Prometheus cannot be asked as the options say.
+        """
+        if self.prometheus is None:
+            return DiagnosisTarget(name)
+        from dynocheck.serving import Endpoint
+        from dynocheck.serving.endpoint import read_key
+
+        return DiagnosisTarget(name, Endpoint(self.prometheus, key=read_key(self.token_env, None)))
+
+
+def run(
+    options: CommonOptions, target: str, wait_s: float = 0.0, extra: DiagnoseOptions | None = None
+) -> int:
     """Explain it.
 
     :param target: the name of a graph, or KIND/NAME; empty for all of the namespace.
@@ -32,7 +59,7 @@ def run(options: CommonOptions, target: str, wait_s: float = 0.0) -> int:
         raise UsageError("--wait: not with --snapshot")
     rollout = _Rollout(wait_s)
     context = RunContext(
-        sources={DiagnosisTarget: DiagnosisTarget(target)},
+        sources={DiagnosisTarget: (extra or DiagnoseOptions()).make_target(target)},
         describe_target=lambda facts: {"deployment": target} if target else {},
         look_again=rollout.look_again,
         describe_waiting=lambda: rollout.waiting_for,

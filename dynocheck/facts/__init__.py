@@ -79,7 +79,7 @@ _NAMES = {
     """,
     "k8s.namespace_state": """
         ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact HostState
-        NamespaceState ObjectEvent ObjectKey Termination
+        MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey PortState ServingMetrics Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,17 +17,25 @@ from dynocheck.facts import (
     NamespaceState,
     ObjectEvent,
     ObjectKey,
+    PortState,
     Termination,
 )
 from dynocheck.kube import Cluster, KubeError, run_parallel
 from dynocheck.probes._k8s_types import StatusCondition, make_conditions
 from dynocheck.probes._listing import list_first
 
+if TYPE_CHECKING:
+    from dynocheck.serving import Endpoint
+
 
 class DiagnosisTarget(NamedTuple):
-    """What is diagnosed: the name of a graph, or KIND/NAME as in kubectl; empty for the whole namespace."""
+    """What is diagnosed: the name of a graph, or KIND/NAME as in kubectl; empty for the whole namespace.
+
+    `prometheus` is the server that has the metrics of the pods; the pods are asked if there is none.
+    """
 
     text: str = ""
+    prometheus: "Endpoint | None" = None
 
 
 class _Kind(NamedTuple):
@@ -69,6 +77,7 @@ _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
 _GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+_TYPE_LABELS = ("nvidia.com/dynamo-sub-component-type", "nvidia.com/dynamo-component-type")
 _EXTENDED = ("cpu", "memory", "ephemeral-storage")
 _SHORT = {
     "dgd": "DynamoGraphDeployment",
@@ -94,6 +103,7 @@ class _Owner(msgspec.Struct):
 class _Meta(msgspec.Struct, rename="camel"):
     name: str = ""
     labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     finalizers: list[str] | None = None
@@ -185,6 +195,11 @@ class _Probe(msgspec.Struct, rename="camel"):
         return self.initial_delay_seconds + self.period_seconds * self.failure_threshold
 
 
+class _Port(msgspec.Struct, rename="camel"):
+    container_port: int = 0
+    name: str = ""
+
+
 class _Resources(msgspec.Struct):
     limits: dict[str, Any] | None = None
 
@@ -193,6 +208,7 @@ class _Container(msgspec.Struct, rename="camel"):
     name: str
     image: str = ""
     restart_policy: str = ""
+    ports: list[_Port] | None = None
     resources: _Resources = msgspec.field(default_factory=_Resources)
     startup_probe: _Probe | None = None
     liveness_probe: _Probe | None = None
@@ -377,6 +393,8 @@ def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod
         ),
         claims=tuple(volume.claim_name for volume in volumes if volume is not None),
         requests=_sum_requests(spec.containers),
+        component=_find_component(meta.labels or {}),
+        metrics=_find_metrics(meta.annotations or {}),
     )
 
 
@@ -405,7 +423,20 @@ def _convert_container(spec: _Container, status: _ContainerStatus | None, *, ini
         memory_limit=str((spec.resources.limits or {}).get("memory", "")),
         probes=tuple(name for name, each in probes.items() if each is not None),
         startup_s=spec.startup_probe.budget_s if spec.startup_probe else None,
+        ports=tuple(PortState(port.container_port, port.name) for port in spec.ports or ()),
     )
+
+
+def _find_component(labels: Mapping[str, str]) -> str:
+    """The type of a pod in its graph; the role of a worker, prefill or decode, counts before its type."""
+    return next((labels[label] for label in _TYPE_LABELS if labels.get(label)), "")
+
+
+def _find_metrics(annotations: Mapping[str, str]) -> str:
+    """Where annotations say that metrics are served, as PORT/PATH."""
+    port, path = annotations.get("prometheus.io/port", ""), annotations.get("prometheus.io/path", "/metrics")
+    is_served = port.isdecimal() and annotations.get("prometheus.io/scrape", "true") == "true"
+    return f"{port}/{path.lstrip('/')}" if is_served else ""
 
 
 def _sum_requests(containers: Iterable[_Container]) -> dict[str, int]:

@@ -38,6 +38,13 @@ class Termination(msgspec.Struct, frozen=True, kw_only=True):
         return self.exit_code != 0 or self.signal != 0
 
 
+class PortState(msgspec.Struct, frozen=True):
+    """A port that a container declares; `name` is empty if it has none."""
+
+    number: int
+    name: str = ""
+
+
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     """A container of a pod. `waiting` is the reason for which it does not run; `ended` is how it ended, and
     `previous` how the run before the present one did.
@@ -62,6 +69,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: str = ""
     probes: tuple[str, ...] = ()
     startup_s: int | None = None
+    ports: tuple[PortState, ...] = ()
 
     @property
     def holds_back(self) -> bool:
@@ -74,6 +82,8 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
 
     `created` is RFC 3339, and so is `deleted`, the moment by which a pod that is deleted should be gone.
     `requests` are what its containers ask for of extended resources, such as nvidia.com/gpu, in sum.
+    `component` is its type in a graph, such as frontend, worker or decode; empty outside of graphs.
+    `metrics` is where its annotations say that it serves metrics, as PORT/PATH; empty if they do not.
     """
 
     name: str
@@ -92,6 +102,8 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[ContainerState, ...] = ()
     claims: tuple[str, ...] = ()
     requests: dict[str, int] = {}
+    component: str = ""
+    metrics: str = ""
 
     @property
     def key(self) -> ObjectKey:
@@ -207,3 +219,34 @@ class ContainerLogs(DiagnosisFact, FactList[ContainerLog], frozen=True):
         """The log of a container, if it was read."""
         wanted = (pod, container, previous)
         return next((log for log in self.items if (log.pod, log.container, log.previous) == wanted), None)
+
+
+class MetricValue(msgspec.Struct, frozen=True):
+    """A sample of a metric, with those of its labels that rules look at."""
+
+    name: str
+    value: float
+    labels: dict[str, str] = {}
+
+
+class MetricsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pod says of its load and its errors.
+
+    `earlier` are the same metrics `window_s` seconds before; without them, counters count since the server
+    started. `problem` is the reason if it could not be read. `models` are the models that a frontend lists,
+    None if it was not asked.
+    """
+
+    pod: str
+    source: str = ""
+    samples: tuple[MetricValue, ...] = ()
+    earlier: tuple[MetricValue, ...] | None = None
+    window_s: float = 0.0
+    models: tuple[str, ...] | None = None
+    problem: str = ""
+
+
+class ServingMetrics(DiagnosisFact, FactList[MetricsPage], frozen=True, kw_only=True):
+    """The metrics of pods that serve. `left` counts those that were not asked, as others stand for them."""
+
+    left: int = 0
