@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -109,11 +110,12 @@ def _read_page(cluster: Cluster, namespace: str, pod: DeployedPod) -> MetricsPag
         listed = _read(cluster, f"{base}/v1/models") if pod.component == "frontend" else None
     except KubeError as error:
         return MetricsPage(pod=pod.name, source=f"port {port}", problem=str(error))
-    samples = (MetricValue(s.name, s.value, _shorten(s.labels)) for s in parse(text).samples)
+    lines = "\n".join(line for line in text.splitlines() if _WANTED.match(line))
+    samples = (MetricValue(s.name, s.value, _shorten(s.labels)) for s in parse(lines).samples)
     return MetricsPage(
         pod=pod.name,
         source=f"port {port}",
-        samples=tuple(s for s in samples if _is_wanted(s.name))[:_SAMPLES],
+        samples=tuple(islice((s for s in samples if not _LEFT_OUT.fullmatch(s.name)), _SAMPLES)),
         models=_decode_models(listed),
     )
 
@@ -144,10 +146,6 @@ def _decode_models(text: str | None) -> tuple[str, ...] | None:
         return tuple(model.id for model in msgspec.json.decode(text or "", type=_Models).data or ())
     except msgspec.MsgspecError:
         return None
-
-
-def _is_wanted(name: str) -> bool:
-    return bool(_WANTED.match(name)) and not _LEFT_OUT.fullmatch(name)
 
 
 def _shorten(labels: Mapping[str, str]) -> dict[str, str]:

@@ -128,6 +128,8 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     """An object that pods belong to or use: a graph, a component, a workload, a claim.
 
     `desired` and `ready` are numbers of pods or of replicas, `desired` is None where the kind has none.
+    `settings` are the fields of its pod template by their path, as in `containers.main.image`. `changed` is
+    when its specification or content was last changed, RFC 3339, and `changed_by` is who did.
     `state` is the phase or state in its status. `observed` is false if its controller has not seen the
     present generation, so that its status is outdated.
     """
@@ -143,6 +145,9 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     observed: bool = True
     storage_class: str | None = None
     terminating: bool = False
+    settings: dict[str, str] = {}
+    changed: str = ""
+    changed_by: str = ""
 
     def get_condition(self, type_: str) -> Condition | None:
         """The condition of this type."""
@@ -161,16 +166,22 @@ class ObjectEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that runs pods of the deployment."""
+    """A node that runs pods of the deployment.
+
+    `settings` are its versions: of the kubelet, the kernel, the container runtime, and the GPU's driver.
+    """
 
     name: str
     conditions: tuple[Condition, ...] = ()
+    created: str = ""
+    settings: dict[str, str] = {}
 
 
 class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     """What runs in a namespace, or the part of it that belongs to `target`, at a moment.
 
     `taken` is the moment, RFC 3339. `unread` gives, for what could not be read, the reason.
+    `config_maps` have digests of their values as settings; they are None if they could not be read.
     """
 
     namespace: str
@@ -181,6 +192,7 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     events: tuple[ObjectEvent, ...] = ()
     hosts: tuple[HostState, ...] = ()
     unread: dict[str, str] = {}  # noqa: RUF012
+    config_maps: tuple[DeployedObject, ...] | None = None
 
     def list_objects(self, *kinds: str) -> Iterator[DeployedObject]:
         """The objects of these kinds."""
@@ -197,6 +209,13 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
         for event in self.events:
             by_object.setdefault(event.about, []).append(event)
         return by_object
+
+
+class EarlierState(DiagnosisFact, frozen=True, kw_only=True):
+    """What the present state is compared with: a state that was recorded, or a moment, RFC 3339."""
+
+    state: NamespaceState | None = None
+    since: str = ""
 
 
 class ContainerLog(msgspec.Struct, frozen=True, kw_only=True):
