@@ -81,6 +81,14 @@ def measure_age_s(state: NamespaceState, moment: str) -> float | None:
         return None
 
 
+def is_later(moment: str, since: str) -> bool:
+    """Whether a moment is after another one; no if one of them is unknown."""
+    try:
+        return datetime.datetime.fromisoformat(moment) > datetime.datetime.fromisoformat(since)
+    except (ValueError, TypeError):
+        return False
+
+
 def format_age(seconds: float) -> str:
     """Such as 45 s, 12 min or 3 h."""
     if seconds < 120:
