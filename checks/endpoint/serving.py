@@ -317,6 +317,7 @@ def measured(address: Address, readiness: Readiness, answers: Answers) -> Iterat
                 "seconds": _round(reply.seconds),
                 "to first token": _round(reply.first_s) if "stream" in name else None,
                 "tokens": reply.completion_tokens,
+                "sent again": "yes" if reply.resent else None,
             }
 
 

@@ -95,12 +95,14 @@ class Exchange(msgspec.Struct):
     """A completion, possibly incomplete. `failure` says why it counts as failed.
 
     Lengths are in characters. `done` is whether a stream ended with `[DONE]`, `cancelled` whether we
-    cancelled it, `fresh` whether it needed a new connection, `quickack` whether TCP_QUICKACK was set on it.
+    cancelled it, `fresh` whether it needed a new connection, `resent` whether a reused one was found closed
+    first, `quickack` whether TCP_QUICKACK was set on it.
     `choices` is the number of choices; text and tool calls are kept for the first one, on request.
     """
 
     times: Times
     fresh: bool = True
+    resent: bool = False
     quickack: bool = False
     status: int | None = None
     failure: Failure | None = None

@@ -146,6 +146,7 @@ def make_reply(exchange: "Exchange") -> Reply:
         reasoning=exchange.reasoning_chars,
         opening=exchange.text[:_OPENING],
         calls=tuple((call.name, call.arguments) for call in exchange.tools.values()),
+        resent=exchange.resent,
     )
 
 

@@ -56,7 +56,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `chunks` is the number of chunks with content, `pieces` the number of distinct moments at which they
     arrived, `cached_tokens` the part of the prompt that was cached, `opening` the start of the generated
-    text.
+    text, `resent` whether it was first sent on a kept connection that the server had closed.
     """
 
     seconds: float
@@ -74,6 +74,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasoning: int = 0
     opening: str = ""
     calls: tuple[tuple[str, str], ...] = ()  # name and arguments of each tool call
+    resent: bool = False
 
     @property
     def ok(self) -> bool:
