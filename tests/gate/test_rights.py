@@ -15,7 +15,7 @@ from tests.controlplane.server import ControlPlane
 PICKED = ("--configmap", "qwen-epp-config")  # of the endpoint picker
 RECIPE = "recipes/qwen3-32b"
 VERSION = "rbac.authorization.k8s.io/v1"
-SENSITIVE = {"configmaps", "secrets", "persistentvolumeclaims"}
+SENSITIVE = {"configmaps", "leases", "secrets", "persistentvolumeclaims"}
 # Needed only where an autoscaler might add nodes, or an etcd or NATS is not ready.
 OCCASIONAL = {"cluster-autoscaler-status", "data-dynamo-platform-etcd-0"}
 
