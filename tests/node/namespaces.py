@@ -84,8 +84,7 @@ class Namespaces:
             read pid rest < /proc/self/stat; echo $pid > {folder}/pid
             mount -t proc proc /proc
             hostname {name}
-            mount -t tmpfs tmpfs /run
-            for each in lib log; do mkdir {folder}/$each; mount --bind {folder}/$each /var/$each; done
+            for each in /run /var/lib /var/log; do mount -t tmpfs tmpfs $each; done
             {groups}
             {kernel}
             ip link set lo up
