@@ -8,7 +8,10 @@ from dynocheck.checks.symptom._chain import (
     describe_pod,
     format_age,
     has_startup_time,
+    is_gang_mate,
+    is_leader_of,
     is_node_of,
+    is_past_run,
     make_subject,
     measure_age_s,
     shorten,
@@ -50,7 +53,13 @@ def _is_read_sibling(cause: Finding, effect: Finding) -> bool:
 @check(
     "symptom.crash",
     title="No container crashes",
-    explained_by={"symptom.node": is_node_of, "symptom.crash": _is_read_sibling},
+    explained_by={
+        "symptom.node": is_node_of,
+        "symptom.unscheduled": is_leader_of,
+        "symptom.image": is_leader_of,
+        "symptom.start": is_leader_of,
+        "symptom.crash": lambda cause, effect: _is_read_sibling(cause, effect) or is_leader_of(cause, effect),
+    },
 )
 def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """A container that ends is started again, each time after a longer wait; its log says why it ended.
@@ -65,9 +74,10 @@ def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
 
 
 def _has_succeeded(state: NamespaceState, pod: DeployedPod) -> bool:
-    """Whether the Job of the pod has reached its end by other pods."""
-    jobs = (each for each in state.list_objects("Job") if each.key in pod.owners)
-    return any(c.type == "Complete" and c.status == "True" for job in jobs for c in job.conditions)
+    """Whether the Job of the pod has reached its end by other pods, or a later run of its CronJob has."""
+    jobs = [each for each in state.list_objects("Job") if each.key in pod.owners]
+    complete = any(c.type == "Complete" and c.status == "True" for job in jobs for c in job.conditions)
+    return complete or any(is_past_run(state, job) for job in jobs)
 
 
 def _is_tried_again(state: NamespaceState, pod: DeployedPod) -> bool:
@@ -167,7 +177,13 @@ def _choose_probe_fix(pod: DeployedPod, container: ContainerState, namespace: st
 @check(
     "symptom.not-ready",
     title="Every container that runs is ready",
-    explained_by={"symptom.node": is_node_of, "symptom.crash": same_place, "symptom.start": same_place},
+    explained_by={
+        "symptom.node": is_node_of,
+        "symptom.unscheduled": is_gang_mate,
+        "symptom.image": is_gang_mate,
+        "symptom.crash": lambda cause, effect: same_place(cause, effect) or is_gang_mate(cause, effect),
+        "symptom.start": lambda cause, effect: same_place(cause, effect) or is_gang_mate(cause, effect),
+    },
 )
 def not_ready(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """Only pods that are ready get requests.
@@ -212,12 +228,26 @@ def _judge_running(
         return
     judge = fail if age > _PATIENCE_S else warn
     missed = f": {shorten(misses[0].message)}" if misses else ""
+    wrong = _find_wrong_port(container, misses[0].message) if misses else ""
     yield judge(
-        f"container {container.name} runs for {format_age(age)} and is not ready{missed}{words}",
-        fix=look,
+        f"container {container.name} runs for {format_age(age)} and is not ready{wrong}{missed}{words}",
+        fix=f"correct the port of the probe, or the port on which {container.name} listens"
+        if wrong
+        else look,
         subject=subject,
         evidence=evidence,
     )
+
+
+def _find_wrong_port(container: ContainerState, message: str) -> str:
+    """Which port a probe asks in vain while the container declares others; empty if it does not."""
+    name = message.partition(" ")[0].lower()
+    port = container.probe_ports.get(name, "")
+    declared = {str(each.number) for each in container.ports} | {each.name for each in container.ports}
+    if not port or not container.ports or port in declared or "connection refused" not in message:
+        return ""
+    numbers = ", ".join(str(each.number) for each in container.ports)
+    return f": its {name} probe asks port {port}, and the container declares {numbers}"
 
 
 def _describe_match(match: LogMatch) -> str:

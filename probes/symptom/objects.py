@@ -216,10 +216,23 @@ class _ContainerStatus(msgspec.Struct, rename="camel"):
     last_state: _State = msgspec.field(default_factory=_State)
 
 
+class _Place(msgspec.Struct):
+    port: int | str = 0
+
+
 class _Probe(msgspec.Struct, rename="camel"):
+    http_get: _Place | None = None
+    tcp_socket: _Place | None = None
+    grpc: _Place | None = None
     initial_delay_seconds: int = 0
     period_seconds: int = 10
     failure_threshold: int = 3
+
+    @property
+    def port(self) -> str:
+        """The port that it asks, by number or name; empty if it runs a command."""
+        place = self.http_get or self.tcp_socket or self.grpc
+        return str(place.port) if place else ""
 
     @property
     def budget_s(self) -> int:
@@ -456,6 +469,7 @@ def _convert_object(key: ObjectKey, each: _Object, objects: Mapping[ObjectKey, _
         settings=dict(_flatten(spec.pod_template)) if spec.pod_template else {},
         changed=meta.last_change.time or "",
         changed_by=meta.last_change.manager,
+        component=_find_component(meta.labels or {}),
     )
 
 
@@ -514,6 +528,7 @@ def _convert_container(spec: _Container, status: _ContainerStatus | None, *, ini
         memory_limit=str((spec.resources.limits or {}).get("memory", "")),
         probes=tuple(name for name, each in probes.items() if each is not None),
         startup_s=spec.startup_probe.budget_s if spec.startup_probe else None,
+        probe_ports={name: each.port for name, each in probes.items() if each is not None and each.port},
         ports=tuple(PortState(port.container_port, port.name) for port in spec.ports or ()),
     )
 

@@ -50,8 +50,9 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     `previous` how the run before the present one did.
 
     `sidecar`: an init container that runs beside the others, which start once it has started.
-    `probes` are the probes that it has: startup, liveness, readiness. `startup_s` is the time in seconds that
-    its startup probe gives it, None if it has none.
+    `probes` are the probes that it has: startup, liveness, readiness; `probe_ports` are the ports that they
+    ask, by number or name. `startup_s` is the time in seconds that its startup probe gives it, None if it has
+    none.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     probes: tuple[str, ...] = ()
     startup_s: int | None = None
     ports: tuple[PortState, ...] = ()
+    probe_ports: dict[str, str] = {}
 
     @property
     def holds_back(self) -> bool:
@@ -130,6 +132,7 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     `desired` and `ready` are numbers of pods or of replicas, `desired` is None where the kind has none.
     `settings` are the fields of its pod template by their path, as in `containers.main.image`. `changed` is
     when its specification or content was last changed, RFC 3339, and `changed_by` is who did.
+    `component` is its type in a graph, such as frontend, prefill or decode.
     `state` is the phase or state in its status. `observed` is false if its controller has not seen the
     present generation, so that its status is outdated.
     """
@@ -148,6 +151,7 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str] = {}
     changed: str = ""
     changed_by: str = ""
+    component: str = ""
 
     def get_condition(self, type_: str) -> Condition | None:
         """The condition of this type."""
