@@ -1,6 +1,7 @@
 """The programs of a recipe whose flags are known, with their command lines and parsers."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,7 @@ from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipes, Ruling, Rulings
 
+HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")  # what a shell takes for a letter
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 _OLDEST = describe_span().partition(" ")[0]
 _NEEDS = f"an image whose tag is a release from {describe_span()}"
