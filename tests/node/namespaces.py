@@ -117,7 +117,10 @@ def _unshare() -> Sequence[str]:
 
 
 def _make(group: Path) -> None:
-    group.mkdir()
+    try:
+        group.mkdir()
+    except OSError as error:
+        raise AssetsUnavailable(f"a node needs control groups in {group.parent}: {error.strerror}") from None
     for file in ("cpuset.cpus", "cpuset.mems"):  # a new one has none, and then takes no process
         if (group / file).exists():
             (group / file).write_text((group.parent / file).read_text())
