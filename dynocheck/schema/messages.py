@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from dynocheck.secrets import clip
+
 MAX_QUOTED = 60  # characters of a value or a key that are quoted
 MAX_NAMES = 8  # names that are listed
 
@@ -82,7 +84,7 @@ def quote(data: Any) -> str:
         return _TYPE_NAMES["array" if isinstance(data, list) else "object"]
     if not isinstance(data, str):
         return json.dumps(data)
-    cut = data if len(data) <= MAX_QUOTED else data[: MAX_QUOTED - 1] + "…"
+    cut = clip(data, MAX_QUOTED)
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
