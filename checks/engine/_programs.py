@@ -3,9 +3,11 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
 from dynocheck.core.fixes import remove, replace_words
@@ -33,8 +35,7 @@ _OLDEST = describe_span().partition(" ")[0]
 _NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(msgspec.Struct, frozen=True, eq=False):
     """A program that a component starts, with the options of one release.
 
     `release` is from the image's tag; if it is not exact, the options are of one of the releases that it may
@@ -109,7 +110,7 @@ class Program:
 
     def as_of(self, release: str) -> "Program":
         """The same program with the options of this release."""
-        return replace(self, parsers=flag_tables(self.launch.module, release))
+        return msgspec.structs.replace(self, parsers=flag_tables(self.launch.module, release))
 
     def describe_lack(self, title: str, what: str) -> str:
         """A message that this release, or every known one, does not have an option."""

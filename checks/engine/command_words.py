@@ -11,6 +11,7 @@ from dynocheck.core.spelling import find_slip
 from dynocheck.data.images import parse_image
 from dynocheck.engines.command_line import FlagOccurrence
 from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Value, Word, list_pod_templates
+from dynocheck.secrets import clip
 
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
 _STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
@@ -314,7 +315,7 @@ def _list_leftovers(given: FlagOccurrence) -> Sequence[Word]:
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return clip(text, 60)
 
 
 def _report(graph: Graph, word: Word, message: str, fix: str) -> Finding:
