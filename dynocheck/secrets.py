@@ -90,7 +90,10 @@ KINDS = (
         "wandb login " + "0a1b2c3d" * 5,
     ),
     SecretKind(
-        "credentials of a URL", "://", r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)", "redis://:QwErTy@cache:6379/0"
+        "credentials of a URL, unless they are a variable",
+        "://",
+        r"(?<=://)[^/\s:@]*:(?!\$(?:[A-Z_][A-Z0-9_]*|[{(][A-Z_][A-Z0-9_]*[)}])@)[^/\s@]+(?=@)",
+        "redis://:QwErTy@cache:6379/0",
     ),
     SecretKind("registry credentials", '"auth"', r'(?<="auth":")[\w+/=-]{8,}', '{"auth":"dXNlcjpRd0VyVHk="}'),
     SecretKind(

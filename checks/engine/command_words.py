@@ -261,6 +261,8 @@ def _check_program(program: Program) -> Iterator[Result]:
             location=Location(program.graph.file, program.launch.line, program.launch.column),
         )
         return
+    if words and not (words[-1].text or "").strip() and _is_continued(program.container):
+        return  # a blank behind the backslash: _check_continuations reports it
     odd = [(word, says) for word in words if (says := _describe_oddity(word.text or ""))]
     for word, (message, fix) in odd[:1]:  # one cause: the others come from the same layout
         more = f", and {len(odd) - 1} more words" if len(odd) > 1 else ""
@@ -270,6 +272,11 @@ def _check_program(program: Program) -> Iterator[Result]:
             message = f"{program.launch.module} takes no word {_shorten(word.text or '')}"
             yield _report(program.graph, word, message, "take it out, or put it behind its flag")
     yield judged(1, "command lines")
+
+
+def _is_continued(container: Container) -> bool:
+    """Whether a flag is run as a command."""
+    return any(_FLAG.fullmatch(words[0].text or "") for words in container.commands[1:])
 
 
 def _describe_oddity(text: str) -> tuple[str, str] | None:

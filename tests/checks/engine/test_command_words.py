@@ -39,6 +39,7 @@ def run(folder: Path, *args: str, command: list[str] | None = None) -> Recipes:
         (f"{START} foo --model a/b", f"- {START} foo --model a/b"),
         (f"{START} --model a/b c/d", f"- {START} --model a/b c/d"),
         (f"{START} --model a/b \\\n  wait\n", "wait"),
+        (f"{START} --model a/b \\ \n  --enforce-eager\n", "--enforce-eager"),
     ],
 )
 def test_a_word_that_nobody_takes(tmp_path: Path, script: str, line: str) -> None:
