@@ -130,7 +130,7 @@ def _diagnose_full(
 def _explain_barred(shape: Shape) -> str:
     """The most frequent reason for which nodes are barred, as the end of a text; empty if none is."""
     for reason, count in Counter(shape.barred.values()).most_common(1):
-        return f"; 1 other node {reason}" if count == 1 else f"; {count} other nodes: {reason}"
+        return f"; {count} other {'node refuses' if count == 1 else 'nodes refuse'} it: {reason}"
     return ""
 
 
