@@ -1,29 +1,19 @@
 """`dynocheck diagnose` on graphs that are broken in one way each, and on one that serves."""
 
 import gzip
-import json
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dynocheck.cli import main
 from tests.clusters.objects import make_object
 from tests.diagnosis.broken import SITUATIONS, Broken
+from tests.diagnosis.conftest import diagnose, list_problems
 from tests.diagnosis.stage import GRAPH, POD, WORKER, Stage, crashed, running
-
-
-def diagnose(stage: Stage, *words: str) -> tuple[int, list[dict[str, Any]]]:
-    """The exit code and the verdicts of a run in this process."""
-    file = stage.logs / "report.json"
-    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
-    code = main(["diagnose", "--kubeconfig", config, "-o", f"json={file}", *words])
-    verdicts: list[dict[str, Any]] = json.loads(file.read_text())["verdicts"]
-    return code, verdicts
 
 
 @contextmanager
@@ -33,12 +23,6 @@ def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     timer.start()
     yield
     timer.join()
-
-
-def list_problems(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Every finding with its check, but for those that another explains."""
-    found = [(verdict["check"], finding) for verdict in verdicts for finding in verdict["findings"]]
-    return [(check, finding) for check, finding in found if not finding.get("explained_by")]
 
 
 @pytest.mark.parametrize("broken", SITUATIONS, ids=str)
