@@ -145,6 +145,12 @@ def _is_kept_from_arch(cause: Finding, effect: Finding) -> bool:
     return same_place(cause, effect) and mentions("selector")(cause, effect)
 
 
+def _has_its_volume_elsewhere(cause: Finding, effect: Finding) -> bool:
+    """No node that the pod may use reaches a volume that it mounts."""
+    name = effect.message.partition(":")[0]
+    return cause.message.startswith(f"{name} mounts ") and "does not reach the volume" in effect.message
+
+
 def _is_kept_from_node(cause: Finding, effect: Finding) -> bool:
     """No node that is large enough admits the pod, and some do not for this reason."""
     reason = cause.message.partition(",")[0].replace("has the taint", "has taint")
@@ -159,6 +165,7 @@ def _is_kept_from_node(cause: Finding, effect: Finding) -> bool:
         "gpu.image-arch": _is_kept_from_arch,
         "gpu.nodes-ready": _is_kept_from_node,
         "rdma.required-by-recipe": _lacks_only_what_is_absent,
+        "storage.claim-reach": _has_its_volume_elsewhere,
     },
 )
 def fits(
@@ -184,8 +191,8 @@ def fits(
     alternatives, and each is placed by itself.
 
     A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
-    a warning. Zones of volumes, claims of parts of devices or of devices of several nodes, queues of other
-    schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
+    a warning. Volumes that are still to be made, claims of parts of devices or of devices of several nodes,
+    queues of other schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
@@ -226,7 +233,7 @@ def _place_graph(
 ) -> Iterator[Result]:
     others = [pod for pod in cluster.running if not is_own(pod, graph, namespace)]
     groups = [
-        msgspec.structs.replace(group, shape=cluster.attachments.bar(group, namespace, others))
+        msgspec.structs.replace(group, shape=cluster.attachments.bar(group, namespace, cluster.nodes, others))
         for group in all_groups
         if group.shape is not None
     ]

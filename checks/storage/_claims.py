@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Location, Skip
-from dynocheck.facts import Claim, Recipe, Recipes, StorageClass, StorageClasses
+from dynocheck.facts import (
+    Claim,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    Recipe,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+)
+from dynocheck.scheduling.graphs import resolve_namespace
 
 
 def locate_claim(claim: Claim) -> Location:
@@ -29,19 +38,33 @@ def resolve_class(claim: Claim, classes: StorageClasses) -> StorageClass | None:
     return classes.find(claim.storage_class)
 
 
-def list_claimed_classes(classes: StorageClasses, recipes: Recipes | None) -> list[StorageClass]:
+def list_claimed_classes(
+    classes: StorageClasses, recipes: Recipes | None, existing: PersistentVolumeClaims | None = None
+) -> list[StorageClass]:
     """The distinct classes that the recipes' claims get; without a recipe the default class.
 
+    :param existing: claims of the namespace; what the recipes mount of them counts too.
     :raises Skip: there are none.
     """
     if recipes is None:
         resolved = [find_default_class(classes)]
     else:
         resolved = [resolve_class(claim, classes) for claim in list_declared_claims(recipes)]
+        mounted = _find_existing(recipes, existing) if existing is not None else ()
+        resolved += [classes.find(claim.storage_class) for claim in mounted]
     by_name = {c.name: c for c in resolved if c is not None}
     if not by_name:
         raise Skip("no claim of the recipe gets a StorageClass" if recipes else "no default StorageClass")
     return list(by_name.values())
+
+
+def _find_existing(recipes: Recipes, existing: PersistentVolumeClaims) -> Iterator[PersistentVolumeClaim]:
+    """The existing claims that components of the recipes mount."""
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            if resolve_namespace(recipe, graph, existing.namespace) == existing.namespace:
+                names = {mount.name for component in graph.components for mount in component.claims}
+                yield from (claim for claim in existing if claim.name in names)
 
 
 def list_mounted_claims(recipe: Recipe) -> Iterator[tuple[str, Location]]:

@@ -6,7 +6,16 @@ from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage._claims import list_claimed_classes
 from dynocheck.data import provisioner
 from dynocheck.data.volumes import find_csi_driver, is_known_driver, volume_reach
-from dynocheck.facts import CsiDrivers, Node, Nodes, Recipes, StorageClass, StorageClasses, has_gpus
+from dynocheck.facts import (
+    CsiDrivers,
+    Node,
+    Nodes,
+    PersistentVolumeClaims,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+    has_gpus,
+)
 
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 
@@ -91,7 +100,11 @@ def _find_reach(storage_class: StorageClass, drivers: CsiDrivers) -> str | None:
 
 @check("storage.csi-driver", title="CSI drivers of the StorageClasses in use are installed")
 def csi_driver(
-    classes: StorageClasses, drivers: CsiDrivers, nodes: Nodes, recipes: Recipes | None
+    classes: StorageClasses,
+    drivers: CsiDrivers,
+    nodes: Nodes,
+    recipes: Recipes | None,
+    claims: PersistentVolumeClaims | None,
 ) -> Iterator[Finding]:
     """Without its CSI driver a claim stays Pending, and on a node without the driver a pod that mounts the
     claim stays in ContainerCreating.
@@ -102,7 +115,8 @@ def csi_driver(
 
     Fix: install the driver, and let its DaemonSet tolerate the taints of GPU nodes.
     """
-    claimed = {c.name: find_csi_driver(c.provisioner) for c in list_claimed_classes(classes, recipes)}
+    used = list_claimed_classes(classes, recipes, claims)
+    claimed = {storage_class.name: find_csi_driver(storage_class.provisioner) for storage_class in used}
     if not any(claimed.values()):
         raise Skip("the StorageClasses use no CSI driver, and external provisioners register nothing")
     if not drivers.names and not drivers.nodes:

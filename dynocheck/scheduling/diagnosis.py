@@ -116,14 +116,22 @@ def _diagnose_full(
     needs = _format_amounts(missing, shape.requests, 1)
     has = _format_amounts(missing, free[best], 0)
     name = states[best].node.name
+    text = f"needs {_format_needs(needs)}; the best node, {name}, has {', '.join(has.values())} free"
     return Diagnosis(
-        f"needs {_format_needs(needs)}; the best node, {name}, has {', '.join(has.values())} free",
+        text + _explain_barred(shape),
         ever=True,
         node=name,
         needs=needs,
         free=has,
         holders=_list_holders(scheduler, result, large, missing[0]),
     )
+
+
+def _explain_barred(shape: Shape) -> str:
+    """The most frequent reason for which nodes are barred, as the end of a text; empty if none is."""
+    for reason, count in Counter(shape.barred.values()).most_common(1):
+        return f"; {count} other {'node refuses' if count == 1 else 'nodes refuse'} it: {reason}"
+    return ""
 
 
 def _compute_free(state: NodeState, result: SchedulingResult, shape: Shape) -> dict[str, int]:

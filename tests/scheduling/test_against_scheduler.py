@@ -24,7 +24,7 @@ from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
-from tests.scheduling.worlds import DEVICES, GPU, MODELS, RUNTIME, Kind, World, world
+from tests.scheduling.worlds import DEVICES, GPU, HOST, MODELS, RUNTIME, Kind, World, world
 
 WORKERS = 8
 PATIENCE_S = 120.0
@@ -213,17 +213,24 @@ def test_a_sample_agrees_with_the_scheduler(cluster: ControlPlane) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "mounts", "fits"),
-    [(1, "one", True), (1, "two", False), (2, "two", True), (None, "two", True)],
+    [
+        (1, "one", True),
+        (1, "two", False),
+        (2, "two", True),
+        (None, "two", True),
+        (None, "local-n", True),
+        (None, "local-elsewhere", False),
+    ],
 )
 def test_limits_of_volumes_agree_with_the_scheduler(
     cluster: ControlPlane, limit: int | None, mounts: str, fits: bool
 ) -> None:
-    make_node(cluster, {"name": "n", "gpus": 8, "unschedulable": False})
+    make_node(cluster, {"name": "n", "gpus": 8, "labels": {HOST: "n"}, "unschedulable": False})
     driver = {"name": storage.DRIVER, "nodeID": "n"} | ({"allocatable": {"count": limit}} if limit else {})
     cluster.apply(
         make_object("storage.k8s.io/v1 CSINode", "n", spec={"drivers": [driver]}),
         storage.storage_class("shared"),
-        *(each for name in ("one", "two") for each in make_bound_claim(name)),
+        *(each for name in ("one", mounts) for each in make_bound_claim(name)),
     )
     container = {"name": "main", "image": "i"}
     cluster.pod(
@@ -237,7 +244,7 @@ def test_limits_of_volumes_agree_with_the_scheduler(
     group = ComponentPods("c", 1, 1, shape, 1, 1, spec)
     known = [look(n, cluster) for n in ("csi_drivers", "persistent_volumes", "claims", "storage_classes")]
     running = look("running_pods", cluster)
-    barred = Attachments(*known).bar(group, "default", running)
+    barred = Attachments(*known).bar(group, "default", look("nodes", cluster), running)
     assert barred is not None
     batches = [Batch(barred, 1)]
     (lacking,) = Scheduler(ClusterState(look("nodes", cluster), running), batches).pack().lacking
@@ -260,6 +267,9 @@ def make_bound_claim(name: str) -> tuple[Object, Object]:
         "csi": {"driver": storage.DRIVER, "volumeHandle": name},
         "claimRef": {"namespace": "default", "name": name},
     }
+    if name.startswith("local-"):
+        here = [{"key": HOST, "operator": "In", "values": [name.removeprefix("local-")]}]
+        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": here}]}}
     return make_object("PersistentVolume", f"pvc-{name}", spec=spec, status={"phase": "Bound"}), claim
 
 

@@ -134,11 +134,16 @@ SITUATIONS = [
     *with_recipe(
         "recipes/qwen3-32b",
         Situation("existing cache", CACHE, MATCHES),
-        Situation("existing cache, no default class", steps(CACHE, NO_DEFAULT_CLASS), NO_DEFAULT | MATCHES),
+        Situation(
+            "existing cache, no default class",
+            steps(CACHE, NO_DEFAULT_CLASS),
+            NO_DEFAULT | MATCHES | {"storage.csi-driver": "pass"},  # of the class of the existing cache
+        ),
         Situation(
             "cache on a disk in another zone",
             steps(CACHE, zones("a", "b"), volume_in("a")),
-            MATCHES | {"storage.claim-reach": "fail", "rdma.topology": "pass"},  # nodes have zones now
+            MATCHES  # nodes have zones now
+            | {"storage.claim-reach": "fail", "capacity.fits": "fail", "rdma.topology": "pass"},
             "pvc-model-cache",
             says="topology.kubernetes.io/zone=a",
         ),

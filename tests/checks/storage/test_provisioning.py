@@ -12,12 +12,14 @@ from dynocheck.facts import (
     Node,
     NodeDriver,
     Nodes,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
     StorageClass,
     StorageClasses,
     Taint,
 )
 from tests.checks.judging import outcomes, places, recipes, run_check
-from tests.checks.storage.manifests import claim
+from tests.checks.storage.manifests import claim, mounting
 
 ZONE = "topology.kubernetes.io/zone"
 EBS = StorageClass("gp3", "ebs.csi.aws.com", is_default=True)
@@ -149,22 +151,32 @@ def drivers(*names: str, **nodes: str) -> CsiDrivers:
 )
 def test_driver_is_installed(provisioner: str, registered: CsiDrivers, expected: list[str]) -> None:
     classes = one(NFS, provisioner=provisioner)
-    assert outcomes(provisioning.csi_driver, classes, registered, SPREAD, None) == expected
+    assert outcomes(provisioning.csi_driver, classes, registered, SPREAD, None, None) == expected
 
 
 def test_gpu_node_without_the_driver(tmp_path: Path) -> None:
     facts = one(NFS), drivers("nfs.csi.k8s.io", cpu="", gpu_1="nfs.csi.k8s.io", gpu_2=""), SPREAD
-    (finding,) = run_check(provisioning.csi_driver, *facts, None)
+    (finding,) = run_check(provisioning.csi_driver, *facts, None, None)
     assert finding.evidence["taints"] == ["nvidia.com/gpu:NoSchedule"]
-    assert places(provisioning.csi_driver, *facts, None) == [("warn", "Node gpu-2")]
+    assert places(provisioning.csi_driver, *facts, None, None) == [("warn", "Node gpu-2")]
     using = recipes(tmp_path, c=claim())
-    assert outcomes(provisioning.csi_driver, *facts, using) == ["fail"]
+    assert outcomes(provisioning.csi_driver, *facts, using, None) == ["fail"]
+
+
+@pytest.mark.parametrize(("namespace", "expected"), [("default", ["fail"]), ("elsewhere", ["skip"])])
+def test_class_of_a_claim_that_is_there_and_mounted(
+    tmp_path: Path, namespace: str, expected: list[str]
+) -> None:
+    mounts = recipes(tmp_path, deploy=mounting("cache", namespace=namespace))
+    claims = PersistentVolumeClaims((PersistentVolumeClaim(name="cache", storage_class="gp3"),))
+    around = one(EBS), drivers("nfs.csi.k8s.io", cpu=""), SPREAD, mounts, claims
+    assert outcomes(provisioning.csi_driver, *around) == expected
 
 
 def test_node_out_of_use_is_not_checked() -> None:
     registered = drivers("nfs.csi.k8s.io", new="", down="", cordoned="")
     nodes = Nodes((node("down", ready="False"), node("cordoned", cordoned=True), node("no-kubelet-yet")))
-    assert outcomes(provisioning.csi_driver, one(NFS), registered, nodes, None) == []
+    assert outcomes(provisioning.csi_driver, one(NFS), registered, nodes, None, None) == []
 
 
 @pytest.mark.parametrize(
