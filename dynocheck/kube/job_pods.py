@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dynocheck.secrets import clip
+
 # The kubelet tries again 10 s after an attempt failed, then after 20 s more: by now two have failed.
 _RETRIED_S = 15.0
 _STARTING = {"ContainerCreating", "PodInitializing"}
@@ -95,14 +97,13 @@ def _describe_problem(pod: Any) -> str:
     """
     conditions = {(c.type, c.status): c for c in pod.status.conditions or ()}
     if disrupted := conditions.get(("DisruptionTarget", "True")):
-        return describe_condition(disrupted)[:_LONGEST]
+        return clip(describe_condition(disrupted), _LONGEST)
     if pod.metadata.deletionTimestamp:
         return ""
     if pod.status.reason:
-        return describe_condition(pod.status)[:_LONGEST]
+        return clip(describe_condition(pod.status), _LONGEST)
     if ended := _find_exit(pod):
-        return ": ".join(filter(None, (ended.reason, f"exit code {ended.exitCode}", ended.message)))[
-            :_LONGEST
-        ]
+        words = (ended.reason, f"exit code {ended.exitCode}", ended.message)
+        return clip(": ".join(filter(None, words)), _LONGEST)
     obstacle = _find_obstacle(pod) or conditions.get(("PodScheduled", "False"))
-    return describe_condition(obstacle)[:_LONGEST] if obstacle else ""
+    return clip(describe_condition(obstacle), _LONGEST) if obstacle else ""

@@ -12,6 +12,7 @@ from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
 from dynocheck.kube.job_pods import PodHistory, describe_condition, find_end
 from dynocheck.kube.official_client import make_official_client
+from dynocheck.secrets import clip
 
 _POLL_S = 2  # between looks at the pods, even if the Job does not change
 _DEBOUNCE_S = 0.2  # after a change of the Job, so that several changes cost one look
@@ -117,7 +118,7 @@ class JobRunner:
 
     def _read_last_words(self, pod: Any) -> str:
         with suppress(KubeError):
-            return self._read_log(pod, ("tailLines", 1)).strip()[-300:]
+            return clip(self._read_log(pod, ("tailLines", 1)).strip(), 300)
         return ""
 
     def _wait_for_change(self, job: Any) -> None:
