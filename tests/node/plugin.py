@@ -13,17 +13,15 @@ from tests.node.node import Node
 _FOLDER = "tests/node/"
 
 
-class _OneNode(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
-    """Files go to the processes of a run as they come, but for those here, which share one node."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return _FOLDER if nodeid.startswith(_FOLDER) else super()._split_scope(nodeid)
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """Start one node in a run, not one in each process."""
-    return _OneNode(config, log) if config.getvalue("dist") == "loadfile" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files go to the processes of a run as they come, but for those here: one process, and so one node."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    scheduler = LoadFileScheduling(config, log)
+    by_file = scheduler._split_scope
+    scheduler._split_scope = lambda test: _FOLDER if test.startswith(_FOLDER) else by_file(test)
+    return scheduler
 
 
 @pytest.fixture(scope="session")
