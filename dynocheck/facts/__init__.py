@@ -78,8 +78,9 @@ _NAMES = {
         NetworkPolicyPort NetworkPolicyRule PodClasses RuntimeRule
     """,
     "k8s.namespace_state": """
-        ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact HostState
-        NamespaceState ObjectEvent ObjectKey Termination
+        ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact EarlierState
+        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey PortState ServingMetrics
+        Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """

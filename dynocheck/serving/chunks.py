@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from dynocheck.secrets import clip
 from dynocheck.serving.completions import Usage
 from dynocheck.serving.counts import describe_odd_counts, read_count
 from dynocheck.serving.failures import FailureKind, make_error
@@ -59,7 +60,8 @@ def decode_chunk(data: bytes) -> Chunk:
     except RecursionError:
         raise make_error(FailureKind.BAD_JSON, "JSON is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise make_error(FailureKind.BAD_JSON, f"{error}: {data[:100].decode('utf-8', 'replace')}") from None
+        shown = clip(data[:4096].decode("utf-8", "replace"), 100)
+        raise make_error(FailureKind.BAD_JSON, f"{error}: {shown}") from None
 
 
 def convert_usage(usage: dict[str, Any]) -> Usage | None:
