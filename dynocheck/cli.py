@@ -271,10 +271,11 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
     cls=Verb,
     examples=(
         "dynocheck smoke my-graph -n models",
+        "dynocheck smoke deployment/vllm -n models",
         "dynocheck smoke --url http://127.0.0.1:8000 --limit ttft.p90=500ms",
     ),
 )
-@click.argument("deployment", required=False, metavar="[DGD]")
+@click.argument("deployment", required=False, metavar="[DGD | KIND/NAME]")
 @_endpoint_options
 @click.option("--via", type=_VIA, help="How to reach the deployment (default: the first that works).")
 @click.option(
@@ -310,7 +311,8 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
 def smoke(**options: Any) -> int:
     """Test a deployment or URL: readiness, correct answers from every worker, and a small load.
 
-    DGD is the name of a DynamoGraphDeployment; it can be omitted if the namespace has only one.
+    DGD is the name of a DynamoGraphDeployment; it can be omitted if the namespace has only one. KIND/NAME is
+    a Deployment, StatefulSet, LeaderWorkerSet, InferenceService or Service, as in kubectl.
     """
     from dynocheck.commands import smoke
 
@@ -505,6 +507,7 @@ def snapshot(
 @_check_options
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
 @click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
+@click.option("--workload", is_flag=True, help="With --smoke: for KIND/NAME instead of a graph.")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
 @click.option("--diagnose", is_flag=True, help="The roles for diagnose.")
 @click.option(
@@ -524,6 +527,7 @@ def snapshot(
 def rbac(
     smoke: bool,
     via: str | None,
+    workload: bool,
     load: bool,
     diagnose: bool,
     bind: tuple[str, ...],
@@ -540,6 +544,7 @@ def rbac(
         load=load,
         diagnose=diagnose,
         via=via,
+        workload=workload,
         bind=bind,
         name=name,
         configmaps=configmaps,
@@ -635,11 +640,12 @@ def rbac(
 @_output_options
 @_check_options
 @_kubeconfig_options
-@click.argument("words", nargs=-1, metavar="[DGD] [-- FLAG...]")
+@click.argument("words", nargs=-1, metavar="[DGD | KIND/NAME] [-- FLAG...]")
 def load(words: tuple[str, ...], place: str | None, engine: str | None, **options: Any) -> int:
     """Load-test an endpoint.
 
-    DGD is the name of a DynamoGraphDeployment, for a load test by a Job in its cluster.
+    DGD is the name of a DynamoGraphDeployment, or KIND/NAME of a workload as for smoke, for a load test by a
+    Job in its cluster.
     """
     from dynocheck.commands import load
 

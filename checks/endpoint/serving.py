@@ -42,8 +42,8 @@ def discovered(address: Address) -> Iterator[Finding]:
     if address.missing:
         yield fail(
             address.missing,
-            fix=f"kubectl -n {namespace} describe dynamographdeployment {name}",
-            subject=Subject("DynamoGraphDeployment", name, namespace),
+            fix=f"kubectl -n {namespace} describe {address.kind.lower()} {name}",
+            subject=Subject(address.kind, name, namespace),
         )
 
 
@@ -55,12 +55,12 @@ def rolled_out(rollout: Rollout) -> Iterator[Finding]:
     Fix: kubectl describe dynamographdeployment NAME
     """
     if not rollout.state:
-        raise Skip("the operator has not set a status")
-    subject = Subject("DynamoGraphDeployment", rollout.name, rollout.namespace)
-    fix = f"kubectl -n {rollout.namespace} describe dynamographdeployment {rollout.name}"
+        raise Skip("its controller has not set a status")
+    subject = Subject(rollout.kind, rollout.name, rollout.namespace)
+    fix = f"kubectl -n {rollout.namespace} describe {rollout.kind.lower()} {rollout.name}"
     why = f": {rollout.reason}" if rollout.reason else ""
     if not rollout.seen:
-        yield warn("the operator has not observed the last change yet", fix=fix, subject=subject)
+        yield warn("its controller has not observed the last change yet", fix=fix, subject=subject)
     elif rollout.state == "failed":
         yield fail(f"rollout failed{why}", fix=fix, subject=subject)
     elif rollout.state != "successful":
@@ -68,7 +68,7 @@ def rolled_out(rollout: Rollout) -> Iterator[Finding]:
 
 
 @check("endpoint.ready", title="Model is listed, ready, and answers three times in a row")
-def ready(readiness: Readiness) -> Iterator[Finding]:
+def ready(address: Address, readiness: Readiness) -> Iterator[Finding]:
     """A frontend returns 200 on /health even without workers, and a listed worker may not be able to answer
     yet. So the model must be in /v1/models, be reported ready where the server reports it (Dynamo does, at
     /v1/models/NAME/ready), and complete three requests in a row within `--timeout`.
@@ -93,15 +93,20 @@ def ready(readiness: Readiness) -> Iterator[Finding]:
         message = f"not ready after {readiness.waited_s:.0f} s: {message}"
     if readiness.stage == "list" and readiness.health == 200:
         message += "; /health returns 200 nevertheless"
-    yield fail(message, fix=_suggest_fix(readiness), evidence=evidence)
+    yield fail(message, fix=_suggest_fix(address, readiness), evidence=evidence)
 
 
-def _suggest_fix(readiness: Readiness) -> str:
+def _suggest_fix(address: Address, readiness: Readiness) -> str:
     trouble = readiness.trouble
+    if trouble is not None and trouble.status in (401, 403) and address.key_secret:
+        return f"give the key of Secret {address.key_secret}: kubectl port-forward, --url and --api-key-env"
     if trouble is not None and (readiness.stage == "connect" or trouble.status in (401, 403)):
         return suggest_remedy(trouble.kind, trouble.status, trouble.message)
     if readiness.stage == "list" and readiness.listed:
         return f"--model {readiness.listed[0]}"
+    if address.deployment is not None and address.kind != "DynamoGraphDeployment":
+        namespace, _, name = address.deployment.partition("/")
+        return f"kubectl -n {namespace} logs {address.kind.lower()}/{name}   # is the model loaded?"
     return _FIX_BY_STAGE[readiness.stage]
 
 

@@ -69,6 +69,8 @@ def run(common: CommonOptions, options: LoadOptions, job_options: LoadJobOptions
         if job_options.deployment and connection
         else None
     )
+    if address is not None and address.key_secret and job_options.api_key_secret is None:
+        job_options = replace(job_options, api_key_secret=address.key_secret)
     plan = _make_plan(replace(options, url=address.url) if address else options, job_options)
     namespace = connection.namespace if connection else common.namespace
     documents = _make_manifests(plan, job_options, namespace)

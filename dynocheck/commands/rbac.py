@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -17,7 +17,8 @@ from dynocheck.kube import Cluster
 from dynocheck.loadtest import manifests
 from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
-from dynocheck.probes.endpoint.graph import DeploymentRef
+from dynocheck.probes.endpoint.graph import DeploymentRef, rollout
+from dynocheck.probes.endpoint.workload import RIGHTS as WORKLOAD_RIGHTS
 from dynocheck.probes.symptom.objects import DiagnosisTarget
 
 _API_GROUP = "rbac.authorization.k8s.io"
@@ -38,6 +39,7 @@ def run(
     load: bool = False,
     diagnose: bool = False,
     via: str | None = None,
+    workload: bool = False,
     bind: Sequence[str] = (),
     name: str = "dynocheck",
     configmaps: Sequence[str] = (),
@@ -51,12 +53,15 @@ def run(
     :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
     :param diagnose: the roles for diagnose instead.
     :param via: the way by which smoke reaches the deployment; None for any.
+    :param workload: the rights of smoke on a workload without Dynamo, instead of those on a graph.
     :raises UsageError: two options cannot be combined.
     """
     if smoke + load + diagnose > 1:
         raise UsageError("--smoke, --load and --diagnose: give one")
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
+    if workload and (via or not smoke):
+        raise UsageError("--workload: only with --smoke, and without --via")
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name}: not a name of a role")
     subjects = [_parse_subject(text) for text in bind]
@@ -66,12 +71,22 @@ def run(
     kinds, sources = _SMOKE if smoke else _DIAGNOSE if diagnose else _PREFLIGHT
     checks = config.select_checks(options, kinds)
     planned = plan(checks, config.registry.probes, sources, {Settings})
-    others = {*address.access} - {*RIGHTS[via]} if via else set()
+    others = {*address.access, *rollout.access} - {*_list_ways(via, workload=workload)} if smoke else set()
     if not configmaps and any(check.id == _PICKERS for check in checks):
         click.echo(_NOTE)
     named = [Access("get", "configmaps", names=tuple(configmaps))] if configmaps else []
     rights = [*(right for right in planned.access if right not in others), *named]
     return _print_roles(name, rights, subjects)
+
+
+def _list_ways(via: str | None, *, workload: bool) -> Iterator[Access]:
+    """The rights to reach a workload, or a graph in this way or any."""
+    if workload:
+        yield from WORKLOAD_RIGHTS
+        return
+    for way, rights in RIGHTS.items():
+        if via in (None, way):
+            yield from rights
 
 
 def _print_roles(name: str, access: Iterable[Access], subjects: Sequence[dict[str, str]]) -> int:

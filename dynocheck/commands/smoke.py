@@ -13,8 +13,8 @@ from dynocheck.facts import SIMULATED_OWNER, Address, EndpointFact, Fact, LoadFa
 from dynocheck.kube import Cluster
 from dynocheck.kube.auth_export import export_auth
 from dynocheck.probes.endpoint._client import Target
-from dynocheck.probes.endpoint.address import BY_PROXY
 from dynocheck.probes.endpoint.graph import DeploymentRef
+from dynocheck.probes.endpoint.workload import BY_PROXY
 from dynocheck.probes.load.run import UserLimits
 from dynocheck.serving import Endpoint, SecretValue
 

@@ -1,4 +1,4 @@
-"""Finds the endpoint of a DynamoGraphDeployment, through the API server, DNS or a Gateway."""
+"""Finds the endpoint of a DynamoGraphDeployment or workload, through the API server, DNS or a Gateway."""
 
 import os
 from collections import Counter
@@ -7,17 +7,19 @@ import msgspec
 from msgspec.structs import replace
 
 from dynocheck import probe
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import LIMITS_ANNOTATION, Access, Address, LoadLimits, parse_annotation
 from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.probes.endpoint.gateway import RIGHTS as _GATEWAY_RIGHTS
 from dynocheck.probes.endpoint.gateway import find_gateway_address
 from dynocheck.probes.endpoint.graph import READING, DeploymentRef, get_graph
+from dynocheck.probes.endpoint.workload import BY_DNS, BY_PROXY, find_workload_address
+from dynocheck.probes.endpoint.workload import RIGHTS as WORKLOAD_RIGHTS
 
 _PORT = 8000
 
 PROXY, DNS, GATEWAY = "proxy", "dns", "gateway"
-BY_PROXY = "the API server's proxy"
 _SERVICE = Access("get", "services", local=True)
 RIGHTS = {
     PROXY: (
@@ -46,14 +48,26 @@ class _Service(msgspec.Struct):
     spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
 
 
-@probe(access=sorted({right for rights in RIGHTS.values() for right in rights}))
+@probe(access=sorted({right for rights in (*RIGHTS.values(), WORKLOAD_RIGHTS) for right in rights}))
 def address(deployment: DeploymentRef, cluster: Cluster) -> Address:
     """:raises UsageError: the namespace does not have the deployment."""
     via = deployment.via or (DNS if _is_in_cluster() else PROXY)
+    if deployment.workload:
+        return _find_workload_address(cluster, deployment.workload, via)
     try:
         return _find_address(cluster, deployment.name, via)
     except Forbidden as error:
         error.fix = cluster.format_grant(str(error), f"--smoke --via {via}")
+        raise
+
+
+def _find_workload_address(cluster: Cluster, workload: str, via: str) -> Address:
+    if via == GATEWAY:
+        raise UsageError("--via gateway: only for a DynamoGraphDeployment; use --url for a workload")
+    try:
+        return find_workload_address(cluster, workload, by_dns=via == DNS)
+    except Forbidden as error:
+        error.fix = cluster.format_grant(str(error), "--smoke --workload")
         raise
 
 
@@ -81,7 +95,7 @@ def _find_address(cluster: Cluster, name: str | None, via: str) -> Address:
     except NotFound:
         return replace(address, missing=f"its frontend has no Service {service}")
     if via == DNS:
-        return replace(address, url=f"http://{service}.{namespace}.svc:{port}", way="the cluster's DNS")
+        return replace(address, url=f"http://{service}.{namespace}.svc:{port}", way=BY_DNS)
     path = f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
     return replace(address, url=cluster.connection.server + path, way=BY_PROXY)
 

@@ -1,4 +1,4 @@
-"""Reads the DynamoGraphDeployment of a run, and the operator's status of it."""
+"""Reads the DynamoGraphDeployment of a run, and how far its last change has come."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from dynocheck.facts import Access, Readiness, Rollout
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 from dynocheck.probes._listing import list_first
+from dynocheck.probes.endpoint.workload import find_workload_rollout
 
 _GROUP = "nvidia.com"
 _VERSIONS = ("v1beta1", "v1alpha1")
@@ -19,10 +20,15 @@ READING = Access("list", "dynamographdeployments", _GROUP, local=True)
 
 @dataclass(frozen=True)
 class DeploymentRef:
-    """The user's choice of a deployment (default: the only one in the namespace) and of --via."""
+    """The user's choice of a graph (default: the only one in the namespace) or KIND/NAME, and of --via."""
 
     name: str | None = None
     via: str | None = None
+
+    @property
+    def workload(self) -> str:
+        """KIND/NAME of a workload without Dynamo; empty for a graph."""
+        return self.name if self.name and "/" in self.name else ""
 
 
 class _Component(msgspec.Struct, rename="camel"):
@@ -64,6 +70,8 @@ class WireGraph(msgspec.Struct):
 def rollout(deployment: DeploymentRef, cluster: Cluster, readiness: Readiness) -> Rollout:
     """Runs after `readiness`, so that the operator has had as much time as the endpoint."""
     try:
+        if deployment.workload:
+            return find_workload_rollout(cluster, deployment.workload)
         graph = get_graph(cluster, deployment.name)
     except UsageError as error:
         raise Unavailable(f"it changed during the run: {error}") from None

@@ -52,21 +52,26 @@ class ProxiedCall:
 
 
 @contextmanager
-def serve_lies(change: Callable[[ProxiedCall], None], engine: SimulatedEngine | None = None) -> Iterator[str]:
+def serve_lies(
+    change: Callable[[ProxiedCall], None], engine: SimulatedEngine | None = None, host: str = "127.0.0.1"
+) -> Iterator[str]:
     """Serve an honest engine through a change, which edits each call's answer."""
     with (
         serve(engine or SimulatedEngine(token_s=0.0, prefill_s=0.0)) as honest,
-        serve_proxy(honest, change=change) as url,
+        serve_proxy(honest, change=change, host=host) as url,
     ):
         yield url
 
 
 @contextmanager
 def serve_proxy(
-    *honest: str, change: Callable[[ProxiedCall], None] = lambda call: None, tls: ssl.SSLContext | None = None
+    *honest: str,
+    change: Callable[[ProxiedCall], None] = lambda call: None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[str]:
     """Stand before servers as a proxy that asks each of them in turn, and passes on an answer as a whole."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cycle(honest), change))
+    server = ThreadingHTTPServer((host, 0), _handler(cycle(honest), change))
     server.daemon_threads = True
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -95,7 +100,7 @@ def _handler(honest: Iterator[str], change: Callable[[ProxiedCall], None]) -> ty
             self.relay(None)
 
         def do_POST(self) -> None:
-            self.relay(self.rfile.read(int(self.headers["Content-Length"])))
+            self.relay(_read_body(self))
 
         def relay(self, sent: bytes | None) -> None:
             call = ProxiedCall(self.path, _decode_json(sent), 0, dict(self.headers))
@@ -115,6 +120,17 @@ def _handler(honest: Iterator[str], change: Callable[[ProxiedCall], None]) -> ty
             self.close_connection = self.close_connection or call.hangs_up
 
     return Handler
+
+
+def _read_body(request: BaseHTTPRequestHandler) -> bytes:
+    if "Content-Length" in request.headers:
+        return request.rfile.read(int(request.headers["Content-Length"]))
+    body = b""
+    while size := int(request.rfile.readline(), 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    request.rfile.readline()
+    return body
 
 
 def _decode_json(sent: bytes | None) -> dict[str, Any]:

@@ -88,27 +88,31 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Address(EndpointFact, frozen=True, kw_only=True):
     """The URL of the endpoint, and how it is reached.
 
-    `deployment` is its DynamoGraphDeployment as namespace/name if the user named one, and `replicas` the
-    number that the graph requests of each component type. `missing` is the reason why there is no URL.
-    `headers` are those that its route matches on. `limits` come from the graph's annotation.
+    `deployment` is its DynamoGraphDeployment, or workload of another `kind`, as namespace/name if the user
+    named one, and `replicas` the number that the graph requests of each component type. `missing` is the
+    reason why there is no URL. `headers` are those that its route matches on. `limits` come from the graph's
+    annotation. `key_secret` is NAME/KEY of the Secret from which the server has its API key.
     """
 
     url: str
     way: str = "direct"
     deployment: str | None = None
+    kind: str = "DynamoGraphDeployment"
     replicas: dict[str, int] = msgspec.field(default_factory=dict)
     missing: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     limits: LoadLimits = LoadLimits()
+    key_secret: str = ""
 
 
 class Rollout(EndpointFact, frozen=True, kw_only=True):
-    """The status of a graph, as the operator reports it: its state, empty if there is none, whether the
-    operator has seen (`seen`) the current generation, and why it is not ready.
+    """The status of a graph or workload, as its controller reports it: its state, empty if there is none,
+    whether the controller has seen (`seen`) the current generation, and why it is not ready.
     """
 
     name: str
     namespace: str
+    kind: str = "DynamoGraphDeployment"
     state: str = ""
     seen: bool = True
     reason: str = ""

@@ -6,8 +6,8 @@ import pytest
 
 from dynocheck.checks.endpoint import serving
 from dynocheck.core.declarations import Check
-from dynocheck.facts import Answers, Reply, RequestFailure
-from tests.checks.endpoint.facts import ready
+from dynocheck.facts import Address, Answers, Reply, RequestFailure
+from tests.checks.endpoint.facts import URL, ready
 from tests.checks.judging import outcomes, run_check
 
 
@@ -20,6 +20,8 @@ from tests.checks.judging import outcomes, run_check
         (serving.listed, {"first_s": 1.0}, []),
         (serving.listed, {"first_s": 1.0, "listed": ()}, ["warn"]),  # it answers all the same
         (serving.listed, {"stage": "list", "listed": ()}, ["skip"]),
+        (serving.listed, {"first_s": 1.0, "model": "m", "listed": ("m:latest",)}, []),  # as Ollama does
+        (serving.listed, {"first_s": 1.0, "odd": ("max_model_len is '4096'",)}, ["warn"]),
     ],
 )
 def test_readiness(check: Check, found: dict[str, Any], expected: list[str]) -> None:
@@ -42,8 +44,23 @@ KEY, AUTHORITY = (
 def test_failure_that_waiting_does_not_cure(stage: str, trouble: RequestFailure, fix: str) -> None:
     """The message does not say how long it was waited for."""
     failed = ready(stage=stage, waited_s=0.1, said=str(trouble), trouble=trouble)
-    (finding,) = run_check(serving.ready, failed)
+    (finding,) = run_check(serving.ready, URL, failed)
     assert (finding.message, finding.fix) == (str(trouble), fix)
+
+
+VLLM = Address(url="http://chat", deployment="models/chat", kind="Deployment", key_secret="chat-key/token")
+UNAUTHORIZED = RequestFailure("http-4xx", "HTTP 401: Unauthorized", status=401)
+LOADING = RequestFailure("http-5xx", "HTTP 503: Loading model", status=503)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "names"), [(UNAUTHORIZED, "chat-key/token"), (LOADING, "-n models logs deployment/chat ")]
+)
+def test_the_fix_for_a_workload_names_its_own_objects(trouble: RequestFailure, names: str) -> None:
+    (finding,) = run_check(
+        serving.ready, VLLM, ready(stage="answer", waited_s=0.1, said=str(trouble), trouble=trouble)
+    )
+    assert names in (finding.fix or "")
 
 
 def test_reasoning_counts_as_an_answer() -> None:
