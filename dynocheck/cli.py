@@ -618,6 +618,7 @@ def rbac(
 )
 @click.option("--in-cluster", is_flag=True, help="Write a Job whose pods share the load.")
 @click.option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Number of pods  [default: 2]")
+@click.option("--cpu", metavar="CPU", help="CPU that each of the pods requests  [default: 1]")
 @click.option("--apply", is_flag=True, help="Run that Job, report its measurements, and delete it.")
 @click.option("--as-aiperf", is_flag=True, help="Write a Job that runs the same load with AIPerf.")
 @click.option("--image", metavar="IMAGE", help="Image of the Job: with dynocheck, or with Python for AIPerf.")
@@ -657,7 +658,7 @@ def load(words: tuple[str, ...], place: str | None, engine: str | None, **option
     return _load_jobs.run(_pop_options(CommonOptions, options), load_options, job_options)
 
 
-_JOB_OPTIONS = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
+_JOB_OPTIONS = ("parallelism", "cpu", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
 
 
 def _run_local_load(

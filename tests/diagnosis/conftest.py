@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dynocheck.cli import main
-from tests.controlplane.kubelet import serve_logs
 from tests.controlplane.server import HOST, ControlPlane
+from tests.diagnosis.logs import serve_logs
 from tests.diagnosis.stage import NODE, Stage
 
 
