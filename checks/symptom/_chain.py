@@ -6,6 +6,7 @@ from typing import Any
 from dynocheck import Finding
 from dynocheck.core.outcomes import Subject
 from dynocheck.facts import ContainerState, DeployedObject, DeployedPod, NamespaceState, ObjectKey
+from dynocheck.secrets import hide_assigned
 
 _OWNERS = "part of"
 _NODE = "node"
@@ -145,6 +146,11 @@ def format_age(seconds: float) -> str:
 
 
 def shorten(text: str, width: int = 300) -> str:
-    """The text on one line, cut at this number of characters."""
+    """The text on one line, cut at this number of characters; a part of a secret cannot be told from other
+    text, so that secrets are hidden before.
+    """
     line = " ".join(text.split())
+    if len(line) <= width:
+        return line
+    line = hide_assigned(line)
     return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -98,6 +98,16 @@ def test_what_changed_since_a_moment(stage: Stage) -> None:
     ] == [("containers.main.image", IMAGE, f"{IMAGE}-dev")]
 
 
+def test_a_secret_where_a_value_is_cut_is_hidden(stage: Stage) -> None:
+    stage.deploy(ready=True, status=running(900, ready=True))
+    served = record(stage)
+    token = "hf_" + "bWFkZXVwZm9ydGVzdHM" + "QqZzXxWw"
+    change_worker(stage, args=["x" * 140, token, "y" * 40])
+    text = json.dumps(list_changes(stage, "--compare", str(served)))
+    assert "x" * 140 in text
+    assert token[:12] not in text
+
+
 @pytest.mark.parametrize(
     "words", [["--since", "soon"], ["--compare", "none.json"], ["--since", "1h", "--compare", "x"]]
 )
