@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,18 @@ _OWNER = "dynocheck.dev/created-by"
 _POLL_S = 1.0
 _STANDING_S = 10.0  # after which a problem is taken to last
 _NO_SCHEDULE = ("NoSchedule", "NoExecute")
+# Taints that the controller lets the pods of every DaemonSet tolerate.
+_TOLERATED = {
+    f"node.kubernetes.io/{each}"
+    for each in (
+        "disk-pressure",
+        "memory-pressure",
+        "not-ready",
+        "pid-pressure",
+        "unreachable",
+        "unschedulable",
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -108,29 +120,14 @@ class DaemonSetRunner:
         :raises KubeError: nodes or pods cannot be listed.
         """
         deadline = time.monotonic() + wait_s
-        answers: dict[str, str | Silence] = {}
-        silent: dict[str, tuple[Silence, float]] = {}  # and since when
+        states = _NodeStates(self._notify)
         while True:
             nodes = {node.metadata.name: node for node in self._list_nodes()}
             pods = {_find_node(pod): pod for pod in self._list_pods()}
-            for name in dict.fromkeys([*silent, *nodes]):
-                if name in answers:
-                    continue
-                answer = self._ask(nodes.get(name), pods.get(name), find_answer)
-                if isinstance(answer, str):
-                    answers[name] = answer
-                    silent.pop(name, None)
-                    self._notify(f"{name}: done")
-                    continue
-                before, since = silent.get(name, (None, time.monotonic()))
-                if before is None or before.lasting != answer.lasting:
-                    since = time.monotonic()
-                if before is None or before.reason != answer.reason:
-                    self._notify(f"{name}: {answer.reason}")
-                silent[name] = (answer, since)
-            now = time.monotonic()
-            if now > deadline or all(s.lasting and now - since > _STANDING_S for s, since in silent.values()):
-                return {**answers, **{name: why for name, (why, _) in silent.items()}}
+            for name in states.list_silent(nodes):
+                states.take(name, self._ask(nodes.get(name), pods.get(name), find_answer))
+            if states.are_final() or time.monotonic() > deadline:
+                return states.merge()
             time.sleep(_POLL_S)
 
     def _ask(self, node: Any, pod: Any, find_answer: Callable[[str], str | None]) -> str | Silence:
@@ -153,9 +150,12 @@ class DaemonSetRunner:
         return Silence(f"its pod is {pod.status.phase}", lasting=False)
 
     def _explain_no_pod(self, node: Any) -> Silence:
+        """Why a node that could run a pod has none."""
         tolerations = self._daemonset["spec"]["template"]["spec"]["tolerations"]
         for taint in node.spec.taints or ():
-            if taint.effect in _NO_SCHEDULE and not any(_tolerates(each, taint) for each in tolerations):
+            if taint.effect not in _NO_SCHEDULE or taint.key in _TOLERATED:
+                continue
+            if not any(_tolerates(each, taint) for each in tolerations):
                 text = f"{taint.key}={taint.value}" if taint.value else taint.key
                 return Silence(f"its taint {text}:{taint.effect} is not tolerated", f"add --tolerate {text}")
         try:
@@ -211,6 +211,41 @@ class DaemonSetRunner:
 
     def _place(self, manifest: Manifest) -> dict[str, str]:
         return {} if manifest["kind"] == "Namespace" else {"namespace": self._namespace}
+
+
+class _NodeStates:
+    """The answers of nodes so far, and why the other nodes have not answered."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._answers: dict[str, str] = {}
+        self._silent: dict[str, tuple[Silence, float]] = {}  # and since when it lasts, or does not
+
+    def list_silent(self, nodes: Iterable[str]) -> list[str]:
+        """Those of these nodes, and of those seen before, that have not answered."""
+        return [name for name in dict.fromkeys([*self._silent, *nodes]) if name not in self._answers]
+
+    def take(self, name: str, answer: str | Silence) -> None:
+        """Take up the answer of a node, or why there is none, and tell what is new."""
+        before, since = self._silent.pop(name, (None, time.monotonic()))
+        if isinstance(answer, str):
+            self._answers[name] = answer
+            self._notify(f"{name}: done")
+            return
+        if before is None or before.reason != answer.reason:
+            self._notify(f"{name}: {answer.reason}")
+        if before is not None and before.lasting != answer.lasting:
+            since = time.monotonic()
+        self._silent[name] = (answer, since)
+
+    def are_final(self) -> bool:
+        """Whether every node has answered or lastingly cannot."""
+        begun = time.monotonic() - _STANDING_S
+        return all(silence.lasting and since < begun for silence, since in self._silent.values())
+
+    def merge(self) -> Mapping[str, str | Silence]:
+        """The answer of each node, or why there is none."""
+        return {**self._answers, **{name: silence for name, (silence, _) in self._silent.items()}}
 
 
 def _find_node(pod: Any) -> str | None:
