@@ -1,10 +1,13 @@
 """The programs of a recipe whose flags are known, with their command lines and parsers."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
 from dynocheck.core.fixes import remove, replace_words
@@ -26,13 +29,13 @@ from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipes, Ruling, Rulings
 
+HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")  # what a shell takes for a letter
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 _OLDEST = describe_span().partition(" ")[0]
 _NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(msgspec.Struct, frozen=True, eq=False):
     """A program that a component starts, with the options of one release.
 
     `release` is from the image's tag; if it is not exact, the options are of one of the releases that it may
@@ -107,7 +110,7 @@ class Program:
 
     def as_of(self, release: str) -> "Program":
         """The same program with the options of this release."""
-        return replace(self, parsers=flag_tables(self.launch.module, release))
+        return msgspec.structs.replace(self, parsers=flag_tables(self.launch.module, release))
 
     def describe_lack(self, title: str, what: str) -> str:
         """A message that this release, or every known one, does not have an option."""

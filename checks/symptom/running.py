@@ -139,6 +139,8 @@ def _explain_end(
     if killed := _find_kill(state, pod, container, end):
         return killed, _choose_probe_fix(pod, container, state.namespace), {}
     lines = log.lines if log else ()
+    if match is not None and find_last_words(lines) == lines[-1].strip():  # no exception says more
+        return _describe_match(match), match.rule.fix, {"source": match.rule.source}
     if end.reason == "StartError" or (end.message and not lines):
         told = explain_message("start", end.message, namespace=state.namespace, pod=pod.name)
         return told.means or shorten(end.message), told.fix or look, {"message": shorten(end.message)}
@@ -153,14 +155,15 @@ def _explain_end(
 
 
 def _find_kill(state: NamespaceState, pod: DeployedPod, container: ContainerState, end: Termination) -> str:
-    """How a probe ended it; empty if none did. The kubelet sends TERM, and KILL after the grace period."""
-    if end.exit_code not in (_KILLED, _TERMINATED, 0):
-        return ""
+    """How a probe ended it; empty if none did. The kubelet sends TERM, and KILL after the grace period; what
+    code a program ends with then is its own affair.
+    """
+    signalled = end.exit_code in (_KILLED, _TERMINATED, 0)
     events = state.list_events(pod.key, "Killing", "Unhealthy")
     for name in ("liveness", "startup"):
         kills = [e for e in events if container.name in e.message and f"failed {name} probe" in e.message]
         misses = [e for e in events if e.message.lower().startswith(f"{name} probe failed")]
-        if kills or (misses and name in container.probes):
+        if kills or (signalled and misses and name in container.probes):
             detail = f": {shorten(misses[0].message)}" if misses else ""
             return f"its {name} probe failed, and the kubelet ended it{detail}"
     return ""

@@ -163,7 +163,8 @@ def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -
             yield warn(
                 f"init container {container.name} runs for {format_age(age)}: the others wait for it"
                 f"{_describe_last_words(logs, pod, container)}",
-                fix=f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}",
+                fix=f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}   # if it is to run "
+                "beside the others: restartPolicy: Always",
                 subject=subject,
                 evidence=evidence,
             )

@@ -25,7 +25,9 @@ from dynocheck.loadtest.pods import measure_share, merge_logs
 from dynocheck.loadtest.progress import Progress
 from dynocheck.loadtest.start_barrier import WorkerRank
 
-_UNPUBLISHED = "--image IMAGE: an image with dynocheck installed; none is published, and three lines build it"
+_UNPUBLISHED = (
+    "--image IMAGE: an image with dynocheck installed; none is published; image/Containerfile builds one"
+)
 _LOG_S = 60.0  # to read the log of a pod
 _SLACK_S = 120.0  # beyond the deadline of the Job
 

@@ -13,6 +13,9 @@ from dynocheck.secrets import clip
 MAX_QUOTED = 60  # characters of a value or a key that are quoted
 MAX_NAMES = 8  # names that are listed
 
+# Where a value stands: the path above it, with its key or index. Written as text for what is reported alone.
+Path = str | tuple["Path", str | int]
+
 _TYPE_NAMES = {
     "array": "a list",
     "boolean": "a boolean",
@@ -51,6 +54,14 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 def fits_type(data: Any, names: list[str]) -> bool:
     """Whether the API server would read this as one of the types that a schema calls by these names."""
     return any(_TYPES[name](data) for name in names)
+
+
+def format_path(path: Path) -> str:
+    """The path as text: spec.containers[0].resources."""
+    if isinstance(path, str):
+        return path
+    above, last = path
+    return f"{format_path(above)}[{last}]" if isinstance(last, int) else join_path(format_path(above), last)
 
 
 def join_path(path: str, key: str) -> str:

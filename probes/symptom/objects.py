@@ -76,6 +76,15 @@ _KINDS = (
     _Kind("Job", "jobs", ("/apis/batch/v1",)),
     _Kind("PersistentVolumeClaim", "persistentvolumeclaims", ("/api/v1",)),
 )
+# Of clusters with a gateway. Who may not list them is told that they are not judged.
+_ROUTING_KINDS = (
+    _Kind("HTTPRoute", "httproutes", ("/apis/gateway.networking.k8s.io/v1",)),
+    _Kind(
+        "InferencePool",
+        "inferencepools",
+        ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
+    ),
+)
 _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
@@ -155,6 +164,10 @@ class _ObjectSpec(msgspec.Struct, rename="camel"):
         return self.leader_worker_template or self.pod_spec or (self.template or {}).get("spec")
 
 
+class _Parent(msgspec.Struct):
+    conditions: list[StatusCondition] | None = None
+
+
 class _ObjectStatus(msgspec.Struct, rename="camel"):
     state: str | None = None
     phase: str | None = None
@@ -167,6 +180,12 @@ class _ObjectStatus(msgspec.Struct, rename="camel"):
     total_endpoints: int | None = None
     observed_generation: int | None = None
     conditions: list[StatusCondition] | None = None
+    parents: list[_Parent] | None = None  # of a route or a pool: the gateways that have looked at it
+
+    @property
+    def all_conditions(self) -> list[StatusCondition]:
+        """Its own conditions, and those that its parents have set."""
+        return [*(self.conditions or ()), *(c for each in self.parents or () for c in each.conditions or ())]
 
 
 class _Object(msgspec.Struct):
@@ -333,11 +352,12 @@ class _Node(msgspec.Struct):
     status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
 
 
-@probe(access=[_PODS, _EVENTS, _NODES, _CONFIG_MAPS, *(kind.access for kind in _KINDS)])
+@probe(access=[_PODS, _EVENTS, _NODES, _CONFIG_MAPS, *(kind.access for kind in (*_KINDS, *_ROUTING_KINDS))])
 def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState:
     """Pods must be readable; what else cannot be read is named in the fact."""
     namespace = cluster.connection.namespace
     unread: dict[str, str] = {}
+    unlisted: dict[str, str] = {}
     core = f"/api/v1/namespaces/{namespace}"
     reads: dict[str, Callable[[], Any]] = {
         kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _KINDS
@@ -345,13 +365,17 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     reads["events"] = partial(cluster.items, f"{core}/events", _Event)
     reads["nodes"] = partial(cluster.items, "/api/v1/nodes", _Node)
     calls = [partial(_try_read, name, read, unread) for name, read in reads.items()]
+    routing = {kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _ROUTING_KINDS}
+    calls += [partial(_try_read, name, read, unlisted) for name, read in routing.items()]
     read_config_maps = partial(cluster.list_mapped, f"{core}/configmaps", _ConfigMap, _convert_config_map)
     pods, config_maps, *lists = run_parallel(
         [partial(cluster.items, f"{core}/pods", _Pod), partial(_read_or_none, read_config_maps), *calls]
     )
-    found = dict(zip(reads, lists, strict=True))
+    found = dict(zip((*reads, *routing), lists, strict=True))
     objects = {
-        ObjectKey(kind.name, each.metadata.name): each for kind in _KINDS for each in found[kind.resource]
+        ObjectKey(kind.name, each.metadata.name): each
+        for kind in (*_KINDS, *_ROUTING_KINDS)
+        for each in found[kind.resource]
     }
     state = NamespaceState(
         namespace=namespace,
@@ -361,6 +385,7 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
         events=tuple(_convert_events(found["events"])),
         hosts=tuple(_convert_node(node) for node in found["nodes"]),
         unread=unread,
+        unlisted=unlisted,
         config_maps=None if config_maps is None else tuple(config_maps),
     )
     return _narrow(state, target.text)
@@ -459,7 +484,7 @@ def _convert_object(key: ObjectKey, each: _Object, objects: Mapping[ObjectKey, _
         owners=_list_owners(meta, objects),
         created=meta.creation_timestamp or "",
         state=status.state or status.phase or "",
-        conditions=make_conditions(status.conditions),
+        conditions=make_conditions(status.all_conditions),
         desired=desired,
         created_pods=created,
         ready=ready or 0,

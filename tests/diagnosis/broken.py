@@ -472,6 +472,48 @@ def _without_prefill(stage: Stage) -> None:
         stage.put("apps/v1 Deployment", role, graph, labels=labels, spec=spec, status=status)
 
 
+def _routed(kind: str, condition: str = "", reason: str = "") -> Callable[[Stage], None]:
+    """A graph that serves, behind a route or a pool in whose status a gateway has written this."""
+
+    def make(stage: Stage) -> None:
+        stage.deploy(ready=True, status=running(900, ready=True))
+        ref = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}
+        specs: dict[str, Any] = {
+            "gateway.networking.k8s.io/v1 HTTPRoute": {
+                "parentRefs": [{"name": "edge"}],
+                "rules": [{"backendRefs": [{"name": "chat", "port": 8000}]}],
+            },
+            "inference.networking.k8s.io/v1 InferencePool": {
+                "selector": {"matchLabels": {"app": WORKER}},
+                "targetPorts": [{"number": 8000}],
+                "endpointPickerRef": {"name": "epp", "port": {"number": 9002}},
+            },
+        }
+        parent: dict[str, Any] = {
+            "parentRef": ref,
+            "conditions": [make_condition(condition, "False", reason)],
+        }
+        if kind.endswith("HTTPRoute"):
+            parent["controllerName"] = "example.com/gateway"
+        status = {"parents": [parent] if condition else []}
+        stage.put(kind, "chat", None, spec=specs[kind], status=status)
+
+    return make
+
+
+def _list_links() -> Iterator[Broken]:
+    """A graph that serves and that no request reaches, as a link before it is broken."""
+    link = partial(Broken, check="symptom.route", name="chat")
+    for kind, condition, reason in (
+        ("gateway.networking.k8s.io/v1 HTTPRoute", "Accepted", "NotAllowedByListeners"),
+        ("gateway.networking.k8s.io/v1 HTTPRoute", "ResolvedRefs", "BackendNotFound"),
+        ("inference.networking.k8s.io/v1 InferencePool", "ResolvedRefs", "InvalidExtensionRef"),
+    ):
+        yield link(f"a link: {reason}", _routed(kind, condition, reason), kind=kind.split()[1], says=reason)
+    route = "gateway.networking.k8s.io/v1 HTTPRoute"
+    yield link("a link: no gateway", _routed(route), kind="HTTPRoute", says="no gateway", outcome="warn")
+
+
 def _list_chains() -> Iterator[Broken]:
     """Causes with consequences in other objects than their own."""
     yield Broken("a probe on another port", _probed_elsewhere, "symptom.not-ready", says="declares 8000")
@@ -540,6 +582,7 @@ SITUATIONS = [
     *_list_crashes(),
     *_list_others(),
     *_list_chains(),
+    *_list_links(),
     Broken("a node that is gone", _node_gone, "symptom.node", "Node", NODE, "Kubelet stopped"),
     Broken("evicted", _evicted, "symptom.ended", says="ephemeral-storage"),
     Broken("an error while it runs", _running("NIXL compatibility hash mismatch\n"), "symptom.not-ready"),

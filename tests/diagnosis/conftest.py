@@ -15,7 +15,9 @@ from tests.diagnosis.stage import NODE, Stage
 
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    yield from controlplane.share(*(crds / folder for folder in ("dynamo", "grove", "lws")))
+    yield from controlplane.share(
+        *(crds / folder for folder in ("dynamo", "grove", "lws", "gaie", "gateway-api"))
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.node.node import Node
 _FOLDER = "tests/node/"
 
 
-class _OneNode(LoadFileScheduling):
+class _OneNode(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     """Files go to the processes of a run as they come, but for those here, which share one node."""
 
     def _split_scope(self, nodeid: str) -> str:

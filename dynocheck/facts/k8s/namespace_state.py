@@ -184,7 +184,8 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True):
 class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     """What runs in a namespace, or the part of it that belongs to `target`, at a moment.
 
-    `taken` is the moment, RFC 3339. `unread` gives, for what could not be read, the reason.
+    `taken` is the moment, RFC 3339. `unread` gives, for what could not be read, the reason;
+    `unlisted` does for what most deployments do without.
     `config_maps` have digests of their values as settings; they are None if they could not be read.
     """
 
@@ -196,6 +197,7 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     events: tuple[ObjectEvent, ...] = ()
     hosts: tuple[HostState, ...] = ()
     unread: dict[str, str] = {}  # noqa: RUF012
+    unlisted: dict[str, str] = {}  # noqa: RUF012
     config_maps: tuple[DeployedObject, ...] | None = None
 
     def list_objects(self, *kinds: str) -> Iterator[DeployedObject]:
