@@ -325,6 +325,7 @@ def smoke(**options: Any) -> int:
     examples=(
         "dynocheck node",
         "dynocheck node --expect-gpu 8 --release 1.6.1 -o table -o junit=node.xml",
+        "dynocheck node --cluster --apply --image registry.example/dynocheck",
     ),
 )
 @click.option("--expect-gpu", "gpus", type=click.IntRange(min=0), metavar="N", help="Require N GPUs.")
@@ -332,14 +333,55 @@ def smoke(**options: Any) -> int:
     "--release", metavar="VERSION", help="Dynamo release to judge for (default: the installed one)."
 )
 @_report_options
+@click.option("--cluster", is_flag=True, help="Write a DaemonSet that looks at each GPU node of a cluster.")
+@click.option("--apply", is_flag=True, help="Run that DaemonSet, judge what it sees, and delete it.")
+@click.option("--image", metavar="IMAGE", help="Image of the DaemonSet, with dynocheck installed.")
+@click.option("--pull-secret", metavar="NAME", help="Secret of the namespace with which the image is pulled.")
+@click.option(
+    "--node-selector",
+    "node_selectors",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Labels of the nodes to look at (repeatable)  [default: nvidia.com/gpu.present=true]",
+)
+@click.option(
+    "--tolerate",
+    "tolerations",
+    multiple=True,
+    metavar="KEY[=VALUE][:EFFECT]",
+    help="Taints to tolerate besides nvidia.com/gpu (repeatable).",
+)
+@click.option(
+    "--runtime-class", metavar="NAME", help="RuntimeClass of the NVIDIA runtime, where not default."
+)
+@click.option(
+    "--kernel-log", is_flag=True, help="Look for XIDs in the kernel logs too, with privileged pods."
+)
+@click.option(
+    "--wait",
+    "wait_s",
+    callback=_parse_duration,
+    default="2m",
+    show_default=True,
+    metavar="TIME",
+    help="Longest time to wait for the nodes.",
+)
+@click.option("--agent", is_flag=True, hidden=True, help="Run as a pod of the DaemonSet.")
 @_baseline_options
 @_check_options
-@_probe_timeout_option
-def node(gpus: int | None, release: str | None, **options: Any) -> int:
-    """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache."""
-    from dynocheck.commands import node
+@_cluster_options
+def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> int:
+    """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache.
 
-    return node.run(CommonOptions(**options), gpus=gpus, release=release)
+    With --cluster, check the machines of all GPU nodes of a cluster.
+    """
+    from dynocheck.commands import _node_cluster, node
+
+    cluster_options = _pop_options(_node_cluster.ClusterOptions, options)
+    common = CommonOptions(**options)
+    if agent:
+        return _node_cluster.write_facts(common, node.this_machine())
+    return node.run(common, cluster_options, gpus=gpus, release=release)
 
 
 @cli.command(

@@ -11,7 +11,8 @@ _GROUPS = {
     "What to check": "recipe recipes url model cluster snapshot select skip crds assignments env_files diff"
     " baseline write_baseline recorded",
     _HOW: "",
-    "Job": "in_cluster parallelism apply as_aiperf image api_key_secret tokenizer claim manifest",
+    "Pods": "in_cluster parallelism apply as_aiperf image api_key_secret tokenizer claim manifest"
+    " pull_secret node_selectors tolerations runtime_class kernel_log",
     "Connection": "api_key_env api_key_file ca_file insecure via",
     "Cluster": "kubeconfig context namespace timeout_s",
     "Output": "outputs output strict save smoke load bind",

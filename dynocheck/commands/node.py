@@ -1,9 +1,10 @@
-"""`dynocheck node`: checks the machine or pod that it runs in."""
+"""`dynocheck node`: checks the machine or pod that it runs in, or all GPU nodes of a cluster."""
 
 import os
 import socket
 from pathlib import Path
 
+from dynocheck.commands._node_cluster import ClusterOptions, run_on_nodes
 from dynocheck.commands._run import Run, RunContext
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
@@ -11,8 +12,14 @@ from dynocheck.data.images import engine_images
 from dynocheck.facts import NodeFact, NodeRequest, NodeRoot
 
 
-def run(options: CommonOptions, *, gpus: int | None = None, release: str | None = None) -> int:
-    """Check the machine.
+def run(
+    options: CommonOptions,
+    cluster_options: ClusterOptions,
+    *,
+    gpus: int | None = None,
+    release: str | None = None,
+) -> int:
+    """Check the machine, or the nodes of a cluster.
 
     :param gpus: how many GPUs it must have.
     :param release: the release of Dynamo that is to run on it.
@@ -22,10 +29,15 @@ def run(options: CommonOptions, *, gpus: int | None = None, release: str | None 
     known = sorted({row.release for row in engine_images()})
     if release is not None and release not in known:
         raise UsageError(f"--release {release}: known are {', '.join(known)}")
+    request = NodeRequest(gpus, release)
+    if cluster_options.cluster:
+        return run_on_nodes(options, cluster_options, request)
+    if cluster_options.apply:
+        raise UsageError("--apply: only with --cluster")
     live = options.snapshot is None
     context = RunContext(
         sources={NodeRoot: this_machine()} if live else {},
-        facts={NodeRequest: NodeRequest(gpus, release)},
+        facts={NodeRequest: request},
         describe_target=lambda _: {"node": socket.gethostname()} if live else {},
     )
     return Run.begin("node", options, NodeFact).judge(context=context)

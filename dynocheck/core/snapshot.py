@@ -53,6 +53,22 @@ def read(path: Path, kinds: Iterable[type[Fact]]) -> tuple[Knowledge, dict[str, 
     :raises UsageError: the file cannot be read, or is not a snapshot.
     """
     document = read_document(path, _Snapshot, SCHEMA)
+    return _collect(document, str(path), kinds), document.target
+
+
+def decode(content: bytes, origin: str, kinds: Iterable[type[Fact]]) -> Knowledge:
+    """The facts of a snapshot that is no file.
+
+    :param origin: where it comes from, for messages.
+    :raises UsageError: it is not a snapshot.
+    """
+    try:
+        return _collect(msgspec.json.decode(content, type=_Snapshot), origin, kinds)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{origin}: not a snapshot: {error}") from None
+
+
+def _collect(document: _Snapshot, origin: str, kinds: Iterable[type[Fact]]) -> Knowledge:
     knowledge = Knowledge()
     for kind in kinds:
         name = kind.__name__
@@ -60,8 +76,8 @@ def read(path: Path, kinds: Iterable[type[Fact]]) -> tuple[Knowledge, dict[str, 
             try:
                 knowledge.facts[kind] = msgspec.json.decode(document.facts[name], type=kind)
             except (msgspec.MsgspecError, RecursionError) as error:
-                raise UsageError(f"{path}: fact {name}: {error}") from None
+                raise UsageError(f"{origin}: fact {name}: {error}") from None
         elif name in document.missing:
             gap = document.missing[name]
             knowledge.missing[kind] = MissingFact(f"when the snapshot was taken: {gap.reason}", gap.fix)
-    return knowledge, document.target
+    return knowledge

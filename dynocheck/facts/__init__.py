@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.k8s.workloads import *
     from dynocheck.facts.load.limits import *
     from dynocheck.facts.load.run import *
+    from dynocheck.facts.node.cluster import *
     from dynocheck.facts.node.machine import *
     from dynocheck.facts.recipe.containers import *
     from dynocheck.facts.recipe.documents import *
@@ -105,6 +106,7 @@ _NAMES = {
         ClientLoad CounterGrowth ERROR_RATE FailureCount Histogram InvalidLimit LATENCIES LoadBaseline
         LoadFact LoadLimit LoadLimits LoadPoint LoadRun RATES REQUEST_LATENCIES Sample
     """,
+    "node.cluster": "NodeReport NodeReports",
     "node.machine": """
         CachedModel NodeEnvironment NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache
         NodePackage NodePackages NodeRdma NodeRequest NodeRoot RdmaPort

@@ -41,7 +41,7 @@ class PodHistory:
         self._waiting_since = {name: self._waiting_since.get(name, now) for name in waiting}
         for pod in pods:
             before = self._problems.get(pod.metadata.name, "") if pod.metadata.deletionTimestamp else ""
-            self._problems[pod.metadata.name] = _describe_problem(pod) or before
+            self._problems[pod.metadata.name] = describe_problem(pod) or before
 
     def is_stuck(self) -> bool:
         """Whether a pod's container cannot be started, now or when the kubelet tries again."""
@@ -90,7 +90,7 @@ def _list_states(pod: Any) -> Iterator[Any]:
     return (each.state for each in pod.status.containerStatuses or () if each.state)
 
 
-def _describe_problem(pod: Any) -> str:
+def describe_problem(pod: Any) -> str:
     """Why the pod was disrupted, failed, cannot start or is not scheduled; "" when it is none of these.
 
     How the container of a pod ends that somebody deleted says nothing.

@@ -96,8 +96,8 @@ class JobRunner:
         selector = {"namespace": self._namespace, "label_selector": f"job-name={self._name}"}
         history = PodHistory()
         while True:
-            job = _retry(lambda: self._jobs.get(name=self._name, namespace=self._namespace))
-            pods = _retry(lambda: self._pods.get(**selector).items)
+            job = retry(lambda: self._jobs.get(name=self._name, namespace=self._namespace))
+            pods = retry(lambda: self._pods.get(**selector).items)
             history.look(pods)
             end = find_end(job)
             if end is not None and end.type == "Complete":
@@ -139,11 +139,11 @@ class JobRunner:
         (container,) = self._job["spec"]["template"]["spec"]["containers"]  # the pod may have a sidecar too
         target = {"name": pod.metadata.name, "namespace": self._namespace, "serialize": False}
         query = [("container", container["name"]), *options]
-        response = _retry(lambda: self._pods.log.get(**target, query_params=query))
+        response = retry(lambda: self._pods.log.get(**target, query_params=query))
         return str(response.data.decode(errors="replace"))
 
 
-def _retry(request: Callable[[], T]) -> T:
+def retry(request: Callable[[], T]) -> T:
     """Retry timeouts, connection errors and 5xx for _OUTAGE_S.
 
     :raises KubeError: another error, or the last one.

@@ -17,11 +17,13 @@ from typing import Any
 from tests.command import ROOT
 from tests.dynamo.build import VERSION
 from tests.node import layers
+from tests.nvml.library import MACHINE
 
 REGISTRY = "dynocheck.test"
 BUSYBOX = f"{REGISTRY}/busybox:1"
 PAUSE = f"{REGISTRY}/pause:1"
 DYNOCHECK = f"{REGISTRY}/dynocheck:1"
+GPUS = f"{REGISTRY}/dynocheck-on-gpus:1"  # as where the NVIDIA runtime puts its library
 OTHER_ARCHITECTURE = f"{REGISTRY}/other-architecture:1"
 FAULTY = f"{REGISTRY}/faulty:1"  # in the place of dynocheck's own: its `dynocheck` is layers.FAULTY
 OPERATOR = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{VERSION}"  # by its name; it holds Python alone
@@ -57,6 +59,10 @@ def _images(folder: Path) -> Iterator[Image]:
     yield Image(PAUSE, (busybox,), {**paths, "Entrypoint": ["/bin/busybox", "sleep", "2147483647"]})
     own = layers.write(folder / "dynocheck.tar", layers.fill_dynocheck)
     yield Image(DYNOCHECK, (layers.python(), layers.dependencies(), own), _config(_CONTAINERFILE.read_text()))
+    nvml = layers.write(folder / "nvml.tar", layers.fill_nvml)
+    config = _config(_CONTAINERFILE.read_text())
+    config["Env"] += [f"LD_LIBRARY_PATH=/{layers.NVML}", f"{MACHINE}=/{layers.NVML}/machine.ini"]
+    yield Image(GPUS, (layers.python(), layers.dependencies(), own, nvml), config)
     yield Image(OPERATOR, (layers.python(),), {"Env": [], "Entrypoint": ["python3"]})
     faulty = layers.write(folder / "faulty.tar", layers.fill_faulty)
     yield Image(FAULTY, (busybox, faulty), {**paths, "User": "65532:65532"})

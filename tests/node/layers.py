@@ -12,8 +12,10 @@ from pathlib import Path
 from tests.command import LOCK, ROOT
 from tests.controlplane.build import cache, digest, install, lock
 from tests.node import packages
+from tests.nvml.library import MACHINES, build_library
 
 HOME = "opt/dynocheck"  # where image/Containerfile puts it
+NVML = "opt/nvml"
 _COMMANDS = ["sh", "sleep", "cat", "echo", "dd", "false", "true", "touch", "wget", "nc", "httpd"]
 _SCRIPT = b"#!/usr/bin/python3\nfrom dynocheck.__main__ import main\nmain()\n"
 # Of the pods of a Job the second goes wrong, as the address that it is told to measure says; the others wait.
@@ -77,6 +79,12 @@ def fill_dynocheck(layer: tarfile.TarFile) -> None:
 def fill_faulty(layer: tarfile.TarFile) -> None:
     """A `dynocheck` that does no work."""
     put(layer, "bin/dynocheck", FAULTY, mode=0o755)
+
+
+def fill_nvml(layer: tarfile.TarFile) -> None:
+    """The NVML of the tests, and the eight GPUs that it plays."""
+    layer.add(build_library(), f"{NVML}/libnvidia-ml.so.1", filter=_source)
+    layer.add(MACHINES / "dgx-h100.ini", f"{NVML}/machine.ini", filter=_source)
 
 
 def fill_other_architecture(layer: tarfile.TarFile) -> None:

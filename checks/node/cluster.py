@@ -1,0 +1,83 @@
+"""The GPU nodes of a cluster, beside each other."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from dynocheck import Skip, Subject, check, fail, judged, unknown, warn
+from dynocheck.core.outcomes import Result
+from dynocheck.facts import NodeReport, NodeReports
+
+_FEW = 3  # nodes, below which none of them is the odd one
+
+
+@check("node.reached", title="The GPU nodes could be looked at")
+def reached(reports: NodeReports) -> Iterator[Result]:
+    """What is said of the GPU nodes holds for those on which a pod could look. A node whose pod does not
+    start is one that an engine may not start on either.
+
+    Fix: kubectl describe node NODE, and mend what keeps the pod from running
+    """
+    if not reports:
+        raise Skip("no node has the labels of --node-selector")
+    for report in reports:
+        subject = Subject("Node", report.name)
+        if report.unseen is not None:
+            yield unknown(f"{report.name}: {report.unseen}", fix=report.fix, subject=subject)
+        elif not report.gpus.devices:
+            yield fail(
+                f"{report.name}: {report.gpus.absent}", fix="reboot it, or load its driver", subject=subject
+            )
+    yield judged(len(reports.seen), "nodes")
+
+
+def _count_rates(report: NodeReport) -> str:
+    rates = Counter(port.rate for port in report.rdma.ports if port.state == "ACTIVE")
+    return ", ".join(f"{count} x {rate}" for rate, count in sorted(rates.items())) or "none"
+
+
+_TRAITS: Mapping[str, Callable[[NodeReport], object]] = {
+    "GPUs": lambda report: len(report.gpus.devices),
+    "driver": lambda report: report.gpus.driver,
+    "MIG GPUs": lambda report: sum(gpu.mig is True for gpu in report.gpus.devices),
+    "RDMA links": _count_rates,
+    "kernel": lambda report: report.rdma.kernel,
+}
+
+
+@check("node.alike", title="GPU nodes of one kind are alike")
+def alike(reports: NodeReports) -> Iterator[Result]:
+    """The ranks of an engine that spans nodes wait for the slowest one, and an engine runs on whichever node
+    has room. One node with another driver, fewer GPUs or slower links than those of its kind is found late.
+
+    Fix: bring the odd node to the state of the others, or keep it out with a label
+    """
+    kinds: dict[str, list[NodeReport]] = {}
+    for report in reports.seen:
+        if report.gpus.usable:
+            kinds.setdefault(report.gpus.usable[0].name, []).append(report)
+    several = {kind: nodes for kind, nodes in kinds.items() if len(nodes) > 1}
+    if not several:
+        raise Skip("no two nodes that were looked at have the same GPUs")
+    for kind, nodes in several.items():
+        for trait, read in _TRAITS.items():
+            yield from _find_odd(kind, trait, {node.name: str(read(node)) for node in nodes})
+
+
+def _find_odd(kind: str, trait: str, values: Mapping[str, str]) -> Iterator[Result]:
+    """A warning for each node that differs from most; one for all where there is no majority."""
+    (usual, count), *others = Counter(values.values()).most_common()
+    if not others:
+        return
+    if len(values) < _FEW or count * 2 <= len(values):
+        listed = "; ".join(f"{node} {value}" for node, value in values.items())
+        yield warn(
+            f"{kind}: {trait} differ: {listed}"[:500], evidence={"trait": trait, "values": dict(values)}
+        )
+        return
+    for node, value in values.items():
+        if value != usual:
+            yield warn(
+                f"{node}: {trait} {value}; {count} of {len(values)} nodes with {kind} have {usual}",
+                evidence={"trait": trait, "value": value, "usual": usual},
+                subject=Subject("Node", node),
+            )
