@@ -356,17 +356,42 @@ def node(gpus: int | None, release: str | None, **options: Any) -> int:
     metavar="TIME",
     help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
 )
+@click.option(
+    "--prometheus",
+    metavar="URL",
+    help="Take metrics from this Prometheus server, over 5 minutes, instead of from the pods.",
+)
+@click.option("--prometheus-token-env", metavar="NAME", help="Environment variable with its bearer token.")
+@click.option(
+    "--compare",
+    metavar="FILE",
+    help="List what changed since this snapshot of when it served, made by snapshot --workloads.",
+)
+@click.option(
+    "--since", metavar="TIME", help="List what changed since then, such as 2h or 2026-11-29T08:00:00Z."
+)
 @_report_options
 @_check_options
 @_cluster_options
-def diagnose(deployment: str, wait_s: float, **options: Any) -> int:
+def diagnose(
+    deployment: str,
+    wait_s: float,
+    prometheus: str | None,
+    prometheus_token_env: str | None,
+    compare: str | None,
+    since: str | None,
+    **options: Any,
+) -> int:
     """Explain why a deployment does not serve: from its graph to pods, claims, nodes, events and logs.
 
     Without a name it explains whatever runs in the namespace.
     """
     from dynocheck.commands import diagnose
 
-    return diagnose.run(CommonOptions(**options), deployment, wait_s)
+    if prometheus_token_env and not prometheus:
+        raise UsageError("--prometheus-token-env: only with --prometheus")
+    extra = diagnose.DiagnoseOptions(prometheus, prometheus_token_env, compare, since)
+    return diagnose.run(CommonOptions(**options), deployment, wait_s, extra)
 
 
 @cli.command(
@@ -593,6 +618,7 @@ def rbac(
 )
 @click.option("--in-cluster", is_flag=True, help="Write a Job whose pods share the load.")
 @click.option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Number of pods  [default: 2]")
+@click.option("--cpu", metavar="CPU", help="CPU that each of the pods requests  [default: 1]")
 @click.option("--apply", is_flag=True, help="Run that Job, report its measurements, and delete it.")
 @click.option("--as-aiperf", is_flag=True, help="Write a Job that runs the same load with AIPerf.")
 @click.option("--image", metavar="IMAGE", help="Image of the Job: with dynocheck, or with Python for AIPerf.")
@@ -632,7 +658,7 @@ def load(words: tuple[str, ...], place: str | None, engine: str | None, **option
     return _load_jobs.run(_pop_options(CommonOptions, options), load_options, job_options)
 
 
-_JOB_OPTIONS = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
+_JOB_OPTIONS = ("parallelism", "cpu", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
 
 
 def _run_local_load(

@@ -262,6 +262,16 @@ def _is_secret_key(key: str) -> bool:
     return upper or _NAME_IN_TEXT.fullmatch(name) is not None
 
 
+def clip(text: str, most: int) -> str:
+    """The text, of at most so many characters. When it is cut, secrets are redacted first, because a part of
+    one cannot be told from other text.
+    """
+    if len(text) <= most:
+        return text
+    shown = hide_assigned(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
 def _redact(match: re.Match[str]) -> str:
     """What replaces a secret; line breaks stay, so that what follows keeps its line."""
     return match[0] if is_placeholder(match[0]) else HIDDEN + "\n" * match[0].count("\n")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dynocheck.secrets import HIDDEN, KINDS, SecretKind, hide, hide_assigned
+from dynocheck.secrets import HIDDEN, KINDS, SecretKind, hide, hide_all, hide_assigned
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -71,3 +71,14 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
 )
 def test_what_is_no_secret(text: str) -> None:
     assert hide_assigned(text) == text
+
+
+@pytest.mark.parametrize("key", ["adminPassword", "HF_TOKEN", "hf-token", "csi.storage.k8s.io/api_key"])
+def test_a_value_under_the_name_of_a_secret_is_hidden(key: str) -> None:
+    assert hide_all({"a": [{key: VALUE}], "port": "80"}) == {"a": [{key: HIDDEN}], "port": "80"}
+    assert hide_all({key: "${TOKEN}"}) == {key: "${TOKEN}"}
+
+
+@pytest.mark.parametrize("key", ["secretName", "tokenizer", "eos_token", "path"])
+def test_a_value_under_another_name_is_not(key: str) -> None:
+    assert hide_all({key: VALUE}) == {key: VALUE}

@@ -59,7 +59,11 @@ _REGISTRIES = {
     "vllm": {"--reasoning-parser": ("vllm/reasoning/__init__.py", "_REASONING_PARSERS_TO_REGISTER")},
 }
 _AUTO = '["auto"] + '  # what SGLang takes besides
+# The minors before the first release whose flags are written down in full, and where their flags are.
+_FORMER_RELEASES = ("0.4.1", "0.5.1", "0.6.0", "0.7.0", "0.8.0", "0.9.0")
+_FORMER_FILES = ("args", "main", "worker/main", "utils/trtllm_utils")
 _OWN = ("args", "backend_args", "frontend_args", "main", "_compat")
+_FLAG_LITERAL = re.compile(r"[\"'](--[a-z][a-z0-9-]+)[\"']")
 _GROUP = re.compile(r"from (dynamo\.common\.configuration\.groups\.\w+) import")
 _PIN = re.compile(r"^Requires-Dist: (vllm|sglang|tensorrt-llm)(?:\[[^\]]*\])?==([^;\s]+)", re.MULTILINE)
 
@@ -98,8 +102,26 @@ def main() -> None:
         }
         for program, releases in tables.items()
     }
-    table = {"engines": engines, "nearest": nearest, "programs": rows}
+    former = _list_former_flags(rows)
+    table = {"engines": engines, "former": former, "nearest": nearest, "programs": rows}
     TARGET.write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")
+
+
+def _list_former_flags(rows: Mapping[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """By program the flags of releases before the first, without those that the last release still takes."""
+    found: dict[str, set[str]] = {f"dynamo.{program}": set() for program in PROGRAMS}
+    for release in _FORMER_RELEASES:
+        package = open_wheel(f"ai-dynamo=={release}")
+        for program in PROGRAMS:
+            for name in {f"dynamo/{program}/{file}.py" for file in _FORMER_FILES} & {*package.namelist()}:
+                found[f"dynamo.{program}"] |= set(_FLAG_LITERAL.findall(package.read(name).decode()))
+    for program, flags in found.items():
+        for name in (program, program.removeprefix("dynamo.")):
+            row = rows.get(name, {"releases": [], "flags": []})
+            last = len(row["releases"]) - 1
+            kept = (f for f in row["flags"] if last in f.get("in", [last]))
+            flags.difference_update(spelled for flag in kept for spelled in flag["names"])
+    return {program: sorted(flags) for program, flags in found.items()}
 
 
 def _read_pins(package: zipfile.ZipFile) -> dict[str, str]:

@@ -8,20 +8,25 @@ from itertools import chain
 import msgspec
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, mentions, same_place, unjudged, warn
+from dynocheck.checks.capacity._attachments import Attachments
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.facts import (
     AllocatedDevice,
     Autoscalers,
+    CsiDrivers,
     DeviceClasses,
     Graph,
     NamespaceLimits,
     Nodes,
+    PersistentVolumeClaims,
+    PersistentVolumes,
     PodClasses,
     Recipe,
     Recipes,
     ResourceSlices,
     RunningPod,
     RunningPods,
+    StorageClasses,
 )
 from dynocheck.scheduling.device_allocation import DeviceAllocator
 from dynocheck.scheduling.device_claims import DeviceClaim, Unmodelled, read_claims
@@ -57,6 +62,7 @@ class _FitInputs:
     autoscalers: Autoscalers
     classes: PodClasses | None
     inventory: DeviceInventory
+    attachments: Attachments
     allocator: DeviceAllocator | None = None
 
     @cached_property
@@ -164,21 +170,28 @@ def fits(
     slices: ResourceSlices,
     devices: DeviceClasses,
     classes: PodClasses | None,
+    drivers: CsiDrivers | None,
+    volumes: PersistentVolumes | None,
+    claims: PersistentVolumeClaims | None,
+    storage: StorageClasses | None,
 ) -> Iterator[Result]:
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
     The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
-    resource and of devices (DRA), selectors, affinity, taints, topology spread, host ports and cordons. They
-    are placed in several orders, since the node of one pod decides what is left for the next; what fits only
-    in some orders gets a warning. Several graphs of a recipe are alternatives, and each is placed by itself.
+    resource and of devices (DRA), selectors, affinity, taints, topology spread, host ports, cordons and how
+    many volumes CSI drivers attach to a node. They are placed in several orders, since the node of one pod
+    decides what is left for the next; what fits only in some orders gets a warning. Several graphs are
+    alternatives, and each is placed by itself.
 
     A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
-    a warning. Volumes, claims of parts of devices or of devices of several nodes, queues of other schedulers
-    and preemption by priority class are not modelled. See `docs/capacity.md`.
+    a warning. Zones of volumes, claims of parts of devices or of devices of several nodes, queues of other
+    schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
-    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, DeviceInventory(slices, devices))
+    inventory = DeviceInventory(slices, devices)
+    attachments = Attachments(drivers, volumes, claims, storage)
+    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, inventory, attachments)
     yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
@@ -211,7 +224,12 @@ def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[
 def _place_graph(
     graph: Graph, namespace: str, cluster: _FitInputs, all_groups: list[ComponentPods]
 ) -> Iterator[Result]:
-    groups = [group for group in all_groups if group.shape is not None]
+    others = [pod for pod in cluster.running if not is_own(pod, graph, namespace)]
+    groups = [
+        msgspec.structs.replace(group, shape=cluster.attachments.bar(group, namespace, others))
+        for group in all_groups
+        if group.shape is not None
+    ]
     if cluster.adds_tolerations:
         groups = _tolerate_resource_taints(groups)
     state = cluster.exclude(lambda pod: is_own(pod, graph, namespace))

@@ -182,10 +182,10 @@ def _parse_kind(word: str) -> str | None:
 
 
 def _drop_flags(texts: list[str | None]) -> Iterator[str | None]:
-    """The words that are not flags, up to a redirection or `--`."""
+    """The words that are not flags, up to `--`; redirections are no words."""
     skip = False
     for text in texts:
-        if text is not None and (text == "--" or set(text) <= set("<>")):
+        if text is not None and (text == "--"):
             return
         if skip:
             skip = False

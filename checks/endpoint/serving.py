@@ -114,12 +114,15 @@ def listed(readiness: Readiness) -> Iterator[Finding]:
     """
     if readiness.first_s is None:
         raise Skip("no request has been answered")
-    if readiness.model not in readiness.listed:
+    if not readiness.is_listed:
+        listed = next(iter(readiness.listed), None)
         yield warn(
             f"{readiness.model} answers, but /v1/models does not list it",
-            fix="serve it under a name: --served-model-name NAME",
+            fix=f"--model {listed}" if listed else "serve it under a name: --served-model-name NAME",
             evidence={"listed": list(readiness.listed)},
         )
+    for odd in readiness.odd:
+        yield warn(f"/v1/models: {odd}, not an integer; typed clients cannot read the list")
 
 
 @check("endpoint.cold-start", title="First request is answered within 30 s")
@@ -248,8 +251,11 @@ def usage(answers: Answers) -> Iterator[Finding]:
         raise Skip("no request succeeded")
     for name, reply in good.items():
         if reply.completion_tokens is None:
-            yield warn(f"{name}: no usage", fix="count its tokens with the model's tokenizer")
+            why = "the server rejects stream_options" if reply.usage_rejected else "no usage"
+            yield warn(f"{name}: {why}", fix="count its tokens with the model's tokenizer")
             continue
+        if reply.odd:
+            yield warn(f"{name}: {', '.join(reply.odd)}, not an integer; typed clients cannot read it")
         evidence = {"completion_tokens": reply.completion_tokens, "chunks": reply.chunks}
         if reply.completion_tokens == 0 and reply.content:
             yield fail(f"{name}: usage counts 0 tokens for an answer with text", evidence=evidence)
@@ -317,6 +323,7 @@ def measured(address: Address, readiness: Readiness, answers: Answers) -> Iterat
                 "seconds": _round(reply.seconds),
                 "to first token": _round(reply.first_s) if "stream" in name else None,
                 "tokens": reply.completion_tokens,
+                "sent again": "yes" if reply.resent else None,
             }
 
 

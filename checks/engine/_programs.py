@@ -1,10 +1,13 @@
 """The programs of a recipe whose flags are known, with their command lines and parsers."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
 from dynocheck.core.fixes import remove, replace_words
@@ -18,6 +21,7 @@ from dynocheck.data.flags import (
     find_flag_releases,
     find_program_release,
     flag_tables,
+    is_former_flag,
     list_releases,
 )
 from dynocheck.data.servers import PROGRAMS
@@ -26,11 +30,11 @@ from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipes, Ruling, Rulings
 
+HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")  # what a shell takes for a letter
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(msgspec.Struct, frozen=True, eq=False):
     """A program that a component starts, with the options of one release.
 
     `release` is from the image's tag; if it is not exact, the options are of one of the releases that it may
@@ -112,7 +116,7 @@ class Program:
 
     def as_of(self, release: str) -> "Program":
         """The same program with the options of this release."""
-        return replace(self, parsers=flag_tables(self.launch.module, release))
+        return msgspec.structs.replace(self, parsers=flag_tables(self.launch.module, release))
 
     def describe_lack(self, title: str, what: str) -> str:
         """A message that this release, or every known one, does not have an option."""
@@ -153,8 +157,9 @@ def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result
     """The problems of command lines, and the number of those that could be judged.
 
     With an unknown release, a command line is judged by all known ones: problems in all of them are reported;
-    if the releases that the image may have differ, it is not judged. What several programs share, such as a
-    file or a variable of the graph, is reported once, as the worst that it is to one of them.
+    if the releases that the image may have differ, or older ones had a flag, it is not judged. What several
+    programs share, such as a file or a variable of the graph, is reported once, as the worst that it is to
+    one of them.
     """
     found: dict[Location | None, Finding] = {}
     for result in _judge_each(programs, judge):
@@ -189,6 +194,8 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
         others = (r for r in known if r not in found and not _is_far_ahead(r, program.release.near))
         everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
         everywhere = {key for key in everywhere if not found[possible[-1]][key].growing}
+        if not program.release.near:
+            everywhere = {key for key in everywhere if not is_former_flag(program.launch.module, key[1])}
         yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
         doubted -= everywhere
     if doubted or not possible or program.release.newer:

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged
-from dynocheck.checks.engine._programs import Program, list_programs
+from dynocheck.checks.engine._programs import HARD_BLANK, Program, list_programs
+from dynocheck.core.fixes import replace_words
+from dynocheck.core.spelling import find_slip
 from dynocheck.data.images import parse_image
 from dynocheck.engines.command_line import FlagOccurrence, find_model_word
 from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Value, Word, list_pod_templates
+from dynocheck.secrets import clip
 
-_HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
 _STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
 _MODULE = re.compile(r"(?:dynamo|vllm|sglang|tensorrt_llm)\.\S+")
@@ -21,10 +23,9 @@ _HAS_BLANK = re.compile(r"[ \t\n]")  # as text in quotes has
 _PRINTS = ("echo", "printf")
 _ONE_STRING = re.compile(r"[\w./-]+ +\S.*", re.DOTALL)
 _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
-_FLAG_AND_VALUE = re.compile(r"(--[a-zA-Z][\w-]*)\s+\S.*", re.DOTALL)
-_ENGINE = re.compile(r"vllm(?:\.\S+)?|sglang\.\S+|trtllm-serve")
 _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
+_FLAG = re.compile(r"--?[a-zA-Z][^\n]*")
 _ONE_VALUE = ("value", "optional")
 
 
@@ -56,6 +57,8 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
         raise Skip("no container has a command or arguments")
     for file, words in _list_commands(recipes):
         yield from _check_blanks(file, words)
+    for benchmark in (benchmark for recipe in recipes for benchmark in recipe.benchmarks):
+        yield from _check_continuations(benchmark.file, benchmark.commands)
     for template, source in starts:
         yield from _check_start(template, source)
     for graph, container in containers:
@@ -84,13 +87,24 @@ def _check_blanks(file: str, words: Sequence[Word]) -> Iterator[Finding]:
     if (words[0].text if words else "") in _PRINTS:
         return
     for word in words:
-        if _HARD_BLANK.search(word.text or "") and not _HAS_BLANK.search(word.text or ""):
+        if HARD_BLANK.search(word.text or "") and not _HAS_BLANK.search(word.text or ""):
             yield fail(
                 f"{_shorten(word.text or '')} has a no-break or invisible blank: it is one word to the shell",
                 fix="write plain blanks",
                 location=Location(file, word.line, word.column),
             )
             return
+
+
+def _check_continuations(file: str, commands: Sequence[Sequence[Word]]) -> Iterator[Finding]:
+    """Reports a flag that is run as a command, as the line before it does not end with a backslash."""
+    for words in commands[1:]:
+        if _FLAG.fullmatch(words[0].text or ""):
+            yield fail(
+                f"{words[0].text} is run as a command",
+                fix="end the line before it with a backslash",
+                location=Location(file, words[0].line, words[0].column),
+            )
 
 
 def _list_starts(recipe: Recipe) -> Iterator[tuple[PodTemplate, Value]]:
@@ -185,20 +199,32 @@ def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
         yield _report(
             graph, container.unclosed, f"a quote does not end: {shown}", "close the quote in its line"
         )
-    for index, words in enumerate(container.commands):
+    else:
+        yield from _check_continuations(graph.file, container.commands)
+    for words in container.commands:
         first = words[0]
         text = first.text or ""
-        if index and text.startswith("--"):
-            yield _report(
-                graph, first, f"{text} is run as a command", "end the line before it with a backslash"
-            )
-        elif _STARTS.fullmatch(text):
+        yield from _check_python(graph, words)
+        if _STARTS.fullmatch(text):
             if not graph.of_dynamo:
                 continue  # told by _check_start
             message = f"a program of this whole name is started: {_shorten(text)}"
             yield _report(graph, first, message, "write each word as an element of its own, or use sh -c")
         elif not container.launches:
             yield from _check_swallowed(graph, words)
+
+
+def _check_python(graph: Graph, words: Sequence[Word]) -> Iterator[Finding]:
+    """Reports a misspelt python3 before -m and an engine's module."""
+    for program, flag, module in zip(words, words[1:], words[2:], strict=False):
+        name = (program.text or "").rpartition("/")[2]
+        if flag.text == "-m" and _MODULE.fullmatch(module.text or ""):
+            if meant := find_slip(name.strip(), ("python3", "python")):
+                fix = replace_words(name, meant)
+                yield _report(
+                    graph, program, f"{name} starts no {module.text}: there is no such program", fix
+                )
+            return
 
 
 def _check_swallowed(graph: Graph, words: Sequence[Word]) -> Iterator[Finding]:
@@ -270,7 +296,7 @@ def _list_leftovers(given: FlagOccurrence) -> Sequence[Word]:
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return clip(text, 60)
 
 
 def _report(graph: Graph, word: Word, message: str, fix: str) -> Finding:

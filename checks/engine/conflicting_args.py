@@ -8,6 +8,7 @@ from dynocheck.core.fixes import remove_argument
 from dynocheck.engines.arguments import Argument
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
+from dynocheck.secrets import clip
 
 _NESTED_KEYS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory_fraction")}
 
@@ -54,8 +55,7 @@ def _find_nested_conflicts(worker: EngineInstance) -> Iterator[tuple[Argument, A
 
 
 def _shorten(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return clip(str(value), 40)
 
 
 def _describe_place(won: Argument, lost: Argument) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from dynocheck import Finding, Location, Result, check, fail, unknown
 from dynocheck.checks.engine._programs import (
+    HARD_BLANK,
     Problem,
     Program,
     describe_releases,
@@ -86,6 +87,8 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
 def _find_flag_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=True)
     for option in program.flags:
+        if HARD_BLANK.search(option.spelled):
+            continue  # engine.command-words reports it
         place = program.locate(option)
         if len(option.candidates) > 1:
             yield Problem(place, option.spelled, partial(_report_ambiguous, program, option))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
 from dynocheck.core.fixes import add_flag, remove_argument, set_argument
-from dynocheck.data.flags import find_release
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Container, Graph, Launch, Recipes
@@ -57,9 +56,8 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
         if not worker.given.complete:
             yield describe_incomplete(worker, what="KV events")
         elif router.listens and _is_too_old(worker):
-            yield describe_unjudged(
-                [worker], "KV events", why="the image's release is older than 1.0.0", needs="a newer image"
-            )
+            why = "the image's release may be older than 1.0.0"
+            yield describe_unjudged([worker], "KV events", why=why, needs="a newer image")
         elif router.block is not None and worker.number(_BLOCKS[worker.engine.name]) is None:
             yield unjudged(
                 f"{worker.name}: blocks of the {router.name}'s {router.block} tokens",
@@ -179,7 +177,7 @@ def _explain_silence(worker: EngineInstance) -> str | None:
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
-    given, release = worker.given, find_release(worker.container.image or "", worker.container.runtime)
+    given, release = worker.given, worker.release
     if (off := _explain_no_cache(worker)) is not None:
         return off
     events = given.get("kv-events-config")
@@ -202,7 +200,7 @@ def _explain_no_cache(worker: EngineInstance) -> str | None:
 def _is_too_old(worker: EngineInstance) -> bool:
     """Whether it is unknown if the worker's release publishes events by default."""
     silent = worker.engine.name == "vllm" and worker.given.get("kv-events-config") is None
-    return silent and not find_release(worker.container.image or "", worker.container.runtime).possible
+    return silent and not worker.release.possible
 
 
 def _locate(worker: EngineInstance, *names: str) -> Location:

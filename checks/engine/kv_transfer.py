@@ -8,7 +8,7 @@ from dynocheck.checks.engine._coverage import describe_incomplete, describe_unju
 from dynocheck.core.fixes import add_flag, set_argument, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
-from dynocheck.data.flags import dynamo_release, engine_versions, find_release
+from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import find_model
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
@@ -163,8 +163,7 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
         return
     first, second = _find_connectors(prefill), _find_connectors(decode)
     if first == frozenset():
-        release = find_release(prefill.container.image or "", prefill.container.runtime)
-        yield (fail if release.exact or release.near else warn)(
+        yield (fail if prefill.release.exact or prefill.release.near else warn)(
             f"{prefill.name} prefills and has no --kv-transfer-config",
             fix=add_flag("--kv-transfer-config", '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'),
             location=_locate(prefill),
@@ -207,8 +206,7 @@ def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
     config = worker.given.get("kv-transfer-config")
     if config is None:
         older = worker.given.get("connector") or worker.container.find_variable("DYN_CONNECTOR")
-        release = find_release(worker.container.image or "", worker.container.runtime)
-        return frozenset() if release.possible and not older else None
+        return frozenset() if worker.release.possible and not older else None
     if config.entries is None:
         return None
     outer = config.entries.get("kv_connector")
@@ -271,8 +269,7 @@ def _read_variable(worker: EngineInstance, name: str) -> str | None:
 
 def _find_draft(worker: EngineInstance) -> str:
     """How it drafts tokens from hidden states, if its vLLM compares that; "none" otherwise."""
-    release = find_release(worker.container.image or "", worker.container.runtime)
-    known = release.exact or release.near
+    known = worker.release.exact or worker.release.near
     config = worker.given.get("speculative-config")
     if config is None or known is None or parse_version(known) < _COMPARES_DRAFTS:
         return "none"

@@ -8,6 +8,7 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.core.fixes import replace_words
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
+from dynocheck.secrets import clip
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|z|k)?sh")
 _SCRIPT_NEXT = re.compile(r"-[a-z]*c")
@@ -145,7 +146,7 @@ def _check_json(graph: Graph, flag: FlagOccurrence) -> Iterator[Finding]:
         quoted = '"' in (first or "")
         where = "" if quoted else " after the shell"
         yield fail(
-            f"{flag.spelled} is not valid JSON{where}: {_shorten(first or '')}",
+            f"{flag.spelled} is not valid JSON{where}: {clip(first or '', 60)}",
             fix=_suggest_json(error)
             if quoted
             else f'put it in single quotes: {flag.spelled} \'{{"key": "value"}}\'',
@@ -158,7 +159,3 @@ def _suggest_json(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"mend the JSON at character {error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
     return "nest the JSON less deep"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"

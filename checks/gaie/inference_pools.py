@@ -127,11 +127,16 @@ def epp(
     Fix: kubectl logs -n NAMESPACE deployment/NAME
     """
     judged = False
-    for pool in _require_pools(pools, recipes):
+    chosen = [*_require_pools(pools, recipes)]
+    pickers = [pool.picker for pool in chosen if pool.picker is not None]
+    unread = sorted({config.config_map for picker in pickers for config in picker.configs if config.unread})
+    for pool in chosen:
         if pool.picker is not None and pool.picker.ports is not None:
             judged = True
             running = _check_running(pool, pool.picker, _find_workloads(pool, pool.picker, workloads))
-            configs = (finding for config in pool.picker.configs for finding in _check_config(pool, config))
+            configs = (
+                finding for config in pool.picker.configs for finding in _check_config(pool, config, unread)
+            )
             yield from _downgrade_unused([*running, *configs], pool, routes)
     if not judged:
         raise Skip("no endpoint picker has an existing Service; see gaie.pool")
@@ -205,14 +210,18 @@ def _format_labels(selector: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
 
 
-def _check_config(pool: InferencePool, config: PickerConfig) -> Iterator[Finding]:
+def _check_config(pool: InferencePool, config: PickerConfig, unread: list[str]) -> Iterator[Finding]:
+    """Judge what a ConfigMap has.
+
+    :param unread: the names of all that may not be read: the fix is one role for them.
+    """
     subject = Subject("ConfigMap", config.config_map, pool.namespace)
     fix = f"kubectl get configmaps -n {pool.namespace} {config.config_map} -o yaml"
     if config.unread:
         yield unknown(
             f"the endpoint picker's configuration could not be read: {config.unread}",
-            fix=f"dynocheck rbac --configmap {config.config_map} --bind user:NAME | "
-            f"kubectl apply -n {pool.namespace} -f -",
+            fix=f"dynocheck rbac {' '.join(f'--configmap {name}' for name in unread)} --bind user:NAME | "
+            f"kubectl apply -n {pool.namespace} -f -   # as an administrator",
             subject=subject,
         )
         return

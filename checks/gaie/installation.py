@@ -43,7 +43,7 @@ _GATEWAY_MANIFESTS = "https://github.com/kubernetes-sigs/gateway-api/releases/do
 # The types that Dynamo needs; managed clusters install only a part of a release.
 _NEEDED = {"gatewayclasses": "v1", "gateways": "v1", "httproutes": "v1", "referencegrants": ""}
 _PICKER_DETECTS_TYPES = (1, 3)  # since this release the endpoint picker watches only the installed types
-_NO_APP_PROTOCOL = (1, 2)  # the newest release known to drop InferencePool's appProtocol silently
+_NO_APP_PROTOCOL = (1, 3)  # the newest release known to drop InferencePool's appProtocol silently
 _Release = tuple[int, int]
 
 

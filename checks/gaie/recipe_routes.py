@@ -14,6 +14,7 @@ _MODEL_HEADER = "x-gateway-model-name"
 _MIN_TIMEOUT_S = 60  # long answers take more than this
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _MAX_DURATION_CHARS = 40  # longer than any duration that the API server accepts
+_UNLIMITED_CLASSES = ("istio",)  # whose Gateways end no request that has no timeout
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
@@ -23,8 +24,8 @@ def recipe_route(recipes: Recipes) -> Iterator[Finding]:
     graph with an endpoint picker, with port 8000. A route to another pool answers 500, one that matches
     another model's name 404.
 
-    Without a request timeout, the Gateway's own (30 s on GKE) ends long answers early; `0s` means none. Pools
-    in the recipe itself are accepted.
+    Without a request timeout, the Gateway's own applies: GKE's ends an answer after 30 s, Istio has none.
+    `0s` means none. Pools in the recipe itself are accepted.
 
     Fix: use <graph>-pool in backendRefs, and set timeouts: {request: 300s}
     """
@@ -58,7 +59,7 @@ def _check_rule(recipe: Recipe, manifest: Manifest, rule: Value) -> Iterator[Fin
         if graph is not None:
             yield from _check_matches(manifest, rule, graph)
     if backends:
-        yield from _check_timeouts(manifest, rule)
+        yield from _check_timeouts(recipe, manifest, rule)
 
 
 def _check_backend(recipe: Recipe, manifest: Manifest, backend: Value) -> Iterator[Finding]:
@@ -115,13 +116,22 @@ def _check_matches(manifest: Manifest, rule: Value, graph: Graph) -> Iterator[Fi
             )
 
 
-def _check_timeouts(manifest: Manifest, rule: Value) -> Iterator[Finding]:
+def _find_classes(recipe: Recipe, route: Manifest) -> set[str]:
+    """The classes of the recipe's Gateways that a route names."""
+    names = {parent.get_text("name") for parent in route.root.get_items("spec", "parentRefs")}
+    gateways = (m for m in recipe.manifests if m.kind == "Gateway" and m.name in names)
+    return {gateway.root.get_text("spec", "gatewayClassName") for gateway in gateways}
+
+
+def _check_timeouts(recipe: Recipe, manifest: Manifest, rule: Value) -> Iterator[Finding]:
     keys = ("request", "backendRequest")
     timeouts = [value for key in keys if (value := rule.get("timeouts", key)) is not None]
-    if not timeouts:
+    classes = _find_classes(recipe, manifest)
+    if not timeouts and not (classes and classes <= {*_UNLIMITED_CLASSES}):
+        gke = any(name.startswith("gke-") for name in classes)
         yield warn(
-            f"route {manifest.name} sets no request timeout: the Gateway's own ends long answers early "
-            "(30 s on GKE)",
+            f"route {manifest.name} sets no request timeout: "
+            + ("GKE ends an answer after 30 s" if gke else "the default of its Gateway's controller applies"),
             fix=set_value("timeouts.request", "300s"),
             location=_locate(manifest, rule),
         )

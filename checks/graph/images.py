@@ -102,8 +102,9 @@ def _check_modules(graph: Graph) -> Iterator[Finding]:
     """Reports programs whose name must be a misspelling of one of Dynamo's."""
     for component in graph.components:
         for launch in (launch for container in component.containers for launch in container.launches):
-            close = difflib.get_close_matches(launch.module, _MODULES, 1, _MISSPELT)
-            if close and close[0] != launch.module and launch.module.startswith("dynamo."):
+            if launch.module in _MODULES or not launch.module.startswith("dynamo."):
+                continue
+            if close := difflib.get_close_matches(launch.module, _MODULES, 1, _MISSPELT):
                 yield fail(
                     f"{component.name} starts {launch.module}, which Dynamo does not have",
                     fix=f"start {close[0]}",

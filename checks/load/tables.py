@@ -157,6 +157,7 @@ def client_lag(run: LoadRun) -> Iterator[Row]:
             "core": f"{point.client.cpu:.0%}",
             "workers": point.client.workers,
             "path": run.path,
+            "sent again": sum(sample.resent for sample in point.samples) or None,
             "but": None if point.client.quickack else _NO_QUICKACK,
         }
 

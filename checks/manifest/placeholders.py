@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -124,7 +125,7 @@ def _list_made_names(recipe: Recipe) -> set[str]:
 def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> Iterator[Finding]:
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
-    hint = _find_placeholder(text)
+    hint = _find_placeholder(text.text.strip(), text.key == "image")
     rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
     if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
         yield report(
@@ -149,9 +150,9 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
         )
 
 
-def _find_placeholder(text: _ManifestText) -> str | None:
-    pattern = _WITHIN_IMAGE.search if text.key == "image" else _WHOLE.fullmatch
-    match = pattern(text.text.strip())
+@lru_cache(1024)  # most texts of a manifest are in many
+def _find_placeholder(text: str, is_image: bool) -> str | None:
+    match = _WITHIN_IMAGE.search(text) if is_image else _WHOLE.fullmatch(text)
     return match[0] if match else None
 
 
@@ -233,7 +234,7 @@ def _collect_texts(root: Value) -> list[_ManifestText]:
             if "\n" not in data and not (text.in_command and " " in data):
                 texts.append(text)
         elif isinstance(data, list):
-            pending += [text._replace(value=element) for element in data]
+            pending += [_ManifestText(element, text.key, text.parents, text.variable) for element in data]
         elif isinstance(data, dict):
             pending += _list_entries(text, data)
     return sorted(texts, key=lambda text: (text.value.line, text.value.column))

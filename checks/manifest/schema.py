@@ -101,6 +101,7 @@ def schema(
     version = server.version if server is not None else ""
     definitions = Definitions([*(given or ()), *(served or ())], version)
     yield from _report_unread_definitions(served, server)
+    given_groups = {kind.group for kind in given or ()} | _find_defined_groups(recipes)
     seen = known = 0
     for file, manifest in _list_manifests(recipes):
         seen += 1
@@ -114,7 +115,7 @@ def schema(
         violations = validate(manifest, definitions, open_values)
         known += violations is not None
         if violations is None:
-            yield _report_unknown_kind(manifest, definitions)
+            yield _report_unknown_kind(manifest, definitions, served, given_groups)
         found = [("", violation) for violation in violations or ()]
         if manifest.kind == "DynamoGraphDeployment":
             found += validate_component_pods(manifest, definitions)
@@ -125,7 +126,15 @@ def schema(
     yield from _warn_uncertain(version)
 
 
-def _report_unknown_kind(manifest: Manifest, definitions: "Definitions") -> Result:
+def _find_defined_groups(recipes: Recipes) -> set[str]:
+    """The groups of which the recipes' own CustomResourceDefinitions define kinds."""
+    manifests = (manifest for recipe in recipes for manifest in recipe.manifests)
+    return {m.root.get_text("spec", "group") for m in manifests if m.kind == "CustomResourceDefinition"}
+
+
+def _report_unknown_kind(
+    manifest: Manifest, definitions: "Definitions", served: ServedKinds | None, given_groups: set[str]
+) -> Result:
     from dynocheck.schema import suggest_kind
 
     value = manifest.root.get("kind") or manifest.root
@@ -136,6 +145,12 @@ def _report_unknown_kind(manifest: Manifest, definitions: "Definitions") -> Resu
             f"{manifest.api_version} has no kind {manifest.kind}",
             fix=f"set kind: {meant}",
             location=Location(manifest.file, value.line, value.column),
+        )
+    if served is not None and served.groups and manifest.group not in {"", *served.groups, *given_groups}:
+        return fail(
+            f"{manifest.kind} {manifest.name}: the cluster serves no kind of {manifest.group}",
+            fix=f"install what defines {manifest.kind}; kubectl api-resources --api-group={manifest.group}",
+            location=Location(manifest.file, manifest.root.line, manifest.root.column),
         )
     return unjudged(
         f"{manifest.kind} {manifest.name} of {manifest.api_version}",

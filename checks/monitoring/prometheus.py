@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Result, Skip, Subject, check, same_place, unjudged, warn
 from dynocheck.checks.platform._deployments import check_ready, list_images
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.facts import (
     Collector,
     CustomResourceDefinitions,
@@ -32,6 +33,16 @@ _INSTALL = (
     "--repo https://prometheus-community.github.io/helm-charts --namespace monitoring --create-namespace "
     "--set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false"
 )
+# Images of other collectors that read PodMonitors, by what their configuration selects:
+# https://grafana.com/docs/alloy/latest/reference/components/prometheus/prometheus.operator.podmonitors/
+# https://docs.victoriametrics.com/operator/integrations/prometheus/
+# https://opentelemetry.io/docs/platforms/kubernetes/operator/target-allocator/
+_OTHERS = {
+    "grafana/alloy": "Grafana Alloy",
+    "grafana/agent": "Grafana Agent",
+    "victoriametrics/operator": "the VictoriaMetrics operator",
+    "target-allocator": "OpenTelemetry's target allocator",
+}
 _ESCAPED_DOT = "\\."
 _LOST = "their metrics are lost unless something else collects them"
 
@@ -59,8 +70,8 @@ def prometheus(
     Dynamo's chart creates PodMonitors when the Prometheus operator is installed before it. A Prometheus reads
     those that its `podMonitorSelector` and `podMonitorNamespaceSelector` select; kube-prometheus-stack
     selects only its own by default. Without the operator only a recipe with a planner gets a warning, as
-    serving does not need Prometheus. Not checked are other collectors that read PodMonitors, and scrape
-    configurations written by hand.
+    serving does not need Prometheus. What other collectors read, such as Grafana Alloy, is not judged; scrape
+    configurations written by hand are not looked for.
 
     Fix: helm upgrade prometheus kube-prometheus-stack --reuse-values
     --set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false
@@ -96,8 +107,9 @@ def prometheus(
     for monitor in monitors.items:
         if not any(_selects(c, monitor, namespaces) for c in monitors.collectors):
             unread[monitor.namespace, *sorted(f"{k}={v}" for k, v in monitor.labels.items())].append(monitor)
+    other = _find_other(workloads)
     for group in unread.values():
-        yield _report_unread(group, monitors, namespaces)
+        yield _explain_other(group, other) if other else _report_unread(group, monitors, namespaces)
     yield from _report_down(monitors, namespaces)
 
 
@@ -119,6 +131,18 @@ def _check_operator(workloads: Workloads | None) -> Iterator[Result]:
 def _is_operator(name: str) -> bool:
     """Whether an image or label is that of the operator; mirrors and charts put something before it."""
     return name.endswith("prometheus-operator")
+
+
+def _find_other(workloads: Workloads | None) -> str:
+    """The name of another collector of PodMonitors that runs, empty if there is none."""
+    images = [image for workload in workloads or () if workload.ready for image in workload.images]
+    return next((name for part, name in _OTHERS.items() if any(part in image for image in images)), "")
+
+
+def _explain_other(group: list[PodMonitor], collector: str) -> Unjudged:
+    names = ", ".join(f"{monitor.namespace}/{monitor.name}" for monitor in group)
+    why = f"no Prometheus selects it, but {collector} runs and may"
+    return unjudged(f"PodMonitor {names}", why=why, needs=f"the configuration of {collector}")
 
 
 def _selects(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) -> bool:

@@ -1,6 +1,7 @@
 """platform.multinode: Grove with KAI Scheduler, or LeaderWorkerSet, which create the pods of graphs."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ _VOLCANO = "scheduling.volcano.sh"
 _SHARDS = "schedulingshards.kai.scheduler"
 _QUEUES = "queues.scheduling.run.ai"
 _LWS_ALONE = (1, 7)  # the first release whose LeaderWorkerSet path goes without Volcano
+_KAI = "kai-scheduler"
+_KAI_PARTS = ("kai-operator", "queue-controller", "podgrouper", "pod-grouper", "binder", "scheduler")
 _KAI_BUNDLED = (1, 5)
 _TAG = re.compile(r":v?(\d[\w.-]*)(?:@|$)")
 
@@ -198,18 +201,20 @@ def _recommend_kai(graphs: list[Graph]) -> Iterator[Finding]:
 
 
 def _find_kai(workloads: Workloads) -> list[Workload]:
-    """The Deployments of KAI Scheduler."""
+    """The Deployments of KAI Scheduler; where a mirror renames images, those beside two of its names."""
+    deployments = [workload for workload in workloads if workload.kind == "Deployment"]
+    parts = Counter(workload.namespace for workload in deployments if workload.name in _KAI_PARTS)
+    homes = {_KAI, *(namespace for namespace, count in parts.items() if count > 1)}
     return [
-        w
-        for w in workloads
-        if w.kind == "Deployment"
-        and (w.namespace == "kai-scheduler" or any("kai-scheduler/" in image for image in w.images))
+        workload
+        for workload in deployments
+        if workload.namespace in homes or any(f"{_KAI}/" in image for image in workload.images)
     ]
 
 
 def _is_scheduler(workload: Workload) -> bool:
     """Whether it is the scheduler of a shard of KAI Scheduler, which newer releases name after the shard."""
-    return workload.name == "scheduler" or workload.name.startswith("kai-scheduler")
+    return workload.name == "scheduler" or workload.name.startswith(_KAI)
 
 
 def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator[Finding]:

@@ -10,6 +10,16 @@ from dynocheck.facts import ContainerState, DeployedObject, DeployedPod, Namespa
 _OWNERS = "part of"
 _NODE = "node"
 _CLAIMS = "claims"
+PRESSURE = "pressure"  # what a node lacks, by the name of its condition
+# Rules of log lines that say that a peer is missing; the empty one stands for no rule.
+_FOLLOWING = (
+    "",
+    "nccl.timeout",
+    "nixl.disconnected",
+    "ray.too-few-nodes",
+    "sglang.bootstrap",
+    "system.name",
+)
 
 
 def make_subject(state: NamespaceState, key: ObjectKey) -> Subject:
@@ -47,6 +57,44 @@ def is_claim_of(cause: Finding, effect: Finding) -> bool:
     return cause.subject is not None and cause.subject.name in effect.evidence.get(_CLAIMS, ())
 
 
+def is_leader_of(cause: Finding, effect: Finding) -> bool:
+    """The cause is about the leader of the multi-node group of which the pod of the effect is a worker, whose
+    log says no more than that the leader is missing.
+    """
+    follows = effect.evidence.get("rule", "") in _FOLLOWING
+    return follows and _leads(cause, effect)
+
+
+def is_gang_mate(cause: Finding, effect: Finding) -> bool:
+    """The two are about leader and worker of a multi-node group: each waits for the other."""
+    return is_leader_of(cause, effect) or (not effect.evidence.get("rule") and _leads(effect, cause))
+
+
+def _leads(leader: Finding, worker: Finding) -> bool:
+    """Whether a pod leads another: in LeaderWorkerSets the worker's name begins with the leader's, the names
+    of Dynamo's cliques end in -ldr and -wkr.
+    """
+    if leader.subject is None or worker.subject is None:
+        return False
+    name, _, number = worker.subject.name.rpartition("-")
+    owners, others = (frozenset(each.evidence.get(_OWNERS, ())) for each in (leader, worker))
+    if name == leader.subject.name and number.isdecimal():
+        return any(owner.startswith("LeaderWorkerSet ") for owner in owners & others)
+    cliques = {owner.removesuffix("-ldr") for owner in owners if owner.endswith("-ldr")}
+    return not cliques.isdisjoint(owner.removesuffix("-wkr") for owner in others if owner.endswith("-wkr"))
+
+
+def is_past_run(state: NamespaceState, job: DeployedObject) -> bool:
+    """Whether a Job is a run of a CronJob of which a later one has succeeded."""
+    return any(
+        other.owners[:1] == job.owners[:1]
+        and other.created >= job.created
+        and any(c.type == "Complete" and c.status == "True" for c in other.conditions)
+        for other in state.list_objects("Job")
+        if job.owners and job.owners[0].kind == "CronJob" and other is not job
+    )
+
+
 def is_starting(state: NamespaceState, pod: DeployedPod) -> bool:
     """Whether a pod is on its way: its image is being pulled, or its startup probe still has time."""
     if not pod.node or pod.has_ended or pod.terminating:
@@ -79,6 +127,14 @@ def measure_age_s(state: NamespaceState, moment: str) -> float | None:
         return (taken - then).total_seconds()
     except (ValueError, TypeError):
         return None
+
+
+def is_later(moment: str, since: str) -> bool:
+    """Whether a moment is after another one; no if one of them is unknown."""
+    try:
+        return datetime.datetime.fromisoformat(moment) > datetime.datetime.fromisoformat(since)
+    except (ValueError, TypeError):
+        return False
 
 
 def format_age(seconds: float) -> str:

@@ -8,7 +8,10 @@ from dynocheck.checks.symptom._chain import (
     describe_pod,
     format_age,
     has_startup_time,
+    is_gang_mate,
+    is_leader_of,
     is_node_of,
+    is_past_run,
     make_subject,
     measure_age_s,
     shorten,
@@ -50,7 +53,13 @@ def _is_read_sibling(cause: Finding, effect: Finding) -> bool:
 @check(
     "symptom.crash",
     title="No container crashes",
-    explained_by={"symptom.node": is_node_of, "symptom.crash": _is_read_sibling},
+    explained_by={
+        "symptom.node": is_node_of,
+        "symptom.unscheduled": is_leader_of,
+        "symptom.image": is_leader_of,
+        "symptom.start": is_leader_of,
+        "symptom.crash": lambda cause, effect: _is_read_sibling(cause, effect) or is_leader_of(cause, effect),
+    },
 )
 def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """A container that ends is started again, each time after a longer wait; its log says why it ended.
@@ -65,9 +74,10 @@ def crash(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
 
 
 def _has_succeeded(state: NamespaceState, pod: DeployedPod) -> bool:
-    """Whether the Job of the pod has reached its end by other pods."""
-    jobs = (each for each in state.list_objects("Job") if each.key in pod.owners)
-    return any(c.type == "Complete" and c.status == "True" for job in jobs for c in job.conditions)
+    """Whether the Job of the pod has reached its end by other pods, or a later run of its CronJob has."""
+    jobs = [each for each in state.list_objects("Job") if each.key in pod.owners]
+    complete = any(c.type == "Complete" and c.status == "True" for job in jobs for c in job.conditions)
+    return complete or any(is_past_run(state, job) for job in jobs)
 
 
 def _is_tried_again(state: NamespaceState, pod: DeployedPod) -> bool:
@@ -129,6 +139,8 @@ def _explain_end(
     if killed := _find_kill(state, pod, container, end):
         return killed, _choose_probe_fix(pod, container, state.namespace), {}
     lines = log.lines if log else ()
+    if match is not None and find_last_words(lines) == lines[-1].strip():  # no exception says more
+        return _describe_match(match), match.rule.fix, {"source": match.rule.source}
     if end.reason == "StartError" or (end.message and not lines):
         told = explain_message("start", end.message, namespace=state.namespace, pod=pod.name)
         return told.means or shorten(end.message), told.fix or look, {"message": shorten(end.message)}
@@ -143,14 +155,15 @@ def _explain_end(
 
 
 def _find_kill(state: NamespaceState, pod: DeployedPod, container: ContainerState, end: Termination) -> str:
-    """How a probe ended it; empty if none did. The kubelet sends TERM, and KILL after the grace period."""
-    if end.exit_code not in (_KILLED, _TERMINATED, 0):
-        return ""
+    """How a probe ended it; empty if none did. The kubelet sends TERM, and KILL after the grace period; what
+    code a program ends with then is its own affair.
+    """
+    signalled = end.exit_code in (_KILLED, _TERMINATED, 0)
     events = state.list_events(pod.key, "Killing", "Unhealthy")
     for name in ("liveness", "startup"):
         kills = [e for e in events if container.name in e.message and f"failed {name} probe" in e.message]
         misses = [e for e in events if e.message.lower().startswith(f"{name} probe failed")]
-        if kills or (misses and name in container.probes):
+        if kills or (signalled and misses and name in container.probes):
             detail = f": {shorten(misses[0].message)}" if misses else ""
             return f"its {name} probe failed, and the kubelet ended it{detail}"
     return ""
@@ -167,7 +180,13 @@ def _choose_probe_fix(pod: DeployedPod, container: ContainerState, namespace: st
 @check(
     "symptom.not-ready",
     title="Every container that runs is ready",
-    explained_by={"symptom.node": is_node_of, "symptom.crash": same_place, "symptom.start": same_place},
+    explained_by={
+        "symptom.node": is_node_of,
+        "symptom.unscheduled": is_gang_mate,
+        "symptom.image": is_gang_mate,
+        "symptom.crash": lambda cause, effect: same_place(cause, effect) or is_gang_mate(cause, effect),
+        "symptom.start": lambda cause, effect: same_place(cause, effect) or is_gang_mate(cause, effect),
+    },
 )
 def not_ready(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """Only pods that are ready get requests.
@@ -212,12 +231,26 @@ def _judge_running(
         return
     judge = fail if age > _PATIENCE_S else warn
     missed = f": {shorten(misses[0].message)}" if misses else ""
+    wrong = _find_wrong_port(container, misses[0].message) if misses else ""
     yield judge(
-        f"container {container.name} runs for {format_age(age)} and is not ready{missed}{words}",
-        fix=look,
+        f"container {container.name} runs for {format_age(age)} and is not ready{wrong}{missed}{words}",
+        fix=f"correct the port of the probe, or the port on which {container.name} listens"
+        if wrong
+        else look,
         subject=subject,
         evidence=evidence,
     )
+
+
+def _find_wrong_port(container: ContainerState, message: str) -> str:
+    """Which port a probe asks in vain while the container declares others; empty if it does not."""
+    name = message.partition(" ")[0].lower()
+    port = container.probe_ports.get(name, "")
+    declared = {str(each.number) for each in container.ports} | {each.name for each in container.ports}
+    if not port or not container.ports or port in declared or "connection refused" not in message:
+        return ""
+    numbers = ", ".join(str(each.number) for each in container.ports)
+    return f": its {name} probe asks port {port}, and the container declares {numbers}"
 
 
 def _describe_match(match: LogMatch) -> str:

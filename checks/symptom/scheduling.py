@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, check, fail, warn
 from dynocheck.checks.symptom._chain import (
+    PRESSURE,
     describe_pod,
     format_age,
     is_claim_of,
@@ -17,6 +18,11 @@ from dynocheck.facts import DeployedObject, DeployedPod, NamespaceState, ObjectK
 
 _SILENT_S = 60.0  # a scheduler looks at a pod within seconds
 _PROVISIONER_S = 300.0
+_PRESSURES = {
+    "node.kubernetes.io/disk-pressure": "DiskPressure",
+    "node.kubernetes.io/memory-pressure": "MemoryPressure",
+    "node.kubernetes.io/pid-pressure": "PIDPressure",
+}
 _GROVE_GATE = "grove.io/podgang-pending-creation"
 _NO_NODE = re.compile(
     r"^\d+/(\d+) nodes are available: (.*?)\.?(?: preemption:.*| no new claims.*)?$", re.DOTALL
@@ -67,10 +73,15 @@ def _judge_claim(state: NamespaceState, each: DeployedObject) -> Iterator[Findin
         )
 
 
+def _is_evicted_sibling(cause: Finding, effect: Finding) -> bool:
+    """The cause was evicted for what the nodes lack now, so that they do not take the pod of the effect."""
+    return cause.evidence.get(PRESSURE) in effect.evidence.get(PRESSURE, ())
+
+
 @check(
     "symptom.unscheduled",
     title="Every pod has a node",
-    explained_by={"symptom.claim": is_claim_of},
+    explained_by={"symptom.claim": is_claim_of, "symptom.ended": _is_evicted_sibling},
 )
 def unscheduled(state: NamespaceState) -> Iterator[Finding]:
     """A pod without a node stays Pending; the scheduler says for each node why it does not take it.
@@ -105,7 +116,9 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
             f"no node takes pod {pod.name}: {_describe_reasons(message)}",
             fix=explain_scheduling(message, namespace=state.namespace).fix,
             subject=subject,
-            evidence=evidence | {"scheduler": pod.scheduler, "requests": pod.requests},
+            evidence=evidence
+            | {"scheduler": pod.scheduler, "requests": pod.requests}
+            | {PRESSURE: _list_pressures(message)},
         )
     elif age is not None and age > _SILENT_S:
         name = pod.scheduler or "default-scheduler"
@@ -115,6 +128,12 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
             subject=subject,
             evidence=evidence,
         )
+
+
+def _list_pressures(message: str) -> list[str]:
+    """What the nodes lack by their taints, if that is why they take no pods."""
+    others = "Insufficient" in message or "affinity" in message
+    return [] if others else [name for taint, name in _PRESSURES.items() if taint in message]
 
 
 def _describe_reasons(message: str) -> str:

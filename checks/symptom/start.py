@@ -1,10 +1,12 @@
 """Containers that do not come to run: images, volumes, configuration, nodes."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, check, fail, warn
 from dynocheck.checks.symptom._chain import (
+    PRESSURE,
     describe_pod,
     format_age,
     is_claim_of,
@@ -31,6 +33,13 @@ _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailab
 
 
 _DELETION_S = 120.0
+_RESOURCES = re.compile(r"low on resource: (ephemeral-storage|inodes|memory|pids)")
+_CONDITIONS = {
+    "ephemeral-storage": "DiskPressure",
+    "inodes": "DiskPressure",
+    "memory": "MemoryPressure",
+    "pids": "PIDPressure",
+}
 
 
 class _End(NamedTuple):
@@ -40,7 +49,23 @@ class _End(NamedTuple):
     message: str
 
 
-@check("symptom.node", title="The nodes of the pods are ready")
+def _filled_up(cause: Finding, effect: Finding) -> bool:
+    """The pod of the cause was evicted for what the node of the effect lacks."""
+    pressure = effect.evidence.get(PRESSURE)
+    return (
+        pressure is not None
+        and pressure == cause.evidence.get(PRESSURE)
+        and effect.subject is not None
+        and is_node_of(effect, cause)
+    )
+
+
+def _took_along(cause: Finding, effect: Finding) -> bool:
+    """The node of the cause took the pod of the effect along: it is gone."""
+    return PRESSURE not in cause.evidence and is_node_of(cause, effect)
+
+
+@check("symptom.node", title="The nodes of the pods are ready", explained_by={"symptom.ended": _filled_up})
 def node(state: NamespaceState) -> Iterator[Finding]:
     """Pods of a node that is not ready are gone, or will be evicted.
 
@@ -57,7 +82,8 @@ def node(state: NamespaceState) -> Iterator[Finding]:
             yield fail(f"node {host.name} is not ready: {told}", fix=fix, subject=subject)
         for condition in bad:
             told = f"node {host.name}: {condition.type}: {shorten(condition.message or condition.reason)}"
-            yield warn(told, fix=f"kubectl describe node {host.name}", subject=subject)
+            fix = f"kubectl describe node {host.name}"
+            yield warn(told, fix=fix, subject=subject, evidence={PRESSURE: condition.type})
 
 
 @check("symptom.image", title="Every image can be pulled", explained_by={"symptom.node": is_node_of})
@@ -137,7 +163,8 @@ def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -
             yield warn(
                 f"init container {container.name} runs for {format_age(age)}: the others wait for it"
                 f"{_describe_last_words(logs, pod, container)}",
-                fix=f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}",
+                fix=f"kubectl logs {pod.name} -c {container.name} -n {state.namespace}   # if it is to run "
+                "beside the others: restartPolicy: Always",
                 subject=subject,
                 evidence=evidence,
             )
@@ -146,7 +173,7 @@ def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -
 @check(
     "symptom.ended",
     title="No pod was evicted, refused by its node, or stays when it is deleted",
-    explained_by={"symptom.node": is_node_of},
+    explained_by={"symptom.node": _took_along},
 )
 def ended(state: NamespaceState) -> Iterator[Finding]:
     """A pod that its node refuses or evicts has failed for good; its controller makes another one.
@@ -162,15 +189,23 @@ def ended(state: NamespaceState) -> Iterator[Finding]:
                 f"pod {pod.name}: {end.reason}: {shorten(end.message)}",
                 fix=_choose_end_fix(pod, end, state.namespace),
                 subject=make_subject(state, pod.key),
-                evidence=describe_pod(pod) | {"replaced": replaced},
+                evidence=describe_pod(pod) | {"replaced": replaced} | _describe_pressure(end),
             )
 
 
 def _judge_deletion(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
     """A pod that is deleted and stays keeps a StatefulSet from making another one of its name."""
     late = measure_age_s(state, pod.deleted)
-    if late is not None and late > _DELETION_S:
-        held = f": the finalizer {', '.join(pod.finalizers)} holds it" if pod.finalizers else ""
+    held = f": the finalizer {', '.join(pod.finalizers)} holds it" if pod.finalizers else ""
+    waits = any(owner.kind == "StatefulSet" for owner in pod.owners[:1]) and not _is_replaced(state, pod)
+    if late is not None and late <= _DELETION_S and waits:
+        yield warn(
+            f"pod {pod.name} is being deleted{held}; its StatefulSet waits until it is gone",
+            fix=f"kubectl get pod {pod.name} -n {state.namespace} -o yaml   # its node and its finalizers",
+            subject=make_subject(state, pod.key),
+            evidence=describe_pod(pod),
+        )
+    elif late is not None and late > _DELETION_S:
         look = f"kubectl get pod {pod.name} -n {state.namespace} -o yaml   # who should remove the finalizer"
         judge = warn if _is_replaced(state, pod) else fail
         yield judge(
@@ -187,6 +222,12 @@ def _find_end(state: NamespaceState, pod: DeployedPod) -> _End | None:
         return _End(pod.reason, pod.message)
     events = state.list_events(pod.key, "Evicted") if not pod.has_ended else []
     return _End("Evicted", events[0].message) if events else None
+
+
+def _describe_pressure(end: _End) -> dict[str, str]:
+    """What the node lacked when it evicted the pod, by the name of its condition."""
+    lacked = _RESOURCES.search(end.message) if end.reason == "Evicted" else None
+    return {PRESSURE: _CONDITIONS[lacked[1]]} if lacked else {}
 
 
 def _is_replaced(state: NamespaceState, pod: DeployedPod) -> bool:

@@ -16,7 +16,7 @@ from dynocheck.commands import load
 from dynocheck.commands.load import LoadOptions, LoadRunner
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import Address, LoadLimits, LoadRun, Unavailable
+from dynocheck.facts import Address, LoadLimits, LoadRun, Unavailable, parse_quantity
 from dynocheck.kube import Cluster, ClusterConnection, find_connection
 from dynocheck.loadtest import aiperf, manifests
 from dynocheck.loadtest.manifests import KubeObject
@@ -25,7 +25,9 @@ from dynocheck.loadtest.pods import measure_share, merge_logs
 from dynocheck.loadtest.progress import Progress
 from dynocheck.loadtest.start_barrier import WorkerRank
 
-_UNPUBLISHED = "--image IMAGE: an image with dynocheck installed; none is published, and three lines build it"
+_UNPUBLISHED = (
+    "--image IMAGE: an image with dynocheck installed; none is published; image/Containerfile builds one"
+)
 _LOG_S = 60.0  # to read the log of a pod
 _SLACK_S = 120.0  # beyond the deadline of the Job
 
@@ -38,6 +40,7 @@ class LoadJobOptions:
     in_cluster: bool = False
     as_aiperf: bool = False
     parallelism: int | None = None
+    cpu: str | None = None
     image: str | None = None
     api_key_secret: str | None = None
     tokenizer: str | None = None
@@ -107,7 +110,8 @@ def _check_options(options: LoadOptions, job_options: LoadJobOptions) -> None:
         "--from and a Job: give one": options.recorded,
         "--tokenizer and --claim: only with --as-aiperf": job_options.in_cluster
         and (job_options.tokenizer or job_options.claim),
-        "--parallelism: only with --in-cluster": job_options.as_aiperf and job_options.parallelism,
+        "--parallelism and --cpu: only with --in-cluster": job_options.as_aiperf
+        and (job_options.parallelism or job_options.cpu),
     }
     for message, applies in conflicts.items():
         if applies:
@@ -158,8 +162,11 @@ def _make_manifests(
     if job_options.in_cluster:
         if job_options.image is None:
             raise UsageError(_UNPUBLISHED)
+        cpu = job_options.cpu or "1"
+        if (parse_quantity(cpu) or 0) <= 0:
+            raise UsageError(f"--cpu {cpu}: not a number of CPUs as in Kubernetes, such as 2 or 500m")
         return manifests.make_indexed_job(
-            plan, name=name, namespace=namespace, image=job_options.image, secret=secret
+            plan, name=name, namespace=namespace, image=job_options.image, cpu=cpu, secret=secret
         )
     if job_options.claim is None:
         raise UsageError("--claim NAME: the PersistentVolumeClaim for AIPerf's results")

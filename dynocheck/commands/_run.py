@@ -35,6 +35,7 @@ from dynocheck.facts import (
     RecipePaths,
     Recipes,
     RequiredAccess,
+    ServerVersion,
     Settings,
 )
 from dynocheck.kube import Cluster
@@ -158,7 +159,7 @@ class Run:
         self, planned: Plan, known: Knowledge, target: Mapping[str, Any], suppressions: Suppressions
     ) -> int:
         """Decide the verdicts and write the reports."""
-        alternatives = self.kinds is ClusterFact
+        alternatives = self.command == "preflight"
         limit_s = self.options.timeout_s
         pipeline = Pipeline(planned.checks, self.config.levels, suppressions, alternatives, limit_s)
         with redirect_stdout(sys.stderr):  # custom checks may print; standard output is the report's
@@ -192,6 +193,16 @@ def collect_hub_access(*, hub: bool) -> dict[type, Any]:
     if hub and find_spec("huggingface_hub") is None:
         raise UsageError("--hub needs huggingface_hub: pip install 'dynocheck[hub]'")
     return {HubAccess: HubAccess(online=hub)}
+
+
+def describe_schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:
+    """The Kubernetes release whose schemas validate the objects, when a check does that."""
+    if not any(need.fact is ServerVersion for check in checks for need in check.needs):
+        return {}
+    from dynocheck.data import kubernetes_schemas
+
+    server = facts.get(ServerVersion, ServerVersion())
+    return {"schemas": kubernetes_schemas.describe_release(server.version)}
 
 
 def collect_sources(

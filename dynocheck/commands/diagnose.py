@@ -1,9 +1,14 @@
 """`dynocheck diagnose`: explains why a deployment does not serve."""
 
+import datetime
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from dynocheck.commands._run import Run, RunContext
+from dynocheck.core import snapshot
 from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
 from dynocheck.core.explanations import link_explanations
@@ -11,16 +16,67 @@ from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.outcomes import Finding, Outcome
 from dynocheck.core.pipeline import judge
-from dynocheck.facts import DiagnosisFact
+from dynocheck.facts import DiagnosisFact, EarlierState, Fact, NamespaceState
 from dynocheck.probes.symptom.objects import DiagnosisTarget
 
+_AGO = re.compile(r"(\d{1,5})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PAUSE_S = 2.0
 _STANDING_S = 60.0
 # A node may be added, a claim bound and a controller woken up without anybody's doing.
 _PASSING = ("symptom.unscheduled", "symptom.claim", "symptom.node", "symptom.graph", "symptom.workload")
 
 
-def run(options: CommonOptions, target: str, wait_s: float = 0.0) -> int:
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """What else is looked at.
+
+    :param prometheus: URL of the server that has the metrics of the pods.
+    :param token_env: the environment variable with its bearer token.
+    :param compare: a snapshot of the deployment at an earlier time.
+    :param since: a moment, RFC 3339, or a time ago, such as 2h.
+    """
+
+    prometheus: str | None = None
+    token_env: str | None = None
+    compare: str | None = None
+    since: str | None = None
+
+    def find_earlier(self) -> dict[type[Fact], Fact]:
+        """What the deployment is compared with, as a fact; none if it is not.
+
+        :raises UsageError: it cannot be read, or is no moment.
+        """
+        if self.compare and self.since:
+            raise UsageError("--compare and --since: give one")
+        if self.since:
+            return {EarlierState: EarlierState(since=_parse_moment(self.since))}
+        if not self.compare:
+            return {}
+        known, _ = snapshot.read(Path(self.compare), [NamespaceState])
+        state = known.facts.get(NamespaceState)
+        if not isinstance(state, NamespaceState):
+            raise UsageError(
+                f"{self.compare}: holds no workloads; record it with dynocheck snapshot --workloads"
+            )
+        return {EarlierState: EarlierState(state=state)}
+
+    def make_target(self, name: str) -> DiagnosisTarget:
+        """What is diagnosed.
+
+        :raises UsageError: Prometheus cannot be asked as the options say.
+        """
+        if self.prometheus is None:
+            return DiagnosisTarget(name)
+        from dynocheck.serving import Endpoint
+        from dynocheck.serving.endpoint import read_key
+
+        return DiagnosisTarget(name, Endpoint(self.prometheus, key=read_key(self.token_env, None)))
+
+
+def run(
+    options: CommonOptions, target: str, wait_s: float = 0.0, extra: DiagnoseOptions | None = None
+) -> int:
     """Explain it.
 
     :param target: the name of a graph, or KIND/NAME; empty for all of the namespace.
@@ -31,13 +87,32 @@ def run(options: CommonOptions, target: str, wait_s: float = 0.0) -> int:
     if wait_s and options.snapshot:
         raise UsageError("--wait: not with --snapshot")
     rollout = _Rollout(wait_s)
+    extra = extra or DiagnoseOptions()
     context = RunContext(
-        sources={DiagnosisTarget: DiagnosisTarget(target)},
+        sources={DiagnosisTarget: extra.make_target(target)},
+        facts=extra.find_earlier(),
         describe_target=lambda facts: {"deployment": target} if target else {},
         look_again=rollout.look_again,
         describe_waiting=lambda: rollout.waiting_for,
     )
     return Run.begin("diagnose", options, DiagnosisFact).judge(cluster=True, context=context)
+
+
+def _parse_moment(text: str) -> str:
+    """The moment that is meant, RFC 3339.
+
+    :raises UsageError: it is none.
+    """
+    if match := _AGO.fullmatch(text):
+        ago = datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
+        return (datetime.datetime.now(datetime.UTC) - ago).isoformat(timespec="seconds")
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--since {text}: neither a time such as 2h nor one as 2026-11-29T08:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.astimezone()).isoformat(timespec="seconds")
 
 
 class _Rollout:

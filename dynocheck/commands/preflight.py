@@ -1,8 +1,10 @@
 """`dynocheck preflight`: checks a cluster, and with recipes whether they fit it."""
 
-from dynocheck.commands._run import Run, RunContext, collect_hub_access
+from functools import partial
+
+from dynocheck.commands._run import Run, RunContext, collect_hub_access, describe_schemas
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import ClusterFact
+from dynocheck.facts import ClusterFact, ServedKinds
 
 
 def run(options: CommonOptions, recipes: tuple[str, ...], *, hub: bool = False) -> int:
@@ -12,5 +14,8 @@ def run(options: CommonOptions, recipes: tuple[str, ...], *, hub: bool = False) 
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
-    context = RunContext(sources=collect_hub_access(hub=hub) if recipes else {})
-    return Run.begin("preflight", options, ClusterFact, recipes).judge(recipes, cluster=True, context=context)
+    if not recipes:
+        return Run.begin("preflight", options, ClusterFact).judge(cluster=True)
+    run = Run.begin("preflight", options, (ClusterFact, ServedKinds), recipes)
+    context = RunContext(collect_hub_access(hub=hub), describe_target=partial(describe_schemas, run.checks))
+    return run.judge(recipes, cluster=True, context=context)

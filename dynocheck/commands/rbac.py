@@ -26,6 +26,8 @@ _NAME = re.compile(r"[^\s/%]+")  # as the API server takes it: a segment of a pa
 _PREFLIGHT: tuple[type[Fact], set[type]] = (ClusterFact, {Cluster, RecipePaths})
 _SMOKE: tuple[type[Fact], set[type]] = (EndpointFact, {Cluster, DeploymentRef, Target})
 _DIAGNOSE: tuple[type[Fact], set[type]] = (DiagnosisFact, {Cluster, DiagnosisTarget})
+_PICKERS = "gaie.epp"
+_NOTE = f"# For {_PICKERS}, name the ConfigMap of each endpoint picker: dynocheck rbac --configmap NAME"
 _FORMS = "user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME"
 
 
@@ -65,6 +67,8 @@ def run(
     checks = config.select_checks(options, kinds)
     planned = plan(checks, config.registry.probes, sources, {Settings})
     others = {*address.access} - {*RIGHTS[via]} if via else set()
+    if not configmaps and any(check.id == _PICKERS for check in checks):
+        click.echo(_NOTE)
     named = [Access("get", "configmaps", names=tuple(configmaps))] if configmaps else []
     rights = [*(right for right in planned.access if right not in others), *named]
     return _print_roles(name, rights, subjects)

@@ -1,14 +1,12 @@
 """`dynocheck recipe`: checks recipe folders, variants or manifests, offline unless --cluster is given."""
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from dynocheck.commands._run import Run, RunContext, collect_hub_access
-from dynocheck.core.declarations import Check
+from dynocheck.commands._run import Run, RunContext, collect_hub_access, describe_schemas
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import DefinitionPaths, EngineParsers, Fact, RecipeFact, ServerVersion
+from dynocheck.facts import DefinitionPaths, EngineParsers, RecipeFact
 from dynocheck.recipe.templates import parse_assignments
 
 
@@ -39,15 +37,5 @@ def run(
     sources |= collect_hub_access(hub=hub)
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
     run = Run.begin("recipe", options, RecipeFact, paths)
-    context = RunContext(sources=sources, describe_target=partial(_describe_schemas, run.checks))
+    context = RunContext(sources=sources, describe_target=partial(describe_schemas, run.checks))
     return run.judge(paths, variables, cluster=cluster, context=context)
-
-
-def _describe_schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:
-    """The Kubernetes release whose schemas validate the objects, when a check does that."""
-    if not any(need.fact is ServerVersion for check in checks for need in check.needs):
-        return {}
-    from dynocheck.data import kubernetes_schemas
-
-    server = facts.get(ServerVersion, ServerVersion())
-    return {"schemas": kubernetes_schemas.describe_release(server.version)}

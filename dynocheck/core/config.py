@@ -11,6 +11,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.files import MIB, read_bounded
 from dynocheck.core.suggestions import suggest
 from dynocheck.facts import Settings
+from dynocheck.secrets import clip
 
 OWN = "dynocheck.toml"
 SHARED = "pyproject.toml"
@@ -114,7 +115,7 @@ def _list_problems(content: Mapping[str, Any], kind: type[msgspec.Struct], prefi
         elif not prefix and key in ("tool", _TOOL):
             yield f"unknown table [{key}]; keys of {OWN} stand at its top, without [tool.{_TOOL}]"
         else:
-            name = _clip(format_key(prefix, key))
+            name = clip(format_key(prefix, key), _LONGEST)
             yield f"unknown key {name}{suggest(key, fields)} (keys: {', '.join(fields)})"
 
 
@@ -163,8 +164,4 @@ def format_value(value: Any) -> str:
 
 
 def _shorten(value: Any) -> str:
-    return _clip(format_value(value))
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return clip(format_value(value), _LONGEST)

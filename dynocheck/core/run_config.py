@@ -23,13 +23,14 @@ from dynocheck.facts import (
     LoadLimits,
     NodeFact,
     RecipeFact,
+    ServedKinds,
     parse_limits,
 )
 
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
 _MOST_NAMES = 8
 _NO_TREE = Trust()
-_KINDS = (ClusterFact, DiagnosisFact, RecipeFact, EndpointFact, LoadFact, NodeFact)
+_KINDS = (ClusterFact, DiagnosisFact, RecipeFact, EndpointFact, LoadFact, NodeFact, ServedKinds)
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,10 @@ class _Table(msgspec.Struct, frozen=True):
     """The engines of each release, and the programs.
 
     A release whose own package is not published has the `nearest` version of Dynamo's programs that is.
+    `former` are by program the flags of older releases that the last one does not take.
     """
 
+    former: dict[str, frozenset[str]]
     engines: dict[str, dict[str, str]]
     nearest: dict[str, str]
     programs: dict[str, _Program]
@@ -276,6 +278,11 @@ def _merge_releases(program: str) -> FlagTable:
     for release in _table().programs[program].releases:
         by_name |= _flags_by_name(program, release)
     return FlagTable(_program_title(program), "", by_name, {}, {})
+
+
+def is_former_flag(module: str, spelled: str) -> bool:
+    """Whether releases older than all that are known have this flag, and the last one does not."""
+    return spelled in _table().former.get(module, ())
 
 
 def find_flag_releases(module: str, spelled: str) -> list[str]:

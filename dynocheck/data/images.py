@@ -134,8 +134,9 @@ def _parse_release(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
-def _image_names() -> set[str]:
-    return {image for image, _ in _images()}
+@cache
+def _image_names() -> frozenset[str]:
+    return frozenset(image for image, _ in _images())
 
 
 @cache

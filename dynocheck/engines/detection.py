@@ -1,10 +1,14 @@
 """The engine that a launch starts, and the file of keys that it reads."""
 
+from functools import partial
+
 from dynocheck.engines import sglang, trtllm, vllm
 from dynocheck.engines.base import Engine
-from dynocheck.facts import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, IdentityCache, Launch
 
 ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE)
+
+_keys_files: IdentityCache[ConfigFile | None] = IdentityCache(4096)  # several checks ask for the same
 
 
 def detect_engine(launch: Launch) -> Engine | None:
@@ -18,4 +22,6 @@ def detect_engine(launch: Launch) -> Engine | None:
 def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
     """The file that a launch's engine reads keys from; None if it names none or the recipe lacks it."""
     engine = detect_engine(launch)
-    return engine.config(container, launch) if engine is not None else None
+    if engine is None:
+        return None
+    return _keys_files.get(container, launch, make=partial(engine.config, container, launch))

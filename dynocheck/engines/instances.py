@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from dynocheck.data.flags import ImageRelease, find_release, is_former_flag
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine
 from dynocheck.engines.detection import detect_engine
@@ -38,6 +39,15 @@ class EngineInstance:
     @property
     def name(self) -> str:
         return self.component.name
+
+    @property
+    def release(self) -> ImageRelease:
+        """The release of Dynamo in its image; possible is empty if its flags are of none that is known."""
+        release = find_release(self.container.image or "", self.container.runtime)
+        words = ((word.text or "").partition("=")[0] for word in self.launch.words)
+        if not (release.exact or release.near) and any(is_former_flag(self.launch.module, w) for w in words):
+            return ImageRelease(None, None, ())
+        return release
 
     def locate(self, *names: str) -> tuple[str, int, int]:
         """File, line and column of the first of these arguments that is set, else of the launch."""

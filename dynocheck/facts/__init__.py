@@ -46,8 +46,8 @@ _NAMES = {
     "base": "Fact FactList Settings Unavailable",
     "endpoint.answers": """
         Adapter AdapterReplies AdapterReply Address Answers Brim CAPITAL_SCHEMA CITY_SCHEMA Cancellation
-        EndpointFact MISSING_PATH_STATUSES NO_CHAT_STATUSES Prefix Readiness Refusals Reply RequestFailure
-        Rollout SIMULATED_OWNER ServingWorker Skills Spread TOOL_NAME
+        EndpointFact MISSING_PATH_STATUSES NO_CHAT_STATUSES Prefix REJECTED_STATUSES Readiness Refusals Reply
+        RequestFailure Rollout SIMULATED_OWNER ServingWorker Skills Spread TOOL_NAME
     """,
     "identity_cache": "IdentityCache",
     "k8s.autoscaling": "Autoscalers",
@@ -78,8 +78,9 @@ _NAMES = {
         NetworkPolicyPort NetworkPolicyRule PodClasses RuntimeRule
     """,
     "k8s.namespace_state": """
-        ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact HostState
-        NamespaceState ObjectEvent ObjectKey Termination
+        ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact EarlierState
+        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey PortState ServingMetrics
+        Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """

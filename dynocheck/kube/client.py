@@ -122,15 +122,18 @@ class Cluster:
             raise self._make_error(target.partition("?")[0], response.status, response.body)
         return response
 
-    def stream(self, target: str, headers: Mapping[str, str], timeout_s: float) -> "BaseHTTPResponse":
+    def stream(
+        self, target: str, headers: Mapping[str, str], timeout_s: float, *, repeat: bool = True
+    ) -> "BaseHTTPResponse":
         """The response to a GET, to be read as it arrives, such as that of a watch.
 
         :param timeout_s: seconds until its first byte, and between any two reads.
+        :param repeat: whether to repeat it; not for what the server passes on to a pod, which may be down.
         :raises KubeError: there is no response, or it is an error.
         """
         deadline = Deadline(timeout_s)
         response = self._repeat(
-            "GET", deadline, lambda transport: transport.stream(target, headers, deadline)
+            "GET" if repeat else "", deadline, lambda transport: transport.stream(target, headers, deadline)
         )
         if response.status >= 300:
             response.close()

@@ -10,12 +10,13 @@ from kubernetes.dynamic import DynamicClient, Resource
 from dynocheck.facts import Unavailable
 from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
+from dynocheck.kube.job_pods import PodHistory, describe_condition, find_end
 from dynocheck.kube.official_client import make_official_client
+from dynocheck.secrets import clip
 
 _POLL_S = 2  # between looks at the pods, even if the Job does not change
 _DEBOUNCE_S = 0.2  # after a change of the Job, so that several changes cost one look
 _OUTAGE_S = 60.0  # for which the API server, or a kubelet behind it, may be unreachable
-_PERMANENT = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"}  # waiting does not help
 
 T = TypeVar("T")
 Manifest = Mapping[str, Any]
@@ -93,15 +94,32 @@ class JobRunner:
     def _wait_until_complete(self, deadline: float, show_progress: Callable[[str], None]) -> list[Any]:
         """The pods of the complete Job."""
         selector = {"namespace": self._namespace, "label_selector": f"job-name={self._name}"}
+        history = PodHistory()
         while True:
             job = _retry(lambda: self._jobs.get(name=self._name, namespace=self._namespace))
             pods = _retry(lambda: self._pods.get(**selector).items)
-            end = _find_end(job)
+            history.look(pods)
+            end = find_end(job)
             if end is not None and end.type == "Complete":
                 return list(pods)
-            _raise_if_hopeless(end, pods, time.monotonic() > deadline)
-            show_progress(_describe_progress(pods))
+            if end is not None or history.is_stuck() or time.monotonic() > deadline:
+                raise Unavailable(self._explain(end, history))
+            show_progress(history.describe_progress())
             self._wait_for_change(job)
+
+    def _explain(self, end: Any, history: PodHistory) -> str:
+        """Why the Job failed, or did not finish, with the last words of a pod that failed."""
+        why = f"the Job failed: {describe_condition(end)}" if end else "the Job did not finish"
+        problems = history.list_problems()
+        if not problems and end and end.reason == "BackoffLimitExceeded":
+            problems = history.list_deleted()
+        words = [self._read_last_words(pod) for pod in history.list_failed()[:1]]
+        return "; ".join(filter(None, [why.rstrip(": "), *problems[:3], *words]))
+
+    def _read_last_words(self, pod: Any) -> str:
+        with suppress(KubeError):
+            return clip(self._read_log(pod, ("tailLines", 1)).strip(), 300)
+        return ""
 
     def _wait_for_change(self, job: Any) -> None:
         """Return when the Job changes, or after _POLL_S. If the watch fails, the next request says why."""
@@ -117,11 +135,11 @@ class JobRunner:
             changed = next(events, None)
         time.sleep(_DEBOUNCE_S if changed else max(until - time.monotonic(), 0))
 
-    def _read_log(self, pod: Any) -> str:
+    def _read_log(self, pod: Any, *options: tuple[str, int]) -> str:
         (container,) = self._job["spec"]["template"]["spec"]["containers"]  # the pod may have a sidecar too
         target = {"name": pod.metadata.name, "namespace": self._namespace, "serialize": False}
-        query = ("container", container["name"])
-        response = _retry(lambda: self._pods.log.get(**target, query_params=[query]))
+        query = [("container", container["name"]), *options]
+        response = _retry(lambda: self._pods.log.get(**target, query_params=query))
         return str(response.data.decode(errors="replace"))
 
 
@@ -141,43 +159,3 @@ def _retry(request: Callable[[], T]) -> T:
             if not transient or time.monotonic() - started > _OUTAGE_S:
                 raise
         time.sleep(_POLL_S)
-
-
-def _find_end(job: Any) -> Any:
-    """The Complete or Failed condition; None while the Job runs."""
-    true = [c for c in job.status.conditions or () if c.status == "True"]
-    return next((c for c in true if c.type in ("Complete", "Failed")), None)
-
-
-def _find_problem(pod: Any) -> Any:
-    """The container state or pod condition that gives a problem's reason and message, if there is one."""
-    for state in filter(None, (c.state for c in pod.status.containerStatuses or ())):
-        if state.waiting and state.waiting.reason != "ContainerCreating":
-            return state.waiting
-        if state.terminated and state.terminated.exitCode:
-            return state.terminated
-    unmet = [c for c in pod.status.conditions or () if c.status == "False"]
-    return next((c for c in unmet if c.type == "PodScheduled"), None)
-
-
-def _describe_problem(pod: Any) -> str:
-    return f"{pod.metadata.name}: {_format_reason(_find_problem(pod))[:300]}"
-
-
-def _format_reason(state: Any) -> str:
-    return ": ".join(filter(None, (state.reason, state.message)))
-
-
-def _raise_if_hopeless(end: Any, pods: list[Any], late: bool) -> None:
-    """:raises Unavailable: the Job failed, is late, or has a pod that can never start."""
-    stuck = [pod for pod in pods if _find_problem(pod)]
-    if end is None and not late and not any(_find_problem(pod).reason in _PERMANENT for pod in stuck):
-        return
-    why = f"the Job failed: {_format_reason(end)}" if end else "the Job did not finish"
-    raise Unavailable("; ".join([why.rstrip(": "), *map(_describe_problem, stuck[:3])]))
-
-
-def _describe_progress(pods: list[Any]) -> str:
-    running = sum(pod.status.phase in ("Running", "Succeeded") for pod in pods)
-    problem = next((f", {_describe_problem(pod)}" for pod in pods if _find_problem(pod)), "")
-    return f"{running} of {len(pods)} pods running{problem}"

@@ -73,6 +73,7 @@ class LoadRecording:
             failure=str(exchange.failure).partition(":")[0] if exchange.failure else None,
             fresh=exchange.fresh,
             late_s=round(times.started - due, 7),
+            resent=exchange.resent,
         )
 
     def make_point(self, concurrency: int | None, rate: float | None) -> LoadPoint:

@@ -26,11 +26,18 @@ _DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}
 
 
 def make_indexed_job(
-    plan: LoadPlan, *, name: str, namespace: str | None, image: str, secret: tuple[str, str] | None = None
+    plan: LoadPlan,
+    *,
+    name: str,
+    namespace: str | None,
+    image: str,
+    cpu: str = "1",
+    secret: tuple[str, str] | None = None,
 ) -> tuple[KubeObject, KubeObject]:
     """The Job, and the headless Service through which its pods find the first pod.
 
     :param image: an image with dynocheck installed.
+    :param cpu: what each pod requests, as Kubernetes writes quantities.
     :param secret: name of a Secret, and the key in it that contains the API key.
     """
     barrier = f"{name}-0.{name}:{_PORT}"
@@ -42,7 +49,7 @@ def make_indexed_job(
         "command": ["dynocheck", "load"],
         "args": [*make_arguments(plan), *key_arguments, "--worker", worker],
         "ports": [{"name": "meet", "containerPort": _PORT}],
-        "resources": {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": {"requests": {"cpu": cpu, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": {**_DROPPED, "readOnlyRootFilesystem": True},
     }
     if secret:

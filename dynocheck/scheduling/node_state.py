@@ -78,6 +78,8 @@ def explain_refusal(shape: Shape, node: Node) -> str:
         return f"is not {shape.node_name}"
     if node.is_down:
         return "is not Ready"
+    if node.name in shape.barred:
+        return shape.barred[node.name]
     for key, value in shape.node_selector.items():
         if node.labels.get(key) != value:
             return f"does not match nodeSelector {key}={value}"

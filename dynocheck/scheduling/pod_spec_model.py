@@ -102,6 +102,7 @@ class Shape(msgspec.Struct, frozen=True):
     spread: tuple[SpreadConstraint, ...] = ()
     ports: tuple[Port, ...] = ()
     node_name: str = ""
+    barred: Mapping[str, str] = {}  # nodes that cannot take it for another reason, and the reasons
 
 
 def parse_shape(

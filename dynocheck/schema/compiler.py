@@ -6,6 +6,7 @@ from dynocheck.schema.apiserver_rules import Schema
 
 ANYTHING: Schema = {}
 _EXACT_TYPES = {"array": list, "boolean": bool, "integer": int, "number": int, "object": dict, "string": str}
+_UNBOUNDED = frozenset((bool, str))  # a number has limits, if only those of its bits
 _CHOICES = frozenset(("enum", "anyOf", "oneOf", "not"))
 _OF_SIZE = frozenset(("required", "minProperties", "maxProperties"))
 _OF_TEXT = frozenset(("format", "maxLength", "minLength", "pattern"))
@@ -16,7 +17,8 @@ class CompiledSchema:
     """A schema without references of its own, and what is asked of it for every value.
 
     `types` are the names of the types that it takes, and `classes` the Python classes that surely are of
-    these. `structural` is that of its kind: see `KindSchema`.
+    these; every value of the classes in `taken` fits. `entries` are those of its properties that were
+    compiled. `structural` is that of its kind: see `KindSchema`.
     """
 
     def __init__(self, source: Schema, schema: Schema, properties: Mapping[str, Schema], *, structural: bool):
@@ -28,6 +30,7 @@ class CompiledSchema:
         self.key_form: str = schema.get("propertyNames", {}).get("format", "")
         self.types = _list_types(schema)
         self.classes = frozenset(_EXACT_TYPES[name] for name in self.types)
+        self.entries: dict[str, CompiledSchema] = {}
         self.defaulted: tuple[str, ...] | None = None  # of its properties, once they were asked for
         self.nullable = bool(schema.get("nullable"))
         self.has_default = "default" in schema
@@ -37,6 +40,8 @@ class CompiledSchema:
         self.judges_text = not _OF_TEXT.isdisjoint(schema)
         self.is_embedded = bool(schema.get("x-kubernetes-embedded-resource"))
         self.is_bytes = not structural and schema.get("format") == "byte"
+        judges_scalars = self.judges_text or self.has_choices or self.all_of or self.is_bytes
+        self.taken = frozenset() if judges_scalars else self.classes & _UNBOUNDED
         self.is_closed = (
             not any(schema.get(word) for word in _OPEN)
             if structural
@@ -68,6 +73,13 @@ class SchemaCompiler:
         resolved = self._resolve(schema)
         properties = self._resolve(resolved.get("properties", {}))  # shared as a whole by several
         return CompiledSchema(schema, resolved, properties, structural=self.structural)
+
+    def find_entry(self, compiled: CompiledSchema, key: str) -> CompiledSchema | None:
+        """The compiled form of what a mapping has under a key; None if its schema does not say."""
+        if key in compiled.properties:
+            found = compiled.entries[key] = self.find(compiled.properties[key])
+            return found
+        return None if compiled.others is None else self.find(compiled.others)
 
     def list_defaulted(self, compiled: CompiledSchema) -> tuple[str, ...]:
         """The properties of a mapping that have a default."""

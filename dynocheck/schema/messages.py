@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from dynocheck.secrets import clip
+
 MAX_QUOTED = 60  # characters of a value or a key that are quoted
 MAX_NAMES = 8  # names that are listed
+
+# Where a value stands: the path above it, with its key or index. Written as text for what is reported alone.
+Path = str | tuple["Path", str | int]
 
 _TYPE_NAMES = {
     "array": "a list",
@@ -51,6 +56,14 @@ def fits_type(data: Any, names: list[str]) -> bool:
     return any(_TYPES[name](data) for name in names)
 
 
+def format_path(path: Path) -> str:
+    """The path as text: spec.containers[0].resources."""
+    if isinstance(path, str):
+        return path
+    above, last = path
+    return f"{format_path(above)}[{last}]" if isinstance(last, int) else join_path(format_path(above), last)
+
+
 def join_path(path: str, key: str) -> str:
     """The path of an entry, with keys that are no plain words in brackets: limits[nvidia.com/gpu]."""
     shown = _format_key(key)
@@ -71,7 +84,7 @@ def quote(data: Any) -> str:
         return _TYPE_NAMES["array" if isinstance(data, list) else "object"]
     if not isinstance(data, str):
         return json.dumps(data)
-    cut = data if len(data) <= MAX_QUOTED else data[: MAX_QUOTED - 1] + "…"
+    cut = clip(data, MAX_QUOTED)
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 

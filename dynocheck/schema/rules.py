@@ -14,7 +14,7 @@ import msgspec
 from dynocheck.facts import Value, parse_quantity
 from dynocheck.schema.apiserver_rules import Schema
 from dynocheck.schema.compiler import ANYTHING, CompiledSchema, SchemaCompiler
-from dynocheck.schema.messages import join_path
+from dynocheck.schema.messages import Path
 
 RULES = "x-kubernetes-validations"
 # Words of CEL that a property may be called too, which a rule then writes as __word__.
@@ -25,6 +25,7 @@ _RESERVED = frozenset(
 
 _TEXT = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_SELF = re.compile(r"\bself\b(?:\.(\w+)\b(?!\s*\())?")  # with a field of it, and no method
 _FUNCTIONS = frozenset(
     """all bool charAt contains double duration endsWith exists exists_one filter has hasValue in indexOf int
     isGreaterThan join lastIndexOf lowerAscii map matches optMap orValue quantity replace size split
@@ -33,7 +34,7 @@ _FUNCTIONS = frozenset(
 
 _MAX_QUANTITY = 2**64  # of a quantity: what is larger makes no difference to a rule
 
-RuleViolation = tuple[Value, str, str]  # where, its path, what is wrong
+RuleViolation = tuple[Value, Path, str]  # where, its path, what is wrong
 
 
 def explain_no_rules() -> str:
@@ -75,34 +76,35 @@ class _RuleEvaluator:
     def __init__(self, compiler: SchemaCompiler) -> None:
         self.violations: list[RuleViolation] = []
         self._compiler = compiler
+        self._anything = compiler.find(ANYTHING)
 
-    def evaluate(self, value: Value, compiled: CompiledSchema, path: str) -> Any:
+    def evaluate(self, value: Value, compiled: CompiledSchema, path: Path) -> Any:
         """The value as the server would store it, in the names that rules use."""
         data: Any = value.data
         if isinstance(data, dict):
             data = dict(self._evaluate_entries(value, data, compiled, path))
         elif isinstance(data, list):
             items = self._compiler.find(compiled.schema.get("items", ANYTHING))
-            data = [self.evaluate(element, items, f"{path}[{n}]") for n, element in enumerate(data)]
+            data = [self.evaluate(element, items, (path, n)) for n, element in enumerate(data)]
         for rule in compiled.schema.get(RULES, ()):
             if (wrong := _find_error(rule, data)) is not None:
                 self.violations.append((value, path, wrong))
         return data
 
     def _evaluate_entries(
-        self, value: Value, data: dict[str, Value], compiled: CompiledSchema, path: str
+        self, value: Value, data: dict[str, Value], compiled: CompiledSchema, path: Path
     ) -> Iterator[tuple[str, Any]]:
         properties = compiled.properties
         for key, entry in data.items():
-            inner = self._compiler.find(properties.get(key, compiled.others or ANYTHING))
+            inner = compiled.entries.get(key) or self._compiler.find_entry(compiled, key) or self._anything
             if entry.data is None and (not inner.nullable or inner.has_default):
                 continue
-            yield _escape_name(key, properties), self.evaluate(entry, inner, join_path(path, key))
+            yield _escape_name(key, properties), self.evaluate(entry, inner, (path, key))
         for key in self._compiler.list_defaulted(compiled):
-            if value.get(key) is None:
+            if key not in data or data[key].data is None:
                 inner = self._compiler.find(properties[key])
                 filled = _place_default(inner.schema["default"], value)
-                yield _escape_name(key, properties), self.evaluate(filled, inner, join_path(path, key))
+                yield _escape_name(key, properties), self.evaluate(filled, inner, (path, key))
 
 
 def _escape_name(key: str, properties: Mapping[str, Schema]) -> str:
@@ -120,11 +122,20 @@ def _place_default(data: Any, at: Value) -> Value:
 
 def _find_error(rule: Mapping[str, str], data: Any) -> str | None:
     """What a rule says of this, or None when it holds. One that cannot be evaluated refuses, too."""
+    if isinstance(data, dict) and (fields := _list_fields(rule["rule"])) is not None:
+        data = {name: data[name] for name in fields if name in data}  # CEL copies all that it is given
     result = _compile_rule(rule["rule"]).eval(data={"self": data})
     says = str(result.plain_value())
     if result.type().name() == "ERROR":
         return f"breaks the rule '{rule['message']}': {says.removeprefix('UNKNOWN: ')}"
     return None if says == "True" else rule["message"]
+
+
+@functools.cache
+def _list_fields(rule: str) -> tuple[str, ...] | None:
+    """The fields that a rule reads of itself; None if it may read any."""
+    selves = [found[1] for found in _SELF.finditer(_TEXT.sub("", rule))]
+    return None if None in selves else tuple(dict.fromkeys(selves))
 
 
 @functools.cache

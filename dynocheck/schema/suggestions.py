@@ -7,23 +7,24 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dynocheck.core.fixes import replace_words, set_value
-from dynocheck.schema.messages import fits_type
+from dynocheck.schema.messages import Path, fits_type, format_path
 
 _LAST = re.compile(r"(?:([\w-]+)|\[([^\]]*[^\d\]][^\]]*)\])$")
 _DECIMAL = re.compile(r"[-+]?\d+(\.\d+)?")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGTPE])(i?)[bB]")
 
 
-def suggest_value(path: str, value: Any, old: Any = None) -> str:
+def suggest_value(path: Path, value: Any, old: Any = None) -> str:
     """The edit that gives the field at a path this value; empty if the value is None.
 
     An item of a list has no name: its old value is replaced, if that is a number or a boolean.
     """
-    last = _LAST.search(path)
+    written = format_path(path)
+    last = _LAST.search(written)
     if value is None or last is None:
         is_scalar = value is not None and isinstance(old, int | float)
         return replace_words(json.dumps(old), json.dumps(value)) if is_scalar else ""
-    return set_value(last[1] or f"{path[: last.start()].rpartition('.')[2]}[{last[2]}]", value)
+    return set_value(last[1] or f"{written[: last.start()].rpartition('.')[2]}[{last[2]}]", value)
 
 
 def convert(data: Any, wanted: list[str]) -> Any:

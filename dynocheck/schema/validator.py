@@ -15,11 +15,12 @@ from dynocheck.schema.apiserver_rules import Schema
 from dynocheck.schema.compiler import ANYTHING, CompiledSchema, SchemaCompiler
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import (
+    Path,
     describe_mismatch,
     describe_unknown,
     fits_type,
     format_choices,
-    join_path,
+    format_path,
     quote,
 )
 from dynocheck.schema.suggestions import convert, find_choice, find_known_name, mend_text, suggest_value
@@ -66,17 +67,20 @@ class SchemaValidator:
     def _is_full(self) -> bool:
         return len(self._found) >= MAX_VIOLATIONS
 
-    def report(self, value: Value, path: str, message: str, fix: str = "") -> None:
+    def report(self, value: Value, path: Path, message: str, fix: str = "") -> None:
         if not self._is_full:
-            self._found.setdefault(path, SchemaViolation(path, message, value.line, value.column, fix))
+            place = format_path(path)
+            self._found.setdefault(place, SchemaViolation(place, message, value.line, value.column, fix))
 
-    def check(self, value: Value, rule: CompiledSchema, path: str, *, closed: bool = True) -> None:
+    def check(self, value: Value, rule: CompiledSchema, path: Path, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
         data = value.data
         if data is None and rule.nullable:
             return
         if rule.is_bytes and isinstance(data, list):
             rule = self._compiler.find(_BYTES)
+        if type(data) in rule.taken:
+            return
         wanted = rule.types
         if wanted and type(data) not in rule.classes and not fits_type(data, wanted):
             message = describe_mismatch(data, wanted, quotes=self._quotes)
@@ -89,7 +93,7 @@ class SchemaValidator:
             self.check(value, self._compiler.find(part), path, closed=False)
 
     def _check_content(
-        self, value: Value, data: Any, rule: CompiledSchema, path: str, *, closed: bool
+        self, value: Value, data: Any, rule: CompiledSchema, path: Path, *, closed: bool
     ) -> None:
         match data:
             case dict():
@@ -102,7 +106,7 @@ class SchemaValidator:
                 self._check_number(value, data, rule, path)
 
     def _check_mapping(
-        self, value: Value, data: dict[str, Value], rule: CompiledSchema, path: str, *, closed: bool
+        self, value: Value, data: dict[str, Value], rule: CompiledSchema, path: Path, *, closed: bool
     ) -> None:
         present = self._check_entries(data, rule, path, closed=closed)
         if rule.judges_size:
@@ -110,51 +114,50 @@ class SchemaValidator:
         if rule.is_embedded:
             self.check(value, self._compiler.find(_EMBEDDED), path, closed=False)
             if metadata := value.get("metadata"):
-                check_metadata(self._found, metadata, join_path(path, "metadata"))
+                check_metadata(self._found, metadata, (path, "metadata"))
 
     def _check_entries(
-        self, data: dict[str, Value], rule: CompiledSchema, path: str, *, closed: bool
+        self, data: dict[str, Value], rule: CompiledSchema, path: Path, *, closed: bool
     ) -> set[str]:
         """Check each entry of a mapping; return the keys that count as present."""
         present = set()
         for key, entry in data.items():
-            place = join_path(path, key)
             if rule.key_form and (must := find_format_error(rule.key_form, key)):
-                self.report(entry, place, f"has a key that must be {must}")
-            schema = rule.properties.get(key, rule.others)
-            inner = None if schema is None else self._compiler.find(schema)
-            if inner is None:
-                if closed and rule.is_closed:
-                    self._report_unknown(entry, key, rule.properties, place)
-            elif entry.data is not None or inner.nullable:
-                self.check(entry, inner, place, closed=closed)
-            if entry.data is not None or (inner is not None and inner.nullable and key in rule.properties):
+                self.report(entry, (path, key), f"has a key that must be {must}")
+            inner = rule.entries.get(key)
+            if inner is None and (key in rule.properties or rule.others is not None):
+                inner = self._compiler.find_entry(rule, key)
+            if inner is None and closed and rule.is_closed:
+                self._report_unknown(entry, key, rule.properties, (path, key))
+            if entry.data is not None:
+                present.add(key)
+                if inner is not None and type(entry.data) not in inner.taken:
+                    self.check(entry, inner, (path, key), closed=closed)
+            elif inner is not None and inner.nullable and key in rule.properties:
                 present.add(key)
         return present
 
-    def _report_unknown(self, entry: Value, key: str, known: Mapping[str, Schema], path: str) -> None:
+    def _report_unknown(self, entry: Value, key: str, known: Mapping[str, Schema], path: Path) -> None:
         if not self._is_full:
             close = find_known_name(key, known)
             fix = replace_words(key, close) if close else remove(key)
             self.report(entry, path, describe_unknown(key, known), fix)
 
     def _check_presence(
-        self, value: Value, data: dict[str, Value], present: set[str], rule: CompiledSchema, path: str
+        self, value: Value, data: dict[str, Value], present: set[str], rule: CompiledSchema, path: Path
     ) -> None:
         if self._structural:
             present.update(self._compiler.list_defaulted(rule))
         for key in rule.schema.get("required", ()):
             if key not in present:
                 null = ", and null does not count" if key in data else ""
-                self.report(
-                    data.get(key, value), join_path(path, key), f"is required{null}", set_value(key, "VALUE")
-                )
+                self.report(data.get(key, value), (path, key), f"is required{null}", set_value(key, "VALUE"))
             elif not self._structural and data[key].data in ("", []):  # what Go cannot tell from absent
-                self.report(data[key], join_path(path, key), "is required, and empty does not count")
+                self.report(data[key], (path, key), "is required, and empty does not count")
         self._check_size(value, len(present), rule.schema, path, "minProperties", "maxProperties", "fields")
 
     def _check_list(
-        self, value: Value, data: list[Value], rule: CompiledSchema, path: str, *, closed: bool
+        self, value: Value, data: list[Value], rule: CompiledSchema, path: Path, *, closed: bool
     ) -> None:
         schema = rule.schema
         items = self._compiler.find(schema.get("items", ANYTHING))
@@ -164,11 +167,11 @@ class SchemaValidator:
                 if zero is None:
                     continue
                 element = msgspec.structs.replace(element, data=zero)
-            self.check(element, items, f"{path}[{index}]", closed=closed)
+            self.check(element, items, (path, index), closed=closed)
         self._check_size(value, len(data), schema, path, "minItems", "maxItems", "items")
         self._check_unique(data, schema, items, path)
 
-    def _check_unique(self, data: list[Value], schema: Schema, items: CompiledSchema, path: str) -> None:
+    def _check_unique(self, data: list[Value], schema: Schema, items: CompiledSchema, path: Path) -> None:
         if len(data) < 2:
             return
         keys = schema.get("x-unique", ())
@@ -186,7 +189,7 @@ class SchemaValidator:
             same = first.setdefault(json.dumps(identity, sort_keys=True), index)
             if same != index:
                 what = " and ".join(keys) if keys else "value"
-                self.report(element, f"{path}[{index}]", f"has the same {what} as item {same}")
+                self.report(element, (path, index), f"has the same {what} as item {same}")
 
     def _identify(self, element: Value, rule: CompiledSchema, key: str) -> Any:
         found = element.get(key)
@@ -195,14 +198,14 @@ class SchemaValidator:
         return self._compiler.find(rule.properties.get(key, ANYTHING)).schema.get("default")
 
     def _check_size(
-        self, value: Value, size: int, schema: Schema, path: str, low: str, high: str, unit: str
+        self, value: Value, size: int, schema: Schema, path: Path, low: str, high: str, unit: str
     ) -> None:
         least, most = schema.get(low, 0), schema.get(high, size)
         if not least <= size <= most:
             bound = f"at least {least}" if size < least else f"at most {most}"
             self.report(value, path, schema.get("x-says", f"has {size} {unit}, must have {bound}"))
 
-    def _check_text(self, value: Value, text: str, schema: Schema, path: str) -> None:
+    def _check_text(self, value: Value, text: str, schema: Schema, path: Path) -> None:
         self._check_size(value, len(text), schema, path, "minLength", "maxLength", "characters")
         must = None
         if not self._structural or schema.get("format") in ("ipv4", "ipv6"):
@@ -219,7 +222,7 @@ class SchemaValidator:
             said = f"is {quote(text)}, must be {must}" if self._quotes else f"must be {must}"
             self.report(value, path, said, suggest_value(path, mend_text(text, must)))
 
-    def _check_number(self, value: Value, number: float, rule: CompiledSchema, path: str) -> None:
+    def _check_number(self, value: Value, number: float, rule: CompiledSchema, path: Path) -> None:
         schema = rule.schema
         if "integer" in rule.types:
             bits = 32 if schema.get("format") == "int32" else 64
@@ -228,12 +231,20 @@ class SchemaValidator:
         least, most = schema.get("minimum"), schema.get("maximum")
         if least is not None and number < least:
             self.report(
-                value, path, f"is {quote(number)}, must be at least {least}", suggest_value(path, least)
+                value,
+                path,
+                f"is {quote(number)}, must be at least {least}",
+                suggest_value(path, least),
             )
         if most is not None and number > most:
-            self.report(value, path, f"is {quote(number)}, must be at most {most}", suggest_value(path, most))
+            self.report(
+                value,
+                path,
+                f"is {quote(number)}, must be at most {most}",
+                suggest_value(path, most),
+            )
 
-    def _check_choices(self, value: Value, schema: Schema, path: str) -> None:
+    def _check_choices(self, value: Value, schema: Schema, path: Path) -> None:
         choices = schema.get("enum")
         # Most of what Kubernetes' own kinds enumerate has a default, which empty stands for.
         if choices and value.data not in choices and (self._structural or value.data != ""):
@@ -245,14 +256,14 @@ class SchemaValidator:
         if "not" in schema and self._fits(value, schema["not"], path):
             self.report(value, path, schema.get("x-says", "has a form that is not allowed here"))
 
-    def _fits(self, value: Value, schema: Schema, path: str) -> bool:
+    def _fits(self, value: Value, schema: Schema, path: Path) -> bool:
         found: dict[str, SchemaViolation] = {}
         judge = SchemaValidator(found, self._compiler)
         judge.check(value, self._compiler.find(schema), path, closed=False)
         return not found
 
 
-def check_metadata(found: dict[str, SchemaViolation], metadata: Value, path: str) -> None:
+def check_metadata(found: dict[str, SchemaViolation], metadata: Value, path: Path) -> None:
     """Hold the metadata of an object against what every kind has."""
     meta = kinds.object_meta()
     SchemaValidator(found, meta.compiler).check(metadata, meta.compiler.find(meta.schema), path)

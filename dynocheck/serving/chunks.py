@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from dynocheck.secrets import clip
 from dynocheck.serving.completions import Usage
+from dynocheck.serving.counts import describe_odd_counts, read_count
 from dynocheck.serving.failures import FailureKind, make_error
 
 
@@ -37,20 +39,10 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-
-
 class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: dict[str, Any] | None = None
     error: Any = None
     object: str | None = None
 
@@ -68,15 +60,19 @@ def decode_chunk(data: bytes) -> Chunk:
     except RecursionError:
         raise make_error(FailureKind.BAD_JSON, "JSON is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise make_error(FailureKind.BAD_JSON, f"{error}: {data[:100].decode('utf-8', 'replace')}") from None
+        shown = clip(data[:4096].decode("utf-8", "replace"), 100)
+        raise make_error(FailureKind.BAD_JSON, f"{error}: {shown}") from None
 
 
-def convert_usage(usage: _Usage) -> Usage | None:
+def convert_usage(usage: dict[str, Any]) -> Usage | None:
     """The token counts; None if the server sent none."""
-    if usage.prompt_tokens is None:
+    prompt = read_count(usage.get("prompt_tokens"))
+    if prompt is None:
         return None
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    return Usage(usage.prompt_tokens, usage.completion_tokens or 0, cached)
+    details = usage.get("prompt_tokens_details")
+    cached = read_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    odd = describe_odd_counts({name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")})
+    return Usage(prompt, read_count(usage.get("completion_tokens")) or 0, cached, odd)
 
 
 def join_texts(content: Any) -> str:

@@ -1,8 +1,9 @@
 """A client for one endpoint that reuses its connections.
 
 A connection is reused only if it was idle for less than a second, well below the servers' own idle timeouts
-(5 s in Node and Sanic by default): so no request races with a server that closes the connection, and none has
-to be sent twice. Redirects are reported rather than followed; no proxy is used.
+(5 s in Node and Sanic by default). Some servers, such as llama.cpp, close it after a stream unannounced. So a
+request on a reused connection that is closed at once, without a byte of a response, is sent again on a new
+one, as curl and OpenAI's SDK do, and counted. Redirects are reported rather than followed; no proxy is used.
 """
 
 import asyncio
@@ -20,10 +21,18 @@ from dynocheck.serving.connection import Clock, HttpConnection
 from dynocheck.serving.connector import connect
 from dynocheck.serving.endpoint import Endpoint, ExchangeLimits
 from dynocheck.serving.error_body import raise_for_status
-from dynocheck.serving.failures import EndpointError, Failure, FailureKind, make_error, redact_failure
+from dynocheck.serving.failures import (
+    EndpointError,
+    Failure,
+    FailureKind,
+    UnansweredError,
+    make_error,
+    redact_failure,
+)
 from dynocheck.serving.response_parser import ResponseReceiver
 
 _IDLE_S = 1.0
+_AT_ONCE_S = 1.0  # a connection that closes later was not stale: the server has had the request
 _AT_ONCE = 16
 
 
@@ -162,14 +171,30 @@ class Client:
         limits: ExchangeLimits,
         exchange: Exchange,
     ) -> None:
+        payload = self._build_payload(method, path, body)
+        if (idle := self._take_idle()) is not None:
+            try:
+                await self._exchange(idle, payload, receiver, limits, exchange)
+                return
+            except UnansweredError as error:
+                if error.after_s > _AT_ONCE_S:
+                    raise
+                exchange.resent = True
+        connection = await connect(self.endpoint, self._clock)
+        exchange.times.connected = connection.connected
+        await self._exchange(connection, payload, receiver, limits, exchange)
+
+    async def _exchange(
+        self,
+        connection: HttpConnection,
+        payload: bytes,
+        receiver: ResponseReceiver,
+        limits: ExchangeLimits,
+        exchange: Exchange,
+    ) -> None:
         times = exchange.times
-        connection = self._take_idle()
-        exchange.fresh = connection is None
-        if connection is None:
-            connection = await connect(self.endpoint, self._clock)
-            times.connected = connection.connected
+        exchange.fresh = times.connected is not None
         try:
-            payload = self._build_payload(method, path, body)
             times.sent = await connection.exchange(payload, receiver, limits, times.started)
         finally:
             exchange.quickack = connection.quickack

@@ -52,11 +52,14 @@ class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts from the server; `cached` is how many prompt tokens its cache held, if it reports that."""
+    """Token counts from the server; `cached` is how many prompt tokens its cache held, if it reports that,
+    `odd` the counts that it does not write as integers.
+    """
 
     prompt: int
     completion: int
     cached: int | None = None
+    odd: tuple[str, ...] = ()
 
 
 class ToolCall(msgspec.Struct):
@@ -95,18 +98,22 @@ class Exchange(msgspec.Struct):
     """A completion, possibly incomplete. `failure` says why it counts as failed.
 
     Lengths are in characters. `done` is whether a stream ended with `[DONE]`, `cancelled` whether we
-    cancelled it, `fresh` whether it needed a new connection, `quickack` whether TCP_QUICKACK was set on it.
+    cancelled it, `fresh` whether it needed a new connection, `resent` whether a reused one was found closed
+    first, `quickack` whether TCP_QUICKACK was set on it. `usage_rejected` is whether the server accepted the
+    request only without a demand for usage.
     `choices` is the number of choices; text and tool calls are kept for the first one, on request.
     """
 
     times: Times
     fresh: bool = True
+    resent: bool = False
     quickack: bool = False
     status: int | None = None
     failure: Failure | None = None
     model: str | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    usage_rejected: bool = False
     done: bool = False
     cancelled: bool = False
     choices: int = 0

@@ -74,6 +74,14 @@ class EndpointError(Exception):
         self.failure = failure
 
 
+class UnansweredError(EndpointError):
+    """The server closed the connection before the first byte of its response, so long after the request."""
+
+    def __init__(self, failure: Failure, after_s: float) -> None:
+        super().__init__(failure)
+        self.after_s = after_s
+
+
 def make_error(kind: FailureKind, message: str, phase: TimeoutPhase | None = None) -> EndpointError:
     """The exception for a failure of this kind."""
     return EndpointError(Failure(kind, clean(message), phase))

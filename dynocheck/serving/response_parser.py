@@ -9,7 +9,7 @@ from typing import Protocol
 import httptools
 
 from dynocheck.serving.endpoint import ExchangeLimits
-from dynocheck.serving.failures import FailureKind, TimeoutPhase, make_error
+from dynocheck.serving.failures import FailureKind, TimeoutPhase, UnansweredError, make_error
 
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's names for the two
 
@@ -114,7 +114,9 @@ class ResponseParser:
             return
         what = "connection reset" if broken else "the server closed the connection"
         when = "the response was complete" if self._headed else "responding"
-        self._end(make_error(FailureKind.TRUNCATED, f"{what} before {when}"))
+        error = make_error(FailureKind.TRUNCATED, f"{what} before {when}")
+        unanswered = self._last is None
+        self._end(UnansweredError(error.failure, perf_counter() - self.sent) if unanswered else error)
 
     def watch_timeouts(self) -> None:
         """Enforce the time limits with a single timer, which is not rescheduled when bytes arrive."""

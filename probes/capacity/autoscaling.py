@@ -16,7 +16,7 @@ _KARPENTER = "/apis/karpenter.sh"
 _STATUS = "cluster-autoscaler-status"
 _HOME = "kube-system"
 _LEASES = "/apis/coordination.k8s.io/v1/leases"
-_LEASE = "metadata.name=cluster-autoscaler"
+_LEASE = "cluster-autoscaler"
 
 
 class _Group(msgspec.Struct):
@@ -26,14 +26,16 @@ class _Group(msgspec.Struct):
 @probe(
     access=[
         Access("get", "configmaps", names=(_STATUS,)),
-        Access("list", "leases", "coordination.k8s.io"),
+        Access("list", "leases", "coordination.k8s.io", names=(_LEASE,)),
     ]
 )
 def autoscalers(cluster: Cluster) -> Autoscalers:
     """Without these permissions, `unseen` says why a Cluster Autoscaler may be missed."""
     names = ["Karpenter"] if _has_karpenter(cluster) else []
     try:
-        leases = cluster.items(_LEASES, PartialObject, accept=METADATA, fieldSelector=_LEASE)
+        leases = cluster.items(
+            _LEASES, PartialObject, accept=METADATA, fieldSelector=f"metadata.name={_LEASE}"
+        )
         homes = {lease.metadata.namespace for lease in leases}
         if _HOME not in homes and _has_status(cluster):
             homes.add(_HOME)

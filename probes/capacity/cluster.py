@@ -38,6 +38,22 @@ class _Affinity(msgspec.Struct, rename="camel", omit_defaults=True):
     pod_anti_affinity: dict[str, Any] = {}
 
 
+class _ClaimRef(msgspec.Struct, rename="camel", omit_defaults=True):
+    claim_name: str = ""
+
+
+class _Volume(msgspec.Struct, rename="camel", omit_defaults=True):
+    name: str = ""
+    persistent_volume_claim: _ClaimRef | None = None
+    ephemeral: dict[str, Any] | None = None
+
+    def get_claim(self, pod: str) -> str:
+        """The name of its claim, empty if it has none; that of an ephemeral volume is made for its pod."""
+        if self.persistent_volume_claim is not None:
+            return self.persistent_volume_claim.claim_name
+        return f"{pod}-{self.name}" if self.ephemeral is not None else ""
+
+
 class _Spec(msgspec.Struct, rename="camel", omit_defaults=True):
     node_name: str = ""
     priority: int | None = None
@@ -47,6 +63,7 @@ class _Spec(msgspec.Struct, rename="camel", omit_defaults=True):
     resources: _Resources | None = None
     containers: list[_Container] | None = None
     init_containers: list[_Container] | None = None
+    volumes: list[_Volume] | None = None
 
 
 class _Pod(msgspec.Struct):
@@ -103,7 +120,7 @@ def _convert_pod(pod: _Pod) -> RunningPod | None:
     spec, meta = pod.spec, pod.metadata
     if not spec.node_name:
         return None
-    bare = msgspec.structs.replace(spec, node_name="", affinity=None, priority=None)
+    bare = msgspec.structs.replace(spec, node_name="", affinity=None, priority=None, volumes=None)
     shape = _parse_shape(msgspec.json.encode(bare))
     return RunningPod(
         namespace=meta.namespace,
@@ -116,6 +133,7 @@ def _convert_pod(pod: _Pod) -> RunningPod | None:
         terminating=bool(meta.deletion_timestamp),
         affinity=msgspec.to_builtins(spec.affinity) if spec.affinity else {},
         ports=shape.ports,
+        claims=tuple(filter(None, (volume.get_claim(meta.name) for volume in spec.volumes or ()))),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynocheck.facts import Address, Readiness, Reply, RequestFailure
+from dynocheck.facts import REJECTED_STATUSES, Address, Readiness, Reply, RequestFailure
 
 if TYPE_CHECKING:  # importing it takes 60 ms, including asyncio, and only runs with an endpoint need it
     from dynocheck.serving import (
@@ -99,6 +99,22 @@ class Target:
     def limits(self) -> "ExchangeLimits":
         return make_limits(self.request_s)
 
+    async def complete(
+        self, client: "Client", request: "CompletionRequest", cancel_after_chunks: int | None = None
+    ) -> "Exchange":
+        """Request a completion; a stream that is rejected with a demand for usage is requested without it."""
+        from msgspec.structs import replace
+
+        exchange = await client.complete(request, limits=self.limits, cancel_after_chunks=cancel_after_chunks)
+        if request.stream and request.usage and exchange.status in REJECTED_STATUSES:
+            without = await client.complete(
+                replace(request, usage=False), limits=self.limits, cancel_after_chunks=cancel_after_chunks
+            )
+            if without.failure is None:
+                without.usage_rejected = True
+                return without
+        return exchange
+
     def estimate_seconds(self, requests: int) -> float:
         """The maximum seconds for this number of consecutive requests."""
         return requests * self.request_s
@@ -146,6 +162,9 @@ def make_reply(exchange: "Exchange") -> Reply:
         reasoning=exchange.reasoning_chars,
         opening=exchange.text[:_OPENING],
         calls=tuple((call.name, call.arguments) for call in exchange.tools.values()),
+        resent=exchange.resent,
+        usage_rejected=exchange.usage_rejected,
+        odd=usage.odd if usage else (),
     )
 
 

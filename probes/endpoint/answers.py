@@ -7,6 +7,7 @@ from dynocheck.facts import (
     CAPITAL_SCHEMA,
     CITY_SCHEMA,
     MISSING_PATH_STATUSES,
+    REJECTED_STATUSES,
     TOOL_NAME,
     AdapterReplies,
     AdapterReply,
@@ -36,7 +37,6 @@ _LONG = 400  # tokens of an answer that is cancelled
 _CANCEL_AFTER = 2  # chunks
 _NO_MODEL = "dynocheck-no-such-model"
 _MAX_REASONING = 1024  # tokens for a reasoning model to reach its answer
-_REJECTED = (400, 422)
 
 
 @probe(limit=lambda target, address, readiness: target.estimate_seconds(4))
@@ -46,7 +46,7 @@ def answers(target: Target, address: Address, readiness: Readiness) -> Answers:
             request = make_question(
                 readiness.model, "answers", max_tokens=_TOKENS, chat=chat, stream=stream, keep_text=True
             )
-            return make_reply(await client.complete(request, limits=target.limits))
+            return make_reply(await target.complete(client, request))
 
         chat = await complete(chat=True, stream=False)
         streamed = await complete(chat=True, stream=True)
@@ -76,7 +76,7 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
 
     async def send(client: "Client") -> Refusals:
         async def complete(request: "CompletionRequest") -> Reply:
-            return make_reply(await client.complete(request, limits=target.limits))
+            return make_reply(await target.complete(client, request))
 
         async def send_unknown_model(stream: bool) -> Reply:
             return await complete(make_question(_NO_MODEL, "refused", stream=stream, chat=readiness.chat))
@@ -107,8 +107,8 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
 def cancellation(target: Target, address: Address, readiness: Readiness, refusals: Refusals) -> Cancellation:
     async def send(client: "Client") -> Cancellation:
         long = make_completion(readiness, "cancelled", prompt="Tell me a very long story.", max_tokens=_LONG)
-        cancelled = await client.complete(long, cancel_after_chunks=_CANCEL_AFTER, limits=target.limits)
-        after = await client.complete(make_completion(readiness, "after"), limits=target.limits)
+        cancelled = await target.complete(client, long, _CANCEL_AFTER)
+        after = await target.complete(client, make_completion(readiness, "after"))
         return Cancellation(
             stopped=cancelled.cancelled, broken=make_reply(cancelled), after=make_reply(after)
         )
@@ -122,7 +122,7 @@ def adapter_replies(target: Target, address: Address, readiness: Readiness) -> A
         replies = []
         for adapter in readiness.adapters:
             request = make_question(adapter.name, adapter.name, stream=False, chat=readiness.chat)
-            reply = make_reply(await client.complete(request, limits=target.limits))
+            reply = make_reply(await target.complete(client, request))
             replies.append(AdapterReply(adapter.name, reply))
         return AdapterReplies(tuple(replies))
 
@@ -144,13 +144,13 @@ def skills(target: Target, address: Address, readiness: Readiness) -> Skills:
                 keep_text=True,
                 more={"temperature": 0, **more},
             )
-            return make_reply(await client.complete(request, limits=target.limits))
+            return make_reply(await target.complete(client, request))
 
         async def call_tool() -> Reply:
             """Request a strict tool call, which the engine enforces, or a plain one if that is rejected."""
             prompt = "What is the weather in Paris?"
             strict = await complete(prompt, tools=[_make_tool(strict=True)], tool_choice="required")
-            if strict.status not in _REJECTED:
+            if strict.status not in REJECTED_STATUSES:
                 return strict
             return await complete(prompt, tools=[_make_tool()], tool_choice="required")
 

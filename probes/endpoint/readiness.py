@@ -11,6 +11,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.facts import (
     MISSING_PATH_STATUSES,
     NO_CHAT_STATUSES,
+    REJECTED_STATUSES,
     Adapter,
     Address,
     Readiness,
@@ -29,6 +30,7 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 # Failures that waiting does not resolve.
 _PERMANENT = {"tls", "redirect", "not-http"}
 _PERMANENT_STATUS = {401, 403}
+_UNKNOWN_MODEL = {*REJECTED_STATUSES, 404}
 
 
 class _Model(msgspec.Struct):
@@ -37,10 +39,10 @@ class _Model(msgspec.Struct):
     """
 
     id: str
-    owned_by: str | None = None
-    parent: str | None = None
-    max_model_len: int | None = None
-    context_window: int | None = None
+    owned_by: Any = None
+    parent: Any = None
+    max_model_len: Any = None
+    context_window: Any = None
 
 
 class _Models(msgspec.Struct):
@@ -131,22 +133,32 @@ class _ReadinessWait:
             return "list", reason or self._explain_unlisted(), None
         if reason := await self._explain_not_ready(client, model):
             return "ready", reason, None
-        return await self._complete(client, model)
+        stage, message, failure = await self._complete(client, model)
+        listed = self.fields["listed"]
+        if failure is not None and failure.status in _UNKNOWN_MODEL and listed and model not in listed:
+            return "list", f"{self._explain_unlisted()}; requested anyway: {failure}", failure
+        return stage, message, failure
 
     def _choose_model(self, response: "EndpointResponse") -> str | None:
-        """The user's model if it is listed, or nothing is; without one, the only listed model; else None."""
+        """The user's model, which some servers answer to without listing it; without one, the only listed
+        model; None if there is not exactly one.
+        """
+        from dynocheck.serving.counts import describe_odd_counts, read_count
+
         models = msgspec.json.decode(response.body, type=_Models).data or []
         bases = {model.id for model in models if model.parent is None}
         adapters = tuple(Adapter(m.id, m.parent) for m in models if m.parent is not None)
         self.fields |= {"listed": tuple(model.id for model in models), "adapters": adapters}
         name = self.target.model or (min(bases) if len(bases) == 1 else None)
-        entry = next((model for model in models if model.id == name), None)
-        if entry is None:
-            # `transformers serve` serves a local path without listing it.
-            return self.target.model if not models else None
-        context = entry.max_model_len or entry.context_window
-        self.fields |= {"model": entry.id, "context": context, "owner": entry.owned_by or ""}
-        return entry.id
+        entry = next((model for model in models if model.id in (name, f"{name}:latest")), None)
+        if entry is not None:
+            lengths = {"max_model_len": entry.max_model_len, "context_window": entry.context_window}
+            self.fields |= {
+                "context": next(filter(None, map(read_count, lengths.values())), None),
+                "owner": entry.owned_by if isinstance(entry.owned_by, str) else "",
+                "odd": describe_odd_counts(lengths),
+            }
+        return name
 
     def _explain_unlisted(self) -> str:
         listed = self.fields["listed"]

@@ -67,7 +67,7 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
     async def send(client: "Client") -> Spread:
         async def complete(number: int) -> Reply:
             request = make_completion(readiness, f"{run} {number}", stream=bool(number % 2))
-            return make_reply(await client.complete(request, limits=target.limits))
+            return make_reply(await target.complete(client, request))
 
         before, problem = await _fetch_metrics(client, target)
         numbers = range(_count_requests(target, readiness))
@@ -94,10 +94,10 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
         import asyncio
 
         request = make_completion(readiness, "", prompt=text)
-        first = make_reply(await client.complete(request, limits=target.limits))
+        first = make_reply(await target.complete(client, request))
         await asyncio.sleep(_SETTLE_S)
         before, problem = await _fetch_metrics(client, target)
-        again = [make_reply(await client.complete(request, limits=target.limits)) for _ in range(_REPEATS)]
+        again = [make_reply(await target.complete(client, request)) for _ in range(_REPEATS)]
         after, later_problem = await _fetch_metrics(client, target)
         return Prefix(
             first=first,
@@ -126,7 +126,7 @@ def brim(target: Target, address: Address, readiness: Readiness, prefix: Prefix)
 
     async def send(client: "Client") -> Reply:
         request = make_completion(readiness, "", prompt=text, max_tokens=1, stream=False)
-        return make_reply(await client.complete(request, limits=target.limits))
+        return make_reply(await target.complete(client, request))
 
     return Brim(room=room, tokens=tokens, reply=target.send_when_ready(address, readiness, send))
 

@@ -41,6 +41,14 @@ class _Spec(msgspec.Struct):
     versions: list[_Version]
 
 
+class _Group(msgspec.Struct):
+    name: str
+
+
+class _Groups(msgspec.Struct):
+    groups: list[_Group]
+
+
 class _Definition(msgspec.Struct):
     metadata: ObjectMeta
     spec: _Spec
@@ -69,9 +77,11 @@ def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
         names = [definition.metadata.name for definition in definitions]
         used = [name for name in names if name.partition(".")[2] in groups]
         kinds = run_parallel([partial(_get_kind, cluster, name) for name in used])
+        served = cluster.get("/apis", _Groups).groups
     except KubeError as error:
         return ServedKinds(reason=str(error))
-    return ServedKinds(tuple(kind for kind in kinds if kind is not None))
+    found = tuple(kind for kind in kinds if kind is not None)
+    return ServedKinds(found, groups=tuple(group.name for group in served))
 
 
 def _get_kind(cluster: Cluster, name: str) -> CustomKind | None:

@@ -368,7 +368,7 @@ class _Lease(msgspec.Struct):
     spec: _LeaseSpec = msgspec.field(default_factory=_LeaseSpec)
 
 
-@probe(access=[Access("list", "leases", "coordination.k8s.io")])
+@probe(access=[Access("list", "leases", "coordination.k8s.io", names=(_LEASE,))])
 def operator_leases(cluster: Cluster) -> OperatorLeases:
     leases = cluster.items(
         "/apis/coordination.k8s.io/v1/leases", _Lease, fieldSelector=f"metadata.name={_LEASE}"

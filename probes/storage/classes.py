@@ -50,9 +50,14 @@ class _Class(msgspec.Struct, rename="camel"):
         return tuple(value for label in labels if label.key.endswith("zone") for value in label.values or ())
 
 
+class _Allocatable(msgspec.Struct):
+    count: int | None = None
+
+
 class _NodeDriver(msgspec.Struct, rename="camel"):
     name: str
     topology_keys: list[str] | None = None
+    allocatable: _Allocatable | None = None
 
 
 class _NodeSpec(msgspec.Struct):
@@ -77,11 +82,16 @@ class _Affinity(msgspec.Struct):
     required: _Terms | None = None
 
 
+class _Source(msgspec.Struct):
+    driver: str = ""
+
+
 class _VolumeSpec(msgspec.Struct, rename="camel"):
     storage_class_name: str = ""
     access_modes: list[str] | None = None
     capacity: dict[str, str] | None = None
     claim_ref: _Claim | None = None
+    csi: _Source | None = None
     node_affinity: _Affinity | None = None
 
 
@@ -131,7 +141,10 @@ def csi_drivers(cluster: Cluster) -> CsiDrivers:
 
 
 def _list_drivers(node: _Node) -> tuple[NodeDriver, ...]:
-    return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in node.spec.drivers or ())
+    return tuple(
+        NodeDriver(d.name, tuple(d.topology_keys or ()), d.allocatable.count if d.allocatable else None)
+        for d in node.spec.drivers or ()
+    )
 
 
 @probe(access=[Access("list", "persistentvolumes")])
@@ -151,5 +164,6 @@ def _convert_volume(volume: _Volume) -> PersistentVolume:
         capacity=(spec.capacity or {}).get("storage", ""),
         phase=volume.status.phase,
         claim=f"{claim.namespace}/{claim.name}" if claim else "",
+        driver=spec.csi.driver if spec.csi else "",
         node_terms=tuple((required.node_selector_terms if required else None) or ()),
     )

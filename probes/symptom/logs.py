@@ -9,12 +9,14 @@ from urllib.parse import quote
 from dynocheck import probe
 from dynocheck.facts import Access, ContainerLog, ContainerLogs, ContainerState, NamespaceState
 from dynocheck.kube import Cluster, KubeError, run_parallel
+from dynocheck.secrets import hide, hide_assigned
 
 _LINES = 400
 _BYTES = 1 << 20  # the kubelet sends the first of these, so they must hold all lines
 _WIDTH = 600  # characters that are kept of a line
 _PODS = 3  # of one owner, as replicas fail alike
 _CONTAINERS = 60
+_KEY = "PRIVATE KEY-----"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -56,10 +58,14 @@ def _read(cluster: Cluster, namespace: str, pod: str, container: str, previous: 
     except KubeError as error:
         return ContainerLog(pod=pod, container=container, previous=previous, problem=str(error))
     text = _ESCAPES.sub("", response.body.decode("utf-8", "replace").replace("\r", "\n"))
+    if _KEY in text:  # which spans lines
+        text = hide(text)
     lines = tuple(_shorten(line.strip()) for line in text.split("\n") if line.strip())
     return ContainerLog(pod=pod, container=container, previous=previous, lines=lines[-_LINES:])
 
 
 def _shorten(line: str) -> str:
     """The start and the end of a long line, which hold its level and its reason."""
+    if len(line) > _WIDTH:
+        line = hide_assigned(line)  # a part of a secret cannot be told from other text
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH // 2]} … {line[-_WIDTH // 2 :]}"

@@ -1,9 +1,11 @@
 """Reads what runs in a namespace: graphs and the objects that carry them out, pods, events, nodes."""
 
 import datetime
+import hashlib
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,17 +19,26 @@ from dynocheck.facts import (
     NamespaceState,
     ObjectEvent,
     ObjectKey,
+    PortState,
     Termination,
 )
 from dynocheck.kube import Cluster, KubeError, run_parallel
 from dynocheck.probes._k8s_types import StatusCondition, make_conditions
 from dynocheck.probes._listing import list_first
+from dynocheck.secrets import HIDDEN, is_secret_name
+
+if TYPE_CHECKING:
+    from dynocheck.serving import Endpoint
 
 
 class DiagnosisTarget(NamedTuple):
-    """What is diagnosed: the name of a graph, or KIND/NAME as in kubectl; empty for the whole namespace."""
+    """What is diagnosed: the name of a graph, or KIND/NAME as in kubectl; empty for the whole namespace.
+
+    `prometheus` is the server that has the metrics of the pods; the pods are asked if there is none.
+    """
 
     text: str = ""
+    prometheus: "Endpoint | None" = None
 
 
 class _Kind(NamedTuple):
@@ -65,10 +76,27 @@ _KINDS = (
     _Kind("Job", "jobs", ("/apis/batch/v1",)),
     _Kind("PersistentVolumeClaim", "persistentvolumeclaims", ("/api/v1",)),
 )
+# Of clusters with a gateway. Who may not list them is told that they are not judged.
+_ROUTING_KINDS = (
+    _Kind("HTTPRoute", "httproutes", ("/apis/gateway.networking.k8s.io/v1",)),
+    _Kind(
+        "InferencePool",
+        "inferencepools",
+        ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
+    ),
+)
 _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
+_CONFIG_MAPS = Access("list", "configmaps", local=True)
 _GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+_TYPE_LABELS = ("nvidia.com/dynamo-sub-component-type", "nvidia.com/dynamo-component-type")
+_DEPTH = 20
+_NODE_SETTINGS = (
+    *("kubeletVersion", "kernelVersion", "osImage", "containerRuntimeVersion"),
+    *("nvidia.com/gpu.product", "nvidia.com/gpu.count", "nvidia.com/cuda.driver-version.full"),
+    *("nvidia.com/cuda.driver.major", "nvidia.com/cuda.driver.minor", "nvidia.com/cuda.driver.rev"),
+)
 _EXTENDED = ("cpu", "memory", "ephemeral-storage")
 _SHORT = {
     "dgd": "DynamoGraphDeployment",
@@ -91,14 +119,22 @@ class _Owner(msgspec.Struct):
     controller: bool = False
 
 
+class _Manager(msgspec.Struct):
+    manager: str = ""
+    subresource: str = ""
+    time: str | None = None
+
+
 class _Meta(msgspec.Struct, rename="camel"):
     name: str = ""
     labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     finalizers: list[str] | None = None
     generation: int = 0
     owner_references: list[_Owner] | None = None
+    managed_fields: list[_Manager] | None = None
 
     @property
     def owner(self) -> ObjectKey | None:
@@ -106,12 +142,30 @@ class _Meta(msgspec.Struct, rename="camel"):
         chosen = next((o for o in owners if o.controller), owners[0] if owners else None)
         return ObjectKey(chosen.kind, chosen.name) if chosen else None
 
+    @property
+    def last_change(self) -> _Manager:
+        """Who last changed more than its status, and when."""
+        changes = (each for each in self.managed_fields or () if each.time and not each.subresource)
+        return max(changes, key=lambda each: each.time or "", default=_Manager())
+
 
 class _ObjectSpec(msgspec.Struct, rename="camel"):
     replicas: int | None = None
     parallelism: int | None = None
     completions: int | None = None
     storage_class_name: str | None = None
+    template: dict[str, Any] | None = None
+    pod_spec: dict[str, Any] | None = None
+    leader_worker_template: dict[str, Any] | None = None
+
+    @property
+    def pod_template(self) -> Any:
+        """What it makes pods of: a pod template, a clique's pod, or the two of a LeaderWorkerSet."""
+        return self.leader_worker_template or self.pod_spec or (self.template or {}).get("spec")
+
+
+class _Parent(msgspec.Struct):
+    conditions: list[StatusCondition] | None = None
 
 
 class _ObjectStatus(msgspec.Struct, rename="camel"):
@@ -126,6 +180,12 @@ class _ObjectStatus(msgspec.Struct, rename="camel"):
     total_endpoints: int | None = None
     observed_generation: int | None = None
     conditions: list[StatusCondition] | None = None
+    parents: list[_Parent] | None = None  # of a route or a pool: the gateways that have looked at it
+
+    @property
+    def all_conditions(self) -> list[StatusCondition]:
+        """Its own conditions, and those that its parents have set."""
+        return [*(self.conditions or ()), *(c for each in self.parents or () for c in each.conditions or ())]
 
 
 class _Object(msgspec.Struct):
@@ -175,14 +235,32 @@ class _ContainerStatus(msgspec.Struct, rename="camel"):
     last_state: _State = msgspec.field(default_factory=_State)
 
 
+class _Place(msgspec.Struct):
+    port: int | str = 0
+
+
 class _Probe(msgspec.Struct, rename="camel"):
+    http_get: _Place | None = None
+    tcp_socket: _Place | None = None
+    grpc: _Place | None = None
     initial_delay_seconds: int = 0
     period_seconds: int = 10
     failure_threshold: int = 3
 
     @property
+    def port(self) -> str:
+        """The port that it asks, by number or name; empty if it runs a command."""
+        place = self.http_get or self.tcp_socket or self.grpc
+        return str(place.port) if place else ""
+
+    @property
     def budget_s(self) -> int:
         return self.initial_delay_seconds + self.period_seconds * self.failure_threshold
+
+
+class _Port(msgspec.Struct, rename="camel"):
+    container_port: int = 0
+    name: str = ""
 
 
 class _Resources(msgspec.Struct):
@@ -193,6 +271,7 @@ class _Container(msgspec.Struct, rename="camel"):
     name: str
     image: str = ""
     restart_policy: str = ""
+    ports: list[_Port] | None = None
     resources: _Resources = msgspec.field(default_factory=_Resources)
     startup_probe: _Probe | None = None
     liveness_probe: _Probe | None = None
@@ -257,8 +336,15 @@ class _Event(msgspec.Struct, rename="camel"):
         return observed or self.last_timestamp or self.event_time or ""
 
 
-class _NodeStatus(msgspec.Struct):
+class _NodeStatus(msgspec.Struct, rename="camel"):
     conditions: list[StatusCondition] | None = None
+    node_info: dict[str, Any] | None = None
+
+
+class _ConfigMap(msgspec.Struct, rename="camel"):
+    metadata: _Meta
+    data: dict[str, str] | None = None
+    binary_data: dict[str, str] | None = None
 
 
 class _Node(msgspec.Struct):
@@ -266,11 +352,12 @@ class _Node(msgspec.Struct):
     status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
 
 
-@probe(access=[_PODS, _EVENTS, _NODES, *(kind.access for kind in _KINDS)])
+@probe(access=[_PODS, _EVENTS, _NODES, _CONFIG_MAPS, *(kind.access for kind in (*_KINDS, *_ROUTING_KINDS))])
 def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState:
     """Pods must be readable; what else cannot be read is named in the fact."""
     namespace = cluster.connection.namespace
     unread: dict[str, str] = {}
+    unlisted: dict[str, str] = {}
     core = f"/api/v1/namespaces/{namespace}"
     reads: dict[str, Callable[[], Any]] = {
         kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _KINDS
@@ -278,10 +365,17 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     reads["events"] = partial(cluster.items, f"{core}/events", _Event)
     reads["nodes"] = partial(cluster.items, "/api/v1/nodes", _Node)
     calls = [partial(_try_read, name, read, unread) for name, read in reads.items()]
-    pods, *lists = run_parallel([partial(cluster.items, f"{core}/pods", _Pod), *calls])
-    found = dict(zip(reads, lists, strict=True))
+    routing = {kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _ROUTING_KINDS}
+    calls += [partial(_try_read, name, read, unlisted) for name, read in routing.items()]
+    read_config_maps = partial(cluster.list_mapped, f"{core}/configmaps", _ConfigMap, _convert_config_map)
+    pods, config_maps, *lists = run_parallel(
+        [partial(cluster.items, f"{core}/pods", _Pod), partial(_read_or_none, read_config_maps), *calls]
+    )
+    found = dict(zip((*reads, *routing), lists, strict=True))
     objects = {
-        ObjectKey(kind.name, each.metadata.name): each for kind in _KINDS for each in found[kind.resource]
+        ObjectKey(kind.name, each.metadata.name): each
+        for kind in (*_KINDS, *_ROUTING_KINDS)
+        for each in found[kind.resource]
     }
     state = NamespaceState(
         namespace=namespace,
@@ -291,6 +385,8 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
         events=tuple(_convert_events(found["events"])),
         hosts=tuple(_convert_node(node) for node in found["nodes"]),
         unread=unread,
+        unlisted=unlisted,
+        config_maps=None if config_maps is None else tuple(config_maps),
     )
     return _narrow(state, target.text)
 
@@ -302,6 +398,52 @@ def _try_read(name: str, read: Callable[[], Any], unread: dict[str, str]) -> Any
     except KubeError as error:
         unread[name] = str(error)
         return []
+
+
+def _read_or_none(read: Callable[[], Any]) -> Any:
+    """What is read; None if it cannot be: nobody's verdict needs it."""
+    try:
+        return read()
+    except KubeError:
+        return None
+
+
+def _convert_config_map(each: _ConfigMap) -> DeployedObject:
+    """It with digests of its values, which may be secrets."""
+    change = each.metadata.last_change
+    values = (each.data or {}) | (each.binary_data or {})
+    return DeployedObject(
+        key=ObjectKey("ConfigMap", each.metadata.name),
+        created=each.metadata.creation_timestamp or "",
+        settings={key: _digest(value) for key, value in values.items()},
+        changed=change.time or "",
+        changed_by=change.manager,
+    )
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]}"
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of a pod template by their path. Items of a list that have names go by them, words are one
+    text, and the values of variables whose names are those of secrets are hidden.
+    """
+    if path.count(".") > _DEPTH:
+        yield path, str(value)
+    elif isinstance(value, dict) and value:
+        if "value" in value and is_secret_name(str(value.get("name", ""))):
+            value = value | {"value": HIDDEN}
+        for name, each in value.items():
+            yield from _flatten(each, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for number, each in enumerate(value):
+            yield from _flatten(
+                each, f"{path}.{each.get('name', number) if isinstance(each, dict) else number}"
+            )
+    else:
+        words = isinstance(value, list)
+        yield path, shlex.join(map(str, value)) if words else str(value)
 
 
 def _list_kind(cluster: Cluster, kind: _Kind, namespace: str) -> list[_Object]:
@@ -342,13 +484,17 @@ def _convert_object(key: ObjectKey, each: _Object, objects: Mapping[ObjectKey, _
         owners=_list_owners(meta, objects),
         created=meta.creation_timestamp or "",
         state=status.state or status.phase or "",
-        conditions=make_conditions(status.conditions),
+        conditions=make_conditions(status.all_conditions),
         desired=desired,
         created_pods=created,
         ready=ready or 0,
         observed=status.observed_generation is None or status.observed_generation >= meta.generation,
         storage_class=spec.storage_class_name,
         terminating=bool(meta.deletion_timestamp),
+        settings=dict(_flatten(spec.pod_template)) if spec.pod_template else {},
+        changed=meta.last_change.time or "",
+        changed_by=meta.last_change.manager,
+        component=_find_component(meta.labels or {}),
     )
 
 
@@ -377,6 +523,8 @@ def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod
         ),
         claims=tuple(volume.claim_name for volume in volumes if volume is not None),
         requests=_sum_requests(spec.containers),
+        component=_find_component(meta.labels or {}),
+        metrics=_find_metrics(meta.annotations or {}),
     )
 
 
@@ -405,7 +553,21 @@ def _convert_container(spec: _Container, status: _ContainerStatus | None, *, ini
         memory_limit=str((spec.resources.limits or {}).get("memory", "")),
         probes=tuple(name for name, each in probes.items() if each is not None),
         startup_s=spec.startup_probe.budget_s if spec.startup_probe else None,
+        probe_ports={name: each.port for name, each in probes.items() if each is not None and each.port},
+        ports=tuple(PortState(port.container_port, port.name) for port in spec.ports or ()),
     )
+
+
+def _find_component(labels: Mapping[str, str]) -> str:
+    """The type of a pod in its graph; the role of a worker, prefill or decode, counts before its type."""
+    return next((labels[label] for label in _TYPE_LABELS if labels.get(label)), "")
+
+
+def _find_metrics(annotations: Mapping[str, str]) -> str:
+    """Where annotations say that metrics are served, as PORT/PATH."""
+    port, path = annotations.get("prometheus.io/port", ""), annotations.get("prometheus.io/path", "/metrics")
+    is_served = port.isdecimal() and annotations.get("prometheus.io/scrape", "true") == "true"
+    return f"{port}/{path.lstrip('/')}" if is_served else ""
 
 
 def _sum_requests(containers: Iterable[_Container]) -> dict[str, int]:
@@ -435,9 +597,12 @@ def _convert_events(events: Sequence[_Event]) -> Iterator[ObjectEvent]:
 
 
 def _convert_node(node: _Node) -> HostState:
+    known = (node.status.node_info or {}) | (node.metadata.labels or {})
     return HostState(
         name=node.metadata.name,
         conditions=make_conditions(node.status.conditions),
+        created=node.metadata.creation_timestamp or "",
+        settings={name: str(known[name]) for name in _NODE_SETTINGS if name in known},
     )
 
 

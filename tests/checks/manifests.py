@@ -9,7 +9,7 @@ CLAIM = {"name": "cache", "persistentVolumeClaim": {"claimName": "model-cache"}}
 FRONTEND: dict[str, Any] = {"name": "Frontend", "type": "frontend"}
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes scripts line by line, as people do."""
 
 

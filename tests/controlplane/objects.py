@@ -96,10 +96,20 @@ class Objects(Api):
         self.apply(*found.values(), workers=WORKERS)
         wanted = {kind for crd in found.values() for kind in _kinds(crd)}
         wait(lambda: wanted <= self.discover().keys(), f"serve {sorted(wanted)}")
+        self.warm(wanted)
+        return sorted(found)
+
+    def warm(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Wait until these kinds, by API version and name, are kept: that begins with the first request for
+        each, which is told to come again.
+        """
+
+        def ask(path: str) -> None:
+            wait(lambda: self.http.get(path).status_code != 429, f"serve {path}")
+
         kinds = self.discover()
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(self._warm, [kinds[kind].path for kind in wanted]))
-        return sorted(found)
+            list(pool.map(ask, [kinds[kind].path for kind in wanted]))
 
     def remove_crds(self, *names: str) -> None:
         """Delete definitions with all their objects, and wait until they are gone. Raises TimeoutError."""
@@ -108,10 +118,6 @@ class Objects(Api):
             self.delete(definition)
             url = self.resource(definition).url(definition["metadata"])
             wait(lambda: self.http.get(url).status_code == 404, f"let {name} go")  # noqa: B023
-
-    def _warm(self, path: str) -> None:
-        # Its storage starts with the first request, which is told to come again.
-        wait(lambda: self.http.get(path).status_code != 429, f"serve {path}")
 
 
 def _yaml_files(path: Path) -> Sequence[Path]:

@@ -117,3 +117,11 @@ def test_leaves_out_by_name_what_is_not_given_and_cannot_be_built(
     (given / "etcd").unlink()
     with pytest.raises(build.AssetsUnavailable):
         build.assets("etcd")
+
+
+def test_a_step_that_does_not_end_is_ended(compiler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(f"{compiler}.slow").touch()
+    monkeypatch.setattr(build, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(build, "LIMIT", 0.1)
+    with pytest.raises(build.AssetsUnavailable, match="etcd took more than 0 s"):
+        build.assets("etcd")

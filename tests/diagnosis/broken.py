@@ -380,6 +380,166 @@ def _request(state: str, **condition: Any) -> Callable[[Stage], None]:
     return make
 
 
+def _probed_elsewhere(stage: Stage) -> None:
+    probe = {"httpGet": {"path": "/health", "port": 8080}}
+    container = {"name": "main", "image": IMAGE, "ports": [{"containerPort": 8000}], "readinessProbe": probe}
+    stage.deploy(ready=False, spec={"containers": [container]}, status=running(900, ready=False))
+    stage.log("INFO: Application startup complete.\n")
+    refused = 'Readiness probe failed: Get "http://10.0.3.4:8080/health": connect: connection refused'
+    stage.tell("Pod", POD, "Unhealthy", refused)
+
+
+def _evicted_and_kept_out(stage: Stage, *, pressure: bool) -> None:
+    """A pod that has filled the disk of its node, on which the next one has no place."""
+    taint = "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }."
+    _evicted(stage)
+    path = f"/apis/apps/v1/namespaces/{stage.namespace}/replicasets/{REPLICAS}"
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet"} | stage.cluster.get(path)
+    stage.cluster.pod(
+        f"{POD}2", stage.namespace, phase="Pending", owner=owner, ready=False, status=unscheduled(taint)
+    )
+    if pressure:
+        conditions = [make_condition("Ready"), make_condition("DiskPressure")]
+        stage.cluster.patch_status(make_object("Node", NODE, status={"conditions": conditions}))
+
+
+def _group(stage: Stage, *, leader: Any, worker: Any) -> None:
+    """A group of a LeaderWorkerSet: the leader, and a worker that waits for it."""
+    owner = stage.carry_by(*LWS)
+    for name, status in ((POD, leader), (f"{POD}-1", worker)):
+        placed = "containerStatuses" in status
+        stage.cluster.pod(
+            name,
+            stage.namespace,
+            node=NODE if placed else None,
+            phase="Running" if placed else "Pending",
+            image=IMAGE,
+            owner=owner,
+            ready=False,
+            status=status,
+        )
+    (stage.logs / f"{stage.namespace}_{POD}.log").write_text("vllm: error: unrecognized arguments: --tp\n")
+    (stage.logs / f"{stage.namespace}_{POD}-1.log").write_text("RuntimeError: Failed to connect to GCS.\n")
+
+
+def _cliques(stage: Stage) -> None:
+    """The leader and the worker of a component on two nodes, as Grove carries them out."""
+    for name, role, status in ((POD, "ldr", crashed(2)), (f"{POD}-w", "wkr", running(900, ready=False))):
+        graph = stage.carry_by("grove.io/v1alpha1 PodCliqueSet")
+        labels = {"app": WORKER}
+        template = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "main", "image": IMAGE}]},
+        }
+        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        counts = {"replicas": 1, "readyReplicas": 0}
+        owner = stage.put(GROVE[-1], f"{WORKER}-{role}", graph, spec=spec, status=counts)
+        stage.cluster.pod(
+            name, stage.namespace, node=NODE, image=IMAGE, owner=owner, ready=False, status=status
+        )
+    (stage.logs / f"{stage.namespace}_{POD}.log").write_text("vllm: error: unrecognized arguments: --tp\n")
+    (stage.logs / f"{stage.namespace}_{POD}-w.log").write_text("INFO waiting for the leader\n")
+
+
+def _held_back(stage: Stage, *, finalizer: str = "") -> None:
+    """A pod of a StatefulSet that is being deleted, and stays."""
+    owner = stage.carry_by("apps/v1 StatefulSet")
+    status = running(900, ready=False)
+    stage.cluster.pod(POD, stage.namespace, node=NODE, image=IMAGE, owner=owner, ready=False, status=status)
+    path = f"/api/v1/namespaces/{stage.namespace}/pods/{POD}"
+    if finalizer:
+        held = {"metadata": {"finalizers": [finalizer]}}
+        stage.cluster.request("PATCH", path, held, content_type="application/merge-patch+json")
+    else:
+        gone = make_condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+        stage.cluster.patch_status(make_object("Node", NODE, status={"conditions": [gone]}))
+    stage.cluster.request("DELETE", path, gracePeriodSeconds="30")
+
+
+def _without_prefill(stage: Stage) -> None:
+    """A disaggregated graph whose prefill workers are scaled to 0."""
+    stage.deploy(ready=True, status=running(900, ready=True))
+    path = f"/apis/nvidia.com/v1beta1/namespaces/{stage.namespace}/dynamographdeployments/{GRAPH}"
+    graph = {"apiVersion": "nvidia.com/v1beta1", "kind": "DynamoGraphDeployment"} | stage.cluster.get(path)
+    for role, replicas in (("prefill", 0), ("decode", 1)):
+        labels = {"app": role, "nvidia.com/dynamo-sub-component-type": role}
+        template = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "main", "image": IMAGE}]},
+        }
+        spec = {"replicas": replicas, "selector": {"matchLabels": {"app": role}}, "template": template}
+        status = {"replicas": replicas, "readyReplicas": replicas, "observedGeneration": 9}
+        stage.put("apps/v1 Deployment", role, graph, labels=labels, spec=spec, status=status)
+
+
+def _routed(kind: str, condition: str = "", reason: str = "") -> Callable[[Stage], None]:
+    """A graph that serves, behind a route or a pool in whose status a gateway has written this."""
+
+    def make(stage: Stage) -> None:
+        stage.deploy(ready=True, status=running(900, ready=True))
+        ref = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}
+        specs: dict[str, Any] = {
+            "gateway.networking.k8s.io/v1 HTTPRoute": {
+                "parentRefs": [{"name": "edge"}],
+                "rules": [{"backendRefs": [{"name": "chat", "port": 8000}]}],
+            },
+            "inference.networking.k8s.io/v1 InferencePool": {
+                "selector": {"matchLabels": {"app": WORKER}},
+                "targetPorts": [{"number": 8000}],
+                "endpointPickerRef": {"name": "epp", "port": {"number": 9002}},
+            },
+        }
+        parent: dict[str, Any] = {
+            "parentRef": ref,
+            "conditions": [make_condition(condition, "False", reason)],
+        }
+        if kind.endswith("HTTPRoute"):
+            parent["controllerName"] = "example.com/gateway"
+        status = {"parents": [parent] if condition else []}
+        stage.put(kind, "chat", None, spec=specs[kind], status=status)
+
+    return make
+
+
+def _list_links() -> Iterator[Broken]:
+    """A graph that serves and that no request reaches, as a link before it is broken."""
+    link = partial(Broken, check="symptom.route", name="chat")
+    for kind, condition, reason in (
+        ("gateway.networking.k8s.io/v1 HTTPRoute", "Accepted", "NotAllowedByListeners"),
+        ("gateway.networking.k8s.io/v1 HTTPRoute", "ResolvedRefs", "BackendNotFound"),
+        ("inference.networking.k8s.io/v1 InferencePool", "ResolvedRefs", "InvalidExtensionRef"),
+    ):
+        yield link(f"a link: {reason}", _routed(kind, condition, reason), kind=kind.split()[1], says=reason)
+    route = "gateway.networking.k8s.io/v1 HTTPRoute"
+    yield link("a link: no gateway", _routed(route), kind="HTTPRoute", says="no gateway", outcome="warn")
+
+
+def _list_chains() -> Iterator[Broken]:
+    """Causes with consequences in other objects than their own."""
+    yield Broken("a probe on another port", _probed_elsewhere, "symptom.not-ready", says="declares 8000")
+    for pressure in (False, True):
+        title = f"a full disk that keeps the next pod out{', and a node that says so' if pressure else ''}"
+        yield Broken(title, partial(_evicted_and_kept_out, pressure=pressure), "symptom.ended")
+    waits = running(900, ready=False)
+    crash = partial(Broken, check="symptom.crash", says="arguments")
+    yield crash("a leader that crashes", partial(_group, leader=crashed(2), worker=waits))
+    yield crash("a leader that crashes under Grove", _cliques)
+    pull = waiting("ErrImagePull", f"{IMAGE}: not found")
+    yield Broken("a leader without image", partial(_group, leader=pull, worker=waits), "symptom.image")
+    full = unscheduled("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+    yield Broken(
+        "a worker without a GPU",
+        partial(_group, leader=waits, worker=full),
+        "symptom.unscheduled",
+        name=f"{POD}-1",
+    )
+    held = partial(_held_back, finalizer="acme.io/detach")
+    yield Broken("a finalizer", held, "symptom.ended", says="acme.io/detach", outcome="warn")
+    yield Broken("a StatefulSet on a dead node", _held_back, "symptom.node", "Node", NODE)
+    graph = partial(Broken, kind="DynamoGraphDeployment", name=GRAPH)
+    yield graph("no prefill", _without_prefill, "symptom.graph", says="prefill", outcome="warn")
+
+
 def _list_others() -> Iterator[Broken]:
     """Graphs that Grove or LeaderWorkerSet carries out, downloads, and requests."""
     crash = partial(Broken, check="symptom.crash")
@@ -421,6 +581,8 @@ SITUATIONS = [
     *_list_starts(),
     *_list_crashes(),
     *_list_others(),
+    *_list_chains(),
+    *_list_links(),
     Broken("a node that is gone", _node_gone, "symptom.node", "Node", NODE, "Kubelet stopped"),
     Broken("evicted", _evicted, "symptom.ended", says="ephemeral-storage"),
     Broken("an error while it runs", _running("NIXL compatibility hash mismatch\n"), "symptom.not-ready"),

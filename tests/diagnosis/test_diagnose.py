@@ -1,48 +1,19 @@
 """`dynocheck diagnose` on graphs that are broken in one way each, and on one that serves."""
 
 import gzip
-import json
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dynocheck.cli import main
 from tests.clusters.objects import make_object
-from tests.controlplane.kubelet import serve_logs
-from tests.controlplane.server import HOST, ControlPlane
 from tests.diagnosis.broken import SITUATIONS, Broken
-from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
-
-
-@pytest.fixture(scope="module")
-def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
-    yield from controlplane.share(*(crds / folder for folder in ("dynamo", "grove", "lws")))
-
-
-@pytest.fixture
-def stage(typed: None, cluster: ControlPlane, tmp_path: Path) -> Iterator[Stage]:
-    """An empty namespace, and a node whose kubelet gives logs."""
-    server = serve_logs(tmp_path)
-    addresses = [{"type": "InternalIP", "address": HOST}]
-    ports = {"kubeletEndpoint": {"Port": server.server_address[1]}}
-    cluster.node(NODE, addresses=addresses, daemonEndpoints=ports)
-    yield Stage(cluster, cluster.namespace(), tmp_path)
-    server.shutdown()
-    server.server_close()
-
-
-def diagnose(stage: Stage, *words: str) -> tuple[int, list[dict[str, Any]]]:
-    """The exit code and the verdicts of a run in this process."""
-    file = stage.logs / "report.json"
-    config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
-    code = main(["diagnose", "--kubeconfig", config, "-o", f"json={file}", *words])
-    verdicts: list[dict[str, Any]] = json.loads(file.read_text())["verdicts"]
-    return code, verdicts
+from tests.diagnosis.conftest import diagnose, list_problems
+from tests.diagnosis.stage import GRAPH, POD, WORKER, Stage, crashed, running
 
 
 @contextmanager
@@ -52,12 +23,6 @@ def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     timer.start()
     yield
     timer.join()
-
-
-def list_problems(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Every finding with its check, but for those that another explains."""
-    found = [(verdict["check"], finding) for verdict in verdicts for finding in verdict["findings"]]
-    return [(check, finding) for check, finding in found if not finding.get("explained_by")]
 
 
 @pytest.mark.parametrize("broken", SITUATIONS, ids=str)

@@ -25,8 +25,18 @@ VERBS = {
     "explain": "explain gpu",
     "rbac": "rbac",
     "snapshot": "snapshot -",
+    "node": "node",
+    "diagnose": "diagnose --kubeconfig {t}/refused.yaml",
+    "snapshot --node": "snapshot - --node",
 }
-JUDGING = ("recipe", "preflight", "smoke", "load")
+REFUSED = f"""
+clusters: [{{cluster: {{server: "{URL}"}}, name: c}}]
+users: [{{name: u, user: {{}}}}]
+contexts: [{{context: {{cluster: c, user: u}}, name: x}}]
+current-context: x
+"""
+JUDGING = ("recipe", "preflight", "smoke", "load", "node", "diagnose")
+OUTPUT_VERBS = ("recipe", "preflight", "node", "diagnose")
 # Options and the message. {t} is a folder with the files of `given`.
 CONFIGURATION = {
     "--config {t}/nowhere": "No such file",
@@ -90,11 +100,36 @@ ONE_VERB = {
     f"load --url {URL} --save {{t}}": "not a file in an existing directory",
     "explain no.such": "no check here matches",
     "snapshot {t} --kubeconfig {t}/nowhere": "no kubeconfig at",
+    "snapshot {t}/nowhere/x --node": "No such file",
+    "snapshot /dev/full --node": "No space left",
+    "snapshot - --bundle": "name a file",
+    "snapshot {t}/x.tar.gz --bundle --kubeconfig {t}/nowhere": "no kubeconfig at",
+    "snapshot {t}/x --node --bundle": "--node",
+    "snapshot {t}/x --node --workloads": "--node",
+    f"snapshot {{t}}/x --node --recipe {RECIPE}": "--node",
+    "node --snapshot {t}/nowhere": "No such file",
+    "node --snapshot {t}/text": "not a snapshot",
+    "node --snapshot {t}/binary": "not a snapshot",
+    "node --snapshot /dev/zero": "larger than 512 MiB",
+    "node --release 0.0.1": "--release 0.0.1",
+    "node --expect-gpu -1": "--expect-gpu",
+    "node --expect-gpu many": "--expect-gpu",
+    "node --timeout 0": "--timeout",
+    "node --baseline {t}/text": "not a baseline",
+    "node --write-baseline {t}": "Is a directory",
+    "diagnose --snapshot {t}/nowhere": "No such file",
+    "diagnose --snapshot {t}/text": "not a snapshot",
+    "diagnose --snapshot {t}/binary": "not a snapshot",
+    f"diagnose --snapshot {DEMO} --wait 5s": "--wait",
+    "diagnose --kubeconfig {t}/nowhere": "no kubeconfig at",
+    "diagnose --kubeconfig {t}/binary": "not a kubeconfig",
+    "diagnose --kubeconfig /dev/zero": "larger than 64 MiB",
+    "diagnose --wait soon": "--wait",
     "config {t}/nowhere": "no such file",
 }
 USAGE = [
     *((f"{VERBS[verb]} {options}", says) for options, says in CONFIGURATION.items() for verb in VERBS),
-    *((f"{VERBS[verb]} {options}", says) for options, says in OUTPUTS.items() for verb in JUDGING[:2]),
+    *((f"{VERBS[verb]} {options}", says) for options, says in OUTPUTS.items() for verb in OUTPUT_VERBS),
     *((f"{VERBS['recipe']} -o {name}=/dev/full", "No space left") for name in FORMATS if name != "github"),
     *ONE_VERB.items(),
 ]
@@ -108,6 +143,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text").write_text("this is: [no\n")
     (folder / "unknown.toml").write_text("colour = 1\n")
     (folder / "other.json").write_text('{"schema": "x/v9", "findings": []}')
+    (folder / "refused.yaml").write_text(REFUSED)
     (folder / "twice.yaml").write_text("users: [{name: u}, {name: u}]\n")
     return folder
 

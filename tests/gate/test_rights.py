@@ -14,8 +14,9 @@ from tests.controlplane.server import ControlPlane
 
 PICKED = ("--configmap", "qwen-epp-config")  # of the endpoint picker
 RECIPE = "recipes/qwen3-32b"
+WITH_RECIPE = ("preflight", "--recipe", RECIPE)
 VERSION = "rbac.authorization.k8s.io/v1"
-SENSITIVE = {"configmaps", "secrets", "persistentvolumeclaims"}
+SENSITIVE = {"configmaps", "leases", "secrets", "persistentvolumeclaims"}
 # Needed only where an autoscaler might add nodes, or an etcd or NATS is not ready.
 OCCASIONAL = {"cluster-autoscaler-status", "data-dynamo-platform-etcd-0"}
 
@@ -84,7 +85,7 @@ def test_without_a_right_nothing_passes_that_needs_it(
     fit_cluster: ControlPlane, robot: User, right: tuple[str, int, str]
 ) -> None:
     kind, number, resource = right
-    complete = judge(fit_cluster, robot)
+    complete = judge(fit_cluster, robot, *WITH_RECIPE)
     rules: Any = [dict(rule) for rule in list_roles()[kind]]
     names = rules[number].get("resourceNames", ())
     rules[number]["resources"] = [each for each in rules[number]["resources"] if each != resource] or ["none"]
@@ -92,8 +93,8 @@ def test_without_a_right_nothing_passes_that_needs_it(
     fit_cluster.apply({"apiVersion": VERSION, "kind": kind, "metadata": metadata, "rules": rules})
     if OCCASIONAL & {*names} and "dynamo-platform-dynamo-operator-config" not in names:
         return
-    until(lambda: "unknown" in judge(fit_cluster, robot).outcomes.values())
-    less = judge(fit_cluster, robot)
+    until(lambda: "unknown" in judge(fit_cluster, robot, *WITH_RECIPE).outcomes.values())
+    less = judge(fit_cluster, robot, *WITH_RECIPE)
     changed = {check: now for check, now in less.outcomes.items() if now != complete.outcomes[check]}
     assert {*changed.values()} == {"unknown"}
     assert less.code == 3

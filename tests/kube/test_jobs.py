@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynocheck.facts import Unavailable
+from dynocheck.kube import job_pods, jobs
 from dynocheck.kube.jobs import JobRunner
 from tests.kube.servers import Request, reply, serve
 
@@ -19,16 +21,27 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": META}
 CHANGED = json.dumps({"type": "MODIFIED", "object": {"kind": "Job", "metadata": META}}) + "\n"
 EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "old"}}
 STATUS = {"kind": "Status"}
+COMPLETE, GAVE_UP = {"type": "Complete"}, {"type": "FailureTarget", "reason": "BackoffLimitExceeded"}
+FINE = {"metadata": {"name": "load-0"}, "status": {"phase": "Succeeded"}}
 
 
 class Server:
-    """Plays an API server whose Job is complete at the second look at it.
+    """Plays an API server whose Job has one pod, and ends.
 
     :param watch: what it answers to a watch of the Job; None breaks the connection.
+    :param pods: the pod at each look, of which the last finds the end.
+    :param end: the condition that the Job then has.
     """
 
-    def __init__(self, watch: bytes | None, *, created: int = 201) -> None:
-        self.watch, self.created = watch, created
+    def __init__(
+        self,
+        watch: bytes | None,
+        *,
+        created: int = 201,
+        pods: Sequence[dict[str, Any] | None] = (FINE, FINE),
+        end: dict[str, str] = COMPLETE,
+    ) -> None:
+        self.watch, self.created, self.pods, self.end = watch, created, pods, end
         self.looked: list[float] = []
         self.saw: list[str] = []
 
@@ -43,15 +56,16 @@ class Server:
         if request.path == f"{PODS}/load-0/log":
             return reply(200, '{"what": "it said"}', "text/plain")
         if request.path == PODS:
-            pod = {"metadata": {"name": "load-0"}, "status": {"phase": "Succeeded"}}
-            return reply(200, {"kind": "PodList", "apiVersion": "v1", "items": [pod]})
+            pod = self.pods[len(self.looked) - 1]
+            items = [] if pod is None else [pod]
+            return reply(200, {"kind": "PodList", "apiVersion": "v1", "items": items})
         if request.path == f"{JOBS}/load":
             self.looked.append(time.monotonic())
         return reply(200, {**JOB, "metadata": {**META, "uid": "u", "resourceVersion": "1"}, **self._status()})
 
     def _status(self) -> dict[str, Any]:
-        done = {"type": "Complete", "status": "True"}
-        return {"status": {"conditions": [done]} if len(self.looked) > 1 else {}}
+        over = len(self.looked) >= len(self.pods)
+        return {"status": {"conditions": [{**self.end, "status": "True"}]} if over else {}}
 
     def run(self, folder: Path) -> tuple[str, list[str]]:
         said: list[str] = []
@@ -88,6 +102,58 @@ def test_without_a_watch_it_looks_now_and_then(tmp_path: Path, watch: bytes | No
     assert log == '{"what": "it said"}'
     first, second = server.looked
     assert second - first > 1.5
+
+
+def pod(
+    *, deleted: str | None = None, condition: dict[str, str] | None = None, **state: Any
+) -> dict[str, Any]:
+    metadata = {"name": "load-0", "deletionTimestamp": deleted}
+    status = {"phase": "Pending", "containerStatuses": [{"state": state}], "conditions": []}
+    return {"metadata": metadata, "status": {**status, "conditions": [condition] if condition else []}}
+
+
+NO_IMAGE = pod(waiting={"reason": "ErrImagePull", "message": "connection refused"})
+BACK_OFF = pod(waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling image"})
+EVICTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+KILLED = {"exitCode": 137, "reason": "Error"}
+
+
+def test_an_image_that_comes_at_the_second_attempt_is_waited_for(tmp_path: Path) -> None:
+    log, said = Server(reply(200, CHANGED), pods=[NO_IMAGE, BACK_OFF, FINE]).run(tmp_path)
+    assert log == '{"what": "it said"}'
+    assert "0 of 1 pods running, load-0: ErrImagePull: connection refused" in said
+
+
+def test_an_image_that_never_comes_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_pods, "_RETRIED_S", 0.1)
+    server = Server(reply(200, CHANGED), pods=[NO_IMAGE, *[BACK_OFF] * 99])
+    with pytest.raises(Unavailable, match="did not finish; load-0: ImagePullBackOff: Back-off"):
+        server.run(tmp_path)
+    assert f"DELETE {JOBS}/load" in server.saw
+
+
+@pytest.mark.parametrize(
+    ("pods", "says"),
+    [
+        (
+            [pod(terminated={"exitCode": 2, "reason": "Error"})],
+            r'load-0: Error: exit code 2; {"what": "it said"}$',
+        ),
+        ([pod(terminated={**KILLED, "reason": "OOMKilled"})], "load-0: OOMKilled: exit code 137; "),
+        ([pod(deleted="now", condition=EVICTED, terminated=KILLED)], "load-0: EvictionByEvictionAPI$"),
+        ([NO_IMAGE, pod(deleted="now", terminated=KILLED)], "load-0: ErrImagePull: connection refused$"),
+        ([pod(running={}), pod(deleted="now", terminated=KILLED)], "load-0: deleted$"),
+        ([pod(running={}), None], "load-0: deleted$"),
+    ],
+    ids=["error", "out of memory", "evicted", "deleted for want of an image", "deleted", "gone"],
+)
+def test_a_pod_that_does_not_end_well_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pods: list[dict[str, Any] | None], says: str
+) -> None:
+    monkeypatch.setattr(jobs, "_DEBOUNCE_S", 0)
+    server = Server(reply(200, CHANGED), pods=pods, end=GAVE_UP)
+    with pytest.raises(Unavailable, match=f"^the Job failed: BackoffLimitExceeded; {says}"):
+        server.run(tmp_path)
 
 
 def test_what_was_created_twice_is_its_own(tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ def test_the_job_ends_and_has_no_privilege() -> None:
     assert spec["template"]["spec"]["automountServiceAccountToken"] is False
 
 
+def test_pods_request_as_much_cpu_as_they_are_given() -> None:
+    assert container(job("--in-cluster", *IMAGE))["resources"]["requests"]["cpu"] == "1"
+    assert container(job("--in-cluster", *IMAGE, "--cpu", "200m"))["resources"]["requests"]["cpu"] == "200m"
+
+
 def test_a_key_comes_from_a_secret_and_never_stands_in_the_job() -> None:
     made = container(job("--in-cluster", *IMAGE, "--api-key-secret", "keys/api"))
     secret = {"secretKeyRef": {"name": "keys", "key": "api"}}
@@ -105,6 +110,8 @@ def test_aiperf_has_no_words_for_it() -> None:
         (("--url", "http://127.0.0.1:8000", "--in-cluster", *IMAGE), "the pod itself"),
         (("--url", "http://localhost", "--in-cluster", *IMAGE), "the pod itself"),
         ((*JOB, "--parallelism", "5"), "more pods than concurrent requests"),
+        ((*JOB, "--cpu", "two"), "not a number of CPUs"),
+        ((*JOB, "--cpu", "0"), "not a number of CPUs"),
         ((*JOB, "--as-aiperf"), "give one"),
         ((*JOB, "--workers", "2"), "--parallelism"),
         ((*JOB, "--api-key-env", "A_KEY"), "--api-key-secret NAME/KEY"),
@@ -123,6 +130,7 @@ def test_aiperf_has_no_words_for_it() -> None:
         ((*URL, "--as-aiperf", "--claim", "c", "--model", "m", "--apply"), "only with --in-cluster"),
         ((*URL, "--apply"), "only with --in-cluster"),
         ((*URL, "--parallelism", "2"), "only with --in-cluster"),
+        ((*URL, "--cpu", "2"), "only with --in-cluster"),
         ((*URL, "chat"), "only with --in-cluster"),
         ((*URL, "--worker", "2/2@h:1"), "not of the form"),
     ],

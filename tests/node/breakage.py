@@ -11,6 +11,7 @@ from tests.node import images, registry
 from tests.node.node import GPU
 from tests.node.pods import container, deployment, pod
 
+NOBODY = "127.0.0.1:1"  # where no registry listens
 _SLEEP = "sleep 1000"
 _BACK_OFF = "Back-off restarting failed container"
 _TAINTED = "gpu-2"  # a node that no kubelet stands behind
@@ -115,7 +116,7 @@ _LIMIT = {"limits": {"memory": "20Mi"}}
 _SERVE = "httpd -f -p 8080"
 
 KINDS = (
-    _only("image-missing", "connection refused", _from("127.0.0.1:1/model-server:1")),
+    _only("image-missing", "connection refused", _from(f"{NOBODY}/model-server:1")),
     _crash("wrong-architecture", "exec format error", _from(images.OTHER_ARCHITECTURE)),
     _crash("crash", "fatal: no model", _of("echo fatal: no model >&2; exit 3")),
     _crash("out-of-memory", "OOMKilled", _of(_OUT_OF_MEMORY, resources=_LIMIT)),

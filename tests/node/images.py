@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.command import ROOT
+from tests.dynamo.build import VERSION
 from tests.node import layers
 
 REGISTRY = "dynocheck.test"
@@ -22,6 +23,8 @@ BUSYBOX = f"{REGISTRY}/busybox:1"
 PAUSE = f"{REGISTRY}/pause:1"
 DYNOCHECK = f"{REGISTRY}/dynocheck:1"
 OTHER_ARCHITECTURE = f"{REGISTRY}/other-architecture:1"
+FAULTY = f"{REGISTRY}/faulty:1"  # in the place of dynocheck's own: its `dynocheck` is layers.FAULTY
+OPERATOR = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{VERSION}"  # by its name; it holds Python alone
 
 _CONTAINERFILE = ROOT / "image" / "Containerfile"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -54,6 +57,9 @@ def _images(folder: Path) -> Iterator[Image]:
     yield Image(PAUSE, (busybox,), {**paths, "Entrypoint": ["/bin/busybox", "sleep", "2147483647"]})
     own = layers.write(folder / "dynocheck.tar", layers.fill_dynocheck)
     yield Image(DYNOCHECK, (layers.python(), layers.dependencies(), own), _config(_CONTAINERFILE.read_text()))
+    yield Image(OPERATOR, (layers.python(),), {"Env": [], "Entrypoint": ["python3"]})
+    faulty = layers.write(folder / "faulty.tar", layers.fill_faulty)
+    yield Image(FAULTY, (busybox, faulty), {**paths, "User": "65532:65532"})
     foreign = layers.write(folder / "other.tar", layers.fill_other_architecture)
     yield Image(OTHER_ARCHITECTURE, (foreign,), {"Entrypoint": ["/bin/program"]})
 

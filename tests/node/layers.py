@@ -16,6 +16,14 @@ from tests.node import packages
 HOME = "opt/dynocheck"  # where image/Containerfile puts it
 _COMMANDS = ["sh", "sleep", "cat", "echo", "dd", "false", "true", "touch", "wget", "nc", "httpd"]
 _SCRIPT = b"#!/usr/bin/python3\nfrom dynocheck.__main__ import main\nmain()\n"
+# Of the pods of a Job the second goes wrong, as the address that it is told to measure says; the others wait.
+FAULTY = b"""#!/bin/sh
+case "$JOB_COMPLETION_INDEX $*" in
+    "1 "*//memory:*) exec dd if=/dev/zero of=/dev/null bs=2147483647 count=1 ;;
+    "1 "*//option:*) echo "error: no such option: --requests"; exit 2 ;;
+esac
+exec sleep 1000
+"""
 _FOREIGN = {"x86_64": 183, "aarch64": 62}  # by this machine, the number in ELF of the other one
 
 
@@ -64,6 +72,11 @@ def fill_dynocheck(layer: tarfile.TarFile) -> None:
     layer.add(ROOT / "dynocheck", f"{HOME}/dynocheck", filter=_source)
     put(layer, f"{HOME}/bin/dynocheck", _SCRIPT, mode=0o755)
     _folders(layer, "tmp", "proc", "sys", "dev")
+
+
+def fill_faulty(layer: tarfile.TarFile) -> None:
+    """A `dynocheck` that does no work."""
+    put(layer, "bin/dynocheck", FAULTY, mode=0o755)
 
 
 def fill_other_architecture(layer: tarfile.TarFile) -> None:

@@ -14,12 +14,33 @@ from pathlib import Path
 
 from tests.controlplane.build import AssetsUnavailable
 from tests.controlplane.processes import Processes
+from tests.controlplane.server import SERVICES
 
 GATEWAY = "10.244.0.1"  # the address of the machine within, on the bridge of its pods
 BRIDGE = "cni0"
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _CLONE_NEWNET = 0x40000000
 _KINDS = ("mount", "net", "pid", "cgroup", "ipc", "uts")
+
+# To make the namespaces, and what a runtime gives every container by default.
+_CAPABILITIES = {
+    "CHOWN": 0,
+    "DAC_OVERRIDE": 1,
+    "FOWNER": 3,
+    "FSETID": 4,
+    "KILL": 5,
+    "SETGID": 6,
+    "SETUID": 7,
+    "SETPCAP": 8,
+    "NET_BIND_SERVICE": 10,
+    "NET_ADMIN": 12,
+    "NET_RAW": 13,
+    "SYS_CHROOT": 18,
+    "SYS_ADMIN": 21,
+    "MKNOD": 27,
+    "AUDIT_WRITE": 29,
+    "SETFCAP": 31,
+}
 
 # What a kubelet wants of the kernel. It is the machine's, so the kubelet is shown that it has it.
 _KERNEL = {
@@ -83,14 +104,14 @@ class Namespaces:
             read pid rest < /proc/self/stat; echo $pid > {folder}/pid
             mount -t proc proc /proc
             hostname {name}
-            mount -t tmpfs tmpfs /run
-            for each in lib log; do mkdir {folder}/$each; mount --bind {folder}/$each /var/$each; done
+            for each in /run /var/lib /var/log; do mount -t tmpfs tmpfs $each; done
             {groups}
             {kernel}
             ip link set lo up
             ip link add {BRIDGE} type bridge
             ip addr add {GATEWAY}/24 dev {BRIDGE}
             ip link set {BRIDGE} up
+            ip route add {SERVICES} dev {BRIDGE}
             echo 1 > /proc/sys/net/ipv4/ip_forward
             trap '' CHLD
             touch {folder}/ready
@@ -116,7 +137,10 @@ def _unshare() -> Sequence[str]:
 
 
 def _make(group: Path) -> None:
-    group.mkdir()
+    try:
+        group.mkdir()
+    except OSError as error:
+        raise AssetsUnavailable(f"a node needs control groups in {group.parent}: {error.strerror}") from None
     for file in ("cpuset.cpus", "cpuset.mems"):  # a new one has none, and then takes no process
         if (group / file).exists():
             (group / file).write_text((group.parent / file).read_text())
@@ -128,8 +152,7 @@ def _check_rights() -> None:
     if missing := [program for program in ("ip", "nsenter", "unshare") if shutil.which(program) is None]:
         raise AssetsUnavailable(f"a node needs {', '.join(missing)}, of iproute2 and util-linux, on PATH")
     held = int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16)
-    wanted = {"CAP_NET_ADMIN": 12, "CAP_SYS_CHROOT": 18, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
-    if missing := [name for name, bit in wanted.items() if not held >> bit & 1]:
+    if missing := [f"CAP_{name}" for name, bit in _CAPABILITIES.items() if not held >> bit & 1]:
         raise AssetsUnavailable(f"a node needs {', '.join(missing)}, which root lacks here")
     if not (_CONTROL_GROUPS / "memory" / "release_agent").exists():
         raise AssetsUnavailable(f"a node needs the hierarchies of cgroup v1 at {_CONTROL_GROUPS}")

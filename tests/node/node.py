@@ -78,6 +78,11 @@ class Node:
         given = [f"{name}={value}" for name, value in environment.items()]
         return self._namespaces.command("env", *given, *words)
 
+    def kill(self, container: str) -> None:
+        """Kill the program of a container, by its id."""
+        words = ("--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)
+        subprocess.run(self.command(*_CTR, *words), check=True)
+
     def _start(self, stack: ExitStack) -> None:
         self._serve("containerd", ["containerd", f"--config={self._write_runtime()}"], self._has_runtime)
         with ThreadPoolExecutor(1) as pool:
@@ -100,9 +105,15 @@ class Node:
             f"--config={self._write('kubelet.json', _kubelet(self.folder))}",
             f"--hostname-override={NAME}",
             f"--node-ip={GATEWAY}",
-            f"--node-labels=nvidia.com/gpu.present=true,nvidia.com/gpu.product={self._product}",
+            f"--node-labels={self._labels()}",
         ]
         self._serve("kubelet", words, lambda: self._node() is not None)
+
+    def _labels(self) -> str:
+        """What GPU feature discovery says of the node."""
+        labels = {f"{GPU}.present": "true", f"{GPU}.product": self._product, f"{GPU}.count": self._gpus}
+        labels["nvidia.com/cuda.driver-version.full"] = "580.95.05"
+        return ",".join(f"{name}={value}" for name, value in labels.items())
 
     def _start_network(self) -> None:
         proxy = self._write("kube-proxy.json", _proxy(self._config))

@@ -1,12 +1,29 @@
 """The pytest fixtures that give tests a real node, where one is asked for."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.controlplane.build import AssetsUnavailable
 from tests.node import build
 from tests.node.node import Node
+
+_FOLDER = "tests/node/"
+
+
+class _OneNode(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
+    """Files go to the processes of a run as they come, but for those here, which share one node."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _FOLDER if nodeid.startswith(_FOLDER) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Start one node in a run, not one in each process."""
+    return _OneNode(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

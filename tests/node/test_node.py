@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.controlplane.api import Object
 from tests.controlplane.server import FIRST_SERVICE
 from tests.node import images, pods
@@ -24,6 +26,7 @@ def test_a_pod_runs_and_is_given_gpus(node: Node, namespace: str) -> None:
     assert pods.logs(node.cluster, namespace, "gpus").count("GPU-") == 2
 
 
+@pytest.mark.verify
 def test_dynocheck_judges_its_own_cluster_from_its_image(node: Node, namespace: str) -> None:
     words = ["preflight", "--select", "access.api-reachable", "-o", "json"]
     own: Object = {"name": "main", "image": images.DYNOCHECK, "args": words}
@@ -36,6 +39,7 @@ def test_dynocheck_judges_its_own_cluster_from_its_image(node: Node, namespace: 
     ]
 
 
+@pytest.mark.verify
 def test_names_of_services_are_resolved(node: Node, namespace: str) -> None:
     web = pods.pod("web", namespace, pods.container(script="httpd -f -p 80"))
     node.cluster.apply(pods.service("web", namespace, 80), web)

@@ -65,3 +65,15 @@ def test_nothing_is_left(by: signal.Signals) -> None:
         os.kill(process.pid, by)
     until(lambda: not list(traces(folder)))
     assert interfaces() == before
+
+
+@pytest.mark.skipif(not build.wanted(), reason=f"starts a Kubernetes node: {build.WANTED}=1")
+@pytest.mark.parametrize("capability", ["sys_admin", "setpcap"])
+def test_a_right_that_is_missing_is_named(capability: str) -> None:
+    """And nothing is begun without it."""
+    without = ["setpriv", f"--bounding-set=-{capability}", f"--inh-caps=-{capability}"]
+    program = "from tests.node.node import Node; Node().__enter__()"
+    done = subprocess.run(
+        [*without, sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert f"a node needs CAP_{capability.upper()}, which root lacks here" in done.stderr

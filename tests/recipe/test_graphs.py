@@ -170,6 +170,14 @@ def test_nodes(written: Written, multinode: str, nodes: int) -> None:
     assert only(written, _alpha(f"{{componentType: worker{multinode}}}")).nodes == nodes
 
 
+def test_a_sidecar_that_the_operator_adds_runs_a_frontend(written: Written) -> None:
+    component = only(written, _alpha("{componentType: worker, frontendSidecar: {image: front:2, envs: []}}"))
+    assert component.sidecar
+    (front,) = (container for container in component.containers if container.name == "sidecar-frontend")
+    assert front.image == "front:2"
+    assert [launch.module for launch in front.launches] == ["dynamo.frontend"]
+
+
 def test_explicit_nulls_are_ignored(written: Written) -> None:
     service = (
         "{componentType: worker, subComponentType: null, replicas: null, resources: null, envs: null, "

@@ -10,14 +10,16 @@ from random import Random
 import msgspec
 import pytest
 
+from dynocheck.checks.capacity._attachments import Attachments
 from dynocheck.facts import Nodes, PodClasses, RunningPods
 from dynocheck.scheduling.device_allocation import DeviceAllocator
 from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest
 from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.first_fit import Batch, Scheduler
-from dynocheck.scheduling.graphs import add_runtime_class
+from dynocheck.scheduling.graphs import ComponentPods, add_runtime_class
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import parse_shape
+from tests.clusters import storage
 from tests.clusters.objects import make_object
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
@@ -207,6 +209,58 @@ def test_a_sample_agrees_with_the_scheduler(cluster: ControlPlane) -> None:
     assert sum(not each.agrees for each in found) <= 1, show(found)  # chance has a long tail
     assert {each.real == 0 for each in found} == {True, False}
     assert sum(each.certain for each in found) > 0.9 * len(found)
+
+
+@pytest.mark.parametrize(
+    ("limit", "mounts", "fits"),
+    [(1, "one", True), (1, "two", False), (2, "two", True), (None, "two", True)],
+)
+def test_limits_of_volumes_agree_with_the_scheduler(
+    cluster: ControlPlane, limit: int | None, mounts: str, fits: bool
+) -> None:
+    make_node(cluster, {"name": "n", "gpus": 8, "unschedulable": False})
+    driver = {"name": storage.DRIVER, "nodeID": "n"} | ({"allocatable": {"count": limit}} if limit else {})
+    cluster.apply(
+        make_object("storage.k8s.io/v1 CSINode", "n", spec={"drivers": [driver]}),
+        storage.storage_class("shared"),
+        *(each for name in ("one", "two") for each in make_bound_claim(name)),
+    )
+    container = {"name": "main", "image": "i"}
+    cluster.pod(
+        "holder",
+        node="n",
+        labels={"app": "holder"},
+        spec={"containers": [container], "volumes": mount("one")},
+    )
+    spec: Object = {"containers": [container], "volumes": mount(mounts)}
+    shape = parse_shape(spec, "default")
+    group = ComponentPods("c", 1, 1, shape, 1, 1, spec)
+    known = [look(n, cluster) for n in ("csi_drivers", "persistent_volumes", "claims", "storage_classes")]
+    running = look("running_pods", cluster)
+    barred = Attachments(*known).bar(group, "default", running)
+    assert barred is not None
+    batches = [Batch(barred, 1)]
+    (lacking,) = Scheduler(ClusterState(look("nodes", cluster), running), batches).pack().lacking
+    real = schedule(cluster, [World("w", kinds=[Kind("c", 1, {}, spec)])])
+    assert (lacking, real) == (int(not fits), {"c": int(not fits)})
+
+
+def mount(claim: str) -> list[Object]:
+    return [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
+
+
+def make_bound_claim(name: str) -> tuple[Object, Object]:
+    """A claim and its volume, as the controller of volumes leaves them."""
+    claim = storage.claim(name)
+    claim["metadata"]["annotations"] = {"pv.kubernetes.io/bind-completed": "yes"}
+    spec = {
+        "capacity": {"storage": "100Gi"},
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "shared",
+        "csi": {"driver": storage.DRIVER, "volumeHandle": name},
+        "claimRef": {"namespace": "default", "name": name},
+    }
+    return make_object("PersistentVolume", f"pvc-{name}", spec=spec, status={"phase": "Bound"}), claim
 
 
 @pytest.mark.verify

@@ -32,7 +32,7 @@ CRDS = (
     "dynamo/main-2026-08/nvidia.com_dynamographdeploymentrequests.yaml",
     "dynamo/main-2026-08/nvidia.com_dynamographdeployments.yaml",
     "dynamo/main-2026-08/nvidia.com_dynamomodels.yaml",
-    "gaie/v1.2.1/inference.networking.k8s.io_inferencepools.yaml",
+    "gaie/v1.6.0/inference.networking.k8s.io_inferencepools.yaml",
     "gaie/v1.2.1/inference.networking.x-k8s.io_inferencepools.yaml",
     "gateway-api/v1.5.1/gateway.networking.k8s.io_gateways.yaml",
     "gateway-api/v1.5.1/gateway.networking.k8s.io_httproutes.yaml",

@@ -83,6 +83,20 @@ def sending(*pieces: bytes) -> Handler:
     return answer
 
 
+def closing_after_each_answer(body: bytes) -> Handler:
+    """Answers with a stream of known length, and drops the request that follows on the same connection."""
+    answered: set[int] = set()
+
+    def answer(_: Request, connection: socket.socket) -> bytes | None:
+        port = connection.getpeername()[1]
+        if port in answered:
+            return None
+        answered.add(port)
+        return reply(200, body, "text/event-stream")
+
+    return answer
+
+
 def always(*answer: Any, **headers: Any) -> Handler:
     """Answers with the same, again and again."""
     made = reply(*answer, **headers)

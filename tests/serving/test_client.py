@@ -30,6 +30,7 @@ from tests.serving.asking import (
     WHOLE,
     always,
     chunk,
+    closing_after_each_answer,
     completed,
     endpoint,
     events,
@@ -154,6 +155,40 @@ def test_kept_connections_are_told_from_fresh_ones() -> None:
     assert [exchange.fresh for exchange in fresh] == [True, True, True]
     assert all(exchange.ok for exchange in (*kept, *fresh))
     assert all(exchange.quickack == hasattr(socket, "TCP_QUICKACK") for exchange in kept)
+
+
+def test_a_kept_connection_that_the_server_has_closed_is_replaced() -> None:
+    """As with llama.cpp, which closes after a stream without saying so."""
+
+    async def ask(url: str) -> list[Exchange]:
+        async with Client(endpoint(url)) as client:
+            return [await client.complete(STREAM) for _ in range(3)]
+
+    with serve(closing_after_each_answer(GOOD)) as server:
+        exchanges = asyncio.run(ask(server.url))
+    assert all(exchange.ok and exchange.fresh for exchange in exchanges)
+    assert [exchange.resent for exchange in exchanges] == [False, True, True]
+
+
+@pytest.mark.parametrize(("stalls_s", "sent"), [(0.0, 3), (1.2, 2)])
+def test_a_server_that_drops_requests_fails(stalls_s: float, sent: int) -> None:
+    """A new connection gets one chance; a server that has had the request for a while is not asked again."""
+
+    def answer(_: Request, connection: socket.socket) -> bytes | None:
+        if len(server.requests) == 1:
+            return reply(200, whole("Hi"))
+        time.sleep(stalls_s)
+        return None
+
+    async def ask(url: str) -> list[Exchange]:
+        async with Client(endpoint(url)) as client:
+            return [await client.complete(WHOLE) for _ in range(2)]
+
+    with serve(answer) as server:
+        first, second = asyncio.run(ask(server.url))
+    assert first.ok
+    assert second.failure is not None
+    assert (second.failure.kind, len(server.requests)) == (FailureKind.TRUNCATED, sent)
 
 
 def test_connections_that_stand_before_they_are_needed() -> None:

@@ -27,6 +27,7 @@ class ProxiedCall:
     kind: str = ""
     body: bytes = b""
     answer_headers: dict[str, str] = field(default_factory=dict)
+    hangs_up: bool = False  # close the connection after the answer, without saying so
 
     @property
     def streamed(self) -> bool:
@@ -111,6 +112,7 @@ def _handler(honest: Iterator[str], change: Callable[[ProxiedCall], None]) -> ty
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(call.body)
+            self.close_connection = self.close_connection or call.hangs_up
 
     return Handler
 

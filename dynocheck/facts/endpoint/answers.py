@@ -23,6 +23,7 @@ CAPITAL_SCHEMA = {
     "required": ["seat_of_state", "lies_at_a_river"],
     "additionalProperties": False,
 }
+REJECTED_STATUSES = (400, 422)  # a request with a field or value that the server does not accept
 MISSING_PATH_STATUSES = (404, 405, 501)  # a server without this path
 NO_CHAT_STATUSES = (400, *MISSING_PATH_STATUSES)  # 400: a model without a chat template
 SIMULATED_OWNER = "dynocheck-simulated"  # `owned_by` of the simulated server's model in /v1/models
@@ -56,7 +57,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `chunks` is the number of chunks with content, `pieces` the number of distinct moments at which they
     arrived, `cached_tokens` the part of the prompt that was cached, `opening` the start of the generated
-    text.
+    text, `resent` whether it was first sent on a kept connection that the server had closed. With
+    `usage_rejected` the server rejects `stream_options`; `odd` are token counts that are not integers.
     """
 
     seconds: float
@@ -74,6 +76,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasoning: int = 0
     opening: str = ""
     calls: tuple[tuple[str, str], ...] = ()  # name and arguments of each tool call
+    resent: bool = False
+    usage_rejected: bool = False
+    odd: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -124,7 +129,8 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     `workers` the number of each type, None and empty if it does not report them. `health` is the status code
     of /health, `instances` the number of Dynamo instances listed there. `first_s` is the duration of the
     first successful completion, `usual_s` of the third. `chat` is false if only text completions work.
-    `context` is the maximum number of tokens of prompt and completion together.
+    `context` is the maximum number of tokens of prompt and completion together. `odd` are numbers in
+    /v1/models that are not integers.
     """
 
     stage: str
@@ -145,10 +151,16 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     chat: bool = True
     context: int | None = None
     owner: str = ""
+    odd: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
         return self.stage == "done"
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether /v1/models lists the model; Ollama lists `m` as `m:latest`."""
+        return not {self.model, f"{self.model}:latest"}.isdisjoint(self.listed)
 
     def require(self) -> None:
         """:raises Unavailable: it never became ready."""

@@ -13,7 +13,8 @@ class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests` are in millicores of CPU and units of all other resources, for all containers and the overhead;
     `assumed` are CPU and memory as the scheduler's scores count them, with defaults for missing requests.
-    `affinity` is its pod affinity and anti-affinity, `ports` are its host ports.
+    `affinity` is its pod affinity and anti-affinity, `ports` are its host ports, `claims` what it
+    mounts.
     """
 
     namespace: str
@@ -26,6 +27,7 @@ class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     terminating: bool = False
     affinity: dict[str, Any] = {}
     ports: tuple[tuple[str, str, int], ...] = ()
+    claims: tuple[str, ...] = ()
 
 
 class RunningPods(ClusterFact, FactList[RunningPod], frozen=True):

@@ -14,7 +14,8 @@ class ClusterFact(Fact, frozen=True):
 class Access(msgspec.Struct, frozen=True, order=True):
     """A permission that a probe needs: one verb on one resource, in all namespaces.
 
-    If `local`, it is needed only in the namespace of the run; with `names`, only for objects of these names.
+    If `local`, it is needed only in the namespace of the run; with `names`, only for objects of these names,
+    which a list asks for by the field selector metadata.name.
     """
 
     verb: str

@@ -39,9 +39,13 @@ class GivenKinds(FactList[CustomKind], frozen=True):
 
 
 class ServedKinds(FactList[CustomKind], frozen=True):
-    """The custom kinds of a cluster in the API groups that recipes use; `reason` is why they are unknown."""
+    """The custom kinds of a cluster in the API groups that recipes use; `reason` is why they are unknown.
+
+    `groups` are the names of all API groups that it serves, if they are known.
+    """
 
     reason: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class ServerVersion(Fact, frozen=True):

@@ -38,13 +38,21 @@ class Termination(msgspec.Struct, frozen=True, kw_only=True):
         return self.exit_code != 0 or self.signal != 0
 
 
+class PortState(msgspec.Struct, frozen=True):
+    """A port that a container declares; `name` is empty if it has none."""
+
+    number: int
+    name: str = ""
+
+
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     """A container of a pod. `waiting` is the reason for which it does not run; `ended` is how it ended, and
     `previous` how the run before the present one did.
 
     `sidecar`: an init container that runs beside the others, which start once it has started.
-    `probes` are the probes that it has: startup, liveness, readiness. `startup_s` is the time in seconds that
-    its startup probe gives it, None if it has none.
+    `probes` are the probes that it has: startup, liveness, readiness; `probe_ports` are the ports that they
+    ask, by number or name. `startup_s` is the time in seconds that its startup probe gives it, None if it has
+    none.
     """
 
     name: str
@@ -62,6 +70,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: str = ""
     probes: tuple[str, ...] = ()
     startup_s: int | None = None
+    ports: tuple[PortState, ...] = ()
+    probe_ports: dict[str, str] = {}
 
     @property
     def holds_back(self) -> bool:
@@ -74,6 +84,8 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
 
     `created` is RFC 3339, and so is `deleted`, the moment by which a pod that is deleted should be gone.
     `requests` are what its containers ask for of extended resources, such as nvidia.com/gpu, in sum.
+    `component` is its type in a graph, such as frontend, worker or decode; empty outside of graphs.
+    `metrics` is where its annotations say that it serves metrics, as PORT/PATH; empty if they do not.
     """
 
     name: str
@@ -92,6 +104,8 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[ContainerState, ...] = ()
     claims: tuple[str, ...] = ()
     requests: dict[str, int] = {}
+    component: str = ""
+    metrics: str = ""
 
     @property
     def key(self) -> ObjectKey:
@@ -116,6 +130,9 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     """An object that pods belong to or use: a graph, a component, a workload, a claim.
 
     `desired` and `ready` are numbers of pods or of replicas, `desired` is None where the kind has none.
+    `settings` are the fields of its pod template by their path, as in `containers.main.image`. `changed` is
+    when its specification or content was last changed, RFC 3339, and `changed_by` is who did.
+    `component` is its type in a graph, such as frontend, prefill or decode.
     `state` is the phase or state in its status. `observed` is false if its controller has not seen the
     present generation, so that its status is outdated.
     """
@@ -131,6 +148,10 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     observed: bool = True
     storage_class: str | None = None
     terminating: bool = False
+    settings: dict[str, str] = {}
+    changed: str = ""
+    changed_by: str = ""
+    component: str = ""
 
     def get_condition(self, type_: str) -> Condition | None:
         """The condition of this type."""
@@ -149,16 +170,23 @@ class ObjectEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that runs pods of the deployment."""
+    """A node that runs pods of the deployment.
+
+    `settings` are its versions: of the kubelet, the kernel, the container runtime, and the GPU's driver.
+    """
 
     name: str
     conditions: tuple[Condition, ...] = ()
+    created: str = ""
+    settings: dict[str, str] = {}
 
 
 class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     """What runs in a namespace, or the part of it that belongs to `target`, at a moment.
 
-    `taken` is the moment, RFC 3339. `unread` gives, for what could not be read, the reason.
+    `taken` is the moment, RFC 3339. `unread` gives, for what could not be read, the reason;
+    `unlisted` does for what most deployments do without.
+    `config_maps` have digests of their values as settings; they are None if they could not be read.
     """
 
     namespace: str
@@ -169,6 +197,8 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     events: tuple[ObjectEvent, ...] = ()
     hosts: tuple[HostState, ...] = ()
     unread: dict[str, str] = {}  # noqa: RUF012
+    unlisted: dict[str, str] = {}  # noqa: RUF012
+    config_maps: tuple[DeployedObject, ...] | None = None
 
     def list_objects(self, *kinds: str) -> Iterator[DeployedObject]:
         """The objects of these kinds."""
@@ -185,6 +215,13 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
         for event in self.events:
             by_object.setdefault(event.about, []).append(event)
         return by_object
+
+
+class EarlierState(DiagnosisFact, frozen=True, kw_only=True):
+    """What the present state is compared with: a state that was recorded, or a moment, RFC 3339."""
+
+    state: NamespaceState | None = None
+    since: str = ""
 
 
 class ContainerLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,3 +244,34 @@ class ContainerLogs(DiagnosisFact, FactList[ContainerLog], frozen=True):
         """The log of a container, if it was read."""
         wanted = (pod, container, previous)
         return next((log for log in self.items if (log.pod, log.container, log.previous) == wanted), None)
+
+
+class MetricValue(msgspec.Struct, frozen=True):
+    """A sample of a metric, with those of its labels that rules look at."""
+
+    name: str
+    value: float
+    labels: dict[str, str] = {}
+
+
+class MetricsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pod says of its load and its errors.
+
+    `earlier` are the same metrics `window_s` seconds before; without them, counters count since the server
+    started. `problem` is the reason if it could not be read. `models` are the models that a frontend lists,
+    None if it was not asked.
+    """
+
+    pod: str
+    source: str = ""
+    samples: tuple[MetricValue, ...] = ()
+    earlier: tuple[MetricValue, ...] | None = None
+    window_s: float = 0.0
+    models: tuple[str, ...] | None = None
+    problem: str = ""
+
+
+class ServingMetrics(DiagnosisFact, FactList[MetricsPage], frozen=True, kw_only=True):
+    """The metrics of pods that serve. `left` counts those that were not asked, as others stand for them."""
+
+    left: int = 0

@@ -9,10 +9,14 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class NodeDriver(msgspec.Struct, frozen=True):
-    """A CSI driver that is registered on a node, and the node labels that its volumes' topology uses."""
+    """A CSI driver that is registered on a node, and the node labels that its volumes' topology uses.
+
+    `limit` is how many of its volumes the node can have, None for any number.
+    """
 
     name: str
     topology_keys: tuple[str, ...] = ()
+    limit: int | None = None
 
 
 class CsiNode(msgspec.Struct, frozen=True):
@@ -82,7 +86,7 @@ class PersistentVolumeClaims(ClusterFact, FactList[PersistentVolumeClaim], froze
 
 
 class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume: its class, which need not exist, and its claim as `namespace/name`.
+    """A volume: its class, which need not exist, its claim as `namespace/name`, and its CSI driver if any.
 
     `node_terms` are the node selector terms of the nodes that can mount it; empty if all can.
     """
@@ -93,6 +97,7 @@ class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
     capacity: str = ""
     phase: str = ""
     claim: str = ""
+    driver: str = ""
     node_terms: tuple[dict[str, Any], ...] = ()
 
 

@@ -38,6 +38,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     failure: str | None = None
     fresh: bool = True
     late_s: float = 0.0  # delay between when it was due and when the client started it
+    resent: bool = False  # first sent on a kept connection that the server had closed
 
     @property
     def ok(self) -> bool:

@@ -29,7 +29,8 @@ def given(recipe: Recipes, nodes: list[Node], *running: Any, **more: Any) -> tup
     limits, slices = more.get("limits", LIMITS), more.get("slices", NO_SLICES)
     devices, rule = more.get("classes", facts.DeviceClasses()), more.get("runtimes")
     classes = facts.PodClasses(rules={"kata": rule}) if rule else None
-    return recipe, facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers, slices, devices, classes
+    cluster = facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers
+    return recipe, *cluster, slices, devices, classes, *more.get("storage", (None,) * 4)
 
 
 def test_misfit_is_explained(tmp_path: Path) -> None:

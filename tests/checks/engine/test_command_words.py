@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.engine.command_words import command_words
+from dynocheck.checks.engine.flags import flags_known
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, get_coverage, outcomes, read_lines
-from tests.checks.manifests import engine, graph
+from tests.checks.judging import deploy, get_coverage, judge, outcomes, read_lines
+from tests.checks.manifests import engine, graph, job
 
 START = "python3 -m dynamo.vllm"
 SHELL = ["/bin/sh", "-c"]
@@ -34,6 +35,7 @@ def run(folder: Path, *args: str, command: list[str] | None = None) -> Recipes:
         (f"{START} \u2013model a/b", START),
         (f"{START} --model\u00a0a/b", START),
         (f"{START} --model \u201ca/b\u201d", START),
+        ("exec pyhton3 -m dynamo.vllm --model a/b", "pyhton3"),
         (f"{START} foo --model a/b", f"- {START} foo --model a/b"),
         (f"{START} --model a/b c/d", f"- {START} --model a/b c/d"),
         (f"{START} --model a/b \\\n  wait\n", "wait"),
@@ -44,6 +46,24 @@ def test_a_word_that_nobody_takes(tmp_path: Path, script: str, line: str) -> Non
     assert outcomes(command_words, given) == ["fail"]
     (found,) = read_lines(command_words, given)
     assert line.removeprefix("- ") in found
+
+
+def test_a_flag_with_a_no_break_blank_is_told_once(tmp_path: Path) -> None:
+    given = run(tmp_path, f"{START} --model\u00a0a/b")
+    assert [outcomes(command_words, given), judge(flags_known, given)] == [["fail"], []]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("aiperf profile \\\n  -m a/b \\\n  --url http://a:8000\n", []),
+        ("aiperf profile \\\n  -m a/b\n  --url http://a:8000\n", ["--url http://a:8000"]),
+        ("aiperf profile\n  -m a/b \\\n  --url http://a:8000\n", ["-m a/b \\"]),
+    ],
+)
+def test_a_load_generator_without_a_backslash(tmp_path: Path, script: str, expected: list[str]) -> None:
+    given = deploy(tmp_path, graph(engine()), job(script))
+    assert read_lines(command_words, given) == expected
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])

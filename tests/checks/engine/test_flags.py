@@ -22,6 +22,20 @@ def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipe
 
 
 @pytest.mark.parametrize(
+    ("tag", "args", "expected"),
+    [
+        ("mine", "--migration-limit 3", ["unjudged"]),
+        ("mine", "--migration-limits 3", ["warn"]),
+        ("1.5.0-dev.1", "--migration-limit 3", ["fail"]),
+        ("1.5.0", "--migration-limit 3", ["fail"]),
+    ],
+)
+def test_a_flag_of_former_releases(tmp_path: Path, tag: str, args: str, expected: list[str]) -> None:
+    given = launch(tmp_path, args, image=f"vllm-runtime:{tag}")
+    assert judge(flags_known, given) == expected
+
+
+@pytest.mark.parametrize(
     ("engine_name", "image", "args", "expected"),
     [
         ("sglang", SGLANG, "--mem-fraction-static 0.85", []),

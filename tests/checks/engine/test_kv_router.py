@@ -56,6 +56,8 @@ OF_P: dict[str, Any] = {"name": "p", "role": "prefill"}
 OF_D: dict[str, Any] = {"name": "d", "role": "decode"}
 FLAG_P = engine("--disaggregation-mode=prefill", name="p")
 FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
+OWN_P = engine("--disaggregation-mode=prefill", name="p", image="vllm-runtime:mine")
+OLD_P = engine("--is-prefill-worker", name="p", image="vllm-runtime:mine")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,8 @@ FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
         (pair(["--kv-cache-dtype=fp8_e5m2"], [FP8_E4M3], **SGLANG), ["fail"]),
         (graph(OWN_A, OWN_B), ["skip"]),  # of two models
         (graph(FLAG_P, FLAG_D), ["fail"]),  # the flag tells the role as well
+        (graph(OWN_P, FLAG_D), ["warn"]),
+        (graph(OLD_P, FLAG_D), ["unjudged"]),  # perhaps of a release that needs no --kv-transfer-config
     ],
 )
 def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:

@@ -135,6 +135,7 @@ def test_a_controller_of_before_pools() -> None:
     ("found", "expected"),
     [
         ([crd(POOL, "v1", bundle="v1.2.1")], ["warn", "fail"]),
+        ([crd(POOL, "v1", bundle="v1.3.1")], ["warn", "fail"]),
         ([crd(POOL, "v1", bundle="v1.5.0")], ["fail"]),
         ([crd(POOL, "v1", bundle="v1.4.0"), crd(OLD_POOL, "v1alpha2", bundle="v1.4.0")], []),
     ],

@@ -36,6 +36,10 @@ def bring(**home: str) -> dict[str, Any]:
     return {"apiVersion": GATEWAY, "kind": "Gateway", "metadata": {"name": "gw", **home}}
 
 
+def bring_of_class(name: str) -> dict[str, Any]:
+    return {**bring(), "spec": {"gatewayClassName": name}}
+
+
 def matching(model: str, kind: str = "Exact", header: str = "X-Gateway-Model-Name") -> dict[str, Any]:
     return {"matches": [{"headers": [{"type": kind, "name": header, "value": model}]}]}
 
@@ -59,6 +63,8 @@ THEIRS = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"nam
         ([PICKED, route(group="inference.networking.x-k8s.io")], ["fail"]),
         ([PICKED, route(group="")], ["fail"]),
         ([PICKED, route(timeouts=None)], ["warn"]),
+        ([PICKED, route(timeouts=None), bring_of_class("gke-l7-regional-external-managed")], ["warn"]),
+        ([PICKED, route(timeouts=None), bring_of_class("istio")], []),  # it has no timeout of its own
         ([PICKED, route(timeouts={"request": "0s"})], []),
         ([PICKED, route(timeouts={"request": "15s"})], ["warn"]),
         ([PICKED, route(timeouts={"request": "5m"})], []),

@@ -21,7 +21,7 @@ from dynocheck.facts import (
     Workload,
     Workloads,
 )
-from tests.checks.judging import deploy, outcomes, places, run_check
+from tests.checks.judging import deploy, judge, outcomes, places, run_check
 from tests.checks.manifests import graph
 
 PLANNER = {"name": "Planner", "type": "planner"}
@@ -125,6 +125,29 @@ def test_an_operator_of_prometheus_that_does_not_run() -> None:
     facts = make_monitors(make_collector()), SPACES, DYNAMO, Workloads(), None
     wanted = [("warn", "CustomResourceDefinition prometheuses.monitoring.coreos.com")]
     assert places(prometheus.prometheus, *facts) == wanted
+
+
+@pytest.mark.parametrize(
+    ("image", "ready", "expected"),
+    [
+        ("mirror.example/grafana/alloy:v1.11.0", 1, "unjudged"),
+        ("victoriametrics/operator:v0.66.0", 1, "unjudged"),
+        ("ghcr.io/open-telemetry/opentelemetry-operator/target-allocator:0.140.0", 1, "unjudged"),
+        ("grafana/alloy:v1.11.0", 0, "warn"),
+        ("grafana/grafana:12.3.0", 1, "warn"),
+    ],
+)
+@pytest.mark.parametrize("collectors", [(), (make_collector(RELEASE),)], ids=["none", "another"])
+def test_another_collector_may_read_them(
+    collectors: tuple[Collector, ...], image: str, ready: int, expected: str
+) -> None:
+    other = Workload(
+        kind="Deployment", namespace="metrics", name="c", images=(image,), desired=1, ready=ready
+    )
+    running = Workloads((*RUNNING, other))
+    assert judge(prometheus.prometheus, make_monitors(*collectors), SPACES, DYNAMO, running, None) == [
+        expected
+    ]
 
 
 def test_prometheus_that_is_down() -> None:

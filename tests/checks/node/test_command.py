@@ -5,8 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
+import pytest
+
+from dynocheck.reports import FORMATS
 from tests.command import ROOT, dynocheck
+from tests.gate.test_canaries import FORMS, list_leaks
 from tests.nvml.library import MACHINE, build_library, write_machine
 
 
@@ -55,3 +60,26 @@ def test_secrets_of_the_environment_are_not_recorded(tmp_path: Path) -> None:
     facts = json.loads(recording.read_text())["facts"]
     assert facts["NodeEnvironment"]["items"]["HF_TOKEN"] in ("set", "[hidden]")
     assert secret not in recording.read_text()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_secrets_of_a_machine_stay_there(tmp_path: Path, form: str) -> None:
+    """In its environment, as its file and folder names, and in what it says of itself."""
+    names = ("HF_TOKEN", "NCCL_NET", "NCCL_NOTE", "UCX_TLS", "DYN_ETCD_URL", "NATS_SERVER", "DYN_NOTE")
+    tokens = [f"hf_Canary{form}{number:03}QwErTyUiOp" for number in range(len(names) + 1)]
+    environment = {name: FORMS[form](token) for name, token in zip(names, tokens, strict=False)}
+    model = tmp_path / "cache" / f"models--org--{quote(FORMS[form](tokens[-1]), safe='%')}"
+    (model / "blobs").mkdir(parents=True)
+    (model / "blobs" / "part.incomplete").touch()
+    environment["HF_HUB_CACHE"] = str(tmp_path / "cache")
+    recording = tmp_path / "node.json"
+    outputs = [word for name in FORMATS for word in ("-o", f"{name}={tmp_path / name}")]
+    ended = [
+        dynocheck("snapshot", str(recording), "--node", env=environment),
+        dynocheck("node", "-v", *outputs, env=environment),
+        dynocheck("node", "-v", "--snapshot", str(recording), env=environment),
+    ]
+    told = recording.read_text() + "".join((tmp_path / name).read_text() for name in FORMATS)
+    told += "".join(each.out + each.err for each in ended)
+    assert list_leaks(told, tokens) == []
+    assert "org/" in told

@@ -28,6 +28,7 @@ KAI = ("queues.scheduling.run.ai",)
 LWS = ("leaderworkersets.leaderworkerset.x-k8s.io",)
 VOLCANO = ("podgroups.scheduling.volcano.sh",)
 NO_CONFIG = OperatorConfigs()
+QUEUES_DOWN = "queue-controller"
 QUEUES = KaiQueues((KaiQueue("dynamo"),))
 
 
@@ -49,6 +50,10 @@ def kai(*parts: str, down: str = "", tag: str = "v0.17.0") -> list[Workload]:
         )
         for part in parts
     ]
+
+
+def renamed(workloads: list[Workload]) -> list[Workload]:
+    return [msgspec.structs.replace(each, images=("mirror.example/a/b:1",)) for each in workloads]
 
 
 @pytest.fixture
@@ -159,6 +164,8 @@ def test_webhooks_of_leader_worker_set(wide: Recipes) -> None:
         (GROVE + KAI, [ONE_OF_TWO, *kai()], [("warn", "Deployment n/d")]),
         (GROVE + KAI, kai(), [("fail", "CustomResourceDefinition podcliquesets.grove.io")]),
         (GROVE + KAI, [grove()], [("fail", "CustomResourceDefinition queues.scheduling.run.ai")]),
+        (GROVE + KAI, [grove(), *renamed(kai())], []),  # by a mirror
+        (GROVE + KAI, [grove(), *renamed(kai(down=QUEUES_DOWN))], [("fail", f"Deployment n/{QUEUES_DOWN}")]),
         (GROVE + KAI, [grove(), *kai(down="queue-controller")], [("fail", "Deployment n/queue-controller")]),
         (GROVE + KAI, [grove(), *kai("scheduler", "queue-controller")], [("fail", KAI_DEFINITION)]),
         (GROVE + KAI, [grove(), *kai("queue-controller", "kai-operator")], [("fail", SHARDS)]),

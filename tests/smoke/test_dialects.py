@@ -1,0 +1,122 @@
+"""`dynocheck smoke` and `load` on servers of other projects: healthy ones are fit, broken ones are not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.command import dynocheck
+from tests.kube.servers import serve
+from tests.serving.asking import GOOD, closing_after_each_answer
+from tests.smoke import dialects
+from tests.smoke.asking import bad, failure, smoke
+from tests.smoke.dialects import NAME, Dialect
+from tests.smoke.lying import ProxiedCall, serve_lies
+
+ANY_NAME = {"endpoint.unknown-model": "warn"}
+
+HEALTHY: dict[str, tuple[Dialect, dict[str, str]]] = {
+    "vllm": (dialects.vllm, {}),
+    "sglang": (dialects.sglang, ANY_NAME),
+    "trtllm": (dialects.trtllm, ANY_NAME),
+    "triton": (dialects.triton, {"endpoint.usage": "warn"}),
+    "tgi": (dialects.tgi, ANY_NAME),
+    "llamacpp": (dialects.llamacpp, ANY_NAME),
+    "ollama": (dialects.ollama, {}),
+}
+
+
+@pytest.mark.parametrize("server", HEALTHY)
+def test_a_healthy_server_is_fit(server: str) -> None:
+    dialect, warnings = HEALTHY[server]
+    with serve_lies(dialect) as url:
+        ended = smoke(url, "--timeout", "10", *(["--model", NAME] if server == "ollama" else []))
+    assert (ended.code, bad(ended)) == (0, warnings)
+
+
+@pytest.mark.parametrize("name", ["tgi", "org/repository"])
+def test_a_named_model_is_requested_whether_it_is_listed_or_not(name: str) -> None:
+    with serve_lies(dialects.tgi) as url:
+        ended = smoke(url, "--model", name, "--select", "endpoint.ready", "--select", "endpoint.listed")
+    listed = "pass" if name == "org/repository" else "warn"
+    assert ended.outcomes == {"endpoint.ready": "pass", "endpoint.listed": listed}
+
+
+def test_a_name_that_is_neither_listed_nor_answered() -> None:
+    with serve_lies(dialects.vllm) as url:
+        check, finding = failure(smoke(url, "--model", "other", "--timeout", "1"))
+    assert (check, finding["fix"]) == ("endpoint.ready", f"--model {NAME}")
+    assert finding["evidence"]["listed"] == [NAME]
+
+
+def test_numbers_that_are_no_integers_are_read_and_told() -> None:
+    def write_oddly(call: ProxiedCall) -> None:
+        dialects.vllm(call)
+        if call.path == "/v1/models":
+            call.edit(lambda models: models["data"][0].update(max_model_len="2048"))
+        elif call.path.endswith("completions") and call.status == 200:
+            call.edit(lambda content: count_in_floats(content.get("usage") or {}))
+
+    with serve_lies(write_oddly) as url:
+        ended = smoke(url)
+    assert (ended.code, bad(ended)) == (0, {"endpoint.listed": "warn", "endpoint.usage": "warn"})
+    assert ended.outcomes["endpoint.too-long"] == "pass"  # the context was read
+
+
+def count_in_floats(usage: dict[str, Any]) -> None:
+    usage |= {name: float(usage[name]) for name in ("prompt_tokens", "completion_tokens") if name in usage}
+
+
+# Broken ones
+
+
+def not_loaded(call: ProxiedCall) -> None:
+    """/health says 200 and the model is listed, but is not there yet."""
+    if call.path.endswith("completions"):
+        call.status, call.kind = 503, "application/json"
+        call.body = b'{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}'
+
+
+def error_as_200(call: ProxiedCall) -> None:
+    if call.path.endswith("completions"):
+        call.status, call.kind = 200, "application/json"
+        call.body = json.dumps({"error": {"message": "CUDA out of memory"}}).encode()
+
+
+def cut_off(call: ProxiedCall) -> None:
+    """The stream ends in the middle of an event."""
+    if call.streamed and call.status == 200:
+        call.body = call.body[: len(call.body) // 2]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fault", "check"),
+    [
+        (dialects.llamacpp, not_loaded, "endpoint.ready"),
+        (dialects.vllm, error_as_200, "endpoint.ready"),
+        (dialects.tgi, cut_off, "endpoint.answers"),
+        (dialects.triton, cut_off, "endpoint.answers"),
+        (dialects.ollama, cut_off, "endpoint.answers"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_broken_server_fails_the_right_check(dialect: Dialect, fault: Dialect, check: str) -> None:
+    def spoil(call: ProxiedCall) -> None:
+        dialect(call)
+        fault(call)
+
+    with serve_lies(spoil) as url:
+        ended = smoke(
+            url, "--model", NAME, "--timeout", "1", *("--select", "endpoint.ready", "--select", check)
+        )
+    assert ended.code == 1
+    assert [name for name, outcome in ended.outcomes.items() if outcome == "fail"] == [check]
+
+
+def test_requests_that_were_sent_again_are_counted() -> None:
+    load = ("--requests", "8", "--concurrency", "1", "--model", "m")
+    with serve(closing_after_each_answer(GOOD)) as server:
+        ended = dynocheck("load", "--url", server.url, *load, "-o", "json")
+    assert ended.outcomes["load.errors"] == "pass"
+    table = next(table for table in ended.report["tables"] if table["id"] == "load.lag")
+    assert dict(zip(table["columns"], table["rows"][0], strict=True))["sent again"] == 8
