@@ -16,6 +16,13 @@ _SGLANG_TYPES = {"EnvInt": "int", "EnvFloat": "float", "EnvBool": "bool"}
 
 _MANY = ("list", "List", "tuple", "Tuple", "Sequence", "set", "Set")
 
+# Where vLLM defines the arguments of its own server, by release.
+_SERVER_MODULES = (
+    "vllm/entrypoints/cli/serve.py",
+    "vllm/entrypoints/common/cli_args.py",
+    "vllm/entrypoints/openai/cli_args.py",
+)
+
 Flag = dict[str, Any]
 
 
@@ -31,7 +38,16 @@ def select_parser_modules(names: Iterable[str], folder: str) -> list[str]:
 def _defines_arguments(name: str) -> bool:
     """Whether a module of an engine defines arguments."""
     own = ("vllm/engine/arg_utils.py", "sglang/srt/server_args.py")
-    return name in own or name.startswith(("vllm/config/", "sglang/srt/arg_groups/"))
+    return (
+        name in own
+        or is_server_module(name)
+        or name.startswith(("vllm/config/", "vllm/config.py", "sglang/srt/arg_groups/"))
+    )
+
+
+def is_server_module(name: str) -> bool:
+    """Whether a module of vLLM defines the arguments of its own server."""
+    return name in _SERVER_MODULES
 
 
 def split_variables(flags: list[Flag]) -> Iterator[Flag]:
@@ -114,6 +130,30 @@ def read_vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
                     fields[f"{node.targets[0].id}.{name}"] = field
     _drop_overridden(fields, tree)
     yield from read_calls(tree, fields)
+
+
+def read_vllm_server_flags(sources: dict[str, str]) -> Iterator[Flag]:
+    """The flags of `vllm serve` besides the engine's: fields of a class, of calls in older releases.
+
+    What a release's own code changes of a field is of unknown kind.
+    """
+    trees = {name: ast.parse(text) for name, text in sources.items()}
+    classes, aliases = _find_classes(trees.values()), _find_literals(trees.values())
+    yield {"names": ["--config"]}
+    for tree in (tree for name, tree in trees.items() if is_server_module(name)):
+        changed = {
+            field
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Subscript)
+            for field in [_evaluate_literal(node.slice)]
+            if isinstance(node.value, ast.Name)
+        }
+        if "FrontendArgs" in {each.name for each in tree.body if isinstance(each, ast.ClassDef)}:
+            for name, kind in _list_fields(classes["FrontendArgs"], classes, aliases, set(), {}):
+                own = {"kind": "unknown"} if name in changed else kind
+                yield {"names": ["--" + name.replace("_", "-")]} | own
+        body = [each for each in tree.body if not isinstance(each, ast.ClassDef) or "Args" not in each.name]
+        yield from read_calls(ast.Module(body, []), {})
 
 
 def _find_classes(trees: Iterable[ast.Module]) -> dict[str, ast.ClassDef]:
@@ -214,7 +254,7 @@ def read_calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
             alias = "action" in keywords and "Alias" in ast.unparse(keywords["action"])
             renamed = {"old": names[1]} if alias and len(names) == 2 else {}
             yield {"names": names} | spec | renamed | _read_lifetime(keywords, tree)
-        elif not any(isinstance(each, ast.Starred | ast.Name) for each in spelled):
+        elif not any(isinstance(each, ast.Starred | ast.Name) for each in spelled) and not any(texts):
             raise ValueError(f"which flag is {ast.unparse(node)}?")
 
 

@@ -7,6 +7,8 @@ runtime, which alone knows its parsers of reasoning and tool calls), and so are 
 vLLM's flags becomes, and the variables that stand for flags or that an engine converts.
 TensorRT-LLM has no parser of its own here: `dynamo.trtllm` names every flag that it takes.
 
+The servers of vLLM and SGLang without Dynamo are read of the releases in tools/server_releases.json.
+
 Each release of tools/dynamo_releases.json names its package. One whose own package is not published names the
 nearest that is, the engines that the release's documentation states, and that documentation.
 """
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +33,13 @@ from tools.argument_parsers import (
     read_sglang_flags,
     read_variables,
     read_vllm_flags,
+    read_vllm_server_flags,
     select_parser_modules,
     split_variables,
 )
 from tools.packages import open_wheel
 
+SERVERS = Path(__file__).parent / "server_releases.json"
 RELEASES = Path(__file__).parent / "dynamo_releases.json"
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "flags.json"
 PROGRAMS = ("frontend", "mocker", "sglang", "trtllm", "vllm")
@@ -85,6 +90,9 @@ def main() -> None:
     for engine in ENGINES:
         for version in sorted({pins[engine] for pins in engines.values()}, key=_parse_version):
             _add_engine(engine, version, tables, mappings, variables)
+    for engine, versions in json.loads(SERVERS.read_text()).items():
+        for version in versions:
+            _add_engine(engine, version, tables, mappings, variables, program=f"{engine} serve")
     rows = {
         program: {
             "releases": list(releases),
@@ -135,16 +143,23 @@ def _add_dynamo(
         tables.setdefault(f"dynamo.{program}", {})[version] = list(_add_choices(flags, names))
 
 
-def _add_engine(engine: str, version: str, tables: _Rows, mappings: _Rows, variables: _Rows) -> None:
+def _add_engine(
+    engine: str, version: str, tables: _Rows, mappings: _Rows, variables: _Rows, program: str = ""
+) -> None:
+    """Adds the engine as Dynamo starts it, or with the flags of its own server as this program."""
     package = open_wheel(f"{engine}=={version}")
     names = select_parser_modules(package.namelist(), ENGINES[engine])
     sources = {name: package.read(name).decode() for name in names}
     read = read_vllm_flags(sources) if engine == "vllm" else read_sglang_flags(sources)
+    if program == "vllm serve":
+        read = chain(read, read_vllm_server_flags(sources))
     flags = list(_add_choices(read, _read_registries(package, engine)))
-    tables.setdefault(engine, {})[version] = flags
-    mappings.setdefault(engine, {})[version] = list(list_mappings(sources, flags))
-    own = ast.parse(package.read(VARIABLES[engine]))
-    variables.setdefault(engine, {})[version] = list(read_variables(own))
+    program = program or engine
+    tables.setdefault(program, {})[version] = flags
+    mappings.setdefault(program, {})[version] = list(list_mappings(sources, flags))
+    there = VARIABLES[engine] in package.namelist()
+    own = ast.parse(package.read(VARIABLES[engine])) if there else ast.Module([], [])
+    variables.setdefault(program, {})[version] = list(read_variables(own))
 
 
 def _list_runtime_names(version: str) -> dict[str, list[str]]:
@@ -162,7 +177,10 @@ def _list_runtime_names(version: str) -> dict[str, list[str]]:
 def _read_registries(package: zipfile.ZipFile, engine: str) -> dict[str, list[str]]:
     """The names of an engine's parsers, by the flag that takes them."""
     found = {}
+    there = set(package.namelist())
     for flag, (module, name) in _REGISTRIES[engine].items():
+        if module not in there:
+            continue  # a release before there was one
         keys = list(_read_keys(ast.parse(package.read(module)), name))
         takes_auto = engine == "sglang" and _AUTO in package.read("sglang/srt/server_args.py").decode()
         found[flag] = sorted({*keys, "auto"} if takes_auto else keys)

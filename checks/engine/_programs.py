@@ -19,11 +19,12 @@ from dynocheck.data.flags import (
     ImageRelease,
     describe_span,
     find_flag_releases,
-    find_release,
+    find_program_release,
     flag_tables,
     is_former_flag,
-    list_minors,
+    list_releases,
 )
+from dynocheck.data.servers import PROGRAMS
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
@@ -31,8 +32,6 @@ from dynocheck.facts import Component, Container, EnvVar, Graph, Launch, Recipes
 
 HARD_BLANK = re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]")  # what a shell takes for a letter
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
-_OLDEST = describe_span().partition(" ")[0]
-_NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
 class Program(msgspec.Struct, frozen=True, eq=False):
@@ -74,17 +73,24 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     def title(self) -> str:
         """The release whose options apply."""
         exact = " and ".join(parser.title for parser in self.parsers)
-        return exact if self.release.exact else f"every release from {describe_span()}"
+        return exact if self.release.exact else f"every release from {self.span}"
+
+    @property
+    def span(self) -> str:
+        """The releases whose options are known."""
+        return describe_span(self.launch.module)
 
     @property
     def engine(self) -> FlagTable | None:
         """The options of the engine itself; None if it has none of its own or they are unknown."""
+        if self.launch.module in PROGRAMS:
+            return next(iter(self.parsers), None)
         return self.parsers[1] if len(self.parsers) > 1 else None
 
     @property
     def flags(self) -> Iterator[FlagOccurrence]:
         """Its flags, without those that the engine's own parser checked."""
-        own = self.parsers[0].by_name
+        own = self.parsers[0].by_name if self.launch.module not in PROGRAMS else ()
         flags = parse_flags(self.launch, self.parsers)
         return (flag for flag in flags if self.ruling is None or flag.spelled in own)
 
@@ -116,9 +122,7 @@ class Program(msgspec.Struct, frozen=True, eq=False):
         """A message that this release, or every known one, does not have an option."""
         verb = "have" if " and " in title else "has"
         return (
-            f"{title} {verb} no {what}"
-            if self.release.exact
-            else f"no release from {describe_span()} has {what}"
+            f"{title} {verb} no {what}" if self.release.exact else f"no release from {self.span} has {what}"
         )
 
     def report(
@@ -186,7 +190,8 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     found = {release: find_problems(release) for release in possible}
     doubted = {problem for problems in found.values() for problem in problems}
     if doubted:
-        others = (r for r in list_minors() if r not in found and not _is_far_ahead(r, program.release.near))
+        known = list_releases(program.launch.module)
+        others = (r for r in known if r not in found and not _is_far_ahead(r, program.release.near))
         everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
         everywhere = {key for key in everywhere if not found[possible[-1]][key].growing}
         if not program.release.near:
@@ -210,16 +215,17 @@ def _is_far_ahead(release: str, near: str | None) -> bool:
 def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
     release = program.release
     if release.newer:
-        why = f"the image's release is newer than {list_minors()[-1]}, the newest whose flags are known"
+        newest = list_releases(program.launch.module)[-1]
+        why = f"the image's release is newer than {newest}, the newest whose flags are known"
     elif release.possible:
         around = f" around {release.near}" if release.near else ""
         why = f"the image's release is unknown, and releases{around} differ"
     else:
-        why = f"the image's release is older than {_OLDEST}"
+        why = f"the image's release is not among those whose flags are known, {program.span}"
     return unjudged(
         f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
         why=why,
-        needs=_NEEDS,
+        needs=f"an image whose tag is a release from {program.span}",
         location=Location(program.graph.file, program.launch.line, program.launch.column),
     )
 
@@ -233,25 +239,28 @@ def _describe_unlisted(program: Program) -> Unjudged:
 
 
 def list_programs(recipes: Recipes, rulings: Rulings | None) -> list[Program]:
-    """Every program of Dynamo that a graph starts.
+    """Every program of Dynamo that a graph starts, and every engine without Dynamo.
 
     :raises Skip: there is none.
     """
     programs = list(_find_programs(recipes, rulings))
     if not programs:
-        raise Skip("no Dynamo program")
+        raise Skip("no program of Dynamo or of an engine")
     return programs
 
 
 def _find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
     ruled = {(ruling.file, ruling.line, ruling.column): ruling for ruling in rulings or ()}
     for recipe in recipes:
-        for graph in recipe.graphs:
+        for graph in recipe.deployments:
             for component in graph.components:
                 for container in component.containers:
-                    release = find_release(container.image or "", container.runtime)
                     for launch in container.launches:
-                        parsers = flag_tables(launch.module, release.exact or list_minors()[-1])
+                        release = find_program_release(
+                            launch.module, container.image or "", container.runtime
+                        )
+                        known = list_releases(launch.module)
+                        parsers = flag_tables(launch.module, release.exact or known[-1]) if known else ()
                         ruling = ruled.get((graph.file, launch.line, launch.column))
                         yield Program(graph, component, container, launch, release, parsers, ruling)
 

@@ -9,7 +9,7 @@ from dynocheck.checks.engine._programs import HARD_BLANK, Program, list_programs
 from dynocheck.core.fixes import replace_words
 from dynocheck.core.spelling import find_slip
 from dynocheck.data.images import parse_image
-from dynocheck.engines.command_line import FlagOccurrence
+from dynocheck.engines.command_line import FlagOccurrence, find_model_word
 from dynocheck.facts import Container, Graph, PodTemplate, Recipe, Recipes, Value, Word, list_pod_templates
 from dynocheck.secrets import clip
 
@@ -23,8 +23,6 @@ _HAS_BLANK = re.compile(r"[ \t\n]")  # as text in quotes has
 _PRINTS = ("echo", "printf")
 _ONE_STRING = re.compile(r"[\w./-]+ +\S.*", re.DOTALL)
 _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
-_FLAG_AND_VALUE = re.compile(r"(--[a-zA-Z][\w-]*)\s+\S.*", re.DOTALL)
-_ENGINE = re.compile(r"vllm(?:\.\S+)?|sglang\.\S+|trtllm-serve")
 _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
 _FLAG = re.compile(r"--?[a-zA-Z][^\n]*")
@@ -49,7 +47,7 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
     containers = [
         (graph, container)
         for recipe in recipes
-        for graph in recipe.graphs
+        for graph in recipe.deployments
         for component in graph.components
         for container in component.containers
         if container.commands
@@ -73,7 +71,10 @@ def _list_commands(recipes: Recipes) -> Iterator[tuple[str, Sequence[Word]]]:
     """The commands of graphs and benchmarks, each with its file."""
     for recipe in recipes:
         containers = [
-            (graph.file, each) for graph in recipe.graphs for c in graph.components for each in c.containers
+            (graph.file, each)
+            for graph in recipe.deployments
+            for c in graph.components
+            for each in c.containers
         ]
         for file, container in containers:
             yield from ((file, words) for words in container.commands)
@@ -145,8 +146,6 @@ def _check_start(template: PodTemplate, container: Value) -> Iterator[Finding]:
             fix="set the command, such as [python3, -m, dynamo.vllm]",
             location=place,
         )
-    elif not template.of_graph:
-        yield from _check_joined(template, container, [*command, *args])
 
 
 def _is_cut_off(template: PodTemplate, container: Value, args: Sequence[Value]) -> bool:
@@ -154,20 +153,6 @@ def _is_cut_off(template: PodTemplate, container: Value, args: Sequence[Value]) 
     text = args[0].text or ""
     runs = _describe_default(template, container, text)
     return len(args) > 1 and _PYTHON.fullmatch(text) is not None and runs.startswith("/bin/sh")
-
-
-def _check_joined(template: PodTemplate, container: Value, words: Sequence[Value]) -> Iterator[Finding]:
-    """Reports a flag and its value in one word, which an engine takes for an argument that is no flag."""
-    image = parse_image(container.get_text("image")).name
-    of_image = image.endswith("/vllm-openai") and not container.get_items("command")
-    if of_image or any(_ENGINE.fullmatch(word.text or "") for word in words):
-        for word in words:
-            if found := _FLAG_AND_VALUE.fullmatch(word.text or ""):
-                yield fail(
-                    f"{template.owner}: {_shorten(found[0])} is one word, which is no flag of the engine",
-                    fix=f"write {found[1]} and its value as two elements",
-                    location=Location(template.manifest.file, word.line, word.column),
-                )
 
 
 def _find_misplaced_script(words: Sequence[Value]) -> Value | None:
@@ -202,7 +187,7 @@ def _has_launches(recipes: Recipes) -> bool:
     return any(
         container.launches
         for recipe in recipes
-        for graph in recipe.graphs
+        for graph in recipe.deployments
         for component in graph.components
         for container in component.containers
     )
@@ -221,6 +206,8 @@ def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
         text = first.text or ""
         yield from _check_python(graph, words)
         if _STARTS.fullmatch(text):
+            if not graph.of_dynamo:
+                continue  # told by _check_start
             message = f"a program of this whole name is started: {_shorten(text)}"
             yield _report(graph, first, message, "write each word as an element of its own, or use sh -c")
         elif not container.launches:
@@ -294,7 +281,8 @@ def _list_strays(program: Program) -> Iterator[Word]:
     """The words that are neither flags nor values of flags."""
     flags = list(program.flags)
     first = flags[0].word if flags else None
-    for word in program.launch.words:
+    model = find_model_word(program.launch, program.parsers)
+    for word in (word for word in program.launch.words if word is not model):
         if word == first:
             break
         if word.text != "--":

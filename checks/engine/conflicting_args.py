@@ -22,7 +22,9 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Result]:
 
     Fix: remove the overridden argument
     """
-    workers = [worker for recipe in recipes for graph in recipe.graphs for worker in find_instances(graph)]
+    workers = [
+        worker for recipe in recipes for graph in recipe.deployments for worker in find_instances(graph)
+    ]
     if not workers:
         raise Skip("no engine")
     for worker in workers:

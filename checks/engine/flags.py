@@ -18,7 +18,7 @@ from dynocheck.checks.engine._programs import (
     list_programs,
     suggest_name,
 )
-from dynocheck.core.fixes import remove_argument, replace_words, set_argument
+from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
 from dynocheck.core.spelling import find_slip
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
@@ -26,7 +26,7 @@ from dynocheck.data.models import find_model
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.facts import Recipe, Recipes, Rulings
+from dynocheck.facts import Recipe, Recipes, Rulings, find_server_template
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -145,9 +145,46 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     """
     yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
     for recipe in recipes:
-        for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+        for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             yield from _check_share(engine)
             yield from _check_length(recipe, engine)
+        yield from _check_service_variables(recipe)
+
+
+def _check_service_variables(recipe: Recipe) -> Iterator[Finding]:
+    """Reports a Service named vllm: the kubelet sets VLLM_PORT=tcp://... from it, which vLLM cannot convert.
+
+    See https://docs.vllm.ai/en/latest/configuration/env_vars.html. A headless Service sets no variable.
+    """
+    services = [
+        service
+        for service in recipe.own_manifests
+        if (service.kind, service.name) == ("Service", "vllm")
+        and service.root.get_text("spec", "clusterIP") != "None"
+        and service.root.get_text("spec", "type") != "ExternalName"
+    ]
+    for server in recipe.servers if services else ():
+        for engine in (each for each in find_instances(server) if each.engine.name == "vllm"):
+            pod = find_server_template(recipe, server, engine.component)
+            links = pod.spec.get("enableServiceLinks") if pod is not None else None
+            if (
+                pod is None
+                or (links is not None and links.data is False)
+                or engine.find_variable("VLLM_PORT")
+            ):
+                continue
+            for service in (
+                each
+                for each in services
+                if pod.namespace == (each.root.get_text("metadata", "namespace") or None)
+            ):
+                name = service.root.get("metadata", "name") or service.root
+                yield fail(
+                    f"{engine.name}: the Service named vllm sets VLLM_PORT to a URL in its pods, "
+                    "at which vLLM ends",
+                    fix=set_value(f"{pod.path}.enableServiceLinks", False, "or rename the Service"),
+                    location=Location(service.file, name.line, name.column),
+                )
 
 
 def _check_share(engine: EngineInstance) -> Iterator[Finding]:

@@ -57,7 +57,7 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _list_launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
-    for graph in recipe.graphs:
+    for graph in recipe.deployments:
         for component in graph.components:
             for container in component.containers:
                 for launch in container.launches:

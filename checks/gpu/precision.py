@@ -69,7 +69,7 @@ def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iter
     gpu_nodes = list_gpu_nodes(nodes, slices)
     if not gpu_nodes:
         raise Skip("no GPU node found")
-    workers = [entry for entry in list_placements(recipes) if entry[1].gpus != 0]
+    workers = [entry for entry in list_placements(recipes, servers=True) if entry[1].gpus != 0]
     if not workers:
         raise Skip("no component of the recipe requests GPUs")
     capabilities = {node.name: found for node in gpu_nodes if (found := _find_capability(node)) is not None}

@@ -23,6 +23,7 @@ from dynocheck.facts import (
     Recipes,
     Settings,
     Value,
+    find_server_template,
     list_pod_templates,
     parse_count,
 )
@@ -46,6 +47,7 @@ _OFF = re.compile(r"-\d+")
 _REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
+_SERVER_PORTS = {"sglang": 30000, "vllm": 8000}  # of engines without Dynamo
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 
 
@@ -58,6 +60,11 @@ class _Probe(NamedTuple):
     template: PodTemplate
     name: str
     value: Value
+
+    @property
+    def container(self) -> Value | None:
+        """The container that has it."""
+        return next((c for c in self.template.containers if c.get(self.name) is self.value), None)
 
 
 class _Pod(NamedTuple):
@@ -100,6 +107,48 @@ def _find_own_probes(recipes: Iterable[Recipe]) -> Iterator[_Probe]:
             yield _Probe(*pod, name, value)
 
 
+def _find_server_probes(recipes: Iterable[Recipe]) -> Iterator[tuple[_Probe, EngineInstance]]:
+    """The probes of the containers that start an engine without Dynamo, and nothing else."""
+    for recipe in recipes:
+        for server in recipe.servers:
+            for engine in find_instances(server):
+                template = find_server_template(recipe, server, engine.component)
+                place = engine.container.line, engine.container.column
+                sources = template.containers if template is not None else []
+                source = next((each for each in sources if (each.line, each.column) == place), None)
+                if template is None or source is None or len(engine.container.launches) > 1:
+                    continue
+                for name in _PROBES:
+                    if (value := source.get(name)) is not None:
+                        yield _Probe(recipe, server, engine.component, template, name, value), engine
+
+
+def _check_server_probe(probe: _Probe, engine: EngineInstance) -> Iterator[Result]:
+    """Judges the port of a probe by the one on which an engine's own server listens."""
+    given, port = engine.given.get("port"), _find_target_port(probe.value)
+    listens = _SERVER_PORTS.get(engine.engine.name) if given is None else given.integer
+    alone = len(engine.container.commands) == 1
+    number = port.data if port is not None else None
+    if isinstance(number, str):
+        number = (_list_named_ports(probe.container) or {}).get(number)
+    if not engine.given.complete or listens is None or not isinstance(number, int) or not number or not alone:
+        return
+    yield judged(1, "probes")
+    if port is not None and number != listens:
+        yield fail(
+            f"{probe.component.name}: its {probe.name} uses port {number}, it listens on {listens}",
+            fix=set_value("port", listens),
+            location=Location(probe.graph.file, port.line, port.column),
+        )
+    elif engine.engine.name == "sglang" and engine.given.get("host") is None:
+        yield fail(
+            f"{probe.component.name}: its {probe.name} reaches nothing, SGLang listens on 127.0.0.1 "
+            "without --host",
+            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
+            location=Location(probe.graph.file, engine.launch.line, engine.launch.column),
+        )
+
+
 @check("graph.probes", title="Probes use the component's real port and path")
 def probes(recipes: Recipes) -> Iterator[Result]:
     """A probe of a port without a listener fails, and the kubelet restarts the container again and again, or
@@ -110,6 +159,9 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     request the port named `system` of a worker and `http` of a frontend. A container that lists ports has
     only those, so they must include that one, with the number on which the program listens.
 
+    An engine without Dynamo listens on its --port, 8000 for vLLM and 30000 for SGLang, the latter only inside
+    of its pod unless --host says otherwise.
+
     Not judged are other ports that the container declares, containers without a Dynamo program, and paths if
     a variable DYN_*_PATH may change them. A number in quotes is not a port: the API server takes it as a
     name, and rejects the pod.
@@ -118,7 +170,8 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     """
     pods = list(_list_pods(recipes))
     containers = [found for recipe in recipes for found in _list_named_probes(recipe)]
-    if not pods and not containers:
+    servers = list(_find_server_probes(recipes))
+    if not pods and not containers and not servers:
         raise Skip("no component of a graph, and no probe of a named port")
     for probe in _find_own_probes(recipes):
         paths = _find_paths(probe.component)
@@ -148,6 +201,8 @@ def probes(recipes: Recipes) -> Iterator[Result]:
         else:
             yield from _check_target(probe, paths)
         yield judged(1, "probes")
+    for probe, engine in servers:
+        yield from _check_server_probe(probe, engine)
     for pod in pods:
         yield from _check_operator_probes(pod)
     for template, container, name, port in containers:
@@ -283,16 +338,19 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
     The time is compared with the time to read the weights, divided by the nodes of a replica. The read rate
     depends on the site: set `read-gigabytes` in the configuration's `[thresholds]`, in GB/s; the default is
     1. A passing probe may still be too short, because engines also compile and capture CUDA graphs. Without a
-    startup probe a component gets the operator's, which allows two hours. Models of unknown size are not
-    judged.
+    startup probe a component gets the operator's, which allows two hours. Without Dynamo nobody adds one: a
+    liveness probe then ends an engine that loads for longer, and is to allow twice the time. Models of
+    unknown size are not judged.
 
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """
+    described = add_hub_configs(recipes, models)
     probes = [
         (probe, engine)
-        for probe in _find_own_probes(add_hub_configs(recipes, models))
+        for probe in _find_own_probes(described)
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
+    probes += [found for found in _find_server_probes(described) if _limits_start(found[0])]
     if not probes:
         raise Skip("no engine with a startup probe of its own")
     for probe, engine in probes:
@@ -308,17 +366,25 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
         yield judged(1, "startup probes")
         speed = settings.read_gigabytes
         budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
-        if budget < needed:
+        starts = probe.name == "startupProbe"
+        if budget < (needed if starts else 2 * needed):  # it compiles too before it answers
+            until = "to start" if starts else "until its livenessProbe ends it,"
             yield warn(
-                f"{probe.component.name} has {budget} s to start and {size / 1e9:.0f} GB of weights to read, "
+                f"{probe.component.name} has {budget} s {until} and {size / 1e9:.0f} GB of weights to read, "
                 f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
                 fix=set_value(
-                    "failureThreshold",
+                    "failureThreshold" if starts else "startupProbe.failureThreshold",
                     -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),
                     "or set read-gigabytes to the GB/s at which a pod reads there",
                 ),
                 location=_locate_threshold(probe),
             )
+
+
+def _limits_start(probe: _Probe) -> bool:
+    """Whether a probe of an engine without Dynamo restarts it when it takes too long to start."""
+    alone = probe.container is not None and probe.container.get("startupProbe") is None
+    return probe.name == "startupProbe" or (probe.name == "livenessProbe" and alone)
 
 
 def _describe_nodes(component: Component) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import add_element, set_value
 from dynocheck.engines import detect_engine
 from dynocheck.facts import (
     Component,
@@ -13,6 +13,7 @@ from dynocheck.facts import (
     Recipe,
     Recipes,
     Value,
+    find_server_template,
     list_pod_templates,
     parse_quantity,
 )
@@ -25,8 +26,8 @@ _SHM = "/dev/shm"  # noqa: S108
 @check("memory.shared-memory", title="Multi-GPU pods have enough /dev/shm")
 def shared_memory(recipes: Recipes) -> Iterator[Finding]:
     """The ranks of an engine in one pod communicate through /dev/shm. By default, Dynamo's operator mounts
-    8 GiB there; without it a container has 64 MiB, and NCCL or the engine exits with a bus error or "No space
-    left on device". A volume on disk works, but slowly.
+    8 GiB there; without it, and in pods without Dynamo, a container has 64 MiB, and NCCL or the engine exits
+    with a bus error or "No space left on device". A volume on disk works, but slowly.
 
     Checked are pods with more than one GPU, that a volume in memory named after it is mounted there, and the
     medium of every emptyDir: one that the kubelet does not know, such as `memory`, leaves the pod in
@@ -47,6 +48,10 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
                 if entry is not None and _shares_memory(component):
                     judged = True
                     yield from _check_component(graph, component, entry)
+        for server in recipe.servers:
+            for component in filter(_shares_memory, server.components):
+                judged = True
+                yield from _check_server(recipe, server, component)
     if not judged:
         raise Skip("no engine with several GPUs in a pod")
 
@@ -120,6 +125,30 @@ def _check_component(graph: Graph, component: Component, entry: Value) -> Iterat
         yield _warn(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}", fix)
     elif size is not None and (found := parse_quantity(size.data)) is not None and found < _LEAST:
         yield _warn(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}", fix)
+
+
+def _check_server(recipe: Recipe, server: Graph, component: Component) -> Iterator[Finding]:
+    """Judges an engine without Dynamo, for whose pod nobody adds memory."""
+    template = find_server_template(recipe, server, component)
+    host = template.spec.get("hostIPC") if template is not None else None
+    if template is None or (host is not None and host.data is True):
+        return
+    volume = _find_own_volume(template.spec)
+    if volume is None:
+        if not any(map(_is_below_shm, _list_mounts(template.spec))):
+            starting = next((each for each in component.containers if each.launches), component)
+            place = Value(None, starting.line, starting.column)
+            edit = add_element(f"{template.path}.volumes", {"name": "shm", "emptyDir": {"medium": "Memory"}})
+            problem = f"{component.gpus} GPUs share 64 MiB of {_SHM}"
+            yield _warn(server, component, place, problem, f"{edit}   # and mount it at {_SHM}")
+        return
+    medium, size = volume.get("medium"), volume.get("sizeLimit")
+    found = parse_quantity(size.data) if size is not None else None
+    if medium is None or not medium.data:
+        yield _warn(server, component, volume, f"{_SHM} is a volume on disk", set_value("medium", "Memory"))
+    elif size is not None and found is not None and found < _LEAST:
+        problem = f"{component.gpus} GPUs share {size.data} of {_SHM}"
+        yield _warn(server, component, size, problem, _suggest_size(volume, volume))
 
 
 def _suggest_size(entry: Value, own: Value | None) -> str:

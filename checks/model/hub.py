@@ -71,7 +71,7 @@ def _list_places(recipes: Recipes) -> Iterator[tuple[tuple[str, str | None], Loc
 
 
 def _list_engine_places(recipe: Recipe) -> Iterator[tuple[tuple[str, str | None], Location]]:
-    for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+    for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
         name = resolve_model_id(recipe, engine.container.mounts, engine.model)
         revision = engine.given.get("revision")
         if name is not None:

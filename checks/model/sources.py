@@ -27,6 +27,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _SOURCES = {*_TOKENS, "HF_ENDPOINT"}
 _TOKEN_MENTION = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # not the tokens of a model
+_ROOT_CACHE = "/root/.cache/huggingface"  # of engines' own images, which run as root
 _TOKEN_SECRET = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
 
 
@@ -44,7 +45,7 @@ def revision(recipes: Recipes) -> Iterator[Result]:
     applies = False
     for recipe in recipes:
         for model, downloads in _group_pinned(recipe).items():
-            engines = [e for g in recipe.graphs for e in find_instances(g) if e.model == model]
+            engines = [e for g in recipe.deployments for e in find_instances(g) if e.model == model]
             applies = applies or bool(engines)
             yield from _check_revisions(engines, downloads)
     if not applies:
@@ -203,15 +204,22 @@ def _find_fetches(recipe: Recipe, models: HubModels | None) -> Iterator[_HubFetc
     fetched = {download.model for download in recipe.downloads}
     if None in fetched:
         return
-    for graph in recipe.graphs:
+    for graph in recipe.deployments:
         for engine in find_instances(graph):
             if engine.model in fetched:
                 continue  # storage.model-path reports workers that cannot find it
-            home = find_hf_home(engine)
-            if home is not None and engine.container.resolve_on_claim(home):
-                continue  # the claim may contain the model
+            if _keeps_models(engine):
+                continue  # the volume may contain the model
             place = Location(graph.file, engine.launch.line, engine.launch.column)
             yield from find_fetch(engine.name, engine.model or "", graph.file, engine.container, place)
+
+
+def _keeps_models(engine: EngineInstance) -> bool:
+    """Whether an engine's hub cache is on a volume that outlives its pod."""
+    own = engine.given.get("download-dir") if not engine.graph.of_dynamo else None
+    home = find_hf_home(engine) or ("" if engine.graph.of_dynamo else _ROOT_CACHE)
+    mount = engine.container.find_mount(str(own.value) if own is not None else home)
+    return mount is not None and mount.source in ("claim", "other")
 
 
 def _find_gate(model: str, models: HubModels | None) -> str | None:

@@ -62,7 +62,7 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
     Fix: set multinode.nodeCount, and nvidia.com/gpu to the number of GPUs in one node
     """
     judged = False
-    for graph, component, placement in list_placements(recipes):
+    for graph, component, placement in list_placements(recipes, servers=True):
         if not component.gpus:
             continue
         judged = True

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.core.fixes import set_gpus, set_value
 from dynocheck.core.outcomes import Unjudged
+from dynocheck.data.servers import PROGRAMS
 from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
@@ -12,6 +13,7 @@ from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
 
 _USUAL_NODE = 8  # GPUs of the largest nodes that are common
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
+_REQUEST = "nvidia.com/gpu in its limits"
 _SPLIT = "set the parallel sizes as flags, or add the engine's configuration file to the recipe"
 
 
@@ -31,8 +33,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     workers = [
         (graph, component, splits)
         for recipe in recipes
-        for graph in recipe.graphs
+        for graph in recipe.deployments
         for component in graph.components
+        if not _runs_on_cpu(component)
         if (splits := list(_find_splits(graph, component)))
         or (_hides_engine(component) and _is_command(recipe, graph, component))
     ]
@@ -40,7 +43,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         raise Skip("no engine")
     for graph, component, splits in workers:
         known = [split for split in splits if split is not None]
-        reason = _explain_unjudged(component, splits)
+        reason = _explain_unjudged(graph, component, splits)
         if reason is not None:
             yield _describe_unjudged(graph, component, *reason)
         else:
@@ -48,16 +51,28 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
             yield from _compare_gpus(graph, component, (component.gpus or 0) * component.nodes, known)
 
 
+def _runs_on_cpu(component: Component) -> bool:
+    """Whether it is given no GPU and has an image for CPUs."""
+    return component.gpus == 0 and any("cpu" in (each.image or "") for each in component.containers)
+
+
 def _explain_unjudged(
-    component: Component, splits: list[Parallelism | None]
+    graph: Graph, component: Component, splits: list[Parallelism | None]
 ) -> tuple[str, str | None] | None:
     """Why a component's GPUs cannot be compared with its engine's ranks, and what would help."""
     if any(has_rejected_parallel_args(c, launch) for c in component.containers for launch in c.launches):
         return "its parallel flags are invalid", None
+    servers = {PROGRAMS.get(launch.module) for c in component.containers for launch in c.launches} - {None}
+    if not splits and servers:
+        return f"nothing is known of the parallel sizes of {' and '.join(map(str, servers))}", None
+    if not splits and not graph.of_dynamo:
+        return "its command starts no engine that is known", "the engine's own command, such as vllm serve"
     if not splits:
         return "the engine that it starts cannot be read from the manifest", _START
     if None in splits:
         return "its parallel sizes cannot be read from the recipe", _SPLIT
+    if component.gpus == 0 and not graph.of_dynamo:
+        return "its pod requests no GPU, so that the container runtime decides which it sees", _REQUEST
     if component.gpus is None:
         return "the manifest does not tell how many GPUs it gets", "nvidia.com/gpu as a number"
     return None

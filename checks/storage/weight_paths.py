@@ -16,8 +16,8 @@ _MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")
 
 
 def list_engines(recipe: Recipe) -> list[EngineInstance]:
-    """The engines of all graphs of a recipe."""
-    return [engine for graph in recipe.graphs for engine in find_instances(graph)]
+    """The engines of all graphs of a recipe, and those without Dynamo."""
+    return [engine for graph in recipe.deployments for engine in find_instances(graph)]
 
 
 @check("storage.read-only", title="No model is downloaded to a read-only mount")
@@ -250,7 +250,8 @@ def _misses_claim(engine: EngineInstance) -> bool:
     """Whether a worker mounts a claim, and its hub cache is set to a folder on no mount."""
     home, container = find_hf_home(engine), engine.container
     mounts_claim = any(mount.source == "claim" and not mount.read_only for mount in container.mounts)
-    return home is not None and container.find_mount(home) is None and mounts_claim
+    own = engine.graph.of_dynamo  # without Dynamo, a claim may be for anything
+    return own and home is not None and container.find_mount(home) is None and mounts_claim
 
 
 def _suggest_home(engine: EngineInstance, targets: Iterable[str]) -> str:

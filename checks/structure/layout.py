@@ -268,7 +268,7 @@ def _find_frameworks(graph: Graph) -> set[str]:
         launch for c in graph.components for container in c.containers for launch in container.launches
     ]
     engines = [engine for launch in launches if (engine := detect_engine(launch)) is not None]
-    return {engine.module.rpartition(".")[2] for engine in engines}
+    return {engine.modules[0].rpartition(".")[2] for engine in engines}
 
 
 def _warn(graph: Graph, message: str, fix: str) -> Finding:

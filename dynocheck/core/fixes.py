@@ -94,7 +94,10 @@ def locate_main(graph: Graph, component: Component) -> str:
     """The place of the main container of a component."""
     if is_legacy(graph):
         return "extraPodSpec.mainContainer"
-    return f"podTemplate.spec.containers[{component.main.name if component.main else 'main'}]"
+    name = component.main.name if component.main else "main"
+    path = POD_TEMPLATE_PATHS.get(graph.kind)
+    pod = ".".join((*path, "spec")) if path is not None else "podTemplate.spec"
+    return f"{pod}.containers[{name}]"
 
 
 def import_secret(template: PodTemplate, container: Value, secret: str) -> str:
@@ -106,7 +109,7 @@ def import_secret(template: PodTemplate, container: Value, secret: str) -> str:
     if template.of_graph:
         pod = "podTemplate.spec" if template.around.get("podTemplate") is not None else "extraPodSpec"
     else:
-        pod = ".".join((*POD_TEMPLATE_PATHS[template.manifest.kind], "spec"))
+        pod = template.path
     return add_element(f"{pod}.{groups[0]}[{name}].envFrom", {"secretRef": {"name": secret}})
 
 

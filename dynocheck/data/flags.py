@@ -8,6 +8,7 @@ from itertools import groupby
 import msgspec
 
 from dynocheck.data import images, parse_version, read_table
+from dynocheck.data.servers import PROGRAMS, read_server_release
 
 _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
@@ -184,6 +185,36 @@ def find_similar_images(image: str) -> tuple[images.DynamoImage, ...]:
     return tuple(row for row in rows if parse_version(row.release) in minors)
 
 
+@lru_cache(1024)
+def find_program_release(module: str, image: str, runtime: str = "") -> ImageRelease:
+    """The release of a program in an image: that of Dynamo, or of an engine's own server.
+
+    A post release is near the release that it is of.
+    """
+    if module not in PROGRAMS:
+        return find_release(image, runtime)
+    known = list_releases(module)
+    release, post = read_server_release(image, module)
+    if release + post in known:
+        return ImageRelease(release + post, None, (release + post,))
+    if release in known:
+        return ImageRelease(None, release, tuple(known[known.index(release) :][:2]))
+    newer = bool(release and known) and _parse_release(release) > _parse_release(known[-1])
+    return ImageRelease(None, None, () if release else known, newer)
+
+
+def _parse_release(release: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", release)]
+
+
+def list_releases(module: str) -> tuple[str, ...]:
+    """The releases of a program whose options are known, oldest first: of Dynamo, one of each minor."""
+    if module not in PROGRAMS:
+        return list_minors()
+    known = _table().programs.get(module)
+    return known.releases if known is not None else ()
+
+
 def dynamo_release(image: str) -> str | None:
     """The release of Dynamo in one of its images, or None when the tag does not tell."""
     return find_release(image).exact
@@ -200,8 +231,14 @@ def list_variables() -> frozenset[str]:
     return frozenset(row.names[0] for program in _table().programs.values() for row in program.variables)
 
 
-def describe_span() -> str:
-    """The releases whose own options are known, as in "1.0.0 to 1.6.1"."""
+def describe_span(module: str = "") -> str:
+    """The releases whose own options are known, as in "1.0.0 to 1.6.1".
+
+    :param module: an engine's own server; else those of Dynamo count.
+    """
+    if module in PROGRAMS:
+        releases = list_releases(module)
+        return f"{PROGRAMS[module]} {releases[0]} to {releases[-1]}" if releases else ""
     known = [release for release in _table().engines if release not in _table().nearest]
     return f"{known[0]} to {known[-1]}"
 
@@ -219,6 +256,8 @@ def flag_tables(module: str, release: str) -> tuple[FlagTable, ...]:
 
     :param module: such as `dynamo.vllm`; nothing is known of others than Dynamo's own programs.
     """
+    if module in PROGRAMS:
+        return tuple(each for each in [_flag_table(module, release)] if each is not None)
     engine = module.removeprefix("dynamo.")
     below = _table().engines[release].get(engine)
     own = _table().nearest.get(release, release)
@@ -229,7 +268,8 @@ def flag_tables(module: str, release: str) -> tuple[FlagTable, ...]:
 @cache
 def merged_flag_tables(module: str) -> tuple[FlagTable, ...]:
     """The same with the options of every known release together, for a release that is not known."""
-    programs = (name for name in (module, module.removeprefix("dynamo.")) if name in _table().programs)
+    names = dict.fromkeys((module, module.removeprefix("dynamo.")))
+    programs = (name for name in names if name in _table().programs)
     return tuple(_merge_releases(program) for program in programs)
 
 
@@ -247,7 +287,7 @@ def is_former_flag(module: str, spelled: str) -> bool:
 
 def find_flag_releases(module: str, spelled: str) -> list[str]:
     """The releases, oldest first, that have an option of exactly this spelling, such as `vLLM 0.19.0`."""
-    programs = (module, module.removeprefix("dynamo."))
+    programs = dict.fromkeys((module, module.removeprefix("dynamo.")))
     return [
         f"{_program_title(name)} {release}"
         for name in programs
@@ -272,7 +312,7 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
     known = _table().programs.get(program)
     if known is None or release not in known.releases:
         return None
-    package = "ai-dynamo" if program.startswith("dynamo.") else program
+    package = "ai-dynamo" if program.startswith("dynamo.") else program.partition(" ")[0]
     source = f"https://pypi.org/project/{package}/{release}/"
     title = f"{_program_title(program)} {release}"
     flags, mappings = _flags_by_name(program, release), _mappings(program, release)
@@ -314,7 +354,8 @@ def _variables(program: str, release: str) -> dict[str, Flag]:
 
 
 def _program_title(program: str) -> str:
-    return next((title for title, name in _ENGINES.items() if name == program), program)
+    titles = (title for title, name in _ENGINES.items() if name == program)
+    return PROGRAMS.get(program) or next(titles, program)
 
 
 @cache

@@ -47,16 +47,17 @@ def parse_share(argument: Argument | None, default: float) -> float | None:
 
 @dataclass(frozen=True)
 class Engine:
-    """An inference engine as Dynamo starts it.
+    """An inference engine as Dynamo starts it, or as a server of its own.
 
-    `arguments` reads the arguments from flags, variables and files, given the container, the launch and the
-    manifest's file. `parallelism` and `budget` return None if a number in them is unknown or an argument
-    changes what is loaded. `config` returns the file of keys that the launch names, its root the section that
-    counts; None if it names none, or one that the recipe does not contain.
+    `modules` are what a launch of it may start. `arguments` reads the arguments from flags, variables and
+    files, given the container, the launch and the manifest's file. `parallelism` and `budget` return None if
+    a number in them is unknown or an argument changes what is loaded. `config` returns the file of keys that
+    the launch names, its root the section that counts; None if it names none, or one that the recipe does
+    not contain.
     """
 
     name: str
-    module: str
+    modules: tuple[str, ...]
     arguments: Callable[[Container, Launch, str], Arguments]
     parallelism: Callable[[Arguments], Parallelism | None]
     budget: Callable[[Arguments], MemoryBudget | None]

@@ -2,14 +2,19 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
-from dynocheck.data.flags import Flag, FlagTable, dynamo_release, flag_tables, merged_flag_tables
+from dynocheck.data.flags import Flag, FlagTable, find_program_release, flag_tables, merged_flag_tables
 from dynocheck.facts import Launch, Word
 
+VLLM = ("dynamo.vllm", "vllm serve")
+"""The programs that parse as vLLM does."""
+_TAKE_MODEL = ("vllm serve", "trtllm-serve")  # as a word without a flag
+SGLANG = ("dynamo.sglang", "sglang serve")
+_MODEL = re.compile(r"[^\s-]\S*/\S+")  # the id of a model, or a path
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 _SWITCH = re.compile(r"--(no|enable|disable|trust|enforce|skip)-.+|--headless")  # usual names of switches
 
@@ -76,6 +81,15 @@ class FlagOccurrence:
         return self.spelled[2:] if short != "--" and own else None
 
     @property
+    def surplus(self) -> Word | None:
+        """The last of the words up to the next flag, if the flag takes one fewer and it may name a model."""
+        kinds = {flag.kind for flag in self.candidates}
+        takes = 0 if self.inline is not None or kinds <= {"switch", "negatable"} else 1
+        fits = bool(kinds) and kinds <= {"switch", "negatable", "value"}
+        last = self.following[-1] if fits and len(self.following) == takes + 1 else None
+        return last if last is not None and _MODEL.fullmatch(last.text or "") else None
+
+    @property
     def _takes_value(self) -> bool:
         kinds = {flag.kind for flag in self.candidates} or {"unknown"}
         if "unknown" in kinds:
@@ -92,9 +106,11 @@ def is_flag(text: str) -> bool:
 def find_parsers(module: str, image: str | None) -> tuple[FlagTable, ...]:
     """The options of a program in the image's release; if that is unknown, those of every known release.
 
+    A server without Dynamo has one table.
+
     :return: Dynamo's own options, then those of the engine below it, if it has any.
     """
-    release = dynamo_release(image or "")
+    release = find_program_release(module, image or "").exact
     return flag_tables(module, release) if release else merged_flag_tables(module)
 
 
@@ -109,12 +125,29 @@ def parse_flags(launch: Launch, parsers: tuple[FlagTable, ...]) -> tuple[FlagOcc
     ends = next((i for i, word in enumerate(words) if word.text == "--"), len(words))
     places = [i for i in range(ends) if (text := words[i].text) is not None and is_flag(text)]
     found = []
+    takes_word = module in _TAKE_MODEL and not (ends and places[:1] != [0])
     for place, following in pairwise([*places, ends]):
         spelled, equals, inline = (words[place].text or "").partition("=")
         given, after = inline if equals else None, words[place + 1 : following]
         candidates = tuple(_find_candidates(module, spelled, parsers))
-        found.append(FlagOccurrence(words[place], spelled, given, after, candidates))
+        flag = FlagOccurrence(words[place], spelled, given, after, candidates)
+        if takes_word and flag.surplus is not None:
+            takes_word = False
+            flag = replace(flag, following=after[:-1])
+        found.append(flag)
     return tuple(found)
+
+
+def find_model_word(launch: Launch, parsers: tuple[FlagTable, ...]) -> Word | None:
+    """The word of a command line that names the model without a flag; None without one."""
+    if launch.module not in _TAKE_MODEL or not launch.words:
+        return None
+    first = launch.words[0]
+    if first.text is not None and not is_flag(first.text):
+        return first
+    taken = {id(word) for flag in parse_flags(launch, parsers) for word in flag.following}
+    alone = (w for w in launch.words if w.text is not None and not is_flag(w.text) and id(w) not in taken)
+    return next(alone, None)
 
 
 def parse_flag_values(launch: Launch) -> dict[str, str]:
@@ -126,6 +159,8 @@ def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) 
     """Dynamo's own options beside vLLM take no abbreviations; TensorRT-LLM's take `--trtllm.KEY`."""
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
         return [Flag((spelled,), "unknown")]
+    if module == "vllm serve" and parsers:
+        return find_engine_candidates(module, spelled, parsers[0])
     if module != "dynamo.vllm" or not parsers:
         return next((matches for table in parsers if (matches := table.find_matches(spelled))), [])
     own, *engine = parsers
@@ -136,7 +171,7 @@ def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) 
 
 def find_engine_candidates(module: str, spelled: str, engine: FlagTable) -> list[Flag]:
     """The engine's options that a flag may stand for; vLLM takes underscores, `--a.b` for JSON and `-O2`."""
-    if module != "dynamo.vllm":
+    if module not in VLLM:
         return engine.find_matches(spelled)
     if spelled.startswith("-O"):
         return [Flag((spelled,), "unknown")]

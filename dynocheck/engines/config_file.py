@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dynocheck.data.flags import FlagTable
 from dynocheck.engines.arguments import ParsedFlags, collect_arguments
-from dynocheck.engines.command_line import FlagOccurrence, find_engine_candidates
+from dynocheck.engines.command_line import SGLANG, VLLM, FlagOccurrence, find_engine_candidates
 from dynocheck.facts import ConfigFile, Value, Word
 
 Mappings = Mapping[str, Mapping[str, str]]
@@ -49,9 +49,9 @@ def read_config_entries(module: str, config: ConfigFile | None, engine: FlagTabl
         return
     for key, value in config.root.data.items():
         off = value.data is False
-        negates = off and module == "dynamo.vllm" and _negates_false(key, engine)
+        negates = off and module in VLLM and _negates_false(key, engine)
         # SGLang finds a switch that is off by underscores too.
-        sought = key.replace("_", "-") if off and module == "dynamo.sglang" else key
+        sought = key.replace("_", "-") if off and module in SGLANG else key
         candidates = tuple(find_engine_candidates(module, f"--{sought}", engine))
         texts = [] if negates else _format_words(module, value.plain, [flag.kind for flag in candidates])
         words = tuple(Word(text, value.line, value.column) for text in texts or ())
@@ -80,7 +80,7 @@ def _negates_false(key: str, engine: FlagTable) -> bool:
 
 def _format_words(module: str, plain: Any, kinds: list[str]) -> list[str] | None:
     """The words that follow the flag, None if the engine makes no flag."""
-    switch = module == "dynamo.vllm" or kinds in (["switch"], ["unknown"])
+    switch = module in VLLM or kinds in (["switch"], ["unknown"])
     match plain:
         case bool():
             return ([] if plain else None) if switch else [str(plain).lower()]

@@ -14,7 +14,9 @@ _keys_files: IdentityCache[ConfigFile | None] = IdentityCache(4096)  # several c
 def detect_engine(launch: Launch) -> Engine | None:
     """The engine that a launch starts; None if it starts something else, such as a frontend."""
     module = f"{launch.module}."
-    return next((engine for engine in ENGINES if module.startswith(f"{engine.module}.")), None)
+    return next(
+        (engine for engine in ENGINES if any(module.startswith(f"{each}.") for each in engine.modules)), None
+    )
 
 
 def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:

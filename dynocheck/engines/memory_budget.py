@@ -80,7 +80,7 @@ def _size_once(recipe: Recipe) -> tuple[SizedEngine, ...]:
 
 
 def _size_engines(recipe: Recipe, nodes: Sequence[GpuNode]) -> Iterator[SizedEngine]:
-    for graph, component, placement in list_placements([recipe]):
+    for graph, component, placement in list_placements([recipe], servers=True):
         if component.gpus != 0:
             gpu = _find_gpu_memory(placement, [node for node in nodes if placement.selects(node.node)])
             for instance in find_component_instances(graph, component):

@@ -58,7 +58,7 @@ def resolve_downloaded(recipe: Recipe, name: str) -> Model | None:
     row = find_model(name)
     if row is not None or not recipe.configs:
         return row
-    loading = [graph for graph in recipe.graphs if name in _list_models(graph)]
+    loading = [graph for graph in recipe.deployments if name in _list_models(graph)]
     found = (resolve_model(recipe, graph, name, name) for graph in loading)
     described = next((model for model in found if model is not None), None)
     return described or _parse(_find_hub_config(recipe, name), name)
@@ -88,7 +88,9 @@ def find_model_config(recipe: Recipe, graph: Graph, model: str) -> ModelConfig |
     nearest = max(above, key=lambda config: len(config.scope), default=None)
     if nearest is None or sum(config.scope == nearest.scope for config in above) > 1:
         return None
-    loaded = {m for each in recipe.graphs if _is_below(each.file, nearest.scope) for m in _list_models(each)}
+    loaded = {
+        m for each in recipe.deployments if _is_below(each.file, nearest.scope) for m in _list_models(each)
+    }
     return nearest if loaded == {model} else None
 
 

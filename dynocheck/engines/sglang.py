@@ -25,6 +25,7 @@ from dynocheck.engines.memory import MemoryBudget, Sharding
 from dynocheck.facts import ConfigFile, Container, Launch, Value
 
 _MODULE = "dynamo.sglang"
+_SERVER = "sglang serve"
 # Options whose first name changed with a release.
 _NAMES = {
     "tp-size": "tensor-parallel-size",
@@ -41,8 +42,8 @@ def read_arguments(container: Container, launch: Launch, file: str) -> Arguments
     flags, complete = _read_flags(container, launch, file)
     if _find_path(flags) is None:
         return Arguments(flags, complete=complete)
-    engine = find_parsers(_MODULE, container.image)[-1]
-    below = read_config_arguments(_MODULE, _find_keys_file(container, flags), engine, _NAMES)
+    engine = find_parsers(launch.module, container.image)[-1]
+    below = read_config_arguments(launch.module, _find_keys_file(container, flags), engine, _NAMES)
     if below is None:
         return Arguments(flags, complete=False)
     return Arguments(below.arguments, flags, complete=complete and below.complete)
@@ -56,7 +57,7 @@ def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
 def _read_flags(container: Container, launch: Launch, file: str) -> ParsedFlags:
     section = ("disagg-config", "disagg-config-key")
     variables = parse_environment((*container.env, *launch.env), file, section, "DYN_SGL_", {})
-    flags, complete = parse_command_line(launch, file, find_parsers(_MODULE, container.image), _NAMES)
+    flags, complete = parse_command_line(launch, file, find_parsers(launch.module, container.image), _NAMES)
     return ParsedFlags(variables | flags, complete)
 
 
@@ -110,7 +111,7 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
 
 ENGINE = Engine(
     "sglang",
-    _MODULE,
+    (_MODULE, _SERVER),
     read_arguments,
     compute_parallelism,
     compute_budget,

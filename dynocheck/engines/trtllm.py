@@ -120,5 +120,5 @@ def _derive_argument(given: Argument, name: str, value: object) -> Argument:
 
 
 ENGINE = Engine(
-    "trtllm", _MODULE, read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
+    "trtllm", (_MODULE,), read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
 )

@@ -6,14 +6,21 @@ tensor x pipeline x prefill-context. Data parallel ranks are whole engines, all 
 unless `--data-parallel-rank` or external load balancing puts a single rank into each pod.
 """
 
-from dynocheck.engines.arguments import Arguments, find_config_file, parse_command_line, parse_config_keys
+from dynocheck.engines.arguments import (
+    Argument,
+    Arguments,
+    find_config_file,
+    parse_command_line,
+    parse_config_keys,
+)
 from dynocheck.engines.base import Engine, Parallelism, parse_share
-from dynocheck.engines.command_line import find_parsers
+from dynocheck.engines.command_line import find_model_word, find_parsers
 from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
 from dynocheck.facts import ConfigFile, Container, Launch
 
 _MODULE = "dynamo.vllm"
+_SERVER = "vllm serve"
 _HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20
 _ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes")
 # Ways to load a checkpoint as it is stored: vLLM's config/load.py.
@@ -24,12 +31,15 @@ _UNITS = {"k": 10**3, "m": 10**6, "K": 2**10, "M": 2**20}
 
 def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
     """The arguments from the command line and from the files that it names."""
-    parsers = find_parsers(_MODULE, container.image)
+    parsers = find_parsers(launch.module, container.image)
     flags, complete = parse_command_line(launch, file, parsers, {}, flexible=True)
+    model = find_model_word(launch, parsers)
+    if model is not None:
+        flags["model"] = Argument("model", model.text, file, model.line, model.column)
     sources = [flags]
     if "config" in flags:
         config = find_config_file(container, flags["config"])
-        below = read_config_arguments(_MODULE, config, parsers[-1], {})
+        below = read_config_arguments(launch.module, config, parsers[-1], {})
         sources.insert(0, below.arguments if below is not None else {})
         complete = complete and below is not None and below.complete
     if "engine-config-json" in flags:
@@ -42,7 +52,7 @@ def read_arguments(container: Container, launch: Launch, file: str) -> Arguments
 
 def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
     """The file that `--config` names."""
-    parsers = find_parsers(_MODULE, container.image)
+    parsers = find_parsers(launch.module, container.image)
     flags = parse_command_line(launch, "", parsers, {}, flexible=True).arguments
     return find_config_file(container, flags.get("config"))
 
@@ -104,5 +114,11 @@ def _parse_length(value: object) -> int | None:
 
 
 ENGINE = Engine(
-    "vllm", _MODULE, read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
+    "vllm",
+    (_MODULE, _SERVER),
+    read_arguments,
+    compute_parallelism,
+    compute_budget,
+    find_keys_file,
+    ("model",),
 )

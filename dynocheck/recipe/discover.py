@@ -43,6 +43,7 @@ from dynocheck.recipe.kustomize import render_overlay
 from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
+from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.templates import has_renderer, is_marked
 from dynocheck.recipe.workloads import find_benchmarks, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
@@ -425,6 +426,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
     built: dict[str, list[Any]] = {
         "claims": [],
         "graphs": [],
+        "servers": [],
         "downloads": [],
         "benchmarks": [],
         "ignores": [c for file, text in reads for c in limit_comments(find_in_yaml(file.path, text), unread)],
@@ -444,6 +446,8 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
                 if is_graph(manifest):
                     built["graphs"].append(build_graph(manifest, reader))
                     built["claims"].extend(find_created_claims(manifest))
+                else:
+                    built["servers"].extend(find_servers(manifest, reader))
         if file.role is Role.MANIFEST:
             unread.extend(dict.fromkeys(reader.unread))
     built["unread"] = unread

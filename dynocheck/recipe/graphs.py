@@ -5,19 +5,23 @@ v1beta1 has a list of `components` around a pod template. Variables override eac
 container over component over graph.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-
-import msgspec
+from collections.abc import Iterator
 
 from dynocheck.facts import LIMITS_ANNOTATION, Claim, Component, Graph, Manifest, Mount, Value, Word
 from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
+from dynocheck.recipe.resources import (
+    collect_extended,
+    count_gpus,
+    deduplicate_claims,
+    list_gpu_places,
+    read_integer,
+)
 from dynocheck.recipe.volumes import read_items, read_volumes
 
 # The commands that the operator gives the main container of a component.
 _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
 _WORKER = DefaultCommand(("/bin/sh", "-c"))
 _DEFAULTS = {"frontend": _FRONTEND, "planner": DefaultCommand(), "epp": DefaultCommand()}
-_NVIDIA = "nvidia.com/gpu"
 _GROVE = "nvidia.com/enable-grove"
 _QUEUE = "nvidia.com/kai-scheduler-queue"
 _DEFAULT_QUEUE = "dynamo"
@@ -76,9 +80,9 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
         yield Component(
             name=name,
             role=role,
-            replicas=_read_integer(service.get("replicas"), 1),
+            replicas=read_integer(service.get("replicas"), 1),
             nodes=_count_nodes(service),
-            gpus=_count_gpus(
+            gpus=count_gpus(
                 [*requested, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
             ),
             containers=(
@@ -89,13 +93,13 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
                     for each in fronts
                 ),
             ),
-            claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
+            claims=deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
-            resources=_collect_extended([service.get("resources"), main.get("resources")]),
+            resources=collect_extended([service.get("resources"), main.get("resources")]),
             gpu_places=tuple(
                 place
                 for path in ("resources", "extraPodSpec.mainContainer.resources")
-                for place in _list_gpu_places(path, service.get(*path.split(".")))
+                for place in list_gpu_places(path, service.get(*path.split(".")))
             ),
             line=service.line,
             column=service.column,
@@ -123,19 +127,19 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
         yield Component(
             name=component.get_text("name"),
             role=role,
-            replicas=_read_integer(component.get("replicas"), 1),
+            replicas=read_integer(component.get("replicas"), 1),
             nodes=_count_nodes(component),
-            gpus=_count_gpus([[c.get("resources")] for c in sources], read_items(pod, "resourceClaims")),
+            gpus=count_gpus([[c.get("resources")] for c in sources], read_items(pod, "resourceClaims")),
             containers=tuple(
                 container if c is main else reader.read_container(c, mountable) for c in sources
             ),
-            claims=_deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
+            claims=deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
-            resources=_collect_extended([main.get("resources") if main else None]),
+            resources=collect_extended([main.get("resources") if main else None]),
             gpu_places=tuple(
                 place
                 for c in sources
-                for place in _list_gpu_places(
+                for place in list_gpu_places(
                     f"podTemplate.spec.containers[{c.get_text('name')}].resources", c.get("resources")
                 )
             ),
@@ -146,106 +150,13 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
 
 def _count_nodes(component: Value) -> int:
     multinode = component.get("multinode")
-    return _read_integer(multinode.get("nodeCount"), 2) if multinode is not None else 1
-
-
-def _read_integer(value: Value | None, default: int) -> int:
-    number = _parse_amount(value) if value is not None else None
-    return default if number is None else number
-
-
-def _parse_amount(value: Value) -> int | None:
-    """A whole number, quoted or not; None if it is not one."""
-    if isinstance(value.data, str):
-        digits = value.data.strip()
-        return int(digits) if digits.isdecimal() and len(digits) < 10 else None
-    return value.data if isinstance(value.data, int) and not isinstance(value.data, bool) else None
-
-
-def _count_gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[Value]) -> int | None:
-    """The GPUs that a pod requests; None if it uses a resource claim, or an amount is not a number.
-
-    The channel of a ComputeDomain is a claim without GPUs.
-
-    :param containers: the `resources` of each container; of several, the last one takes precedence.
-    """
-    requested = [amount for resources in containers for amount in _find_gpu_amounts(resources)]
-    amounts = [_parse_amount(value) for value in requested]
-    if None in amounts or (not requested and any(map(_brings_gpus, claims))):
-        return None
-    return sum(amount for amount in amounts if amount is not None)
-
-
-def _list_gpu_places(path: str, resources: Value | None) -> Iterator[str]:
-    """The fields of `resources` that count GPUs."""
-    for side in ("limits", "requests"):
-        for holder in (side, f"{side}.custom"):
-            amounts = resources.get(*holder.split(".")) if resources is not None else None
-            for key in amounts.mapping if amounts is not None else ():
-                if _is_gpu(key) or key == "gpu":
-                    yield f"{path}.{holder}{f'.{key}' if key == 'gpu' else f'[{key}]'}"
-
-
-def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:
-    for side in ("limits", "requests"):
-        by_resource: dict[str, Value] = {}
-        for resource in resources:
-            amounts = resource.get(side) if resource is not None else None
-            by_resource.update(_select_gpus(amounts) if amounts is not None else {})
-        if by_resource:
-            return list(by_resource.values())
-    return []
-
-
-def _select_gpus(amounts: Value) -> dict[str, Value]:
-    """The GPUs among `limits` or `requests` by resource name; v1alpha1 abbreviates it to `gpu`."""
-    custom = amounts.get("custom")
-    entries = {**amounts.mapping, **(custom.mapping if custom else {})}
-    short = amounts.get_text("gpuType") or _NVIDIA
-    named = {short if key == "gpu" else key: amount for key, amount in entries.items()}
-    return {
-        key: amount for key, amount in named.items() if _is_gpu(key) or (key == short and "gpu" in entries)
-    }
-
-
-def _is_gpu(resource: str) -> bool:
-    return resource.endswith("/gpu") or resource.startswith(
-        (f"{_NVIDIA}.", "nvidia.com/mig-", "gpu.intel.com/")
-    )
-
-
-def _brings_gpus(claim: Value) -> bool:
-    names = (claim.get_text(key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
-    return not any("compute-domain" in name for name in names)
-
-
-def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
-    """Extended resources except GPUs, the first amount of each; v1alpha1 may have them under `custom`."""
-    extended: dict[str, str] = {}
-    for resource in resources:
-        for side in ("limits", "requests"):
-            amounts = resource.get(side) if resource else None
-            custom = amounts.get("custom") if amounts else None
-            for group in (amounts, custom):
-                for key, amount in (group.mapping if group else {}).items():
-                    if "/" in key and not _is_gpu(key) and not isinstance(amount.data, (dict, list)):
-                        extended.setdefault(key, str(amount.data))
-    return extended
+    return read_integer(multinode.get("nodeCount"), 2) if multinode is not None else 1
 
 
 def _build_claim_mount(entry: Value) -> Mount:
     """The mount of an entry of a v1alpha1 component's `volumeMounts`, whose name is that of a claim."""
     name = entry.get("name") or entry
     return Mount(entry.get_text("mountPoint"), "claim", name.text or "", name.line, name.column)
-
-
-def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """Each mounted claim once, without its path."""
-    unique: dict[str, Mount] = {}
-    for mount in mounts:
-        if mount.source == "claim" and mount.name:
-            unique.setdefault(mount.name, msgspec.structs.replace(mount, path=""))
-    return tuple(unique.values())
 
 
 def find_created_claims(manifest: Manifest) -> Iterator[Claim]:

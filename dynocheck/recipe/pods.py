@@ -1,9 +1,12 @@
 """Reads the containers of pods: the commands they run, their variables and their files."""
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from dynocheck.data.servers import find_server_program
 from dynocheck.facts import (
     ConfigFile,
     Container,
@@ -57,15 +60,18 @@ _MAX_SCRIPTS = 256 * 1024  # characters of command and args in one file
 
 
 class DefaultCommand(NamedTuple):
-    """What the operator has a container run that sets no command or no args."""
+    """What a container runs that sets no command or no args: by the operator, or by its image."""
 
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    by_operator: bool = True
 
 
 _Run = tuple[
     tuple[Word, ...], Mapping[str, str | None]
 ]  # a command's words, and the variables its script sets
+
+_Parse = Callable[[Sequence[Word], Mapping[str, str | None]], Launch | None]
 
 
 class PodReader:
@@ -105,19 +111,21 @@ class PodReader:
         :param outer: variables set around it, which its own override.
         :param mounts: claims mounted around it.
         :param name: its name if it has none of its own.
-        :param defaults: what the operator has it run; None for a container that the operator does not change.
+        :param defaults: what it runs without a command; None for a container that may start no engine.
         :param runtime: its component's runtimeVersionOverride.
         """
-        env = self._environments.read_variables(source, outer, merged=defaults is not None)
+        merged = defaults is not None and defaults.by_operator
+        env = self._environments.read_variables(source, outer, merged=merged)
         image = source.get("image") or source
         self._scripts_in[source.line, source.column] = self._find_scripts(source, volumes)
         runs = self._follow(source, env.values(), defaults or DefaultCommand())
+        parse = _parse_launch if defaults is None or merged else _parse_server
         return Container(
             name=source.get_text("name") or name,
             image=source.get_text("image") or None,
             env=tuple(env.values()),
             mounts=(*mounts, *(mount for mount, _ in read_mounts(source, volumes))),
-            launches=tuple(self._find_launches(runs)),
+            launches=tuple(self._find_launches(runs, parse)),
             files=tuple(self._read_config_files(source, volumes)),
             line=source.line,
             column=source.column,
@@ -206,10 +214,10 @@ class PodReader:
     def _note_unread(self, what: str, place: Value | Launch) -> None:
         self.unread.append(UnreadPart(what, self._file, place.line, place.column))
 
-    def _find_launches(self, runs: Iterable[_Run]) -> Iterator[Launch]:
+    def _find_launches(self, runs: Iterable[_Run], parse: _Parse) -> Iterator[Launch]:
         count = 0
         for words, variables in runs:
-            launch = _parse_launch(words, variables)
+            launch = parse(words, variables)
             if launch is not None and count == _MAX_LAUNCHES:
                 self._note_unread(f"the programs of a container after the first {count}", launch)
                 return
@@ -270,4 +278,21 @@ def _parse_launch(words: Sequence[Word], variables: Mapping[str, str | None]) ->
             at = place.line, place.column
             env = tuple(EnvVar(name, value, *at) for name, value in sorted(variables.items()))
             return Launch(module, tuple(rest), *at, env)
+    return None
+
+
+def _parse_server(words: Sequence[Word], variables: Mapping[str, str | None]) -> Launch | None:
+    """The engine's own server that a command starts: as a program, or as a Python module."""
+    launch = _parse_launch(words, variables)
+    if launch is not None:
+        program = find_server_program(["-m", launch.module])
+        return msgspec.structs.replace(launch, module=program[0]) if program is not None else launch
+    if words and (words[0].text or "").rpartition("/")[2] in _STARTS_NOTHING:
+        return None
+    for i, word in enumerate(words):
+        program = find_server_program([each.text or "" for each in words[i : i + 2]])
+        if program is not None:
+            at = word.line, word.column
+            env = tuple(EnvVar(name, value, *at) for name, value in sorted(variables.items()))
+            return Launch(program[0], tuple(words[i + program[1] :]), *at, env)
     return None

@@ -44,7 +44,7 @@ def _list_models(recipes: Recipes) -> Iterator[tuple[str, str | None]]:
         for download in recipe.downloads:
             if download.model is not None and is_model_name(download.model):
                 yield download.model, download.revision
-        for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+        for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             name = resolve_model_id(recipe, engine.container.mounts, engine.model)
             if name is not None and is_model_name(name):
                 revision = engine.given.get("revision")

@@ -7,7 +7,7 @@ import msgspec
 
 from dynocheck.facts.identity_cache import IdentityCache
 from dynocheck.facts.recipe.documents import Manifest, Value
-from dynocheck.facts.recipe.recipes import Recipe, Recipes
+from dynocheck.facts.recipe.recipes import Component, Graph, Recipe, Recipes
 
 POD_TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
     "Pod": (),
@@ -49,6 +49,11 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The namespace in its manifest; None if it names none."""
         return self.manifest.root.get_text("metadata", "namespace") or None
 
+    @property
+    def path(self) -> str:
+        """The place of its pod spec in its manifest, for one that is not of a graph."""
+        return ".".join((*POD_TEMPLATE_PATHS[self.manifest.kind], "spec"))
+
     @cached_property
     def containers(self) -> list[Value]:
         """Every container, starting with `mainContainer` of v1alpha1."""
@@ -81,6 +86,15 @@ def list_pod_templates(recipe: Recipe) -> tuple[PodTemplate, ...]:
 
 
 _templates: IdentityCache[tuple[PodTemplate, ...]] = IdentityCache(4096)  # many checks ask for the same
+
+
+def find_server_template(recipe: Recipe, server: Graph, component: Component) -> PodTemplate | None:
+    """The pod of an engine without Dynamo, whose component has the place of its spec."""
+    place = server.file, component.line, component.column
+    return next(
+        (t for t in list_pod_templates(recipe) if (t.manifest.file, t.spec.line, t.spec.column) == place),
+        None,
+    )
 
 
 def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:

@@ -6,6 +6,7 @@ import msgspec
 
 from dynocheck.facts.k8s.cluster import Node, Taint
 from dynocheck.facts.k8s.label_selectors import SelectorExpression, read_expressions
+from dynocheck.facts.k8s.pods import find_server_template
 from dynocheck.facts.recipe.documents import Value
 from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
 
@@ -63,8 +64,13 @@ class Placement(msgspec.Struct, frozen=True):
         return any(_tolerates(toleration, taint) for toleration in self.pod.get_items("tolerations"))
 
 
-def list_placements(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Component, Placement]]:
-    """Every component of every graph with its scheduling constraints."""
+def list_placements(
+    recipes: Iterable[Recipe], *, servers: bool = False
+) -> Iterator[tuple[Graph, Component, Placement]]:
+    """Every component of every graph with its scheduling constraints.
+
+    :param servers: whether to list the engines without Dynamo too.
+    """
     for recipe in recipes:
         specs = {
             (manifest.file, manifest.name): spec
@@ -76,6 +82,15 @@ def list_placements(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Componen
             for component in graph.components:
                 pod = pods.get((component.line, component.column), _NOTHING)
                 yield graph, component, Placement(pod)
+        if servers and recipe.servers:
+            yield from _place_servers(recipe)
+
+
+def _place_servers(recipe: Recipe) -> Iterator[tuple[Graph, Component, Placement]]:
+    for server in recipe.servers:
+        for component in server.components:
+            template = find_server_template(recipe, server, component)
+            yield server, component, Placement(template.spec if template is not None else _NOTHING)
 
 
 def _find_pod_specs(spec: Value) -> Iterator[tuple[tuple[int, int], Value]]:

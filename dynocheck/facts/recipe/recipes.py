@@ -80,9 +80,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A DynamoGraphDeployment. `limits` is its annotation with limits for load tests; its text is None if
-    that is not a string. `uses_grove` is false if its annotation keeps it from Grove; `queue` is the queue of
-    KAI Scheduler that its annotation names.
+    """A DynamoGraphDeployment, or by its `kind` another workload that starts an engine, as one component.
+
+    `limits` is its annotation with limits for load tests; its text is None if that is not a string.
+    `uses_grove` is false if its annotation keeps it from Grove; `queue` is the queue of KAI Scheduler that
+    its annotation names.
     """
 
     file: str
@@ -93,8 +95,13 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     limits: Word | None = None
     uses_grove: bool = True
     queue: str = "dynamo"
+    kind: str = "DynamoGraphDeployment"
     line: int
     column: int
+
+    @property
+    def of_dynamo(self) -> bool:
+        return self.kind == "DynamoGraphDeployment"
 
     @property
     def gpus(self) -> int | None:
@@ -228,7 +235,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The contents of one path that the user named: the folder of a model, a variant of it, or manifests.
 
     `shape` is model, variant or manifests; or index, for the pages beside the models of a folder. `folders`
-    are all its subfolders, relative to `path`.
+    are all its subfolders, relative to `path`. `servers` are the workloads that start an engine without
+    Dynamo.
     """
 
     path: str
@@ -237,6 +245,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     folders: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     graphs: tuple[Graph, ...] = ()
+    servers: tuple[Graph, ...] = ()
     downloads: tuple[Download, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
     pages: tuple[Page, ...] = ()
@@ -244,6 +253,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
     unread: tuple[UnreadPart, ...] = ()
+
+    @property
+    def deployments(self) -> tuple[Graph, ...]:
+        """Everything that starts engines: its graphs, and its workloads without Dynamo."""
+        return (*self.graphs, *self.servers)
 
     @property
     def own_files(self) -> Iterator[SourceFile]:

@@ -282,7 +282,7 @@ def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> Non
 def serve(port: int | str, *ports: dict[str, Any]) -> dict[str, Any]:
     """A Pod whose only container is asked at this port and lists these ports."""
     asked = {"readinessProbe": {"httpGet": {"path": "/health", "port": port}}}
-    container = {"name": "engine", "image": "vllm/vllm-openai:v0.11.0", "ports": list(ports), **asked}
+    container = {"name": "engine", "image": "registry.example/server:1", "ports": list(ports), **asked}
     return {**POD, "spec": {"containers": [container]}}
 
 

@@ -1,0 +1,114 @@
+"""The servers of engines without Dynamo: how they are started, and what the names of their images tell."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from dynocheck.data.images import parse_image
+
+# A release and how its image was built, as in v0.5.9-cu129-amd64; anything else is a build of its own.
+_BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|slim"
+_RELEASE = re.compile(rf"v(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
+
+
+class Server(NamedTuple):
+    """The server of an engine: the words that start it, its module, and its images.
+
+    `images` are the ends of its images' names; those before `others` carry the engine's own releases as
+    their tags. `entrypoint` is the command of these images; none if they start their arguments.
+    """
+
+    program: str
+    title: str
+    module: str
+    images: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.program.split())
+
+
+_VLLM = ("vllm", "serve")
+_SERVERS = (
+    Server(
+        *("vllm serve", "vLLM", "vllm.entrypoints.openai.api_server"),
+        images=("vllm/vllm-openai", "vllm/vllm-openai-cpu", "vllm/vllm-openai-rocm"),
+        others=("/vllm-openai",),
+        entrypoint=_VLLM,
+    ),
+    Server(
+        *("vllm serve", "vLLM", "vllm.entrypoints.openai.api_server"),
+        images=(),
+        others=("nvidia/vllm", "rocm/vllm", "vllm/vllm-tpu", "llm-d/llm-d-cuda", "/vllm-cpu-release-repo"),
+    ),
+    Server(
+        *("sglang serve", "SGLang", "sglang.launch_server"),
+        images=("lmsysorg/sglang",),
+        others=("nvidia/sglang", "/sglang"),
+    ),
+    Server(
+        *("trtllm-serve", "TensorRT-LLM", "tensorrt_llm.commands.serve"),
+        images=("nvidia/tensorrt-llm/release",),
+    ),
+    Server(
+        *("text-generation-launcher", "TGI", ""),
+        images=("huggingface/text-generation-inference",),
+        others=("/text-generation-inference",),
+        entrypoint=("text-generation-launcher",),
+    ),
+    Server("tritonserver", "Triton", "", images=(), others=("/tritonserver",)),
+    Server(
+        *("llama-server", "llama.cpp", ""),
+        images=("ggml-org/llama.cpp", "ggerganov/llama.cpp"),
+        entrypoint=("llama-server",),
+    ),
+)
+_BY_WORD = {server.words[0]: server for server in reversed(_SERVERS)}
+_BY_MODULE = {server.module: server for server in reversed(_SERVERS) if server.module}
+PROGRAMS = {server.program: server.title for server in _SERVERS}
+"""The programs that stand for a server, as the module of a launch, with the engine's name."""
+
+
+def find_server_program(words: Sequence[str]) -> tuple[str, int] | None:
+    """The program that words start, and how many of them do; None if they start no known server.
+
+    :param words: of a command, from one that may start it; the module of Python follows `-m`.
+    """
+    if words[0] == "-m" and len(words) > 1:
+        server = _BY_MODULE.get(words[1])
+        return (server.program, 2) if server is not None else None
+    server = _BY_WORD.get(words[0].rpartition("/")[2])
+    if server is None or tuple(words[1 : len(server.words)]) != server.words[1:]:
+        return None
+    return server.program, len(server.words)
+
+
+@lru_cache(1024)
+def find_server_image(image: str) -> Server | None:
+    """The server in an image, by the end of its name; None if that tells nothing."""
+    reference = parse_image(image)
+    for server in _SERVERS:
+        if any(f"/{reference.name}".endswith(end) for end in _list_ends(server)):
+            is_llama = server.program == "llama-server"
+            return server if not is_llama or reference.tag.startswith("server") else None
+    return None
+
+
+def read_server_release(image: str, program: str) -> tuple[str, str]:
+    """The release of an engine in the tag of its own image, and what is behind it, such as `.post1`.
+
+    Both are empty if the tag is no release, or the image is not the engine's own.
+    """
+    server, reference = find_server_image(image), parse_image(image)
+    images = server.images if server is not None and server.program == program else ()
+    if not any(f"/{reference.name}".endswith(f"/{end}") for end in images):
+        return "", ""
+    found = _RELEASE.fullmatch(reference.tag)
+    return (found[1], found[2]) if found is not None else ("", "")
+
+
+def _list_ends(server: Server) -> tuple[str, ...]:
+    return tuple(end if end.startswith("/") else f"/{end}" for end in (*server.images, *server.others))

@@ -1,0 +1,178 @@
+"""Engines without Dynamo are judged as a graph's workers are, wherever their pods are written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.engine.command_words import command_words
+from dynocheck.checks.engine.flags import flags_known, values
+from dynocheck.checks.engine.shell_quoting import shell_quoting
+from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.checks.memory.shared_memory import shared_memory
+from dynocheck.checks.model.sources import token
+from dynocheck.checks.parallelism.divisibility import heads_divide
+from dynocheck.checks.parallelism.gpu_counts import gpus_match
+from dynocheck.facts import Settings
+from tests.checks.judging import deploy, judge
+
+VLLM = "vllm/vllm-openai:v0.11.0"
+SGLANG = "lmsysorg/sglang:v0.5.9-cu129-amd64"
+SHM = {"volumes": [{"name": "shm", "emptyDir": {"medium": "Memory"}}]}
+AT_SHM: dict[str, Any] = {"volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]}
+START = ["python3", "-m", "sglang.launch_server", "--model-path", "a/b"]
+
+
+def serve(
+    image: str,
+    *args: str,
+    kind: str = "Deployment",
+    gpus: int = 1,
+    pod: dict[str, Any] | None = None,
+    **container: Any,
+) -> dict[str, Any]:
+    """A workload with one container, which gets these arguments."""
+    main = {"name": "engine", "image": image, **container}
+    main |= {"args": list(args)} if args else {}
+    main["resources"] = {"limits": {"nvidia.com/gpu": str(gpus)}} if gpus else {}
+    spec = {"containers": [main], **(pod or {})}
+    template: dict[str, Any] = {"template": {"metadata": {"labels": {"app": "e"}}, "spec": spec}}
+    if kind != "Job":
+        template |= {"selector": {"matchLabels": {"app": "e"}}, "replicas": 1}
+    top = spec if kind == "Pod" else template
+    versions = {"Job": "batch/v1", "Pod": "v1"}
+    return {
+        "apiVersion": versions.get(kind, "apps/v1"),
+        "kind": kind,
+        "metadata": {"name": "e"},
+        "spec": top,
+    }
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "Job", "Pod"])
+def test_a_pod_of_any_kind_has_the_gpus_of_its_ranks(tmp_path: Path, kind: str) -> None:
+    one = serve(VLLM, "--model", "a/b", "-tp", "3", kind=kind, gpus=2)
+    assert judge(gpus_match, deploy(tmp_path, one)) == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve(VLLM, "--model", "a/b", "--tensor-parallel-size=2", gpus=2), []),
+        (serve(VLLM, "vllm serve --enforce-eager -tp 2 a/b", command=["bash", "-c"], gpus=2), []),
+        (serve(VLLM, "ray start --head; exec vllm serve a/b -tp 4", command=["sh", "-c"], gpus=2), ["fail"]),
+        (serve("mirror/any:1", "a/b", "--pipeline-parallel-size", "2", command=["vllm", "serve"]), ["fail"]),
+        (serve(SGLANG, *START, "--tp", "4", gpus=4), []),
+        (serve(SGLANG, *START, "--tp", "4", gpus=8), ["warn"]),
+        (serve(SGLANG, *START, "--tp", "8", "--dp", "8", "--enable-dp-attention", gpus=8), []),
+        (serve("vllm/vllm-openai-cpu:v0.19.0", "--model", "a/b", gpus=0), ["skip"]),
+        (serve(VLLM, "--model", "a/b", gpus=0), ["unjudged"]),
+        (serve(VLLM, command=["/start.sh"]), ["unjudged"]),
+        (serve("ghcr.io/huggingface/text-generation-inference:2.0.3", "--num-shard", "2"), ["unjudged"]),
+        (serve(VLLM, "hf download a/b", command=["sh", "-c"], kind="Job"), ["skip"]),
+        (serve("nginx:1", "-g", "daemon off;"), ["skip"]),
+    ],
+)
+def test_gpus_of_a_server(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "expected"),
+    [
+        (VLLM, "--model a/b --enable-prefix-caching --port 8000", []),
+        (VLLM, "--model a/b --api-key x --enable-auto-tool-choice --tool-call-parser hermes", []),
+        (VLLM, "a/b --max_model_len 8192", []),
+        (VLLM, "--model a/b --enable-prefix-cachin", []),  # an abbreviation
+        (VLLM, "--model a/b --bogus 1", ["fail"]),
+        ("vllm/vllm-openai:v0.4.2", "--model a/b --enable-chunked-prefill", []),
+        ("vllm/vllm-openai:v0.4.2", "--model a/b --kv-transfer-config {}", ["fail"]),  # there since 0.6.4
+        ("vllm/vllm-openai:latest", "--model a/b --bogus 1", ["warn"]),
+        ("vllm/vllm-openai:latest", "--model a/b --disable-log-requests", ["unjudged"]),
+        ("aibrix/vllm-openai:v0.9.2-cu128", "--model a/b --disable-log-requests", ["unjudged"]),
+        ("vllm/vllm-openai:v9.0.0", "--model a/b --bogus 1", ["unjudged"]),
+    ],
+)
+def test_flags_of_the_image_s_release(tmp_path: Path, image: str, args: str, expected: list[str]) -> None:
+    assert judge(flags_known, deploy(tmp_path, serve(image, *args.split()))) == expected
+
+
+def test_values_words_quotes_heads_token_and_shared_memory(tmp_path: Path) -> None:
+    wrong = serve(
+        VLLM,
+        *("--model", "meta-llama/Llama-3.1-8B-Instruct", "--max-num-seqs", "many", "stray", "$WHERE"),
+        *("--tensor-parallel-size", "3"),
+        gpus=3,
+    )
+    given = deploy(tmp_path, wrong)
+    for check in (values, command_words, heads_divide, shared_memory, token, shell_quoting):
+        assert "fail" in judge(check, given) or "warn" in judge(check, given), check
+
+
+def test_a_right_server_has_no_finding(tmp_path: Path) -> None:
+    key = {"secretKeyRef": {"name": "hf", "key": "token"}}
+    right = serve(
+        VLLM,
+        *("--model", "meta-llama/Llama-3.1-8B-Instruct", "--tensor-parallel-size", "2"),
+        gpus=2,
+        pod=SHM,
+        env=[{"name": "HF_TOKEN", "valueFrom": key}],
+        **AT_SHM,
+    )
+    given = deploy(tmp_path, right)
+    for check in (flags_known, values, command_words, shell_quoting, gpus_match, heads_divide, shared_memory):
+        assert judge(check, given) == [], check
+
+
+PROBE = {"httpGet": {"path": "/health", "port": 8000}, "periodSeconds": 10}
+NAMED = {"httpGet": {"path": "/health", "port": "http"}}
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve(VLLM, "--model", "a/b", readinessProbe=PROBE), []),
+        (serve(VLLM, "--model", "a/b", "--port", "8080", readinessProbe=PROBE), ["fail"]),
+        (
+            serve(VLLM, "a/b", readinessProbe=NAMED, ports=[{"name": "http", "containerPort": 80}]),
+            ["fail"],
+        ),
+        (serve(VLLM, "a/b", readinessProbe=NAMED, ports=[{"name": "http", "containerPort": 8000}]), []),
+        (serve(VLLM, "vllm serve a/b & python proxy.py", command=["sh", "-c"], livenessProbe=PROBE), []),
+        (serve(SGLANG, *START, "--port", "8000", readinessProbe=PROBE), ["fail"]),  # on localhost alone
+        (serve(SGLANG, *START, "--port=8000", "--host=::", readinessProbe=PROBE), []),
+    ],
+)
+def test_probes_of_a_server(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(probes, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"startupProbe": PROBE | {"failureThreshold": 3}}, ["warn"]),
+        ({"startupProbe": PROBE | {"failureThreshold": 180}, "livenessProbe": PROBE}, []),
+        ({"livenessProbe": PROBE}, ["warn"]),  # it ends the engine while this loads
+        ({"livenessProbe": PROBE | {"initialDelaySeconds": 900}}, []),
+        ({"readinessProbe": PROBE}, ["skip"]),
+    ],
+)
+def test_a_server_has_time_to_load(tmp_path: Path, more: dict[str, Any], expected: list[str]) -> None:
+    one = serve(VLLM, "--model", "meta-llama/Llama-3.3-70B-Instruct", "-tp", "4", gpus=4, **more)
+    assert judge(startup_budget, deploy(tmp_path, one), Settings()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "pod", "expected"),
+    [
+        ("vllm", {}, {}, ["fail"]),
+        ("vllm", {}, {"enableServiceLinks": False}, []),
+        ("vllm", {"clusterIP": "None"}, {}, []),
+        ("vllm-api", {}, {}, []),
+    ],
+)
+def test_a_service_named_vllm(
+    tmp_path: Path, name: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
+) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+    assert judge(values, deploy(tmp_path, serve(VLLM, "--model", "a/b", pod=pod), service)) == expected
