@@ -19,7 +19,7 @@ def load(state: NamespaceState, metrics: ServingMetrics) -> Iterator[Result]:
 
     Without --prometheus, counters and latencies are those since the server started.
 
-    Fix: kubectl scale, or less memory for each request
+    Fix: kubectl scale deployment NAME --replicas 2   # or less memory for each request
     """
     return _judge(state, metrics, "load")
 

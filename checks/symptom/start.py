@@ -16,6 +16,7 @@ from dynocheck.checks.symptom._chain import (
     measure_age_s,
     shorten,
 )
+from dynocheck.core.explanations import same_place
 from dynocheck.data.cluster_messages import explain_message
 from dynocheck.data.log_rules import find_last_words
 from dynocheck.facts import ContainerLogs, ContainerState, DeployedPod, NamespaceState, ObjectKey
@@ -60,30 +61,42 @@ def _filled_up(cause: Finding, effect: Finding) -> bool:
     )
 
 
-def _took_along(cause: Finding, effect: Finding) -> bool:
-    """The node of the cause took the pod of the effect along: it is gone."""
-    return PRESSURE not in cause.evidence and is_node_of(cause, effect)
-
-
-@check("symptom.node", title="The nodes of the pods are ready", explained_by={"symptom.ended": _filled_up})
+@check("symptom.node", title="The nodes of the pods are ready")
 def node(state: NamespaceState) -> Iterator[Finding]:
     """Pods of a node that is not ready are gone, or will be evicted.
 
     Fix: kubectl describe node NAME
     """
     for host in state.hosts:
-        conditions = {c.type: c for c in host.conditions}
-        ready = conditions.get("Ready")
-        bad = [c for c in (conditions.get(p) for p in _PRESSURES) if c is not None and c.status == "True"]
-        subject = make_subject(state, ObjectKey("Node", host.name))
+        ready = next((c for c in host.conditions if c.type == "Ready"), None)
         if ready is None or ready.status != "True":
             told = shorten((ready.message or ready.reason) if ready else "it has not reported yet")
-            fix = f"kubectl describe node {host.name}"
-            yield fail(f"node {host.name} is not ready: {told}", fix=fix, subject=subject)
-        for condition in bad:
-            told = f"node {host.name}: {condition.type}: {shorten(condition.message or condition.reason)}"
-            fix = f"kubectl describe node {host.name}"
-            yield warn(told, fix=fix, subject=subject, evidence={PRESSURE: condition.type})
+            yield fail(
+                f"node {host.name} is not ready: {told}",
+                fix=f"kubectl describe node {host.name}",
+                subject=make_subject(state, ObjectKey("Node", host.name)),
+            )
+
+
+@check(
+    "symptom.pressure",
+    title="The nodes of the pods have memory, disk and processes left",
+    explained_by={"symptom.ended": _filled_up, "symptom.node": same_place},
+)
+def pressure(state: NamespaceState) -> Iterator[Finding]:
+    """A node that runs out of something evicts pods, and takes no new ones.
+
+    Fix: kubectl describe node NAME
+    """
+    for host in state.hosts:
+        for condition in host.conditions:
+            if condition.type in _PRESSURES and condition.status == "True":
+                yield warn(
+                    f"node {host.name}: {condition.type}: {shorten(condition.message or condition.reason)}",
+                    fix=f"kubectl describe node {host.name}",
+                    subject=make_subject(state, ObjectKey("Node", host.name)),
+                    evidence={PRESSURE: condition.type},
+                )
 
 
 @check("symptom.image", title="Every image can be pulled", explained_by={"symptom.node": is_node_of})
@@ -173,7 +186,7 @@ def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -
 @check(
     "symptom.ended",
     title="No pod was evicted, refused by its node, or stays when it is deleted",
-    explained_by={"symptom.node": _took_along},
+    explained_by={"symptom.node": is_node_of},
 )
 def ended(state: NamespaceState) -> Iterator[Finding]:
     """A pod that its node refuses or evicts has failed for good; its controller makes another one.
