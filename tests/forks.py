@@ -29,9 +29,22 @@ LIMIT_S = 60
 _OF_PYTHON = ("LANG", "LC_", "PYTHON")
 
 
+def _find_network() -> int | None:
+    """The network namespace of this thread, where there are such."""
+    try:
+        return Path("/proc/thread-self/ns/net").stat().st_ino
+    except OSError:
+        return None
+
+
+_HOME = _find_network()
+
+
 def can_run(env: Mapping[str, str]) -> bool:
-    """Whether a fork heeds these variables, beside those of this process, like a process that starts."""
-    return not any(name.startswith(_OF_PYTHON) and name != "PYTHONPATH" for name in env)
+    """Whether a fork is in this thread's network, and heeds these variables like a process that starts."""
+    return _find_network() == _HOME and not any(
+        name.startswith(_OF_PYTHON) and name != "PYTHONPATH" for name in env
+    )
 
 
 def run(arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

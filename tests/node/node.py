@@ -91,9 +91,10 @@ class Node:
             self._config = self.cluster.kubeconfig()
             self.cluster.start_scheduler()
             self.cluster.start_controller_manager()
-            self._start_kubelet()
-            self._start_network()
             imported.result()
+        # Not before: it ends when a file system that containerd mounts for an import is gone before it looks.
+        self._start_kubelet()
+        self._start_network()
         plugin = [str(build.gpu_plugin()), GPU, str(self._gpus)]
         self._serve("gpu-plugin", plugin, lambda: self._allocatable(GPU) == str(self._gpus))
         wait(self._is_ready, "be told that the node is ready")

@@ -4,11 +4,12 @@ What a graph is made of comes from `tests.node.operator`, which works from outsi
 """
 
 import base64
+from http import HTTPStatus
 from pathlib import Path
 
 from tests.clusters import platform
 from tests.clusters.objects import make_namespace, make_object
-from tests.controlplane.api import Object, wait
+from tests.controlplane.api import ApiError, Object, wait
 from tests.controlplane.certs import Authority, Pair
 from tests.controlplane.server import ControlPlane
 from tests.dynamo.build import VERSION
@@ -25,6 +26,7 @@ def install(cluster: ControlPlane) -> None:
     wait(lambda: _is_available(cluster), "make Dynamo's operator available", 60)
     cluster.apply(platform.admission(ca), platform.admission(ca, "Mutating"))
     platform.convert(cluster, ca)
+    wait(lambda: _admits(cluster), "reach Dynamo's operator", 60)
 
 
 def _operator() -> Object:
@@ -54,6 +56,19 @@ def _service() -> Object:
     ports = [{"port": 443, "targetPort": webhooks.PORT}]
     spec = {"selector": {"control-plane": "controller-manager"}, "ports": ports}
     return make_object("Service", platform.SERVICE, platform.NAMESPACE, spec=spec)
+
+
+def _admits(cluster: ControlPlane) -> bool:
+    """Whether the API server reaches the webhooks: the way to a new Service comes a moment after it."""
+    graph = make_object("DynamoGraphDeployment", "any", "default", spec={"components": []})
+    path = "/apis/nvidia.com/v1beta1/namespaces/default/dynamographdeployments"
+    try:
+        cluster.request("POST", path, {**graph, "apiVersion": "nvidia.com/v1beta1"}, dryRun="All")
+    except ApiError as error:
+        if error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False
+        raise
+    return True
 
 
 def _is_available(cluster: ControlPlane) -> bool:

@@ -110,7 +110,7 @@ def judge(facts: Mapping[type[Fact], Any], request: NodeRequest) -> set[str]:
     known: dict[type[Fact], Any] = {**facts, NodeRequest: request}
     found = set()
     for check in _load().checks:
-        if check.area == "node":
+        if check.area == "node" and all(need.fact in known for need in check.needs):
             found |= {f"{check.id.removeprefix('node.')} {outcome}" for outcome in _ask(check, known)}
     return found
 
