@@ -71,7 +71,8 @@ def _find_odd(kind: str, trait: str, values: Mapping[str, str]) -> Iterator[Resu
     if len(values) < _FEW or count * 2 <= len(values):
         listed = "; ".join(f"{node} {value}" for node, value in values.items())
         yield warn(
-            f"{kind}: {trait} differ: {listed}"[:500], evidence={"trait": trait, "values": dict(values)}
+            f"{kind}: nodes differ in {trait}: {listed}"[:500],
+            evidence={"trait": trait, "values": dict(values)},
         )
         return
     for node, value in values.items():
