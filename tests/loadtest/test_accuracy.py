@@ -18,6 +18,7 @@ from dynocheck.serving import Client, CompletionRequest, Endpoint, Exchange
 from tests.loadtest.engine import FakeEngine, engine
 
 TOKENS = 40  # at 50 a second
+_TRIES = 3
 
 
 async def _streamed(url: str, streams: int, requests: int) -> tuple[LoadPoint, dict[str, Exchange]]:
@@ -56,16 +57,29 @@ def _errors(server: FakeEngine, kept: dict[str, Exchange]) -> tuple[Summary, Sum
     ],
 )
 def test_reported_times_are_the_true_ones(streams: int, requests: int, bound_s: float) -> None:
+    """A hiccup of the machine meets all streams at once; what the client does wrong, it does each time."""
+    wrong = [_measure_errors(streams, requests, bound_s)]
+    while wrong[-1] and len(wrong) < _TRIES:
+        wrong.append(_measure_errors(streams, requests, bound_s))
+    assert not wrong[-1], wrong
+
+
+def _measure_errors(streams: int, requests: int, bound_s: float) -> list[str]:
+    """The times of a load that are wrong by more than the bound, unless the client says so itself."""
+    wrong = []
     with engine(pace_s=0.02) as server:
         point, kept = asyncio.run(_streamed(server.url, streams, requests))
         assert point.failures == ()
         for metric, errors in zip(("ttft", "chunk_gap"), _errors(server, kept), strict=True):
-            said = f"{streams} streams: {metric} is wrong by up to {errors.longest}"
             worst = errors.percentile(99) or errors.percentile(75)  # of few, one may meet any hiccup
             assert worst is not None
-            assert worst <= bound_s or explain_client_latency(point, metric), said
-            bound = explain_client_latency(point, metric) or "not client-bound"
-            print(f"{said}, {worst * 1000:.2f} ms at p99; {bound}")
+            bound = explain_client_latency(point, metric)
+            most = f"up to {errors.longest} s, {worst * 1000:.2f} ms at p99"
+            said = f"{streams} streams: {metric} is wrong by {most}"
+            print(f"{said}; {bound or 'not client-bound'}")
+            if worst > bound_s and not bound:
+                wrong.append(said)
+    return wrong
 
 
 def test_what_a_load_test_reports_is_what_it_saw() -> None:

@@ -1,14 +1,9 @@
-"""The pytest fixtures that give tests a real node, where one is asked for."""
+"""Keeps the tests on a real node together."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
-
-from tests.controlplane.build import AssetsUnavailable
-from tests.node import build
-from tests.node.node import Node
 
 _FOLDER = "tests/node/"
 
@@ -22,34 +17,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     by_file = scheduler._split_scope
     scheduler._split_scope = lambda test: _FOLDER if test.startswith(_FOLDER) else by_file(test)
     return scheduler
-
-
-@pytest.fixture(scope="session")
-def running_node(request: pytest.FixtureRequest) -> Iterator[Node]:
-    """The one node of this test session. Whoever asks for it gets it, or a failure."""
-    if not build.wanted():
-        pytest.skip(f"starts a Kubernetes node: {build.WANTED}=1 make test, as root on Debian")
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    try:
-        with capture.global_and_fixture_disabled():  # the first build takes minutes: show it
-            build.everything()
-        server = Node()
-        with server as node:
-            yield node
-    except AssetsUnavailable as error:
-        pytest.fail(f"node: {error}", pytrace=False)
-
-
-@pytest.fixture
-def node(running_node: Node) -> Iterator[Node]:
-    """The node; the test is in its network, and finds there what is in the cluster and nothing else."""
-    with running_node.network():
-        yield running_node
-
-
-@pytest.fixture
-def namespace(node: Node) -> Iterator[str]:
-    """A namespace of the node's cluster, which goes with all its pods."""
-    name = node.cluster.namespace()
-    yield name
-    node.cluster.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
