@@ -185,7 +185,7 @@ def _drop_flags(texts: list[str | None]) -> Iterator[str | None]:
     """The words that are not flags, up to `--`; redirections are no words."""
     skip = False
     for text in texts:
-        if text is not None and (text == "--"):
+        if text == "--":
             return
         if skip:
             skip = False

@@ -6,7 +6,7 @@ from typing import Any
 from dynocheck import Finding
 from dynocheck.core.outcomes import Subject
 from dynocheck.facts import ContainerState, DeployedObject, DeployedPod, NamespaceState, ObjectKey
-from dynocheck.secrets import hide_assigned
+from dynocheck.secrets import clip
 
 _OWNERS = "part of"
 _NODE = "node"
@@ -146,11 +146,5 @@ def format_age(seconds: float) -> str:
 
 
 def shorten(text: str, width: int = 300) -> str:
-    """The text on one line, cut at this number of characters; a part of a secret cannot be told from other
-    text, so that secrets are hidden before.
-    """
-    line = " ".join(text.split())
-    if len(line) <= width:
-        return line
-    line = hide_assigned(line)
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    """The text on one line, cut at this number of characters."""
+    return clip(" ".join(text.split()), width)

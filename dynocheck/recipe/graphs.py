@@ -14,6 +14,7 @@ from dynocheck.recipe.resources import (
     count_gpus,
     deduplicate_claims,
     list_gpu_places,
+    list_pod_gpu_places,
     read_integer,
 )
 from dynocheck.recipe.volumes import read_items, read_volumes
@@ -136,13 +137,7 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
             claims=deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
             resources=collect_extended([main.get("resources") if main else None]),
-            gpu_places=tuple(
-                place
-                for c in sources
-                for place in list_gpu_places(
-                    f"podTemplate.spec.containers[{c.get_text('name')}].resources", c.get("resources")
-                )
-            ),
+            gpu_places=list_pod_gpu_places("podTemplate.spec", sources),
             line=component.line,
             column=component.column,
         )

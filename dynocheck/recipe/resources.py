@@ -47,6 +47,17 @@ def list_gpu_places(path: str, resources: Value | None) -> Iterator[str]:
                     yield f"{path}.{holder}{f'.{key}' if key == 'gpu' else f'[{key}]'}"
 
 
+def list_pod_gpu_places(path: str, containers: Iterable[Value]) -> tuple[str, ...]:
+    """The fields that count GPUs in the containers of the pod at a path."""
+    return tuple(
+        place
+        for each in containers
+        for place in list_gpu_places(
+            f"{path}.containers[{each.get_text('name')}].resources", each.get("resources")
+        )
+    )
+
+
 def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:
     for side in ("limits", "requests"):
         by_resource: dict[str, Value] = {}

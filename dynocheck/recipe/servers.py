@@ -10,7 +10,7 @@ from dynocheck.recipe.resources import (
     collect_extended,
     count_gpus,
     deduplicate_claims,
-    list_gpu_places,
+    list_pod_gpu_places,
     read_integer,
 )
 from dynocheck.recipe.volumes import read_volumes
@@ -67,13 +67,7 @@ def _build_server(template: PodTemplate, sources: Sequence[Value], containers: S
         containers=tuple(containers),
         claims=deduplicate_claims(volume.mount for volume in volumes.values()),
         resources=collect_extended([each.get("resources") for each in sources]),
-        gpu_places=tuple(
-            place
-            for each in sources
-            for place in list_gpu_places(
-                f"{template.path}.containers[{each.get_text('name')}].resources", each.get("resources")
-            )
-        ),
+        gpu_places=list_pod_gpu_places(template.path, sources),
         line=spec.line,
         column=spec.column,
     )
