@@ -18,16 +18,13 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.facts import Address, LoadLimits, LoadRun, Unavailable, parse_quantity
 from dynocheck.kube import Cluster, ClusterConnection, find_connection
+from dynocheck.kube.manifests import NO_IMAGE, KubeObject
 from dynocheck.loadtest import aiperf, manifests
-from dynocheck.loadtest.manifests import KubeObject
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.pods import measure_share, merge_logs
 from dynocheck.loadtest.progress import Progress
 from dynocheck.loadtest.start_barrier import WorkerRank
 
-_UNPUBLISHED = (
-    "--image IMAGE: an image with dynocheck installed; none is published; image/Containerfile builds one"
-)
 _LOG_S = 60.0  # to read the log of a pod
 _SLACK_S = 120.0  # beyond the deadline of the Job
 
@@ -163,7 +160,7 @@ def _make_manifests(
     name = f"dynocheck-load-{secrets.token_hex(3)}"
     if job_options.in_cluster:
         if job_options.image is None:
-            raise UsageError(_UNPUBLISHED)
+            raise UsageError(NO_IMAGE)
         cpu = job_options.cpu or "1"
         if (parse_quantity(cpu) or 0) <= 0:
             raise UsageError(f"--cpu {cpu}: not a number of CPUs as in Kubernetes, such as 2 or 500m")

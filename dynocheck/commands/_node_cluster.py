@@ -7,7 +7,6 @@ import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import click
 import yaml
@@ -32,10 +31,8 @@ from dynocheck.facts import (
     Unavailable,
 )
 from dynocheck.kube import Cluster, find_connection
+from dynocheck.kube.manifests import NO_IMAGE, UNPRIVILEGED, KubeObject
 
-KubeObject = dict[str, Any]
-
-_NO_IMAGE = "--image IMAGE: an image with dynocheck installed; none is published, and three lines build it"
 NAME = "dynocheck-node"
 _GPU_NODES = "nvidia.com/gpu.present=true"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -79,7 +76,7 @@ def run_on_nodes(options: CommonOptions, cluster_options: ClusterOptions, reques
     :raises UsageError: an option cannot be used, or not with another.
     """
     if cluster_options.image is None:
-        raise UsageError(_NO_IMAGE)
+        raise UsageError(NO_IMAGE)
     if cluster_options.pull_secret and options.namespace is None:
         raise UsageError("--pull-secret: name with -n the namespace that has the Secret")
     if options.snapshot:
@@ -149,11 +146,7 @@ def _make_pod(options: ClusterOptions, account: str) -> KubeObject:
             {"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "utility"},
         ],
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": UNPRIVILEGED,
     }
     rights: KubeObject = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     if options.kernel_log:  # /dev/kmsg is there for privileged containers only

@@ -6,7 +6,8 @@ The flags are those of `aiperf profile` in VERSION.
 from shlex import quote
 
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.manifests import KEY, KubeObject, format_flags, make_job, make_secret_variable
+from dynocheck.kube.manifests import KubeObject
+from dynocheck.loadtest.manifests import KEY, format_flags, make_job, make_secret_variable
 from dynocheck.loadtest.plan import LoadPlan
 
 VERSION = "0.13.0"

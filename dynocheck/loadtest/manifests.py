@@ -1,13 +1,11 @@
 """Kubernetes manifests of a load test: an Indexed Job whose pods share the load, and a headless Service."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from dynocheck.facts import Access
+from dynocheck.kube.manifests import UNPRIVILEGED, KubeObject
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.start_barrier import PATIENCE_S
-
-KubeObject = dict[str, Any]
 
 # The permissions that `kube.jobs` needs to run them.
 RIGHTS = (
@@ -22,7 +20,6 @@ KEY = "DYNOCHECK_API_KEY"
 _PORT = 7201
 _KEPT_S = 3600  # how long a finished Job keeps its logs
 _LABEL = "app.kubernetes.io/name"
-_DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def make_indexed_job(
@@ -50,7 +47,7 @@ def make_indexed_job(
         "args": [*make_arguments(plan), *key_arguments, "--worker", worker],
         "ports": [{"name": "meet", "containerPort": _PORT}],
         "resources": {"requests": {"cpu": cpu, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {**_DROPPED, "readOnlyRootFilesystem": True},
+        "securityContext": UNPRIVILEGED,
     }
     if secret:
         container["env"] = [make_secret_variable(KEY, secret)]
