@@ -4,192 +4,44 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dynocheck._version import __version__
 from dynocheck.commands import _streams as streams
 from dynocheck.commands._help import Verb
+from dynocheck.commands._options import (
+    POSITIVE,
+    VIA,
+    baseline_options,
+    check_options,
+    cluster_options,
+    complete_checks,
+    config_options,
+    endpoint_options,
+    hub_option,
+    kubeconfig_options,
+    load_test_options,
+    output_options,
+    parse_duration,
+    pop_options,
+    recipe_option,
+    report_options,
+)
 from dynocheck.core.cancellation import INTERRUPTED, convert_interrupt, handle_sigterm
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.secrets import forget
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     from dynocheck.commands.load import LoadOptions
-
-F = TypeVar("F", bound=Callable[..., Any])
-OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 _USAGE = 2
 _CRASH = 3
 _COMPLETE = "_DYNOCHECK_COMPLETE"
-
-
-def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def apply(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return apply
-
-
-def _complete_checks(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """The ids and areas that begin with what the user typed, for the shell."""
-    from dynocheck.core.registry import load
-
-    names = {name for check in load(installed=False).checks for name in (check.id, check.area)}
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
-_config_option = click.option(
-    "--config", metavar="FILE", help="Path to the configuration (default: dynocheck.toml or pyproject.toml)."
-)
-_checks_dir_option = click.option(
-    "--checks-dir",
-    "checks_dirs",
-    multiple=True,
-    metavar="DIR",
-    help="Directory with custom checks (repeatable).",
-)
-_no_plugins_option = click.option(
-    "--no-plugins",
-    is_flag=True,
-    help="Load no installed plug-ins and no checks-dirs of the configuration.",
-)
-_config_options = _combine_options(
-    _config_option,
-    click.option(
-        "--trust-config",
-        is_flag=True,
-        help="Load the checks-dirs of configuration that is found, and let it silence every check.",
-    ),
-    click.option(
-        "--isolated",
-        is_flag=True,
-        help="Ignore the configuration, comments and baselines of the judged tree.",
-    ),
-    _checks_dir_option,
-    _no_plugins_option,
-)
-_check_options = _combine_options(
-    click.option(
-        "--select",
-        multiple=True,
-        metavar="ID",
-        shell_complete=_complete_checks,
-        help="Run only these checks: ids, areas or globs (repeatable).",
-    ),
-    click.option(
-        "--skip",
-        multiple=True,
-        metavar="ID",
-        shell_complete=_complete_checks,
-        help="Skip these checks: ids, areas or globs (repeatable).",
-    ),
-    _config_options,
-)
-_kubeconfig_options = _combine_options(
-    click.option(
-        "--kubeconfig",
-        metavar="FILE",
-        help="Path to the kubeconfig (default: $KUBECONFIG, then ~/.kube/config).",
-    ),
-    click.option("--context", metavar="NAME", help="Kubeconfig context (default: the current context)."),
-    click.option("-n", "--namespace", metavar="NAME", help="Namespace (default: that of the context)."),
-)
-_probe_timeout_option = click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Timeout per probe, in seconds.",
-)
-_cluster_options = _combine_options(_kubeconfig_options, _probe_timeout_option)
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _parse_duration(_: click.Context, __: click.Parameter, text: str) -> float:
-    """The seconds of a time such as 90, 90s, 30m or 1h."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
-    if not (number.isascii() and number.isdecimal() and len(number) < 7):
-        raise click.BadParameter(f"{text!r} is not a time such as 90s, 30m or 1h")
-    return float(number) * _UNITS[unit]
-
-
-_VIA = click.Choice(["proxy", "dns", "gateway"])
-_COUNT = click.IntRange(min=1)
-_POSITIVE = click.FloatRange(min=0, min_open=True)
-_output_options = _combine_options(
-    click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FORMAT[=FILE]",
-        help="Output format: table, json, junit, sarif, github, markdown or html; to standard output or a "
-        "file (repeatable).",
-    ),
-    click.option("--strict", is_flag=True, help="Exit with code 1 on warnings, and 3 on what is not judged."),
-    click.option(
-        "-v",
-        "--verbose",
-        "detail",
-        flag_value="verbose",
-        help="List every check, and every place of a finding.",
-    ),
-    click.option("-q", "--quiet", "detail", flag_value="quiet", help="Print the verdict alone."),
-)
-_report_options = _combine_options(
-    _output_options,
-    click.option("--snapshot", metavar="FILE", help="Evaluate a snapshot file instead of a live cluster."),
-)
-_baseline_options = _combine_options(
-    click.option("--baseline", metavar="FILE", help="Suppress the findings in this baseline file."),
-    click.option(
-        "--write-baseline", metavar="FILE", help="Write all findings of this run to a baseline file."
-    ),
-)
-_endpoint_options = _combine_options(
-    click.option("--url", metavar="URL", help="URL of the endpoint, with or without /v1."),
-    click.option("--model", metavar="NAME", help="Model name, if the endpoint serves several."),
-    click.option("--api-key-env", metavar="NAME", help="Environment variable with the API key."),
-    click.option("--api-key-file", metavar="FILE", help="File with the API key."),
-    click.option("--ca-file", metavar="FILE", help="PEM file with CA certificates to trust."),
-    click.option("--insecure", is_flag=True, help="Skip TLS certificate verification."),
-    click.option(
-        "--limit",
-        "limits",
-        multiple=True,
-        metavar="LIMIT",
-        help="Service-level objective to enforce, e.g. ttft.p95=500ms or error_rate=0 (repeatable).",
-    ),
-    click.option("--recipe", metavar="PATH", help="Recipe whose graph sets the service-level objectives."),
-)
-_recipe_option = click.option(
-    "--recipe",
-    "recipes",
-    multiple=True,
-    metavar="DIR",
-    help="Recipe to check against this cluster (repeatable).",
-)
-_hub_option = click.option("--hub", is_flag=True, help="Ask the Hugging Face hub for the recipe's models.")
-
-
-def _pop_options(kind: type[OptionsT], options: dict[str, Any]) -> OptionsT:
-    """Options of this dataclass, taken out of those of the command line."""
-    from dataclasses import fields
-
-    names = {field.name for field in fields(kind)} & options.keys()
-    return kind(**{name: options.pop(name) for name in names})
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -211,12 +63,12 @@ def cli(context: click.Context) -> None:
         "dynocheck preflight --recipe recipes/deepseek-r1 -o table -o junit=dynocheck.xml",
     ),
 )
-@_recipe_option
-@_hub_option
-@_report_options
-@_baseline_options
-@_check_options
-@_cluster_options
+@recipe_option
+@hub_option
+@report_options
+@baseline_options
+@check_options
+@cluster_options
 def preflight(recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
     """Check a cluster, and with --recipe whether a recipe fits it, before deployment."""
     from dynocheck.commands import preflight
@@ -254,17 +106,17 @@ def preflight(recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
     help="File with NAME=VALUE lines for ${NAME} in templates (repeatable).",
 )
 @click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
-@_hub_option
+@hub_option
 @click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
-@_report_options
-@_baseline_options
-@_check_options
-@_cluster_options
+@report_options
+@baseline_options
+@check_options
+@cluster_options
 def recipe(paths: tuple[str, ...], **options: Any) -> int:
     """Check recipe folders, variants, manifests, or a folder of models, offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(_pop_options(CommonOptions, options), paths, **options)
+    return recipe.run(pop_options(CommonOptions, options), paths, **options)
 
 
 @cli.command(
@@ -276,12 +128,12 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
     ),
 )
 @click.argument("deployment", required=False, metavar="[DGD | KIND/NAME]")
-@_endpoint_options
-@click.option("--via", type=_VIA, help="How to reach the deployment (default: the first that works).")
+@endpoint_options
+@click.option("--via", type=VIA, help="How to reach the deployment (default: the first that works).")
 @click.option(
     "--timeout",
     "budget_s",
-    type=_POSITIVE,
+    type=POSITIVE,
     default=300.0,
     show_default=True,
     metavar="SECONDS",
@@ -290,7 +142,7 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
 @click.option(
     "--request-timeout",
     "request_s",
-    type=_POSITIVE,
+    type=POSITIVE,
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -305,9 +157,9 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
 )
 @click.option("--tools", is_flag=True, help="Require the model to call a tool.")
 @click.option("--structured", is_flag=True, help="Require structured output: JSON that matches a schema.")
-@_output_options
-@_check_options
-@_kubeconfig_options
+@output_options
+@check_options
+@kubeconfig_options
 def smoke(**options: Any) -> int:
     """Test a deployment or URL: readiness, correct answers from every worker, and a small load.
 
@@ -316,7 +168,7 @@ def smoke(**options: Any) -> int:
     """
     from dynocheck.commands import smoke
 
-    smoke_options = _pop_options(smoke.SmokeOptions, options)
+    smoke_options = pop_options(smoke.SmokeOptions, options)
     return smoke.run(CommonOptions(**options), smoke_options)
 
 
@@ -332,7 +184,7 @@ def smoke(**options: Any) -> int:
 @click.option(
     "--release", metavar="VERSION", help="Dynamo release to judge for (default: the installed one)."
 )
-@_report_options
+@report_options
 @click.option("--cluster", is_flag=True, help="Write a DaemonSet that looks at each GPU node of a cluster.")
 @click.option("--apply", is_flag=True, help="Run that DaemonSet, judge what it sees, and delete it.")
 @click.option("--image", metavar="IMAGE", help="Image of the DaemonSet, with dynocheck installed.")
@@ -360,16 +212,16 @@ def smoke(**options: Any) -> int:
 @click.option(
     "--wait",
     "wait_s",
-    callback=_parse_duration,
+    callback=parse_duration,
     default="2m",
     show_default=True,
     metavar="TIME",
     help="Longest time to wait for the nodes.",
 )
 @click.option("--agent", is_flag=True, hidden=True, help="Run as a pod of the DaemonSet.")
-@_baseline_options
-@_check_options
-@_cluster_options
+@baseline_options
+@check_options
+@cluster_options
 def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> int:
     """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache.
 
@@ -377,7 +229,7 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
     """
     from dynocheck.commands import _node_cluster, node
 
-    cluster_options = _pop_options(_node_cluster.ClusterOptions, options)
+    cluster_options = pop_options(_node_cluster.ClusterOptions, options)
     common = CommonOptions(**options)
     if agent:
         return _node_cluster.write_facts(common, node.this_machine())
@@ -395,7 +247,7 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
 @click.option(
     "--wait",
     "wait_s",
-    callback=_parse_duration,
+    callback=parse_duration,
     default="0",
     metavar="TIME",
     help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
@@ -414,9 +266,9 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
 @click.option(
     "--since", metavar="TIME", help="List what changed since then, such as 2h or 2026-11-29T08:00:00Z."
 )
-@_report_options
-@_check_options
-@_cluster_options
+@report_options
+@check_options
+@cluster_options
 def diagnose(
     deployment: str,
     wait_s: float,
@@ -445,7 +297,7 @@ def diagnose(
         "dynocheck checks --select gpu -o json",
     ),
 )
-@_check_options
+@check_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def checks(output: str, **options: Any) -> int:
     """List every check."""
@@ -461,8 +313,8 @@ def checks(output: str, **options: Any) -> int:
         "dynocheck explain gpu",
     ),
 )
-@click.argument("pattern", metavar="ID", shell_complete=_complete_checks)
-@_config_options
+@click.argument("pattern", metavar="ID", shell_complete=complete_checks)
+@config_options
 def explain(pattern: str, **options: Any) -> int:
     """Explain a check: why it matters and how to fix it.
 
@@ -481,7 +333,7 @@ def explain(pattern: str, **options: Any) -> int:
     ),
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@_config_options
+@config_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     """Print the configuration of a run on these paths, and the file of each value."""
@@ -501,8 +353,8 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
 )
 @click.argument("file", default="-")
 @click.option("--node", is_flag=True, help="Record the machine that this runs in, not a cluster.")
-@_recipe_option
-@_hub_option
+@recipe_option
+@hub_option
 @click.option(
     "--workloads",
     is_flag=True,
@@ -513,8 +365,8 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     is_flag=True,
     help="Write a support bundle: FILE is a .tar.gz with the snapshot, reports, events and logs.",
 )
-@_check_options
-@_cluster_options
+@check_options
+@cluster_options
 def snapshot(
     file: str,
     recipes: tuple[str, ...],
@@ -546,9 +398,9 @@ def snapshot(
         "dynocheck rbac --smoke --bind serviceaccount:ci:robot",
     ),
 )
-@_check_options
+@check_options
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
-@click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
+@click.option("--via", type=VIA, help="With --smoke: how it reaches the deployment (default: any).")
 @click.option("--workload", is_flag=True, help="With --smoke: for KIND/NAME instead of a graph.")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
 @click.option("--diagnose", is_flag=True, help="The roles for diagnose.")
@@ -600,88 +452,11 @@ def rbac(
         "dynocheck load my-graph --in-cluster --apply -n models --image registry.example/dynocheck",
     ),
 )
-@_endpoint_options
-@click.option(
-    "--concurrency", type=_COUNT, metavar="N", help="Concurrent requests (closed loop)  [default: 4]"
-)
-@click.option(
-    "--rate", type=_POSITIVE, metavar="R", help="Requests per second (open loop), instead of --concurrency."
-)
-@click.option(
-    "--arrivals",
-    type=click.Choice(["poisson", "constant"]),
-    default="poisson",
-    show_default=True,
-    help="Arrival process for --rate.",
-)
-@click.option("--sweep", metavar="N,N,...", help="Several concurrencies, one after the other.")
-@click.option("--requests", type=_COUNT, metavar="N", help="Measured requests per load  [default: 32]")
-@click.option(
-    "--duration",
-    "duration_s",
-    type=_POSITIVE,
-    metavar="SECONDS",
-    help="Seconds per load, instead of --requests.",
-)
-@click.option(
-    "--warmup",
-    type=click.IntRange(min=0),
-    default=4,
-    show_default=True,
-    help="Warm-up requests, not measured.",
-)
-@click.option(
-    "--isl", type=_COUNT, default=128, show_default=True, help="Approximate input sequence length in tokens."
-)
-@click.option("--osl", type=_COUNT, default=64, show_default=True, help="Output sequence length in tokens.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Random seed for prompts and arrival times."
-)
-@click.option(
-    "--prompts",
-    metavar="FILE",
-    help="Prompts from text, JSON lines or a Mooncake trace (default: synthetic).",
-)
-@click.option("--completions", is_flag=True, help="Use /v1/completions instead of /v1/chat/completions.")
-@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes that share the load.")
-@click.option("--baseline", metavar="FILE", help="Saved run to compare with.")
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(min=0),
-    default=0.1,
-    show_default=True,
-    help="Allowed latency increase over the baseline, as a fraction.",
-)
-@click.option("--save", metavar="FILE", help="Save the measurements, for --from and --baseline.")
-@click.option("--from", "recorded", metavar="FILE", help="Evaluate a saved run instead of measuring.")
-@click.option(
-    "--timeout",
-    "request_s",
-    type=_POSITIVE,
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Timeout per request, in seconds.",
-)
-@click.option("--in-cluster", is_flag=True, help="Write a Job whose pods share the load.")
-@click.option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Number of pods  [default: 2]")
-@click.option("--cpu", metavar="CPU", help="CPU that each of the pods requests  [default: 1]")
-@click.option("--apply", is_flag=True, help="Run that Job, report its measurements, and delete it.")
-@click.option("--as-aiperf", is_flag=True, help="Write a Job that runs the same load with AIPerf.")
-@click.option("--image", metavar="IMAGE", help="Image of the Job: with dynocheck, or with Python for AIPerf.")
-@click.option("--api-key-secret", metavar="NAME/KEY", help="Secret with the API key, for the Job's pods.")
-@click.option("--tokenizer", metavar="NAME", help="Tokenizer for AIPerf (default: the model name).")
-@click.option("--claim", metavar="NAME", help="PersistentVolumeClaim for AIPerf's results.")
-@click.option("--manifest", metavar="FILE", help="File to write the Job to (default: standard output).")
-@click.option(
-    "--engine",
-    type=click.Choice(["vllm", "trtllm"]),
-    help="Load-test this engine in-process instead of a URL; with --model DIR, and engine flags after --.",
-)
-@click.option("--worker", "place", hidden=True, metavar="I/N@HOST:PORT", help="Run as a pod of the Job.")
-@_output_options
-@_check_options
-@_kubeconfig_options
+@endpoint_options
+@load_test_options
+@output_options
+@check_options
+@kubeconfig_options
 @click.argument("words", nargs=-1, metavar="[DGD | KIND/NAME] [-- FLAG...]")
 def load(words: tuple[str, ...], place: str | None, engine: str | None, **options: Any) -> int:
     """Load-test an endpoint.
@@ -691,7 +466,7 @@ def load(words: tuple[str, ...], place: str | None, engine: str | None, **option
     """
     from dynocheck.commands import load
 
-    load_options = _pop_options(load.LoadOptions, options)
+    load_options = pop_options(load.LoadOptions, options)
     if place is None and not (options["in_cluster"] or options["as_aiperf"]):
         return _run_local_load(words, load_options, engine, options)
     if engine is not None:
@@ -702,8 +477,8 @@ def load(words: tuple[str, ...], place: str | None, engine: str | None, **option
         return _load_jobs.run_worker(load_options, place)
     if len(words) > 1:
         raise UsageError(f"{' '.join(words)}: give only one DynamoGraphDeployment")
-    job_options = _pop_options(_load_jobs.LoadJobOptions, {"deployment": next(iter(words), None), **options})
-    return _load_jobs.run(_pop_options(CommonOptions, options), load_options, job_options)
+    job_options = pop_options(_load_jobs.LoadJobOptions, {"deployment": next(iter(words), None), **options})
+    return _load_jobs.run(pop_options(CommonOptions, options), load_options, job_options)
 
 
 _JOB_OPTIONS = ("parallelism", "cpu", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
@@ -715,7 +490,7 @@ def _run_local_load(
     job_options = [f"--{name.replace('_', '-')}" for name in _JOB_OPTIONS if options[name]]
     if job_options or (words and engine is None):
         raise UsageError(f"{(job_options or words)[0]}: only with --in-cluster or --as-aiperf")
-    common = _pop_options(CommonOptions, options)
+    common = pop_options(CommonOptions, options)
     if engine is not None:
         from dynocheck.commands import _load_engine
 
