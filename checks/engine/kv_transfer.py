@@ -277,12 +277,6 @@ def _find_draft(worker: EngineInstance) -> str:
     return "mtp" if method.endswith("mtp") else method if method.startswith("eagle") else "none"
 
 
-def _find_tokens_per_block(worker: EngineInstance) -> object:
-    if worker.given.get("override-engine-args") or worker.given.has_prefix("trtllm."):
-        return None
-    return worker.get_nested("kv-cache-config", "tokens_per_block") or worker.number("kv-block-size")
-
-
 # What prefill and decode must have alike: how it is read, whether the transfer fails otherwise, the argument
 # and its name in messages.
 _Agreement = tuple[Callable[[EngineInstance], object], bool, str, str]
@@ -310,7 +304,7 @@ _AGREEMENTS: dict[str, tuple[_Agreement, ...]] = {
     "trtllm": (
         (_find_trtllm_precision, True, "kv-cache-config", "kv_cache_config.dtype"),
         (_find_trtllm_backend, True, "cache-transceiver-config", "cache_transceiver_config.backend"),
-        (_find_tokens_per_block, True, "kv-cache-config", "kv_cache_config.tokens_per_block"),
+        (lambda worker: worker.block_size, True, "kv-cache-config", "kv_cache_config.tokens_per_block"),
     ),
 }
 

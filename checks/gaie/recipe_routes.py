@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.gaie._scope import GROUPS, find_pool_backends
 from dynocheck.core.fixes import remove, replace_words, set_value
-from dynocheck.engines import find_instances
 from dynocheck.core.outcomes import Unjudged
+from dynocheck.engines import find_instances
 from dynocheck.facts import GAIE, Gateways, Graph, Manifest, Recipe, Recipes, Value
 
 _PORT = 8000
