@@ -7,7 +7,7 @@ import pytest
 
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, explain_unjudged, outcomes, places, recipes, run_check
+from tests.checks.judging import deploy, explain_unjudged, outcomes, places, read_lines, recipes, run_check
 from tests.checks.manifests import engine, graph
 
 GPU = "nvidia.com/gpu"
@@ -129,6 +129,14 @@ def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
 )
 def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], expected: list[str]) -> None:
     assert outcomes(divisibility.heads_divide, split(tmp_path, model, *args, module=module)) == expected
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-32B", "own/model"])
+def test_attention_ranks_divide_whatever_the_model_is(tmp_path: Path, model: str) -> None:
+    args = ["--tp", "16", "--dp", "3", "--enable-dp-attention"]
+    given = split(tmp_path, model, *args, module="dynamo.sglang")
+    assert read_lines(divisibility.experts_divide, given) == ["- --dp"]
+    assert outcomes(divisibility.heads_divide, given) == []  # 64 heads over 5 ranks: told once
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
