@@ -73,6 +73,21 @@ def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fi
     assert read_lines(flags_known, given) == [f"- {args.split()[0]}"]
 
 
+def test_a_flag_in_an_array_is_told_where_the_script_adds_it(tmp_path: Path) -> None:
+    script = """
+ARGS=(
+  --model m
+  --typo
+)
+if [ -n "$MORE" ]; then
+  ARGS+=(--typos)
+fi
+exec python3 -m dynamo.vllm "${ARGS[@]}" --typing
+"""
+    given = launch(tmp_path, "", main={"command": ["bash", "-c"], "args": [script]})
+    assert read_lines(flags_known, given) == ["--typo", 'exec python3 -m dynamo.vllm "${ARGS[@]}" --typing']
+
+
 @pytest.mark.parametrize(
     ("module", "image", "args", "expected"),
     [
