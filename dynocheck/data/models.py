@@ -136,6 +136,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return self.vocabulary_bytes + self.attention_bytes + self.mlp_bytes + self.expert_bytes
 
     @property
+    def drafting_bytes(self) -> float:
+        """Bytes of the drafting layers, without a vocabulary of their own."""
+        if self.opaque:
+            return self.drafting * self.weight_bytes / (self.sparse or self.layers)
+        return self.drafting * (self.attention_layer * BITS[self.stored.attention] / 8 + self._experts_layer)
+
+    @property
     def disk_bytes(self) -> float:
         """Bytes of the checkpoint: with the drafting layers, which bring a vocabulary of their own in MLA."""
         if self.checkpoint:
