@@ -106,6 +106,12 @@ def heads_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[
         elif not model.latent and name != "trtllm" and _is_uneven(model.kv_heads, ranks):
             problem = f"{model.kv_heads} key-value heads do not divide evenly over {ranks} ranks"
             yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
+        elif name != "trtllm" and any(number % ranks for number in model.state_heads):
+            numbers = " and ".join(map(str, model.state_heads))
+            problem = (
+                f"layers with a state have {numbers} heads or groups, which do not divide over {ranks} ranks"
+            )
+            yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
 
 
 @check("parallelism.experts-divide", title="Experts divide evenly over their ranks")
@@ -214,7 +220,12 @@ def _suggest_ranks(engine: SizedEngine, model: Model) -> str:
     component, given = engine.instance.component, engine.instance.given
     argument = given.get("tensor-parallel-size")
     most = (component.gpus or 0) * component.nodes
-    fits = [n for n in range(1, most + 1) if not model.heads % n and not _is_uneven(model.kv_heads, n)]
+    fits = [
+        n
+        for n in range(1, most + 1)
+        if not any(number % n for number in (model.heads, *model.state_heads))
+        and not _is_uneven(model.kv_heads, n)
+    ]
     others = [given.size(name) for name in ("pipeline-parallel-size", "data-parallel-size")]
     if argument is None or not argument.spelled or not fits or others != [1, 1]:
         return ""

@@ -122,6 +122,10 @@ def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
         ("dynamo.vllm", "mistralai/Mixtral-8x22B-v0.1", ["-tp", "12"], ["fail"]),
         ("dynamo.trtllm", "mistralai/Mixtral-8x22B-v0.1", ["--tensor-parallel-size", "12"], []),
         ("dynamo.vllm", "deepseek-ai/DeepSeek-R1", ["-tp", "32"], []),
+        ("dynamo.vllm", "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8", ["-tp", "8"], []),
+        ("dynamo.vllm", "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8", ["-tp", "16"], ["fail"]),  # 8 groups
+        ("dynamo.sglang", "Qwen/Qwen3.5-397B-A17B", ["--tp", "32"], ["fail"]),  # 16 heads of linear attention
+        ("dynamo.sglang", "Qwen/Qwen3.5-397B-A17B", ["--tp", "16"], []),
         ("dynamo.sglang", "Qwen/Qwen3-32B", ["--tp", "12"], ["fail"]),
         ("dynamo.sglang", "Qwen/Qwen3-32B", ["--tp", "12", "--dp", "3", "--enable-dp-attention"], []),
         ("dynamo.trtllm", "Qwen/Qwen3-32B", ["--tensor-parallel-size", "12", "--enable-attention-dp"], []),
