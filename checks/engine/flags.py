@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from dynocheck import Finding, Location, Result, check, fail, unknown, warn
+from dynocheck.checks.engine._connectors import find_misspelt_connector, find_unknown_connector
 from dynocheck.checks.engine._programs import (
     HARD_BLANK,
     Problem,
@@ -19,7 +20,6 @@ from dynocheck.checks.engine._programs import (
     suggest_name,
 )
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
-from dynocheck.core.spelling import find_slip
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.data.models import find_model
@@ -35,14 +35,6 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
 _PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
-# Of vLLM (distributed/kv_transfer/kv_connector/factory.py) and Dynamo; others may be plug-ins.
-_CONNECTORS = (
-    *("DecodeBenchConnector", "DynamoConnector", "ExampleConnector", "FlexKVConnectorV1"),
-    *("LMCacheConnectorV1", "LMCacheMPConnector", "MoRIIOConnector", "MooncakeConnector"),
-    *("MooncakeStoreConnector", "MultiConnector", "NixlConnector", "NixlPullConnector", "NixlPushConnector"),
-    *("OffloadingConnector", "P2pNcclConnector", "PdConnector", "SharedStorageConnector"),
-    "SimpleCPUOffloadConnector",
-)
 _MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
 # By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
@@ -256,6 +248,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
+    yield from _find_connector_problems(program)
     for variable, known in program.variables:
         if variable.value and (problem := _find_bad_variable(variable.value, known)):
             place = Location(program.graph.file, variable.line, variable.column)
@@ -270,6 +263,23 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, variable.name, report)
+
+
+def _find_connector_problems(program: Program) -> Iterator[Problem]:
+    """The connectors that only a plug-in may bring."""
+    for option, file in _list_flags(program):
+        is_transfer = option.spelled.replace("_", "-") == "--kv-transfer-config"
+        if is_transfer and (connector := find_unknown_connector(option.json)) is not None:
+            place = program.locate(option, file)
+            report = partial(
+                program.report,
+                f"{option.spelled} has kv_connector {connector}, which vLLM has only from a plug-in",
+                harmless=True,
+                fix="use one that vLLM has, such as NixlConnector, or name its kv_connector_module_path",
+                evidence={"release": program.title},
+                location=place,
+            )
+            yield Problem(place, connector, report, growing=True)
 
 
 def _find_bad_variable(value: str, known: Flag) -> str | None:
@@ -420,8 +430,5 @@ def _find_bad_member(value: str, flag: Flag) -> str | None:
             return f"has a kv_connector and no kv_role, which is one of {', '.join(choices)}"
         if isinstance(member, str) and member not in choices:
             return f"has {name} {member}; it takes {', '.join(choices)}"
-    connector = members.get("kv_connector")
-    if isinstance(connector, str) and not members.get("kv_connector_module_path"):
-        meant = find_slip(connector, _CONNECTORS)
-        return f"has kv_connector {connector}, which is a misspelt {meant}" if meant else None
-    return None
+    misspelt = find_misspelt_connector(members)
+    return f"has kv_connector {misspelt[0]}, which is a misspelt {misspelt[1]}" if misspelt else None

@@ -1,5 +1,6 @@
 """Flags and values, on command lines with one mistake."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,23 @@ def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipe
 def test_a_flag_of_former_releases(tmp_path: Path, tag: str, args: str, expected: list[str]) -> None:
     given = launch(tmp_path, args, image=f"vllm-runtime:{tag}")
     assert judge(flags_known, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("connector", "expected"),
+    [
+        ("NixlConnector", []),
+        ("NixlConector", ["fail"]),
+        ("Nixl", ["warn"]),  # a plug-in may bring it
+        ("MultiConnector", []),
+    ],
+)
+def test_connectors_are_those_of_vllm(tmp_path: Path, connector: str, expected: list[str]) -> None:
+    inner = json.dumps({"kv_connector": connector, "kv_role": "kv_both"})
+    outer = '{"kv_connector":"MultiConnector","kv_role":"kv_both","kv_connector_extra_config":'
+    for flag in (inner, outer + '{"connectors":[' + inner + "]}}"):
+        given = launch(tmp_path, f"--kv-transfer-config={flag.replace(' ', '')}")
+        assert outcomes(values, given) == expected
 
 
 @pytest.mark.parametrize(("size", "expected"), [("8192", []), ("'8192'", []), ("128k", ["fail"])])
