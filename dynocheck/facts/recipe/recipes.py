@@ -175,13 +175,14 @@ class ReadmeRow(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A README: the commands of its shell blocks, the files in those, its links and tables.
+    """A README: the commands of its shell blocks, the files that they name or make, its links and tables.
 
     The `folders` of its rows are relative to the recipe, as the recipe's own are.
     """
 
     path: str
     commands: tuple[tuple[Word, ...], ...] = ()
+    made: tuple[str, ...] = ()
     files: tuple[Mention, ...] = ()
     links: tuple[Mention, ...] = ()
     rows: tuple[ReadmeRow, ...] = ()
@@ -221,7 +222,8 @@ class PlaceholderFile(msgspec.Struct, frozen=True):
 class UnreadPart(msgspec.Struct, frozen=True):
     """A part of a recipe that is not read: what it is, why, and where it begins. No check sees it.
 
-    `chart` is true for a Helm chart, rather than something that exceeds a limit.
+    `chart` is true for a Helm chart, `missing` for a path that a kustomization names and that is not there,
+    rather than something that exceeds a limit.
     """
 
     what: str
@@ -229,6 +231,7 @@ class UnreadPart(msgspec.Struct, frozen=True):
     line: int
     column: int
     chart: bool = False
+    missing: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
