@@ -103,6 +103,8 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
         (both_sides, graph(PREFILL, SOMEWHERE), ["unjudged"]),
         (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["unjudged"]),
+        (both_sides, graph({**PREFILL, "dynamoNamespace": "shared"}), ["unjudged"]),
+        (both_sides, graph({**PREFILL, "dynamoNamespace": "g"}), ["fail"]),  # its own name
         (both_sides, graph(engine()), ["skip"]),
     ],
 )
@@ -115,6 +117,7 @@ def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list
     [
         ("globalDynamoNamespace", True, True, []),
         ("dynamoNamespace", "a", "a", []),
+        ("dynamoNamespace", "entry", "entry", []),
         ("dynamoNamespace", "a", "b", ["fail"]),
     ],
 )
