@@ -15,7 +15,6 @@ _IN_TEXT = re.compile(
     r"|must be of type .* in (\S+)$"
 )
 _OF_RESOURCES = re.compile(r"(?<=\.resources)\.(limits|requests)\b.*")
-_OF_METADATA = ("annotations", "labels", "name", "ownerReferences")  # Go names them without their place
 
 
 class Cause(NamedTuple):
@@ -49,8 +48,8 @@ def _find_fields(cause: Object) -> list[str]:
     field = cause.get("field", "<nil>")
     if field != "<nil>":
         return [field]
-    named = ["".join(found) for found in _IN_TEXT.findall(cause["message"])]
-    return [f"metadata.{field}" if field in _OF_METADATA else field for field in named] or [""]
+    message = cause["message"].replace("field ObjectMeta.", "field ObjectMeta.metadata.")
+    return ["".join(found) for found in _IN_TEXT.findall(message)] or [""]
 
 
 def find_lines(root: Value, field: str) -> set[int]:
