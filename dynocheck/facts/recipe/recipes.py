@@ -3,7 +3,8 @@
 Lines and columns count from 1.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -104,6 +105,11 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind == "DynamoGraphDeployment"
 
     @property
+    def services(self) -> list[str]:
+        """The names that the operator gives to the Services of its frontends."""
+        return [f"{self.name}-{c.name.lower()}" for c in self.components if c.role == "frontend"]
+
+    @property
     def gpus(self) -> int | None:
         """The GPUs of the whole graph; None if those of a component are unknown."""
         total = 0
@@ -155,6 +161,17 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     def is_beside(self, graph: Graph) -> bool:
         """Whether it is in the folder of this graph."""
         return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
+
+    def find_targets(self, graphs: Sequence[Graph]) -> list[Graph]:
+        """The graphs at its endpoint, of those in its folder or else of all; none if it names no Service."""
+        beside = [graph for graph in graphs if self.is_beside(graph)]
+        return [graph for graph in beside or graphs if self.service in graph.services]
+
+    @property
+    def service(self) -> str:
+        """The Service that its endpoint names; empty without an endpoint."""
+        host = (self.endpoint.value or "") if self.endpoint else ""
+        return re.sub(r"^\w+://", "", host).partition(":")[0].partition("/")[0].partition(".")[0]
 
 
 class Mention(msgspec.Struct, frozen=True):
