@@ -11,6 +11,7 @@ _INFINIBAND, _ETHERNET = "InfiniBand", "Ethernet"
 _UNUSED = "Disabled"
 _DMA_BUF_KERNEL = (5, 12)
 _EFA = "efa"
+_NO_OVERRIDE = 595  # the first driver branch without GrdmaPciTopoCheckOverride
 
 
 def _require_ports(rdma: NodeRdma) -> list[RdmaPort]:
@@ -80,10 +81,12 @@ def _find_rdma_wish(environment: NodeEnvironment) -> str | None:
 @check("node.gpudirect", title="RDMA can reach GPU memory")
 def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
     """Without nvidia_peermem or dma-buf every transfer of KV cache goes through host memory, which is several
-    times slower. dma-buf needs the open kernel modules of the driver and Linux 5.12.
+    times slower. dma-buf needs the open kernel modules of the driver and Linux 5.12. On GB200 and GB300 a
+    driver before 595 reaches EFA only with GrdmaPciTopoCheckOverride=1, and 595 does not reach it.
 
     Fix: modprobe nvidia_peermem, or install the open kernel modules
     """
+    yield from _judge_efa(rdma, gpus)
     ports = [port for port in _require_ports(rdma) if port.driver != _EFA]
     if not gpus.usable or not ports:
         raise Skip("no GPU beside an RDMA device other than EFA")
@@ -100,10 +103,29 @@ def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
         )
 
 
+def _judge_efa(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
+    """Whether the driver reaches EFA from the GPUs of a Grace machine (NVIDIA/aicr#2459)."""
+    branch = (gpus.driver or "").partition(".")[0]
+    blackwell = any(word in gpu.name for gpu in gpus.usable for word in ("GB200", "GB300"))
+    if not blackwell or not branch.isdigit() or all(port.driver != _EFA for port in rdma.ports):
+        return
+    if int(branch) >= _NO_OVERRIDE:
+        yield warn(
+            f"driver {gpus.driver} may not reach EFA from GPU memory on this machine",
+            fix="take driver branch 580, or look for topology not supported in the kernel log",
+        )
+    elif rdma.topology_override == 0:
+        yield fail(
+            "the driver's GrdmaPciTopoCheckOverride is 0: EFA cannot reach GPU memory",
+            fix="options nvidia NVreg_GrdmaPciTopoCheckOverride=1 in /etc/modprobe.d, and reboot",
+        )
+
+
 @check("node.transport-env", title="Transport variables leave GPU and RDMA transfers possible")
 def transport_env(environment: NodeEnvironment, gpus: NodeGpus, rdma: NodeRdma) -> Iterator[Finding]:
     """UCX_TLS as a list admits only what it names: without cuda_copy or cuda_ipc, GPU memory cannot be moved.
-    Variables that switch off peer-to-peer or InfiniBand are often left from a test.
+    Variables that switch off peer-to-peer or InfiniBand are often left from a test, and gdr_copy needs the
+    device of GDRCopy.
 
     Fix: unset the variable, or add cuda_copy,cuda_ipc to UCX_TLS
     """
@@ -118,6 +140,11 @@ def transport_env(environment: NodeEnvironment, gpus: NodeGpus, rdma: NodeRdma) 
     ):
         yield fail(
             f"UCX_TLS={transports} leaves out GPU memory", fix=f"UCX_TLS={transports},cuda_copy,cuda_ipc"
+        )
+    if "gdr_copy" in listed and not rdma.gdrcopy:
+        yield warn(
+            "UCX_TLS names gdr_copy, and /dev/gdrdrv is not there",
+            fix="install GDRCopy on the node (driver.gdrcopy of the GPU Operator), or leave gdr_copy out",
         )
     for name in ("NCCL_P2P_DISABLE", *(["NCCL_IB_DISABLE"] if rdma.verbs else [])):
         if environment.items.get(name) == "1":

@@ -108,8 +108,9 @@ _NAMES = {
     """,
     "node.cluster": "NodeReport NodeReports",
     "node.machine": """
-        CachedModel NodeEnvironment NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache
-        NodePackage NodePackages NodeRdma NodeRequest NodeRoot RdmaPort
+        CachedModel LinkCounter NodeCounters NodeEnvironment NodeFabric NodeFact NodeGpu NodeGpus NodeHost
+        NodeKernelLog NodeModelCache NodePackage NodePackages NodeRdma NodeRequest NodeRoot NodeTopology
+        PciDevice RdmaPort
     """,
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",
