@@ -219,9 +219,10 @@ class NodePackage(msgspec.Struct, frozen=True):
 
 
 class NodePackages(NodeFact, frozen=True):
-    """Engines, Dynamo and what they need, as installed beside dynocheck."""
+    """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins."""
 
     items: tuple[NodePackage, ...] = ()
+    backends: tuple[str, ...] = ()
 
     def find(self, name: str) -> NodePackage | None:
         """The package of this normalised name."""

@@ -1,7 +1,8 @@
 """Machines for the checks of a node: GPUs by the tests' NVML, the rest as a tree of files."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -157,22 +158,33 @@ def gather(
 def judge(facts: Mapping[type[Fact], Any], request: NodeRequest) -> set[str]:
     """What the checks find: `topic outcome`."""
     known: dict[type[Fact], Any] = {**facts, NodeRequest: request}
-    found = set()
-    for check in _load().checks:
-        if check.area == "node" and all(need.fact in known for need in check.needs):
-            found |= {f"{check.id.removeprefix('node.')} {outcome}" for outcome in _ask(check, known)}
-    return found
+    checks = [check for check in _load().checks if check.area == "node"]
+    found = {
+        check.id: list(_ask(check, known))
+        for check in checks
+        if all(need.fact in known for need in check.needs)
+    }
+    return {
+        f"{check.id.removeprefix('node.')} {result.outcome if isinstance(result, Finding) else 'unjudged'}"
+        for check in checks
+        for result in found.get(check.id, ())
+        if not _is_explained(check, result, found)
+    }
 
 
-def _ask(check: Any, known: Mapping[type[Fact], Any]) -> set[str]:
-    outcomes = set()
-    try:
+def _is_explained(check: Any, result: Finding | Unjudged, found: Mapping[str, list[Any]]) -> bool:
+    """Whether it is told below what another check found."""
+    return any(
+        isinstance(cause, Finding) and isinstance(result, Finding) and follows(cause, result)
+        for name, follows in check.explained_by.items()
+        for cause in found.get(name, ())
+    )
+
+
+def _ask(check: Any, known: Mapping[type[Fact], Any]) -> Iterator[Finding | Unjudged]:
+    with suppress(Skip):
         for result in check(*(known[need.fact] for need in check.needs)) or ():
             if isinstance(result, Finding):
                 wording.compare(check.id, result)
-                outcomes.add(str(result.outcome))
-            elif isinstance(result, Unjudged):
-                outcomes.add("unjudged")
-    except Skip:
-        pass
-    return outcomes
+            if isinstance(result, Finding | Unjudged):
+                yield result

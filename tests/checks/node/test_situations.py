@@ -317,16 +317,19 @@ CASES = {
     ),
     "EFA of GB200 without the override": Case(
         "gb200-tray",
-        "gpudirect fail, rdma-link unjudged",
+        "gpudirect fail, rdma-link unjudged, interconnect unjudged",
         files={**ONLY_EFA, "proc/driver/nvidia/params": "GrdmaPciTopoCheckOverride: 0\n"},
     ),
     "EFA of GB200 with the override": Case(
         "gb200-tray",
-        "rdma-link unjudged",
+        "rdma-link unjudged, interconnect unjudged",
         files={**ONLY_EFA, "proc/driver/nvidia/params": "GrdmaPciTopoCheckOverride: 1\n"},
     ),
     "EFA of GB200 under driver 595": Case(
-        "gb200-tray", "gpudirect warn, rdma-link unjudged", {"driver": "595.91.07", "cuda": 13020}, ONLY_EFA
+        "gb200-tray",
+        "gpudirect warn, rdma-link unjudged, interconnect unjudged",
+        {"driver": "595.91.07", "cuda": 13020},
+        ONLY_EFA,
     ),
     "UCX_TLS without CUDA": Case("h200", "transport-env fail", environment={"UCX_TLS": "rc,sm"}),
     "gdr_copy without GDRCopy": Case(
@@ -335,6 +338,21 @@ CASES = {
     "gdr_copy": Case("h200", "", files={"dev/gdrdrv": ""}, environment={"UCX_TLS": "rc,cuda_copy,gdr_copy"}),
     "UCX_TLS by exclusion": Case("h200", "", environment={"UCX_TLS": "^cuda_ipc"}),
     "P2P off": Case("h200", "transport-env warn", environment={"NCCL_P2P_DISABLE": "1"}),
+    # the one answer
+    "TCP by its transports": Case("h200", "interconnect warn", environment={"UCX_TLS": "tcp,cuda_copy"}),
+    "any transport": Case("h200", "", environment={"UCX_TLS": "all"}),
+    "EFA without libfabric": Case(
+        "h200",
+        "rdma-link unjudged, interconnect warn",
+        files={**ONLY_EFA, "plugins/libplugin_UCX.so": ""},
+        environment={"NIXL_PLUGIN_DIR": "/plugins"},
+    ),
+    "EFA with libfabric": Case(
+        "h200",
+        "rdma-link unjudged",
+        files={**ONLY_EFA, "plugins/libplugin_LIBFABRIC.so": ""},
+        environment={"NIXL_PLUGIN_DIR": "/plugins"},
+    ),
     # software and models
     "engine by half": Case("h200", "engine-importable fail", packages={"vllm": "!0.33.0"}),
     "engine of another release": Case(
