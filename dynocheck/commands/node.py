@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import fields
 from pathlib import Path
 
 from dynocheck.commands._node_cluster import ClusterOptions, run_on_nodes
@@ -10,6 +11,8 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.data.images import engine_images
 from dynocheck.facts import NodeFact, NodeRequest, NodeRoot
+
+_FLAGS = {"node_selectors": "--node-selector", "tolerations": "--tolerate", "wait_s": "--wait"}
 
 
 def run(
@@ -32,8 +35,8 @@ def run(
     request = NodeRequest(gpus, release)
     if cluster_options.cluster:
         return run_on_nodes(options, cluster_options, request)
-    if cluster_options.apply:
-        raise UsageError("--apply: only with --cluster")
+    if given := _list_given(cluster_options):
+        raise UsageError(f"{', '.join(given)}: only with --cluster")
     live = options.snapshot is None
     context = RunContext(
         sources={NodeRoot: this_machine()} if live else {},
@@ -41,6 +44,12 @@ def run(
         describe_target=lambda _: {"node": socket.gethostname()} if live else {},
     )
     return Run.begin("node", options, NodeFact).judge(context=context)
+
+
+def _list_given(options: ClusterOptions) -> list[str]:
+    """The options of a look at all nodes that are not as by default."""
+    given = [field for field in fields(options) if getattr(options, field.name) != field.default]
+    return [_FLAGS.get(field.name, f"--{field.name.replace('_', '-')}") for field in given]
 
 
 def this_machine() -> NodeRoot:

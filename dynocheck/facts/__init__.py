@@ -106,7 +106,7 @@ _NAMES = {
         ClientLoad CounterGrowth ERROR_RATE FailureCount Histogram InvalidLimit LATENCIES LoadBaseline
         LoadFact LoadLimit LoadLimits LoadPoint LoadRun RATES REQUEST_LATENCIES Sample
     """,
-    "node.cluster": "NodeReport NodeReports",
+    "node.cluster": "NodeReport NodeReports apply_reports",
     "node.machine": """
         CachedModel LinkCounter NodeCounters NodeEnvironment NodeFabric NodeFact NodeGpu NodeGpus NodeHost
         NodeKernelLog NodeModelCache NodePackage NodePackages NodeRdma NodeRequest NodeRoot NodeTopology
