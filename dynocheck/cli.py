@@ -187,6 +187,11 @@ def smoke(**options: Any) -> int:
 @click.option(
     "--release", metavar="VERSION", help="Dynamo release to judge for (default: the installed one)."
 )
+@click.option(
+    "--exercise",
+    is_flag=True,
+    help="Let each GPU copy and multiply through torch, for 60 s at most.",
+)
 @report_options
 @click.option("--cluster", is_flag=True, help="Write a DaemonSet that looks at each GPU node of a cluster.")
 @click.option("--apply", is_flag=True, help="Run that DaemonSet, judge what it sees, and delete it.")
@@ -228,7 +233,7 @@ def smoke(**options: Any) -> int:
 @baseline_options
 @check_options
 @cluster_options
-def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> int:
+def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **options: Any) -> int:
     """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache.
 
     With --cluster, check the machines of all GPU nodes of a cluster.
@@ -239,7 +244,7 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
     common = CommonOptions(**options)
     if agent:
         return _node_cluster.write_facts(common, node.this_machine())
-    return node.run(common, cluster_options, gpus=gpus, release=release)
+    return node.run(common, cluster_options, gpus=gpus, release=release, exercise=exercise)
 
 
 @cli.command(

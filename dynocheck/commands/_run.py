@@ -118,6 +118,7 @@ class Run:
         context = context or RunContext()
         known.facts[Settings] = self.config.site.thresholds
         known.facts |= context.facts
+        known.missing = {kind: why for kind, why in known.missing.items() if kind not in context.facts}
         sources = collect_sources(options, recipes, variables, cluster=cluster and options.snapshot is None)
         sources |= context.sources
         target |= describe_target(sources)

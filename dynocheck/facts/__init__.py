@@ -108,9 +108,9 @@ _NAMES = {
     """,
     "node.cluster": "NodeReport NodeReports apply_reports",
     "node.machine": """
-        CachedModel LinkCounter NodeCounters NodeEnvironment NodeFabric NodeFact NodeGpu NodeGpus NodeHost
-        NodeKernelLog NodeModelCache NodePackage NodePackages NodeRdma NodeRequest NodeRoot NodeTopology
-        PciDevice RdmaPort
+        CachedModel ExerciseRequest ExercisedGpu LinkCounter NodeCounters NodeEnvironment NodeExercise
+        NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage NodePackages
+        NodeRdma NodeRequest NodeRoot NodeTopology PciDevice RdmaPort
     """,
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",

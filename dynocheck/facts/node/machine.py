@@ -258,3 +258,33 @@ class NodeModelCache(NodeFact, frozen=True):
     models: tuple[CachedModel, ...] = ()
     read_mb_s: float | None = None
     unread: str | None = None
+
+
+class ExerciseRequest(msgspec.Struct, frozen=True):
+    """The user lets the GPUs do a little work, for so many seconds at most."""
+
+    limit_s: float
+
+
+class ExercisedGpu(msgspec.Struct, frozen=True):
+    """What a GPU did: GB/s and TFLOPS; None is not measured. `fault` is how it failed. `busy` is whether it
+    was left alone because its memory is in use.
+    """
+
+    index: int
+    name: str
+    device_gb_s: float | None = None
+    host_gb_s: float | None = None
+    peer_gb_s: float | None = None
+    tflops: float | None = None
+    fault: str | None = None
+    busy: bool = False
+
+
+class NodeExercise(NodeFact, frozen=True):
+    """What the GPUs did when given work. `absent` is why they were not, `unfinished` why not all."""
+
+    library: str = ""
+    absent: str | None = None
+    gpus: tuple[ExercisedGpu, ...] = ()
+    unfinished: str | None = None
