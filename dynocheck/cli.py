@@ -180,7 +180,7 @@ def smoke(**options: Any) -> int:
     examples=(
         "dynocheck node",
         "dynocheck node --expect-gpu 8 --release 1.6.1 -o table -o junit=node.xml",
-        "dynocheck node --cluster --apply --image registry.example/dynocheck",
+        "dynocheck node --cluster --apply --image registry.example/dynocheck --record node.json",
     ),
 )
 @click.option("--expect-gpu", "gpus", type=click.IntRange(min=0), metavar="N", help="Require N GPUs.")

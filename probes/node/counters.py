@@ -9,7 +9,7 @@ from dynocheck.facts import LinkCounter, NodeCounters, NodeRoot
 from dynocheck.probes.node._nvml import Nvml, open_nvml
 from dynocheck.probes.node._sysfs import read
 
-GAP_S = 1.0  # between the readings
+GAP_S = 0.8  # between the readings
 _Key = tuple[str, str, str]  # kind and name of the device, counter
 _GPU, _PORT = "GPU", "RDMA port"
 # NVML_FI_DEV_NVLINK_*: those of all links up to NVLink 4, and those of each link of NVLink 5

@@ -13,7 +13,7 @@ import pytest
 from dynocheck import Skip
 from dynocheck.core.outcomes import Finding, Unjudged
 from dynocheck.core.registry import Registry, load
-from dynocheck.facts import Fact, NodeFact, NodeRequest, NodeRoot
+from dynocheck.facts import Fact, NodeRequest, NodeRoot
 from dynocheck.probes.node import counters
 from tests import wording
 from tests.nvml.library import MACHINE, load_library, write_machine
@@ -142,16 +142,19 @@ def gather(
     nvml: Mapping[str, object],
     files: Mapping[str, Content],
     environment: Mapping[str, str],
+    *,
+    whole: bool = True,
 ) -> dict[type[Fact], Fact]:
-    """What the probes see of a sound machine with these changes."""
+    """What the probes see of a sound machine with these changes, or without the sound one of the changes."""
     load_library()
     write_machine(tmp_path / "machine.ini", machine, nvml)
     monkeypatch.setenv(MACHINE, str(tmp_path / "machine.ini"))
     root = tmp_path / "root"
     monkeypatch.setattr(counters, "GAP_S", 0)
-    write_tree(root, {**SOUND, **place(machine), **port(), **files})
+    sound = {**SOUND, **place(machine), **port()} if whole else {}
+    write_tree(root, {**sound, **files})
     source = NodeRoot(root, {"HOME": "/root", **environment})
-    probes = [probe for probe in _load().probes if issubclass(probe.provides, NodeFact)]
+    probes = [probe for probe in _load().probes if {*probe.sources.values()} == {NodeRoot}]
     return {probe.provides: probe(source) for probe in probes}
 
 

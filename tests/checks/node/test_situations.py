@@ -401,3 +401,11 @@ def test_a_sound_machine_has_no_findings(
     machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Case(machine, "").run(tmp_path, monkeypatch) == set()
+
+
+def test_a_machine_that_shows_nothing_ends_in_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No NVML, no /proc, no /sys."""
+    facts = gather(tmp_path, monkeypatch, "l40s", {"init": "!9"}, {}, {}, whole=False)
+    assert judge(facts, NodeRequest()) <= {"disk warn", "disk fail", "nofile unknown"}
