@@ -94,6 +94,8 @@ _ROUTING_KINDS = (
         ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
     ),
 )
+# What changes while a deployment is rolled out, by the path of its API and its resource.
+WATCHED = (("/api/v1", "pods"), ("/api/v1", "events"), *((kind.groups[0], kind.resource) for kind in _KINDS))
 _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
