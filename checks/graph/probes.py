@@ -244,7 +244,7 @@ _NamedProbe = tuple[PodTemplate, Value, str, Value]
 
 def _list_named_probes(recipe: Recipe) -> Iterator[_NamedProbe]:
     """The probes that request a port by its name: pod, container, name of the probe, port."""
-    for template in list_pod_templates(recipe):
+    for template in (each for each in list_pod_templates(recipe) if not each.partial):
         main = find_main(template) if template.of_graph else None
         for container in template.containers:
             holders = [template.around, container] if container is main else [container]
