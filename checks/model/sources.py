@@ -221,7 +221,7 @@ def _find_fetches(recipe: Recipe, models: HubModels | None) -> Iterator[_HubFetc
         name: str, model: str, file: str, container: Container, place: Location
     ) -> Iterator[_HubFetch]:
         found = containers.get((file, container.line, container.column))
-        if found is not None and is_hub_id(model):
+        if found is not None and not found[0].partial and is_hub_id(model):
             source = _find_gate(model, models)
             known = source is not None or find_model(model) is not None
             yield _HubFetch(name, model, *found, place, source or "", known, tokenless)

@@ -52,7 +52,16 @@ _RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendere
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 
-@check("structure.layout", title="Folder has the layout of a recipe")
+def _lacks_claim(cause: Finding, effect: Finding) -> bool:
+    """The cache has no claim, and its download mounts one that must already exist."""
+    return "PersistentVolumeClaim" in effect.message
+
+
+@check(
+    "structure.layout",
+    title="Folder has the layout of a recipe",
+    explained_by={"storage.claim-declared": _lacks_claim},
+)
 def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder contains `model-cache/`, with a claim and a Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment.

@@ -86,9 +86,8 @@ def compute_parallelism(given: Arguments) -> Parallelism | None:
     shares = given.is_enabled("enable-dp-attention")
     if tensor is None or pipeline is None or data is None or shares is None or not given.complete:
         return None
-    if given.size("nnodes") != 1:
-        return None  # the other nodes are components of their own
-    return Parallelism(tensor, pipeline, data, spread=not shares)
+    nodes = given.size("nnodes")
+    return Parallelism(tensor, pipeline, data, spread=not shares, nodes=nodes) if nodes else None
 
 
 def compute_budget(given: Arguments) -> MemoryBudget | None:

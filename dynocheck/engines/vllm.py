@@ -66,14 +66,13 @@ def compute_parallelism(given: Arguments) -> Parallelism | None:
     external = given.is_enabled("data-parallel-external-lb")
     alone = external or given.get("data-parallel-rank") is not None
     part = local is not None and local.integer != data  # the other ranks run in pods of other components
-    elsewhere = (
-        given.size("nnodes") != 1 or given.is_enabled("data-parallel-multi-port-external-lb") is not False
-    )
+    elsewhere = given.is_enabled("data-parallel-multi-port-external-lb") is not False
+    nodes = given.size("nnodes")
     if tensor is None or pipeline is None or data is None or context is None or not given.complete:
         return None
-    if external is None or elsewhere or (part and not alone):
+    if external is None or elsewhere or (part and not alone) or not nodes or (nodes > 1 and data > 1):
         return None
-    return Parallelism(tensor, pipeline, data, context, spread=not alone)
+    return Parallelism(tensor, pipeline, data, context, spread=not alone, nodes=nodes)
 
 
 def compute_budget(given: Arguments) -> MemoryBudget | None:

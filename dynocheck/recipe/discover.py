@@ -6,6 +6,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from dynocheck.core.errors import UsageError
 from dynocheck.core.files import RENDERED
+from dynocheck.core.sharing import map_shared
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
     Manifest,
@@ -62,6 +64,9 @@ _CHART = "Chart.yaml"
 _RENDERED = "a Helm chart: only its rendered output is applied"
 _LONG_PAGE = f"a page with more than {MAX_CHARACTERS} characters"
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Recipe).decode
+_MANY = 8  # models; fewer are loaded as fast without workers
 _ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -107,7 +112,9 @@ def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iter
         return
     tree = find_roots([name])[0]
     models = [path] if _is_model(path) or _is_variant(path) else _find_models(path, tree)
-    loaded = (_load_folder(model, variables, tree, render=render) for model in models)
+    load = partial(_load_folder, variables=variables, tree=tree, render=render)
+    many = len(models) >= _MANY
+    loaded = map_shared(load, models, encode=_encode, decode=_decode) if many else map(load, models)
     recipes = [recipe for recipe in loaded if any(recipe.own_files)]
     yield from recipes
     if recipes and models != [path]:

@@ -73,6 +73,15 @@ def test_a_word_too_many_is_told_once(tmp_path: Path, word: str, cause: str) -> 
     assert [check for check, finding in told if not finding["explained_by"]] == [cause]
 
 
+def test_a_cache_without_a_claim_is_told_by_the_claim_that_its_download_mounts(tmp_path: Path) -> None:
+    download = job("hf download Qwen/Qwen3-32B", name="get")
+    for folder, each in (("model-cache", download), ("vllm/agg", graph(engine()))):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder, each)
+    (tmp_path / "model-cache" / "deploy.yaml").rename(tmp_path / "model-cache" / "model-download.yaml")
+    assert ("structure.layout", "storage.claim-declared") in explained("recipe", tmp_path)
+
+
 def failed(kind: str) -> Finding:
     return fail("3 of 9 requests failed", evidence={"class": kind})
 
