@@ -18,6 +18,7 @@ from dynocheck.checks.engine._programs import (
     judge_programs,
     list_programs,
     suggest_name,
+    tells_of_word,
 )
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
 from dynocheck.data import parse_version
@@ -118,7 +119,11 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
     )
 
 
-@check("engine.values", title="Flag values are valid")
+@check(
+    "engine.values",
+    title="Flag values are valid",
+    explained_by={"engine.command-words": tells_of_word, "engine.shell-quoting": tells_of_word},
+)
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
@@ -244,7 +249,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 program.report,
                 f"{option.spelled} {problem}",
                 fix=_suggest_value(option, option.candidates[0]),
-                evidence={"release": program.title},
+                evidence={"release": program.title, **_list_words(option)},
                 location=place,
             )
             yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
@@ -263,6 +268,12 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, variable.name, report)
+
+
+def _list_words(option: FlagOccurrence) -> dict[str, list[str]]:
+    """The words behind a flag, if there are several, as evidence."""
+    words = [clip(word.text or "", 60) for word in option.following]
+    return {"words": words} if len(words) > 1 else {}
 
 
 def _find_connector_problems(program: Program) -> Iterator[Problem]:
