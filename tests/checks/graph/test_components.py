@@ -183,6 +183,7 @@ def after(image: str) -> dict[str, Any]:
         (engine_agrees, graph(engine(image="r.example/mine:1.0.0"), backendFramework="vllm"), []),
         (engine_agrees, run("registry.example/vllm-runtime:1.3.0", module=SGLANG), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.vlm"), ["fail"]),
+        (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.VLLM"), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.profiler"), []),
         (images_pinned, run("r/vllm-runtime:1.3.0"), []),
         (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
