@@ -49,7 +49,7 @@ def _check_repeated(program: Program) -> Iterator[Finding]:
     last: dict[str, FlagOccurrence] = {}
     for flag in reversed([*parse_flags(program.launch, program.parsers)]):
         names = {option.names[0] for option in flag.candidates if option.kind in ("value", "optional")}
-        if len(names) != 1 or not _NUMBER.fullmatch(flag.value or ""):
+        if len(names) != 1 or not (isinstance(flag.value, str) and _NUMBER.fullmatch(flag.value)):
             continue
         won = last.setdefault(names.pop(), flag)
         if flag.value != won.value:

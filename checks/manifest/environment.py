@@ -1,13 +1,13 @@
 """Checks the environment variables of a recipe's pods."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, same_place, warn
 from dynocheck.core.fixes import replace_words
 from dynocheck.core.spelling import find_slip
-from dynocheck.data.variables import find_misspelt_variable
+from dynocheck.data.variables import find_misspelt_variable, is_known_variable
 from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Value, list_pod_templates
 
 _LISTS = ("env", "envs")
@@ -103,7 +103,7 @@ def _check_spelling(variables: _Variables) -> Iterator[Finding]:
     names = {entry.get_text("name") for entry in variables.entries}
     for entry in variables.entries:
         name = entry.get_text("name")
-        meant = find_misspelt_variable(name)
+        meant = find_misspelt_variable(name) if not _has_family(name, names) else None
         used = re.search(rf"\b{re.escape(name)}\b", variables.script)
         if (
             meant
@@ -114,6 +114,12 @@ def _check_spelling(variables: _Variables) -> Iterator[Finding]:
             yield variables.report(
                 entry, f"nothing reads {name}: it looks like {meant}{remark}", replace_words(name, meant)
             )
+
+
+def _has_family(name: str, names: Collection[str]) -> bool:
+    """Whether other variables, of which none is known, begin as this one does: a program of that name."""
+    family = [each for each in names if each.startswith(f"{name.partition('_')[0]}_")]
+    return len(family) > 1 and not any(map(is_known_variable, family))
 
 
 def _check_folders(variables: _Variables) -> Iterator[Finding]:

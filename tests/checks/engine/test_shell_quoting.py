@@ -118,6 +118,7 @@ def test_one_place(tmp_path: Path, module: str, file: str, args: list[str], expe
         ("--block-size 64 --block-size 64", []),
         ("--block-size 64 --max-num-seqs 128", []),
         ("--block-size $(A) --block-size 128", []),
+        ("--block-size --block-size 128", []),  # engine.values tells of it
     ],
 )
 def test_a_number_that_is_given_twice(tmp_path: Path, args: str, expected: list[str]) -> None:

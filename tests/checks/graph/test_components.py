@@ -119,6 +119,7 @@ def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list
         ("globalDynamoNamespace", True, True, []),
         ("dynamoNamespace", "a", "a", []),
         ("dynamoNamespace", "entry", "entry", []),
+        ("dynamoNamespace", "a", "dynamo", []),  # which watches every namespace
         ("dynamoNamespace", "a", "b", ["fail"]),
     ],
 )

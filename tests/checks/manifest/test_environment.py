@@ -39,6 +39,11 @@ def test_a_variable_that_hides_an_earlier_one_is_told(
     assert _judge(tmp_path, *entries) == expected
 
 
+def test_variables_of_a_program_of_its_own_are_not_misspelt(tmp_path: Path) -> None:
+    assert _judge(tmp_path, {"name": "YLLM_PORT", "value": "80"}) == ["warn"]
+    assert _judge(tmp_path, *({"name": f"YLLM_{each}", "value": "80"} for each in ("PORT", "MODEL"))) == []
+
+
 @pytest.mark.parametrize(("value", "expected"), [("/cache", []), ("cache", ["warn"]), ("${CACHE}", [])])
 def test_a_cache_at_a_relative_path_is_told(tmp_path: Path, value: str, expected: list[str]) -> None:
     assert _judge(tmp_path, {"name": "HF_HOME", "value": value}) == expected
