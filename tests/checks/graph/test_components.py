@@ -11,7 +11,7 @@ from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes, startup_budget
 from dynocheck.core.declarations import Check
 from dynocheck.facts import Settings
-from tests.checks.judging import deploy, judge, read_lines, recipes, run_check
+from tests.checks.judging import deploy, judge, outcomes, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph, job
 
 MODE = "--disaggregation-mode"
@@ -408,6 +408,21 @@ def test_services(tmp_path: Path, labels: dict[str, str], expected: list[str]) -
 )
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> None:
     assert judge(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [("NVIDIA-H200", []), ("NVIDA-H200", ["warn"]), ("NVIDIA-H20", []), ("Mine", []), ("${GPU}", [])],
+)
+@pytest.mark.parametrize("selected", [True, False], ids=["selected", "required"])
+def test_a_misspelt_gpu_product(tmp_path: Path, product: str, expected: list[str], *, selected: bool) -> None:
+    label = "nvidia.com/gpu.product"
+    expressions = [{"key": label, "operator": "In", "values": [product]}]
+    terms = {"nodeSelectorTerms": [{"matchExpressions": expressions}]}
+    required = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    pod = {"nodeSelector": {label: product}} if selected else {"affinity": required}
+    found = outcomes(placement, deploy(tmp_path, graph(engine(pod=pod))))
+    assert [outcome for outcome in found if outcome != "skip"] == expected
 
 
 @pytest.mark.parametrize(
