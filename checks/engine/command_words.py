@@ -221,7 +221,12 @@ def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
 
 
 def _check_python(graph: Graph, words: Sequence[Word]) -> Iterator[Finding]:
-    """Reports a misspelt python3 before -m and an engine's module."""
+    """Reports a misspelt python3 before -m and an engine's module, and one without -m."""
+    for program, module in pairwise(words):
+        text = module.text or ""
+        if _PYTHON.fullmatch(program.text or "") and _MODULE.fullmatch(text) and not text.endswith(".py"):
+            yield _report(graph, module, f"{program.text} runs a file named {text}", f"write -m {text}")
+            return
     for program, flag, module in zip(words, words[1:], words[2:], strict=False):
         name = (program.text or "").rpartition("/")[2]
         if flag.text == "-m" and _MODULE.fullmatch(module.text or ""):

@@ -44,7 +44,8 @@ _LENGTHS = {
     "sglang": ("context-length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"),
     "vllm": ("max-model-len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN"),
 }
-_SIZES = ("max-seq-len", "max-num-tokens", "max-batch-size", "max-input-len", "max-beam-width")
+_RANKS = ("tensor-parallel-size", "pipeline-parallel-size", "expert-parallel-size")
+_SIZES = (*_RANKS, "max-seq-len", "max-num-tokens", "max-batch-size", "max-input-len", "max-beam-width")
 _WHOLE = re.compile(r"[+-]?[\d_]{1,20}(\.0*)?|.*\$.*")  # or unknown
 _STRETCHES = ("hf-overrides", "rope-scaling", "json-model-override-args", "hf-config-path")
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
@@ -202,7 +203,7 @@ def _check_sizes(engine: EngineInstance) -> Iterator[Finding]:
             continue
         yield fail(
             f"{engine.name}: {size.spelled} is {clip(size.value, 40)}, not a whole number",
-            fix=set_value(size.spelled, parse_length(size.value, "sglang") or 8192),
+            fix=set_value(size.spelled, parse_length(size.value, "sglang") or "NUMBER"),
             location=Location(size.file, size.line, size.column),
         )
 

@@ -128,7 +128,7 @@ def _check_modules(graph: Graph) -> Iterator[Finding]:
         for launch in (launch for container in component.containers for launch in container.launches):
             if launch.module in _MODULES or not launch.module.startswith("dynamo."):
                 continue
-            if close := difflib.get_close_matches(launch.module, _MODULES, 1, _MISSPELT):
+            if close := difflib.get_close_matches(launch.module.lower(), _MODULES, 1, _MISSPELT):
                 yield fail(
                     f"{component.name} starts {launch.module}, which Dynamo does not have",
                     fix=f"start {close[0]}",

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.core.fixes import add_element, replace_words
+from dynocheck.data.gpus import find_misspelt_product
+from dynocheck.engines.memory_budget import PRODUCT_LABELS
 from dynocheck.facts import (
     CLASS_LABEL,
     COMPONENT_LABEL,
@@ -13,10 +15,12 @@ from dynocheck.facts import (
     TYPE_LABEL,
     LabelledPod,
     Manifest,
+    PodTemplate,
     Recipe,
     Recipes,
     Value,
     label_pods,
+    list_pod_templates,
     may_match_any,
 )
 
@@ -62,7 +66,8 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`), the
     component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
-    not judged, nor are Services without the name of a graph.
+    not judged, nor are Services without the name of a graph. A GPU product a letter away from a known one is
+    on no node.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -77,8 +82,31 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
             judged = True
             if not may_match_any(selector, pods):
                 yield _report_empty(service, selector)
+        for template in list_pod_templates(recipe):
+            for product in _list_products(template.spec):
+                if meant := find_misspelt_product(product.text or ""):
+                    judged = True
+                    yield _report_product(template, product, meant)
     if not judged:
         raise Skip("no affinity rule and no Service selects the labels of Dynamo's operator")
+
+
+def _list_products(spec: Value) -> Iterator[Value]:
+    """The GPU products that a pod's node must or should have."""
+    selector = spec.get("nodeSelector")
+    yield from (value for label in PRODUCT_LABELS if selector and (value := selector.get(label)))
+    for expressions in spec.find_all("matchExpressions"):
+        for expression in expressions.sequence:
+            if expression.get_text("key") in PRODUCT_LABELS:
+                yield from expression.get_items("values")
+
+
+def _report_product(template: PodTemplate, product: Value, meant: str) -> Finding:
+    return warn(
+        f"{template.owner}: no node has GPUs of the product {product.text}: it looks like {meant}",
+        fix=replace_words(product.text or "", meant),
+        location=Location(template.manifest.file, product.line, product.column),
+    )
 
 
 def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
