@@ -124,7 +124,7 @@ def test_drivers_and_gpus_are_what_the_nodes_said(tmp_path: Path, verb: str) -> 
     alone, together = run_inside(*words), run_inside(*words, "--with", file)
     assert (alone.outcomes["driver.cuda-matrix"], together.outcomes["driver.cuda-matrix"]) == ("pass", "fail")
     assert "450.80.02" in together.finding("driver.cuda-matrix")["message"]
-    assert together.outcomes["node.reached"] == "unknown"
+    assert (together.outcomes["node.reached"], together.report["target"]["with"]) == ("unknown", str(file))
     assert together.finding("node.driver-floor")["subject"]["name"] == "gpu-2"
     unknown = {check for check, outcome in together.outcomes.items() if outcome == "unknown"}
     assert unknown - {"node.reached"} == {c for c, outcome in alone.outcomes.items() if outcome == "unknown"}
