@@ -252,6 +252,7 @@ def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **o
     examples=(
         "dynocheck diagnose llama-70b -n models",
         "dynocheck diagnose deployment/vllm -n models --wait 30m -o junit=rollout.xml",
+        "dynocheck diagnose llama-70b -n models --watch",
     ),
 )
 @click.argument("deployment", required=False, default="", metavar="[DGD | KIND/NAME]")
@@ -262,6 +263,11 @@ def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **o
     default="0",
     metavar="TIME",
     help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
+)
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Show its pods and what blocks them with each change, until it serves, cannot, or --wait is over.",
 )
 @click.option(
     "--prometheus",
@@ -283,6 +289,7 @@ def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **o
 def diagnose(
     deployment: str,
     wait_s: float,
+    watch: bool,
     prometheus: str | None,
     prometheus_token_env: str | None,
     compare: str | None,
@@ -298,7 +305,7 @@ def diagnose(
     if prometheus_token_env and not prometheus:
         raise UsageError("--prometheus-token-env: only with --prometheus")
     extra = diagnose.DiagnoseOptions(prometheus, prometheus_token_env, compare, since)
-    return diagnose.run(CommonOptions(**options), deployment, wait_s, extra)
+    return diagnose.run(CommonOptions(**options), deployment, wait_s, extra, watch=watch)
 
 
 @cli.command(

@@ -1,13 +1,16 @@
 """`dynocheck recipe`: checks recipe folders, variants or manifests, offline unless --cluster is given."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from dynocheck.commands._each_node import KINDS, join_reports
+from dynocheck.commands._inventory import describe_inventory
 from dynocheck.commands._run import Run, RunContext, collect_hub_access, describe_schemas
+from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import DefinitionPaths, EngineParsers, RecipeFact
+from dynocheck.facts import DefinitionPaths, EngineParsers, Fact, RecipeFact, Recipes
 from dynocheck.recipe.templates import parse_assignments
 
 
@@ -42,6 +45,12 @@ def run(
     sources |= collect_hub_access(hub=hub)
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
     run = Run.begin("recipe", options, (RecipeFact, *(KINDS if node_reports else ())), paths)
-    context = RunContext(sources=sources, describe_target=partial(describe_schemas, run.checks))
+    context = RunContext(sources=sources, describe_target=partial(_describe_target, run.checks))
     run, context = join_reports(run, context, node_reports)
     return run.judge(paths, variables, cluster=cluster, context=context)
+
+
+def _describe_target(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:
+    """What the recipes hold, and what judges their objects."""
+    found = describe_inventory(facts.get(Recipes, Recipes(())))
+    return ({"found": found} if found else {}) | describe_schemas(checks, facts)
