@@ -214,9 +214,11 @@ class Stage:
             target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
             binding = make_object("Binding", meta["name"], self.namespace, target=target)
             self.cluster.request("POST", f"{url}/binding", binding)
+        claims = {each["metadata"]["name"] for each in self._list("v1 PersistentVolumeClaim")}
         for volume in spec.get("volumes", ()):
-            if "persistentVolumeClaim" in volume:
-                self.claim(volume["persistentVolumeClaim"]["claimName"], "Bound")
+            name = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if name and name not in claims:
+                self.claim(name, "Bound")
         about = {"imageID": IMAGE, "ready": True, "restartCount": 0}
         about |= {"started": True, "state": {"running": {"startedAt": ago(300)}}}
         over = about | {"state": {"terminated": {"exitCode": 0, "finishedAt": ago(300)}}}
