@@ -12,6 +12,8 @@ from dynocheck.data.servers import PROGRAMS, read_server_release
 
 _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
+_TGI = "text-generation-launcher"
+_TGI_RELEASE = "https://github.com/huggingface/text-generation-inference/releases/tag/v{}"
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
 
 
@@ -314,6 +316,7 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
         return None
     package = "ai-dynamo" if program.startswith("dynamo.") else program.partition(" ")[0]
     source = f"https://pypi.org/project/{package}/{release}/"
+    source = _TGI_RELEASE.format(release) if program == _TGI else source
     title = f"{_program_title(program)} {release}"
     flags, mappings = _flags_by_name(program, release), _mappings(program, release)
     return FlagTable(title, source, flags, mappings, _variables(program, release))
@@ -360,4 +363,6 @@ def _program_title(program: str) -> str:
 
 @cache
 def _table() -> _Table:
-    return msgspec.json.decode(read_table("flags.json"), type=_Table)
+    table = msgspec.json.decode(read_table("flags.json"), type=_Table)
+    table.programs[_TGI] = msgspec.json.decode(read_table("tgi_flags.json"), type=_Program)
+    return table

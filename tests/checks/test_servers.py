@@ -68,7 +68,7 @@ def test_a_pod_of_any_kind_has_the_gpus_of_its_ranks(tmp_path: Path, kind: str) 
         (serve("vllm/vllm-openai-cpu:v0.19.0", "--model", "a/b", gpus=0), ["skip"]),
         (serve(VLLM, "--model", "a/b", gpus=0), ["unjudged"]),
         (serve(VLLM, command=["/start.sh"]), ["unjudged"]),
-        (serve("ghcr.io/huggingface/text-generation-inference:2.0.3", "--num-shard", "2"), ["unjudged"]),
+        (serve("ghcr.io/huggingface/text-generation-inference:2.0.3", "--num-shard", "2"), ["fail"]),
         (serve(VLLM, "hf download a/b", command=["sh", "-c"], kind="Job"), ["skip"]),
         (serve("nginx:1", "-g", "daemon off;"), ["skip"]),
     ],
