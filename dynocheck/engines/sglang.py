@@ -22,6 +22,7 @@ from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
+from dynocheck.engines.numbers import parse_length
 from dynocheck.facts import ConfigFile, Container, Launch, Value
 
 _MODULE = "dynamo.sglang"
@@ -103,7 +104,7 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
         Sharding(tensor, attention, tensor, pipeline),
         static=static,
         cache=given.text("kv-cache-dtype", "auto"),
-        longest=longest.integer if longest else None,
+        longest=parse_length(longest.value, "sglang") if longest else None,
         quantization=given.text("quantization", ""),
     )
 
