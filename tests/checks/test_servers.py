@@ -10,6 +10,7 @@ from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
+from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes, startup_budget
 from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
@@ -208,3 +209,21 @@ def test_servers_that_pass_on_a_kv_cache(
     tmp_path: Path, servers: list[dict[str, Any]], expected: list[str]
 ) -> None:
     assert judge(pair_agrees, deploy(tmp_path, *servers)) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"app": "e"}, []),
+        ({"app": "f"}, ["warn"]),
+        ({"other": "f"}, ["skip"]),  # of a pod that is elsewhere
+        ({"app": "e", "other": "f"}, ["skip"]),
+        ({}, ["skip"]),
+    ],
+)
+def test_a_service_selects_the_pods_beside_it(
+    tmp_path: Path, labels: dict[str, str], expected: list[str]
+) -> None:
+    spec = {"selector": labels} if labels else {}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
+    assert judge(placement, deploy(tmp_path, serve(VLLM, "--model", "a/b"), service)) == expected
