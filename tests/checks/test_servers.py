@@ -12,6 +12,7 @@ from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.checks.manifest.references import references
 from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.divisibility import heads_divide
@@ -227,3 +228,19 @@ def test_a_service_selects_the_pods_beside_it(
     spec = {"selector": labels} if labels else {}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
     assert judge(placement, deploy(tmp_path, serve(VLLM, "--model", "a/b"), service)) == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "pod", "expected"),
+    [
+        ({"name": "settings"}, {}, ["warn"]),
+        ({"name": "settings", "labels": {"grafana_dashboard": "1"}}, {}, []),
+        ({"name": "settings"}, {"volumes": [{"name": "c", "configMap": {"name": "settings"}}]}, []),
+        ({"name": "settings"}, {"nodeSelector": {"reads": "settings"}}, []),
+    ],
+)
+def test_a_config_map_that_nothing_names(
+    tmp_path: Path, metadata: dict[str, Any], pod: dict[str, Any], expected: list[str]
+) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"TP": "1"}}
+    assert judge(references, deploy(tmp_path, serve(VLLM, "--model", "a/b", pod=pod), config)) == expected
