@@ -202,7 +202,7 @@ def find_program_release(module: str, image: str, runtime: str = "") -> ImageRel
     if release in known:
         return ImageRelease(None, release, tuple(known[known.index(release) :][:2]))
     newer = bool(release and known) and _parse_release(release) > _parse_release(known[-1])
-    return ImageRelease(None, None, () if release else known, newer)
+    return ImageRelease(None, None, () if release else _list_server_minors(module), newer)
 
 
 def _parse_release(release: str) -> list[int]:
@@ -215,6 +215,12 @@ def list_releases(module: str) -> tuple[str, ...]:
         return list_minors()
     known = _table().programs.get(module)
     return known.releases if known is not None else ()
+
+
+@cache
+def _list_server_minors(module: str) -> tuple[str, ...]:
+    """The last known release of each minor of an engine's own server, oldest first."""
+    return tuple([*group][-1] for _, group in groupby(list_releases(module), parse_version))
 
 
 def dynamo_release(image: str) -> str | None:
