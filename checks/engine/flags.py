@@ -128,6 +128,7 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
+    TGI exits at a --dtype beside a --quantize.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
@@ -141,9 +142,23 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     for recipe in recipes:
         for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             yield from _check_share(engine)
+            yield from _check_dtype(engine)
             yield from _check_sizes(engine)
             yield from _check_length(recipe, engine)
         yield from _check_service_variables(recipe)
+
+
+def _check_dtype(engine: EngineInstance) -> Iterator[Finding]:
+    """TGI takes no type beside a quantization of the checkpoint (server/text_generation_server/cli.py)."""
+    dtype, way = engine.given.get("dtype"), engine.given.get("quantize")
+    if engine.engine.name != "tgi" or dtype is None or way is None or not way.known:
+        return
+    if not str(way.value).startswith("bitsandbytes"):
+        yield fail(
+            f"{engine.name}: {dtype.spelled} beside {way.spelled} {way.value}, of which TGI takes only one",
+            fix=remove_argument(dtype.spelled or "--dtype"),
+            location=Location(dtype.file, dtype.line, dtype.column),
+        )
 
 
 def _check_service_variables(recipe: Recipe) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from dynocheck.facts import (
     CLASS_LABEL,
     COMPONENT_LABEL,
     GRAPH_LABEL,
+    POD_TEMPLATE_PATHS,
     SUBTYPE_LABEL,
     TYPE_LABEL,
     LabelledPod,
@@ -66,8 +67,9 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`), the
     component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
-    not judged, nor are Services without the name of a graph. A GPU product a letter away from a known one is
-    on no node.
+    not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
+    judged whose labels a pod of its file has with other values. A GPU product a letter away from a known one
+    is on no node.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -87,8 +89,12 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
                 if meant := find_misspelt_product(product.text or ""):
                     judged = True
                     yield _report_product(template, product, meant)
+        for service, selector, known in _list_server_services(recipe):
+            judged = True
+            if not may_match_any(selector, known):
+                yield _report_unselected(service, selector, known)
     if not judged:
-        raise Skip("no affinity rule and no Service selects the labels of Dynamo's operator")
+        raise Skip("no affinity rule and no Service selects pods of the recipe by labels that are known")
 
 
 def _list_products(spec: Value) -> Iterator[Value]:
@@ -116,6 +122,38 @@ def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
         labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
         if labels is not None and labels.get_text(GRAPH_LABEL) in graphs and labels.mapping.keys() <= _LABELS:
             yield manifest, Value({"matchLabels": labels}, labels.line, labels.column)
+
+
+def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, list[LabelledPod]]]:
+    """The Services of files with an engine without Dynamo: selector, and every pod that it may mean.
+
+    Left out are files with pods whose labels their operators complete, and selectors of which no label is
+    that of a pod there: what they mean is elsewhere.
+    """
+    pods = list(label_pods(recipe)) if recipe.servers else []
+    for file in dict.fromkeys(server.file for server in recipe.servers):
+        own = [pod for pod in pods if pod.template.manifest.file == file]
+        if any(pod.template.manifest.kind not in POD_TEMPLATE_PATHS for pod in own):
+            continue
+        for manifest in recipe.own_manifests:
+            labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
+            pairs = {key: value.text for key, value in labels.mapping.items()} if labels is not None else {}
+            if manifest.file != file or labels is None or None in pairs.values():
+                continue
+            if any(labels.mapping.keys() <= pod.labels.keys() for pod in own):
+                yield manifest, Value({"matchLabels": labels}, labels.line, labels.column), pods
+
+
+def _report_unselected(service: Manifest, selector: Value, pods: list[LabelledPod]) -> Finding:
+    labels = selector.get("matchLabels")
+    wanted = {key: value.text or "" for key, value in labels.mapping.items()} if labels is not None else {}
+    there = sorted({value for key in wanted for pod in pods for value in pod.labels.get(key, ())})
+    return warn(
+        f"Service {service.name} selects {', '.join(f'{k}={v}' for k, v in wanted.items())}, "
+        "which no pod of the recipe has",
+        fix=f"select one of {', '.join(there[:3])}, or label the pods so",
+        location=Location(service.file, selector.line, selector.column),
+    )
 
 
 def _report_empty(service: Manifest, selector: Value) -> Finding:

@@ -79,7 +79,8 @@ def references(recipes: Recipes) -> Iterator[Finding]:
     rename in one place only; in folders without a recipe only the same file counts. Otherwise the object
     must be in the cluster already, which is a warning. Objects that a README creates are there, with the keys
     that it gives them. Secrets are usually made by hand: they are judged beside others, and
-    `platform.secrets` looks for them in a cluster.
+    `platform.secrets` looks for them in a cluster. A ConfigMap beside an engine without Dynamo that nothing
+    names is a warning, unless it has labels.
 
     Fix: add the object, or name the one that the recipe makes
     """
@@ -102,8 +103,37 @@ def references(recipes: Recipes) -> Iterator[Finding]:
                 siblings = {n for n, m in same if joined or m.file == file}
                 yield from _report_missing(reference, name, siblings)
         yield from _check_engine_files(recipe, made)
-    if not judged:
+        yield from _check_unused(recipe)
+    if not judged and not any(recipe.servers for recipe in recipes):
         raise Skip("no pod names a ConfigMap, Secret, ServiceAccount, PriorityClass or ResourceClaimTemplate")
+
+
+def _check_unused(recipe: Recipe) -> Iterator[Finding]:
+    """Reports ConfigMaps beside an engine without Dynamo that nothing names: their settings have no effect.
+
+    One with labels or annotations may be for whoever looks for these.
+    """
+    beside = {server.file for server in recipe.servers}
+    unused = {
+        manifest.name: manifest
+        for manifest in recipe.own_manifests
+        if manifest.kind == "ConfigMap" and manifest.file in beside and manifest.name
+        if manifest.root.get("metadata", "labels") is None
+        if manifest.root.get("metadata", "annotations") is None
+    }
+    for value in (value for m in recipe.manifests for value in (m.root.walk() if unused else ())):
+        for name in [name for name in unused if value.text and name in value.text]:
+            if value is not unused[name].root.get("metadata", "name"):
+                del unused[name]
+    words = {word.text for page in recipe.pages for command in page.commands for word in command}
+    for name, manifest in unused.items():
+        if not any(name in (word or "") for word in words):
+            place = manifest.root.get("metadata", "name") or manifest.root
+            yield warn(
+                f"ConfigMap {name} is named by nothing: what it says has no effect",
+                fix="mount it, or import it with envFrom, where it is to be read",
+                location=Location(manifest.file, place.line, place.column),
+            )
 
 
 def _check_engine_files(recipe: Recipe, made: list[tuple[str, str, Manifest]]) -> Iterator[Finding]:
