@@ -17,7 +17,7 @@ from dynocheck.schema import validate, validate_component_pods
 from dynocheck.schema.pods import list_component_pods
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.schema.mistakes import mistaken
+from tests.schema.mistakes import find_siblings, graft, mistaken
 from tests.schema.samples import deployment, manifests, old_dgd, pod, render, said, service, worker
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -232,4 +232,32 @@ def test_mistakes_are_told_as_the_server_tells_them(
 ) -> None:
     chance, sources = Random(seed), _sources(version, kind)
     found = (_disagreement(server, mistaken(chance.choice(sources), chance)) for _ in range(count))
+    assert [disagreement for disagreement in found if disagreement] == []
+
+
+CORE = manifests((Path(__file__).parent / "core.yaml").read_text())
+_BARE = [json.dumps(manifest.root.plain) for manifest in CORE]
+_SIBLINGS = find_siblings(_BARE)
+
+
+@pytest.mark.parametrize("manifest", CORE, ids=lambda manifest: f"{manifest.kind}-{manifest.name}")
+def test_core_kinds_are_taken_as_they_are(server: Server, manifest: Manifest) -> None:
+    assert server.causes(manifest.root.plain) == []
+    assert validate(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(160, 1), pytest.param(3_000, 2, marks=pytest.mark.verify)],
+    ids=["a sample", "thousands"],
+)
+def test_mistakes_in_core_kinds_are_told_as_the_server_tells_them(
+    server: Server, count: int, seed: int
+) -> None:
+    chance = Random(seed)
+    found = []
+    for number in range(count):
+        source = _BARE[number % len(_BARE)]
+        item = graft(source, chance, _SIBLINGS) if number % 3 == 0 else mistaken(source, chance)
+        found.append(_disagreement(server, item))
     assert [disagreement for disagreement in found if disagreement] == []
