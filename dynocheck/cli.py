@@ -25,6 +25,7 @@ from dynocheck.commands._options import (
     hub_option,
     kubeconfig_options,
     load_test_options,
+    node_reports_option,
     output_options,
     parse_duration,
     pop_options,
@@ -65,15 +66,16 @@ def cli(context: click.Context) -> None:
 )
 @recipe_option
 @hub_option
+@node_reports_option
 @report_options
 @baseline_options
 @check_options
 @cluster_options
-def preflight(recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
+def preflight(recipes: tuple[str, ...], hub: bool, node_reports: str | None, **options: Any) -> int:
     """Check a cluster, and with --recipe whether a recipe fits it, before deployment."""
     from dynocheck.commands import preflight
 
-    return preflight.run(CommonOptions(**options), recipes, hub=hub)
+    return preflight.run(CommonOptions(**options), recipes, hub=hub, node_reports=node_reports)
 
 
 @cli.command(
@@ -107,6 +109,7 @@ def preflight(recipes: tuple[str, ...], hub: bool, **options: Any) -> int:
 )
 @click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
 @hub_option
+@node_reports_option
 @click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
 @report_options
 @baseline_options
@@ -177,16 +180,24 @@ def smoke(**options: Any) -> int:
     examples=(
         "dynocheck node",
         "dynocheck node --expect-gpu 8 --release 1.6.1 -o table -o junit=node.xml",
-        "dynocheck node --cluster --apply --image registry.example/dynocheck",
+        "dynocheck node --cluster --apply --image registry.example/dynocheck --record node.json",
     ),
 )
 @click.option("--expect-gpu", "gpus", type=click.IntRange(min=0), metavar="N", help="Require N GPUs.")
 @click.option(
     "--release", metavar="VERSION", help="Dynamo release to judge for (default: the installed one)."
 )
+@click.option(
+    "--exercise",
+    is_flag=True,
+    help="Let each GPU copy and multiply through torch, for 60 s at most.",
+)
 @report_options
 @click.option("--cluster", is_flag=True, help="Write a DaemonSet that looks at each GPU node of a cluster.")
 @click.option("--apply", is_flag=True, help="Run that DaemonSet, judge what it sees, and delete it.")
+@click.option(
+    "--record", metavar="FILE", help="Write what the nodes said, for --snapshot and for --with of preflight."
+)
 @click.option("--image", metavar="IMAGE", help="Image of the DaemonSet, with dynocheck installed.")
 @click.option("--pull-secret", metavar="NAME", help="Secret of the namespace with which the image is pulled.")
 @click.option(
@@ -222,7 +233,7 @@ def smoke(**options: Any) -> int:
 @baseline_options
 @check_options
 @cluster_options
-def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> int:
+def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **options: Any) -> int:
     """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache.
 
     With --cluster, check the machines of all GPU nodes of a cluster.
@@ -233,7 +244,7 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
     common = CommonOptions(**options)
     if agent:
         return _node_cluster.write_facts(common, node.this_machine())
-    return node.run(common, cluster_options, gpus=gpus, release=release)
+    return node.run(common, cluster_options, gpus=gpus, release=release, exercise=exercise)
 
 
 @cli.command(
@@ -241,6 +252,7 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
     examples=(
         "dynocheck diagnose llama-70b -n models",
         "dynocheck diagnose deployment/vllm -n models --wait 30m -o junit=rollout.xml",
+        "dynocheck diagnose llama-70b -n models --watch",
     ),
 )
 @click.argument("deployment", required=False, default="", metavar="[DGD | KIND/NAME]")
@@ -251,6 +263,11 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
     default="0",
     metavar="TIME",
     help="Wait until it serves, or cannot, for at most this time, such as 90s or 30m.",
+)
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Show its pods and what blocks them with each change, until it serves, cannot, or --wait is over.",
 )
 @click.option(
     "--prometheus",
@@ -272,6 +289,7 @@ def node(gpus: int | None, release: str | None, agent: bool, **options: Any) -> 
 def diagnose(
     deployment: str,
     wait_s: float,
+    watch: bool,
     prometheus: str | None,
     prometheus_token_env: str | None,
     compare: str | None,
@@ -287,7 +305,7 @@ def diagnose(
     if prometheus_token_env and not prometheus:
         raise UsageError("--prometheus-token-env: only with --prometheus")
     extra = diagnose.DiagnoseOptions(prometheus, prometheus_token_env, compare, since)
-    return diagnose.run(CommonOptions(**options), deployment, wait_s, extra)
+    return diagnose.run(CommonOptions(**options), deployment, wait_s, extra, watch=watch)
 
 
 @cli.command(
@@ -403,6 +421,7 @@ def snapshot(
 @click.option("--via", type=VIA, help="With --smoke: how it reaches the deployment (default: any).")
 @click.option("--workload", is_flag=True, help="With --smoke: for KIND/NAME instead of a graph.")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
+@click.option("--node", is_flag=True, help="The roles for node --cluster --apply -n NAMESPACE.")
 @click.option("--diagnose", is_flag=True, help="The roles for diagnose.")
 @click.option(
     "--bind",
@@ -423,6 +442,7 @@ def rbac(
     via: str | None,
     workload: bool,
     load: bool,
+    node: bool,
     diagnose: bool,
     bind: tuple[str, ...],
     name: str,
@@ -436,6 +456,7 @@ def rbac(
         CommonOptions(**options),
         smoke=smoke,
         load=load,
+        node=node,
         diagnose=diagnose,
         via=via,
         workload=workload,

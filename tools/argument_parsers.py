@@ -20,6 +20,7 @@ _MANY = ("list", "List", "tuple", "Tuple", "Sequence", "set", "Set")
 _SERVER_MODULES = (
     "vllm/entrypoints/cli/serve.py",
     "vllm/entrypoints/common/cli_args.py",
+    "vllm/entrypoints/launchers/cli_args.py",
     "vllm/entrypoints/openai/cli_args.py",
 )
 

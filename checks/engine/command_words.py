@@ -110,6 +110,8 @@ def _check_continuations(file: str, commands: Sequence[Sequence[Word]]) -> Itera
 def _list_starts(recipe: Recipe) -> Iterator[tuple[PodTemplate, Value]]:
     """The containers that set a command or arguments, with their pods."""
     for template in list_pod_templates(recipe):
+        if template.manifest.group == "ray.io":
+            continue  # the operator joins their words to a script
         for container in template.containers:
             if container.get("command") or container.get("args"):
                 yield template, container

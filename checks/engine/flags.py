@@ -8,7 +8,8 @@ from functools import partial
 
 import msgspec
 
-from dynocheck import Finding, Location, Result, check, fail, unknown
+from dynocheck import Finding, Location, Result, check, fail, unknown, warn
+from dynocheck.checks.engine._connectors import find_misspelt_connector, find_unknown_connector
 from dynocheck.checks.engine._programs import (
     HARD_BLANK,
     Problem,
@@ -19,44 +20,31 @@ from dynocheck.checks.engine._programs import (
     suggest_name,
 )
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
-from dynocheck.core.spelling import find_slip
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.data.models import find_model
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.engines.command_line import FlagOccurrence, parse_flags
+from dynocheck.engines.command_line import FlagOccurrence, find_parsers, parse_flags
 from dynocheck.engines.memory_budget import resolve_model_id
+from dynocheck.engines.numbers import parse_length, parse_number
 from dynocheck.facts import Recipe, Recipes, Rulings, find_server_template
+from dynocheck.secrets import clip
 
-# As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
-_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
-# As SGLang reads them (human_readable_int in its srt/utils/common.py).
-_MULTIPLES = {
-    f"{prefix}{i}": (1024 if i else 1000) ** n for n, prefix in enumerate("kMGT", 1) for i in ("", "i")
-}
-_MULTIPLES["Ki"] = _MULTIPLES.pop("ki")
-_MULTIPLE = re.compile(r"(\d+|\d+\.\d+(?!.*i))([kMGT]|[KMGT]i)")
 _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", "n")
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
 _PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
-# Of vLLM (distributed/kv_transfer/kv_connector/factory.py) and Dynamo; others may be plug-ins.
-_CONNECTORS = (
-    *("DecodeBenchConnector", "DynamoConnector", "ExampleConnector", "FlexKVConnectorV1"),
-    *("LMCacheConnectorV1", "LMCacheMPConnector", "MoRIIOConnector", "MooncakeConnector"),
-    *("MooncakeStoreConnector", "MultiConnector", "NixlConnector", "NixlPullConnector", "NixlPushConnector"),
-    *("OffloadingConnector", "P2pNcclConnector", "PdConnector", "SharedStorageConnector"),
-    "SimpleCPUOffloadConnector",
-)
 _MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
 # By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
 _LENGTHS = {
+    "trtllm": ("max-seq-len", "TLLM_ALLOW_LONG_MAX_MODEL_LEN"),
     "sglang": ("context-length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"),
     "vllm": ("max-model-len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN"),
 }
+_SIZES = ("max-seq-len", "max-num-tokens", "max-batch-size", "max-input-len", "max-beam-width")
+_WHOLE = re.compile(r"[+-]?[\d_]{1,20}(\.0*)?|.*\$.*")  # or unknown
 _STRETCHES = ("hf-overrides", "rope-scaling", "json-model-override-args", "hf-config-path")
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
@@ -147,6 +135,7 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     for recipe in recipes:
         for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             yield from _check_share(engine)
+            yield from _check_sizes(engine)
             yield from _check_length(recipe, engine)
         yield from _check_service_variables(recipe)
 
@@ -199,11 +188,26 @@ def _check_share(engine: EngineInstance) -> Iterator[Finding]:
         )
 
 
+def _check_sizes(engine: EngineInstance) -> Iterator[Finding]:
+    """TensorRT-LLM takes no text, such as 128k, for the whole numbers of its YAML (llmapi/llm_args.py)."""
+    for name in _SIZES if engine.engine.name == "trtllm" else ():
+        size = engine.given.get(name)
+        told = size is None or not isinstance(size.value, str) or not size.spelled.islower()
+        if size is None or told or size.spelled.startswith("-") or _WHOLE.fullmatch(size.value):
+            continue
+        yield fail(
+            f"{engine.name}: {size.spelled} is {clip(size.value, 40)}, not a whole number",
+            fix=set_value(size.spelled, parse_length(size.value, "sglang") or 8192),
+            location=Location(size.file, size.line, size.column),
+        )
+
+
 def _check_length(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
     """Reports a sequence of more tokens than the model has positions for.
 
     vLLM (ModelConfig._get_and_verify_max_len) and SGLang (ModelConfig._derive_context_length) refuse it,
-    unless a variable allows it. An overridden configuration is not judged.
+    unless a variable allows it; TensorRT-LLM (PyTorchModelEngine._init_max_seq_len) uses the positions that
+    there are. An overridden configuration is not judged.
     """
     flag, variable = _LENGTHS.get(engine.engine.name, ("", ""))
     argument, allowed = engine.given.get(flag), engine.find_variable(variable)
@@ -211,12 +215,17 @@ def _check_length(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
     model = find_model(resolve_model_id(recipe, mounts, engine.model) or "")
     if argument is None or model is None or engine.given.get(*_STRETCHES) or not engine.given.complete:
         return
-    length = argument.integer
+    parsers = find_parsers(engine.launch.module, engine.container.image)
+    options = [option for parser in parsers if (option := parser.by_name.get(argument.spelled)) is not None]
+    if any(_find_bad_value(str(argument.value), option) for option in options):
+        return  # told already
+    length = parse_length(argument.value, engine.engine.name)
     if length is None or length <= model.context or (allowed and allowed.value not in ("0", "false")):
         return
     remark = f"or set {variable}=1, at the cost of wrong output"
-    yield fail(
-        f"{engine.name}: {argument.spelled} is {length}; {model.names[0]} has {model.context} positions",
+    given = f"{argument.spelled} is {argument.value}"
+    yield (warn if engine.engine.name == "trtllm" else fail)(
+        f"{engine.name}: {given}; {model.names[0]} has {model.context} positions",
         fix=set_argument(argument.spelled, model.context, remark),
         evidence={"source": model.source},
         location=Location(argument.file, argument.line, argument.column),
@@ -239,6 +248,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
+    yield from _find_connector_problems(program)
     for variable, known in program.variables:
         if variable.value and (problem := _find_bad_variable(variable.value, known)):
             place = Location(program.graph.file, variable.line, variable.column)
@@ -253,6 +263,23 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, variable.name, report)
+
+
+def _find_connector_problems(program: Program) -> Iterator[Problem]:
+    """The connectors that only a plug-in may bring."""
+    for option, file in _list_flags(program):
+        is_transfer = option.spelled.replace("_", "-") == "--kv-transfer-config"
+        if is_transfer and (connector := find_unknown_connector(option.json)) is not None:
+            place = program.locate(option, file)
+            report = partial(
+                program.report,
+                f"{option.spelled} has kv_connector {connector}, which vLLM has only from a plug-in",
+                harmless=True,
+                fix="use one that vLLM has, such as NixlConnector, or name its kv_connector_module_path",
+                evidence={"release": program.title},
+                location=place,
+            )
+            yield Problem(place, connector, report, growing=True)
 
 
 def _find_bad_variable(value: str, known: Flag) -> str | None:
@@ -345,7 +372,7 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
         others = _join([choice for choice in flag.choices if choice not in close])
         return set_argument(option.spelled, close[0], f"or {others}" if others else "")
     try:
-        number = _parse_number(value, flag.type) if flag.type else 0.0
+        number = parse_number(value, flag.type) if flag.type else 0.0
     except (ValueError, OverflowError):
         return set_argument(option.spelled, "VALUE", "a number")
     if flag.le == 1 and 1 < number <= 100:
@@ -376,7 +403,7 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
     if not flag.type:
         return None
     try:
-        number = _parse_number(value, flag.type)
+        number = parse_number(value, flag.type)
     except (ValueError, OverflowError):
         return f"is {value}, not a {'' if flag.type == 'float' else 'whole '}number"
     bounds = (
@@ -403,22 +430,5 @@ def _find_bad_member(value: str, flag: Flag) -> str | None:
             return f"has a kv_connector and no kv_role, which is one of {', '.join(choices)}"
         if isinstance(member, str) and member not in choices:
             return f"has {name} {member}; it takes {', '.join(choices)}"
-    connector = members.get("kv_connector")
-    if isinstance(connector, str) and not members.get("kv_connector_module_path"):
-        meant = find_slip(connector, _CONNECTORS)
-        return f"has kv_connector {connector}, which is a misspelt {meant}" if meant else None
-    return None
-
-
-def _parse_number(value: str, kind: str) -> float:
-    """The number that a value stands for.
-
-    :raises ValueError: it is not a number.
-    """
-    if kind == "float":
-        return float(value)
-    if kind == "units" and value.strip().lower() == "auto":
-        return -1
-    expression, factors = (_MULTIPLE, _MULTIPLES) if kind == "multiples" else (_WITH_UNIT, _UNITS)
-    match = expression.fullmatch(value.strip()) if kind in ("units", "multiples") else None
-    return float(match[1]) * factors[match[2]] if match else int(value)
+    misspelt = find_misspelt_connector(members)
+    return f"has kv_connector {misspelt[0]}, which is a misspelt {misspelt[1]}" if misspelt else None

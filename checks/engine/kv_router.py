@@ -16,7 +16,6 @@ _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 _OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
 _BLOCK_FLAG, _BLOCK_VARIABLE = "--kv-cache-block-size", "DYN_KV_CACHE_BLOCK_SIZE"
-_BLOCKS = {"vllm": "block-size", "sglang": "page-size", "trtllm": "kv-block-size"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
     --publish-kv-events. Without events, or with another block size, the router never finds a prefix and only
-    balances load. A worker that leaves its block size to the engine is not compared with the router's.
+    balances load. A worker that leaves its block size to vLLM or SGLang is not compared with the router's.
+    TensorRT-LLM's is 32, for a model without MLA.
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
@@ -58,11 +58,11 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
         elif router.listens and _is_too_old(worker):
             why = "the image's release may be older than 1.0.0"
             yield describe_unjudged([worker], "KV events", why=why, needs="a newer image")
-        elif router.block is not None and worker.number(_BLOCKS[worker.engine.name]) is None:
+        elif router.block is not None and worker.block_size is None:
             yield unjudged(
                 f"{worker.name}: blocks of the {router.name}'s {router.block} tokens",
-                why="the worker's block size is not written out, and its default depends on the model",
-                needs=f"--{_BLOCKS[worker.engine.name]} of the worker",
+                why="the worker's block size is not written out, and depends on the model and the GPU",
+                needs=f"--{worker.block_argument} of the worker",
                 location=Location(worker.graph.file, *router.place),
             )
         else:
@@ -85,19 +85,21 @@ def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
             fix=_suggest_events(worker),
             location=_locate(worker, "kv-events-config", "enable-prefix-caching"),
         )
-    block = worker.number(_BLOCKS[worker.engine.name])
+    block = worker.block_size
     if router.block is not None and block is not None and router.block != block:
         yield warn(
             f"the {router.name} uses blocks of {router.block} tokens, {worker.name} blocks of {block}",
-            fix=set_argument(_get_spelling(worker), router.block),
+            fix=_suggest_block(router, worker),
             evidence={"router": router.block, "worker": block},
-            location=_locate(worker, _BLOCKS[worker.engine.name]),
+            location=_locate(worker, worker.block_argument, "kv-cache-config"),
         )
 
 
-def _get_spelling(worker: EngineInstance) -> str:
-    found = worker.given.get(_BLOCKS[worker.engine.name])
-    return found.spelled if found is not None else ""
+def _suggest_block(router: _Router, worker: EngineInstance) -> str:
+    found = worker.given.get(worker.block_argument)
+    if found is None:
+        return f"give the {router.name} blocks of {worker.block_size} tokens"
+    return set_argument(found.spelled, router.block)
 
 
 def _suggest_events(worker: EngineInstance) -> str:

@@ -1,6 +1,7 @@
 """Checks that prefill and decode workers can transfer the KV cache."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
@@ -13,6 +14,8 @@ from dynocheck.data.models import find_model
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
 
+_SIDES = {"kv_producer": "prefill", "kv_consumer": "decode"}
+_WORD = re.compile(r"[a-z0-9]+")
 _COMPARES_DRAFTS = (1, 5)  # the release of Dynamo, with vLLM 0.28
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
 
@@ -27,16 +30,28 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
     From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
     computes every prompt again.
 
+    Servers without Dynamo are a pair if they are in one file and their kv_role or names say which is which.
+
     Fix: give prefill and decode workers the same connector, --kv-cache-dtype and block size
     """
-    pairs = list(_find_pairs(recipes))
-    if not pairs:
+    pairs = [*_find_pairs(recipes), *_find_server_pairs(recipes)]
+    alone = list(_find_lone_servers(recipes))
+    if not pairs and not alone:
         raise Skip("no prefill and decode workers of one engine")
+    for server in alone:
+        yield describe_unjudged(
+            [server],
+            "kv_role",
+            why="no other server of the recipe takes the other side",
+            needs="the manifest of the other side",
+            argument="kv-transfer-config",
+        )
     for prefill, decode in pairs:
         unread = not (prefill.given.complete and decode.given.complete)
         doubt = describe_incomplete(prefill, decode) if unread else _find_doubt(prefill, decode)
         if not unread:
             yield from _check_connectors(prefill, decode)
+            yield from _check_roles(prefill, decode)
             yield from _check_agreement(prefill, decode)
         yield doubt or judged(1, "pairs of workers")
 
@@ -153,6 +168,52 @@ def _find_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstan
                         yield prefill, decode
 
 
+def _find_server_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstance]]:
+    """Each prefill server without Dynamo, with each decode server of its file, engine and model."""
+    for recipe in recipes:
+        servers = [(each, _find_side(each)) for server in recipe.servers for each in find_instances(server)]
+        for prefill, side in servers:
+            for decode, other in servers if side == "prefill" else ():
+                is_near = prefill.graph.file == decode.graph.file and prefill.engine is decode.engine
+                if other == "decode" and is_near and _may_serve_one_model(prefill, decode):
+                    yield prefill, decode
+
+
+def _find_lone_servers(recipes: Recipes) -> Iterator[EngineInstance]:
+    """The servers whose kv_role only sends or receives, where no server of the recipe does the other."""
+    for recipe in recipes:
+        servers = [each for server in recipe.servers for each in find_instances(server)]
+        for server in (each for each in servers if _find_role(each) in _SIDES):
+            if not any(
+                each is not server and _find_role(each) not in ("", _find_role(server)) for each in servers
+            ):
+                yield server
+
+
+def _find_side(server: EngineInstance) -> str | None:
+    """Whether a server is for prefill or decode: by SGLang's mode, by the name or else kv_role of vLLM's."""
+    if server.engine.name == "sglang":
+        return server.mode
+    named = [side for side in _SIDES.values() if side in _WORD.findall(server.graph.name)]
+    return named[0] if len(named) == 1 else _SIDES.get(_find_role(server))
+
+
+def _find_role(worker: EngineInstance) -> str:
+    return str(worker.get_nested("kv-transfer-config", "kv_role") or "")
+
+
+def _check_roles(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
+    """Reports a prefill worker that only receives, and a decode worker that only sends."""
+    for worker, wrong in (prefill, "kv_consumer"), (decode, "kv_producer"):
+        if _find_role(worker) == wrong:
+            does, says = ("computes prompts", "receives") if worker is prefill else ("decodes", "sends")
+            yield warn(
+                f"{worker.name} {does}, but its kv_role {wrong} says that it only {says}",
+                fix="swap kv_producer and kv_consumer, or set kv_both for both",
+                location=_locate(worker, "kv-transfer-config"),
+            )
+
+
 def _may_serve_one_model(prefill: EngineInstance, decode: EngineInstance) -> bool:
     unread = any(worker.served_name is None and not worker.given.complete for worker in (prefill, decode))
     return unread or prefill.served_name == decode.served_name
@@ -163,7 +224,8 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
         return
     first, second = _find_connectors(prefill), _find_connectors(decode)
     if first == frozenset():
-        yield (fail if prefill.release.exact or prefill.release.near else warn)(
+        known = prefill.graph.of_dynamo and (prefill.release.exact or prefill.release.near)
+        yield (fail if known else warn)(
             f"{prefill.name} prefills and has no --kv-transfer-config",
             fix=add_flag("--kv-transfer-config", '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'),
             location=_locate(prefill),
@@ -277,12 +339,6 @@ def _find_draft(worker: EngineInstance) -> str:
     return "mtp" if method.endswith("mtp") else method if method.startswith("eagle") else "none"
 
 
-def _find_tokens_per_block(worker: EngineInstance) -> object:
-    if worker.given.get("override-engine-args") or worker.given.has_prefix("trtllm."):
-        return None
-    return worker.get_nested("kv-cache-config", "tokens_per_block") or worker.number("kv-block-size")
-
-
 # What prefill and decode must have alike: how it is read, whether the transfer fails otherwise, the argument
 # and its name in messages.
 _Agreement = tuple[Callable[[EngineInstance], object], bool, str, str]
@@ -310,7 +366,7 @@ _AGREEMENTS: dict[str, tuple[_Agreement, ...]] = {
     "trtllm": (
         (_find_trtllm_precision, True, "kv-cache-config", "kv_cache_config.dtype"),
         (_find_trtllm_backend, True, "cache-transceiver-config", "cache_transceiver_config.backend"),
-        (_find_tokens_per_block, True, "kv-cache-config", "kv_cache_config.tokens_per_block"),
+        (lambda worker: worker.block_size, True, "kv-cache-config", "kv_cache_config.tokens_per_block"),
     ),
 }
 

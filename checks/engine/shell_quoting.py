@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.engine._programs import list_programs
 from dynocheck.core.fixes import replace_words
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
@@ -47,11 +48,15 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
             yield from _check_leftovers(manifest)
         templates = {file.path for file in recipe.files if file.template}
         for graph, container, launch in _list_launches(recipe):
+            if graph.kind == "LLMInferenceService":
+                continue  # KServe's own script expands its words, by release in another way
             judged = True
             for word in launch.words:
                 yield from _check_word(graph, container, launch, word, replaced=graph.file in templates)
             for flag in parse_flags(launch, ()):
-                yield from _check_json(graph, flag)
+                yield from _check_json(graph.file, flag)
+    for entry in (entry for program in list_programs(recipes, None) for entry in program.entries):
+        yield from _check_json(entry.file, entry.flag)
     if not judged:
         raise Skip("no command line of Dynamo's programs")
 
@@ -136,7 +141,7 @@ def _check_word(
         )
 
 
-def _check_json(graph: Graph, flag: FlagOccurrence) -> Iterator[Finding]:
+def _check_json(file: str, flag: FlagOccurrence) -> Iterator[Finding]:
     first = flag.text
     if flag.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
         return
@@ -150,7 +155,7 @@ def _check_json(graph: Graph, flag: FlagOccurrence) -> Iterator[Finding]:
             fix=_suggest_json(error)
             if quoted
             else f'put it in single quotes: {flag.spelled} \'{{"key": "value"}}\'',
-            location=Location(graph.file, flag.word.line, flag.word.column),
+            location=Location(file, flag.word.line, flag.word.column),
         )
 
 

@@ -103,7 +103,8 @@ def _check_workloads(
     for workload in workloads:
         if not workload.is_ready:
             yield report(
-                f"{workload.ready} of {workload.desired} pods of {row.product} are ready",
+                f"{workload.ready} of {workload.desired} pods of {row.product} are ready"
+                + (f": {workload.refusal}" if workload.refusal else ""),
                 fix=f"kubectl describe {workload.kind.lower()} -n {workload.namespace} {workload.name}",
                 evidence={"class": gateway_class.name, "controller": controller_name},
                 subject=Subject(workload.kind, workload.name, workload.namespace),

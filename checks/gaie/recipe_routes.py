@@ -3,23 +3,25 @@
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.gaie._scope import GROUPS, find_pool_backends
 from dynocheck.core.fixes import remove, replace_words, set_value
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
-from dynocheck.facts import GAIE, Graph, Manifest, Recipe, Recipes, Value
+from dynocheck.facts import GAIE, Gateways, Graph, Manifest, Recipe, Recipes, Value
 
 _PORT = 8000
 _MODEL_HEADER = "x-gateway-model-name"
 _MIN_TIMEOUT_S = 60  # long answers take more than this
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _MAX_DURATION_CHARS = 40  # longer than any duration that the API server accepts
+_ISTIO = "networking.istio.io"  # whose installer creates the Gateway in the namespace of the graph
 _UNLIMITED_CLASSES = ("istio",)  # whose Gateways end no request that has no timeout
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
 @check("gaie.recipe-route", title="Inference routes refer to the pools of their graphs")
-def recipe_route(recipes: Recipes) -> Iterator[Finding]:
+def recipe_route(recipes: Recipes, gateways: Gateways | None = None) -> Iterator[Result]:
     """Dynamo's operator creates an InferencePool `<graph>-pool` of group inference.networking.k8s.io for each
     graph with an endpoint picker, with port 8000. A route to another pool answers 500, one that matches
     another model's name 404.
@@ -27,18 +29,20 @@ def recipe_route(recipes: Recipes) -> Iterator[Finding]:
     Without a request timeout, the Gateway's own applies: GKE's ends an answer after 30 s, Istio has none.
     `0s` means none. Pools in the recipe itself are accepted.
 
+    A parentRef without a namespace means the route's own. Dynamo's installer creates its Gateway there with
+    Istio, and in agentgateway-system with agentgateway. A Gateway that the recipe does not create is judged
+    by gaie.route on a cluster, and not judged without one.
+
     Fix: use <graph>-pool in backendRefs, and set timeouts: {request: 300s}
     """
-    judged = False
-    for recipe in recipes:
-        for manifest in recipe.manifests:
-            for rule in manifest.root.get_items("spec", "rules") if find_pool_backends(manifest) else ():
-                judged = True
-                yield from _check_rule(recipe, manifest, rule)
-            if find_pool_backends(manifest):
-                yield from _check_parents(recipe, manifest)
-    if not judged:
+    routes = [(recipe, each) for recipe in recipes for each in recipe.manifests if find_pool_backends(each)]
+    if not routes:
         raise Skip("no HTTPRoute of a recipe refers to an InferencePool")
+    for recipe, manifest in routes:
+        for rule in manifest.root.get_items("spec", "rules"):
+            yield from _check_rule(recipe, manifest, rule)
+        yield from _check_parents(recipe, manifest)
+        yield _find_doubt(recipe, manifest, gateways) or judged(1, "routes")
 
 
 def _locate(manifest: Manifest, value: Value) -> Location:
@@ -172,3 +176,20 @@ def _check_parents(recipe: Recipe, manifest: Manifest) -> Iterator[Finding]:
                 fix=set_value("namespace", actual) if actual else remove("namespace"),
                 location=_locate(manifest, parent),
             )
+
+
+def _find_doubt(recipe: Recipe, route: Manifest, gateways: Gateways | None) -> Unjudged | None:
+    """The first parentRef without a namespace to a Gateway that others create, maybe elsewhere."""
+    own = {each.name for each in recipe.manifests if each.kind == "Gateway"}
+    if gateways is not None or any(each.group == _ISTIO for each in recipe.manifests):
+        return None
+    for parent in route.root.get_items("spec", "parentRefs"):
+        name = parent.get_text("name")
+        if parent.get_text("kind") in ("", "Gateway") and not parent.get("namespace") and name not in own:
+            return unjudged(
+                f"route {route.name}: Gateway {name}",
+                why="the recipe does not create it, and the route takes it for one of its own namespace",
+                needs="namespace in parentRefs, or --cluster",
+                location=_locate(route, parent),
+            )
+    return None

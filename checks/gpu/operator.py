@@ -81,10 +81,13 @@ def operator(
         yield from _check_pods(running)
         yield from _check_states(resources)
         return
+    if controllers := [w for w in workloads or () if w.kind == "Deployment" and _is_operator(w)]:
+        yield from _report_empty(controllers, usable=_is_usable(nodes, slices))
+        return
     if autoscalers and not list_gpu_nodes(nodes, slices):
         raise Skip(f"no GPU node yet; nodes that {autoscalers} adds may not need the GPU Operator")
     managed = [node for node in nodes if _is_managed(node)]
-    usable = any(node.gpus for node in nodes) or bool(find_dra_nodes(slices))
+    usable = _is_usable(nodes, slices)
     if not usable and any(each.driver == DRA_DRIVER for each in slices):
         raise Skip("the DRA driver runs without the GPU Operator; gpu.dra judges what it offers")
     if not usable:
@@ -107,6 +110,31 @@ def operator(
         )
     else:
         raise Skip("GPUs are allocatable without the GPU Operator")
+
+
+def _is_usable(nodes: Nodes, slices: ResourceSlices) -> bool:
+    """Whether any GPU can be allocated."""
+    return any(node.gpus for node in nodes) or bool(find_dra_nodes(slices))
+
+
+def _is_operator(workload: Workload) -> bool:
+    """Whether it is the operator's, by the labels of its chart, of OLM's bundle or of old charts."""
+    return "gpu-operator" in (
+        workload.pod_labels.get("app.kubernetes.io/name"),
+        workload.pod_labels.get("app"),
+    )
+
+
+def _report_empty(controllers: list[Workload], *, usable: bool) -> Iterator[Finding]:
+    """Report Deployments of the operator that have no pod; GPUs that were made usable stay so."""
+    for workload in controllers:
+        reason = workload.refusal or f"{workload.desired} wanted"
+        yield (warn if usable else fail)(
+            f"has no pod: {reason}",
+            fix=f"kubectl describe deployment -n {workload.namespace} {workload.name}",
+            evidence={"desired": workload.desired, "ready": workload.ready},
+            subject=Subject(workload.kind, workload.name, workload.namespace),
+        )
 
 
 def _find_offering(workloads: Workloads | None) -> Workload | None:

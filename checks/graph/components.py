@@ -1,6 +1,6 @@
 """Checks the roles of a graph's components: frontend, prefill and decode."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -219,13 +219,20 @@ def _find_sides(graph: Graph) -> tuple[list[EngineInstance], list[EngineInstance
 
 
 def _find_shared(recipes: Recipes) -> dict[tuple[str, str], set[str]]:
-    """The Dynamo namespaces that each graph may share with others, by the graph's file and name."""
+    """The Dynamo namespaces that each graph may share with others, by the graph's file and name.
+
+    One of the graph's own name is shared only where another graph names it too.
+    """
     shared: dict[tuple[str, str], set[str]] = defaultdict(set)
     for manifest in (manifest for recipe in recipes for manifest in recipe.manifests):
         for key, value in manifest.root.find_entries(("globalDynamoNamespace", "dynamoNamespace")):
             name = _GLOBAL_NAMESPACE if value.data is True else value.text
             if name and (key == "dynamoNamespace" or value.data is True):
                 shared[manifest.file, manifest.name].add(name)
+    times = Counter(name for names in shared.values() for name in names)
+    for graph, names in shared.items():
+        if times[graph[1]] == 1:
+            names.discard(graph[1])
     return shared
 
 

@@ -3,14 +3,14 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
 from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
 from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
-from dynocheck.engines import find_instances
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
 
 # The name of each engine's image, in any registry.
@@ -76,26 +76,50 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
     for graph in _list_graphs(recipes):
         yield from _check_modules(graph)
         engines = list(find_instances(graph))
-        for engine in engines:
-            name, container = engine.engine.name, engine.container
-            contained = _ENGINES.get(parse_image(container.image or "").dynamo_name)
-            if contained is not None and contained != name:
-                yield fail(
-                    f"{engine.component.name} starts {engine.launch.module} in an image of {contained}",
-                    fix=replace_words(_IMAGES[contained], _IMAGES[name], f"or start dynamo.{contained}"),
-                    evidence={"image": container.image},
-                    location=Location(graph.file, container.image_line, container.image_column),
-                )
-        others = [engine for engine in engines if engine.engine.name != graph.framework]
-        if graph.framework in _IMAGES and others:
-            modules = sorted({engine.launch.module for engine in others})
+        yield from filter(None, map(_check_image, engines))
+        if graph.framework in _IMAGES:
+            yield from _check_framework(graph, engines, _locate_framework(recipes, graph))
+
+
+def _check_image(engine: EngineInstance) -> Finding | None:
+    """The finding for an image of another engine than the one that is started in it."""
+    name, container = engine.engine.name, engine.container
+    contained = _ENGINES.get(parse_image(container.image or "").dynamo_name)
+    if contained is None or contained == name:
+        return None
+    return fail(
+        f"{engine.component.name} starts {engine.launch.module} in an image of {contained}",
+        fix=replace_words(_IMAGES[contained], _IMAGES[name], f"or start dynamo.{contained}"),
+        evidence={"image": container.image},
+        location=Location(engine.graph.file, container.image_line, container.image_column),
+    )
+
+
+def _check_framework(
+    graph: Graph, engines: Sequence[EngineInstance], location: Location
+) -> Iterator[Finding]:
+    """Reports a framework that no worker starts, or each worker that starts another than its siblings.
+
+    :param location: where the framework stands.
+    """
+    others = [engine for engine in engines if engine.engine.name != graph.framework]
+    if len(others) < len(engines):
+        for engine in (engine for engine in others if _check_image(engine) is None):
             yield fail(
-                f"graph {graph.name} has backendFramework: {graph.framework}, but its workers start "
-                f"{', '.join(modules)}",
-                fix=set_value("spec.backendFramework", others[0].engine.name),
-                evidence={engine.component.name: engine.launch.module for engine in others},
-                location=_locate_framework(recipes, graph),
+                f"{engine.component.name} starts {engine.launch.module}, its graph has backendFramework: "
+                f"{graph.framework}",
+                fix=replace_words(engine.launch.module, f"dynamo.{graph.framework}"),
+                location=Location(graph.file, engine.launch.line, engine.launch.column),
             )
+    elif others:
+        modules = sorted({engine.launch.module for engine in others})
+        yield fail(
+            f"graph {graph.name} has backendFramework: {graph.framework}, but its workers start "
+            f"{', '.join(modules)}",
+            fix=set_value("spec.backendFramework", others[0].engine.name),
+            evidence={engine.component.name: engine.launch.module for engine in others},
+            location=location,
+        )
 
 
 def _check_modules(graph: Graph) -> Iterator[Finding]:

@@ -7,6 +7,14 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.checks.graph._probe_fields import (
+    PROBES,
+    Probe,
+    find_main,
+    find_target_port,
+    list_named_ports,
+)
+from dynocheck.checks.graph._server_probes import check_server_probe, find_server_probes, limits_start
 from dynocheck.core.fixes import add_element, remove, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
@@ -23,12 +31,10 @@ from dynocheck.facts import (
     Recipes,
     Settings,
     Value,
-    find_server_template,
     list_pod_templates,
     parse_count,
 )
 
-_PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _SYSTEM = 9090  # the port of each component's status server, which the operator sets
 _HTTP = 8000
 # What the operator merges into the main container of a component by its type: the ports of a container that
@@ -47,24 +53,7 @@ _OFF = re.compile(r"-\d+")
 _REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
-_SERVER_PORTS = {"sglang": 30000, "vllm": 8000}  # of engines without Dynamo
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
-
-
-class _Probe(NamedTuple):
-    """A probe in a component's manifest."""
-
-    recipe: Recipe
-    graph: Graph
-    component: Component
-    template: PodTemplate
-    name: str
-    value: Value
-
-    @property
-    def container(self) -> Value | None:
-        """The container that has it."""
-        return next((c for c in self.template.containers if c.get(self.name) is self.value), None)
 
 
 class _Pod(NamedTuple):
@@ -78,12 +67,12 @@ class _Pod(NamedTuple):
     @property
     def main(self) -> Value | None:
         """Its main container in the manifest."""
-        return _find_main(self.template)
+        return find_main(self.template)
 
     @property
     def ports(self) -> dict[str, int]:
         """The named ports of its main container: those that it lists, else the operator's."""
-        listed = _list_named_ports(self.main)
+        listed = list_named_ports(self.main)
         return _PORTS.get(self.component.role, {}) if listed is None else listed
 
 
@@ -101,52 +90,10 @@ def _list_pods(recipes: Iterable[Recipe]) -> Iterator[_Pod]:
                     yield _Pod(recipe, graph, component, template)
 
 
-def _find_own_probes(recipes: Iterable[Recipe]) -> Iterator[_Probe]:
+def _find_own_probes(recipes: Iterable[Recipe]) -> Iterator[Probe]:
     for pod in _list_pods(recipes):
         for name, value in _list_probes(pod.template):
-            yield _Probe(*pod, name, value)
-
-
-def _find_server_probes(recipes: Iterable[Recipe]) -> Iterator[tuple[_Probe, EngineInstance]]:
-    """The probes of the containers that start an engine without Dynamo, and nothing else."""
-    for recipe in recipes:
-        for server in recipe.servers:
-            for engine in find_instances(server):
-                template = find_server_template(recipe, server, engine.component)
-                place = engine.container.line, engine.container.column
-                sources = template.containers if template is not None else []
-                source = next((each for each in sources if (each.line, each.column) == place), None)
-                if template is None or source is None or len(engine.container.launches) > 1:
-                    continue
-                for name in _PROBES:
-                    if (value := source.get(name)) is not None:
-                        yield _Probe(recipe, server, engine.component, template, name, value), engine
-
-
-def _check_server_probe(probe: _Probe, engine: EngineInstance) -> Iterator[Result]:
-    """Judges the port of a probe by the one on which an engine's own server listens."""
-    given, port = engine.given.get("port"), _find_target_port(probe.value)
-    listens = _SERVER_PORTS.get(engine.engine.name) if given is None else given.integer
-    alone = len(engine.container.commands) == 1
-    number = port.data if port is not None else None
-    if isinstance(number, str):
-        number = (_list_named_ports(probe.container) or {}).get(number)
-    if not engine.given.complete or listens is None or not isinstance(number, int) or not number or not alone:
-        return
-    yield judged(1, "probes")
-    if port is not None and number != listens:
-        yield fail(
-            f"{probe.component.name}: its {probe.name} uses port {number}, it listens on {listens}",
-            fix=set_value("port", listens),
-            location=Location(probe.graph.file, port.line, port.column),
-        )
-    elif engine.engine.name == "sglang" and engine.given.get("host") is None:
-        yield fail(
-            f"{probe.component.name}: its {probe.name} reaches nothing, SGLang listens on 127.0.0.1 "
-            "without --host",
-            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
-            location=Location(probe.graph.file, engine.launch.line, engine.launch.column),
-        )
+            yield Probe(*pod, name, value)
 
 
 @check("graph.probes", title="Probes use the component's real port and path")
@@ -170,7 +117,7 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     """
     pods = list(_list_pods(recipes))
     containers = [found for recipe in recipes for found in _list_named_probes(recipe)]
-    servers = list(_find_server_probes(recipes))
+    servers = list(find_server_probes(recipes))
     if not pods and not containers and not servers:
         raise Skip("no component of a graph, and no probe of a named port")
     for probe in _find_own_probes(recipes):
@@ -202,14 +149,14 @@ def probes(recipes: Recipes) -> Iterator[Result]:
             yield from _check_target(probe, paths)
         yield judged(1, "probes")
     for probe, engine in servers:
-        yield from _check_server_probe(probe, engine)
+        yield from check_server_probe(probe, engine)
     for pod in pods:
         yield from _check_operator_probes(pod)
     for template, container, name, port in containers:
         yield from _check_name(template, container, name, port)
 
 
-def _find_encryption(probe: _Probe) -> Value | None:
+def _find_encryption(probe: Probe) -> Value | None:
     """The HTTPS of a probe's HTTP request; None where it has another scheme or its component may use TLS."""
     scheme, main = probe.value.get("httpGet", "scheme"), probe.component.main
     if scheme is None or scheme.text != "HTTPS" or main is None:
@@ -221,10 +168,10 @@ def _find_encryption(probe: _Probe) -> Value | None:
 
 def _check_operator_probes(pod: _Pod) -> Iterator[Result]:
     """Judges the port that the operator's probes of a component request, or that all request if it is off."""
-    own = {name: _find_target_port(value) for name, value in _list_probes(pod.template)}
+    own = {name: find_target_port(value) for name, value in _list_probes(pod.template)}
     requested = {port.data for port in own.values() if port is not None}
     expected = _PROBED.get(pod.component.role)
-    added = _PROBES if expected == "system" else _PROBES[1:]
+    added = PROBES if expected == "system" else PROBES[1:]
     names = [name for name in added if name not in own]
     if expected is None or any(pod.template.around.find_entries(_REPLACES)):
         return
@@ -297,18 +244,18 @@ _NamedProbe = tuple[PodTemplate, Value, str, Value]
 
 def _list_named_probes(recipe: Recipe) -> Iterator[_NamedProbe]:
     """The probes that request a port by its name: pod, container, name of the probe, port."""
-    for template in list_pod_templates(recipe):
-        main = _find_main(template) if template.of_graph else None
+    for template in (each for each in list_pod_templates(recipe) if not each.partial):
+        main = find_main(template) if template.of_graph else None
         for container in template.containers:
             holders = [template.around, container] if container is main else [container]
-            for name, probe in ((n, p) for h in holders for n in _PROBES if (p := h.get(n)) is not None):
-                port = _find_target_port(probe)
+            for name, probe in ((n, p) for h in holders for n in PROBES if (p := h.get(n)) is not None):
+                port = find_target_port(probe)
                 if port is not None and port.text and not port.text.isdecimal() and "$" not in port.text:
                     yield template, container, name, port
 
 
 def _check_name(template: PodTemplate, container: Value, name: str, port: Value) -> Iterator[Result]:
-    named = _list_named_ports(container)
+    named = list_named_ports(container)
     if template.of_graph and named is None:
         named = _guess_ports(template, container)
     yield judged(1, "probes")
@@ -324,7 +271,7 @@ def _check_name(template: PodTemplate, container: Value, name: str, port: Value)
 def _guess_ports(template: PodTemplate, container: Value) -> dict[str, int]:
     """The ports that the operator gives a container that lists none."""
     around = template.around
-    if container is not _find_main(template):
+    if container is not find_main(template):
         is_front = container.get_text("name") == around.get_text("frontendSidecar")
         return _PORTS["frontend"] if is_front else {}
     return _PORTS.get(around.get_text("type") or around.get_text("componentType"), {})
@@ -350,7 +297,7 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
         for probe in _find_own_probes(described)
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
-    probes += [found for found in _find_server_probes(described) if _limits_start(found[0])]
+    probes += [found for found in find_server_probes(described) if limits_start(found[0])]
     if not probes:
         raise Skip("no engine with a startup probe of its own")
     for probe, engine in probes:
@@ -381,28 +328,22 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
             )
 
 
-def _limits_start(probe: _Probe) -> bool:
-    """Whether a probe of an engine without Dynamo restarts it when it takes too long to start."""
-    alone = probe.container is not None and probe.container.get("startupProbe") is None
-    return probe.name == "startupProbe" or (probe.name == "livenessProbe" and alone)
-
-
 def _describe_nodes(component: Component) -> str:
     return f" on each of {component.nodes} nodes" if component.nodes > 1 else ""
 
 
-def _locate_threshold(probe: _Probe) -> Location:
+def _locate_threshold(probe: Probe) -> Location:
     value = probe.value.get("failureThreshold") or probe.value
     return Location(probe.graph.file, value.line, value.column)
 
 
-def _find_engine(probe: _Probe) -> EngineInstance | None:
+def _find_engine(probe: Probe) -> EngineInstance | None:
     """The engine in the container that is probed."""
     engines = (e for e in find_instances(probe.graph) if e.component is probe.component)
     return next((engine for engine in engines if engine.container is probe.component.main), None)
 
 
-def _find_weight_bytes(probe: _Probe, engine: EngineInstance) -> float | None:
+def _find_weight_bytes(probe: Probe, engine: EngineInstance) -> float | None:
     """The bytes that an engine reads; None if unknown."""
     name = resolve_model_id(probe.recipe, engine.container.mounts, engine.model)
     row = resolve_model(probe.recipe, probe.graph, engine.model, name) if engine.model else None
@@ -455,34 +396,22 @@ def _read_port(container: Container, launch: Launch, variable: str, default: int
     return default if found is None else parse_count(found.value)
 
 
-def _find_main(template: PodTemplate) -> Value | None:
-    main = template.spec.get("mainContainer")
-    named = [container for container in template.containers if container.get_text("name") == "main"]
-    return main or next(iter(named or template.containers), None)
-
-
 def _list_probes(template: PodTemplate) -> Iterator[tuple[str, Value]]:
-    main = _find_main(template)
+    main = find_main(template)
     for holder in (template.around, main):
-        for name in _PROBES:
+        for name in PROBES:
             probe = holder.get(name) if holder is not None else None
             if probe is not None:
                 yield name, probe
 
 
-def _find_quoted_port(probe: _Probe) -> Value | None:
+def _find_quoted_port(probe: Probe) -> Value | None:
     """The port of a probe if it is a number in quotes."""
-    port = _find_target_port(probe.value)
+    port = find_target_port(probe.value)
     return port if port is not None and (port.text or "").isdecimal() else None
 
 
-def _find_target_port(probe: Value) -> Value | None:
-    """The port that a probe requests, by number or name."""
-    ports = (probe.get(handler, "port") for handler in ("httpGet", "tcpSocket"))
-    return next(filter(None, ports), None)
-
-
-def _find_port(probe: _Probe) -> Value | None:
+def _find_port(probe: Probe) -> Value | None:
     """The port of a probe, if it is a number that the component does not declare."""
     target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
     port = target.get("port") if target else None
@@ -490,7 +419,7 @@ def _find_port(probe: _Probe) -> Value | None:
     return None if declared else port
 
 
-def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[Finding]:
+def _check_target(probe: Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[Finding]:
     component, template = probe.component, probe.template
     target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
     port = _find_port(probe)
@@ -518,11 +447,11 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         )
 
 
-def _find_declared_port(probe: _Probe) -> int | None:
+def _find_declared_port(probe: Probe) -> int | None:
     """The number of the port that a probe uses and its component declares, by number or by name."""
     target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
     port = target.get("port") if target else None
-    main = _find_main(probe.template)
+    main = find_main(probe.template)
     if port is None or main is None:
         return None
     for declared in main.get_items("ports"):
@@ -534,20 +463,6 @@ def _find_declared_port(probe: _Probe) -> int | None:
 
 def _list_ports(template: PodTemplate) -> set[int]:
     """The ports that its main container declares."""
-    main = _find_main(template)
+    main = find_main(template)
     numbers = (port.get("containerPort") for port in (main.get_items("ports") if main is not None else ()))
     return {number.data for number in numbers if number is not None and isinstance(number.data, int)}
-
-
-def _list_named_ports(container: Value | None) -> dict[str, int] | None:
-    """The numbers of a container's ports by name, 0 if unknown; None if it lists none, or unknown names."""
-    ports = container.get_items("ports") if container is not None else []
-    names = [port.get_text("name") for port in ports]
-    if not ports or any("$" in name for name in names):
-        return None
-    numbers = [port.get("containerPort") for port in ports]
-    return {
-        name: number.data if number is not None and isinstance(number.data, int) else 0
-        for name, number in zip(names, numbers, strict=True)
-        if name
-    }

@@ -172,9 +172,12 @@ def _suggest_value(text: _ManifestText) -> str:
 
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
-    name = variable.strip("${}").partition(":")[0]
+    """The fix for a `${NAME}` or `${NAME:-DEFAULT}` that stays as it is."""
+    name, has_default, default = variable.strip("${}").partition(":-")
     if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
+    if has_default:
+        return f"write {default or 'the value'} in its place   # GNU envsubst takes no defaults"
     return "write the value, or document envsubst < FILE | kubectl apply -f -"
 
 

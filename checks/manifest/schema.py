@@ -171,10 +171,10 @@ def _report_violations(
     :param violations: each with the component in whose pod it is, or an empty name.
     :param open_values: the places of a template's values, which manifest.placeholders reports.
     """
-    reported = {*open_values}
+    reported: set[tuple[int, int]] = set()
     for component, violation in violations:
         place = violation.line, violation.column
-        if place in open_values or (component and place in reported):
+        if violation.is_open(open_values) or (component and place in reported):
             continue
         reported.add(place)
         path = f"the pod of {component}: {violation.path}" if component else violation.path

@@ -31,7 +31,8 @@ def weights_fit(
 
     A model that is not in the table is read from its `config.json`, with `model.safetensors.index.json`
     beside it, if the recipe contains them in a folder of the model's name, or in a folder whose graphs load
-    only this model. Weights that the engine quantizes or offloads while loading are not judged.
+    only this model. Weights that the engine quantizes or offloads while loading are not judged. A draft model
+    counts; one that nothing describes is taken to need at most as much room as the model itself.
 
     Fix: raise the tensor parallel size and nvidia.com/gpu, or use a checkpoint in a smaller precision
     """
@@ -42,6 +43,10 @@ def weights_fit(
         elif room.fits and not least.fits and not engine.gpu.products:
             yield describe_unsized(
                 engine, "the recipe names no GPU, and not every one is large enough", _NEEDS
+            )
+        elif not engine.draft_sized and least.fits and least.limit < 2 * least.weights:
+            yield describe_unsized(
+                engine, f"the size of {engine.draft or 'its draft model'}, which drafts for it, is unknown"
             )
         else:
             yield judged(1, "engines")
@@ -57,8 +62,9 @@ def _report_weights(
     memory = memory or 0
     limit = "" if room.limit >= memory else f", {_format_gib(room.limit)} of it usable"
     subject = "each GPU, which has" if report is fail else "each GPU, and the smallest that it may get has"
+    names = f"{engine.name} with {engine.draft}" if engine.draft and engine.draft_sized else engine.name
     return report(
-        f"{engine.instance.name}: the weights of {engine.name} take at least "
+        f"{engine.instance.name}: the weights of {names} take at least "
         f"{_format_gib(room.weights)} on {subject} {_format_gib(memory)}{limit} ({_describe_gpu(engine)})",
         fix="split the model over more GPUs, or use a checkpoint in a smaller precision",
         evidence=_collect_evidence(engine, room, memory),

@@ -135,7 +135,7 @@ def _check_server(recipe: Recipe, server: Graph, component: Component) -> Iterat
         return
     volume = _find_own_volume(template.spec)
     if volume is None:
-        if not any(map(_is_below_shm, _list_mounts(template.spec))):
+        if not template.partial and not any(map(_is_below_shm, _list_mounts(template.spec))):
             starting = next((each for each in component.containers if each.launches), component)
             place = Value(None, starting.line, starting.column)
             edit = add_element(f"{template.path}.volumes", {"name": "shm", "emptyDir": {"medium": "Memory"}})

@@ -22,6 +22,7 @@ def same_everywhere(recipes: Recipes) -> Iterator[Result]:
     Fix: write the same name everywhere
     """
     applies = False
+    every_graph = [graph for recipe in recipes for graph in recipe.graphs]
     for recipe in recipes:
         workers = [worker for graph in recipe.graphs for worker in find_instances(graph)]
         applies = applies or bool(workers)
@@ -30,7 +31,9 @@ def same_everywhere(recipes: Recipes) -> Iterator[Result]:
             yield from _check_agreement([worker for worker in workers if worker.graph is graph])
         yield from _check_downloads(recipe, workers)
         for benchmark in recipe.benchmarks:
-            yield from _check_benchmark(benchmark, workers)
+            targets = benchmark.find_targets(recipe.graphs or every_graph)
+            measured = [worker for graph in targets for worker in find_instances(graph)]
+            yield from _check_benchmark(benchmark, measured or workers)
         yield from check_readme_models(recipe)
     if not applies:
         raise Skip("no worker that loads a model")

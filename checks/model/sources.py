@@ -10,7 +10,7 @@ from dynocheck.checks.storage.weight_paths import find_hf_home, is_hub_id
 from dynocheck.core.fixes import add_flag, import_secret, replace_words, set_argument
 from dynocheck.data.gated import gated_models
 from dynocheck.data.models import find_model
-from dynocheck.engines import Argument, EngineInstance, find_instances
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import (
     Container,
     Download,
@@ -24,6 +24,7 @@ from dynocheck.facts import (
 )
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SNAPSHOT = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)/snapshots/([\w.-]+)/?$")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _SOURCES = {*_TOKENS, "HF_ENDPOINT"}
 _TOKEN_MENTION = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # not the tokens of a model
@@ -37,19 +38,22 @@ def revision(recipes: Recipes) -> Iterator[Result]:
     commit does not. A worker without a revision then asks the hub for `main`: once that has moved, each pod
     downloads other weights than the Job did. Offline (HF_HUB_OFFLINE) it finds nothing.
 
-    Judged are workers that load a model by hub id, if the recipe downloads it at a revision. Without a
-    revision, both use main. A worker with another revision downloads that one.
+    Judged are workers that load a model by hub id, or from a snapshot in the hub cache, if the recipe
+    downloads it at a revision. Without a revision, both use main. A worker with another revision downloads
+    that one.
 
     Fix: --revision REVISION for vLLM and SGLang, revision: REVISION in TensorRT-LLM's YAML, or download main
     """
     applies = False
     for recipe in recipes:
-        for model, downloads in _group_pinned(recipe).items():
-            engines = [e for g in recipe.deployments for e in find_instances(g) if e.model == model]
+        for model, downloads in _group_cached(recipe).items():
+            engines = [e for g in recipe.deployments for e in find_instances(g) if _find_model(e) == model]
+            if not all(download.revision for download in downloads):
+                engines = [engine for engine in engines if _find_revision(engine) not in (None, "main")]
             applies = applies or bool(engines)
             yield from _check_revisions(engines, downloads)
     if not applies:
-        raise Skip("no worker loads by hub id a model that is downloaded at a revision")
+        raise Skip("no worker loads a model of the hub at another revision than main, nor is one downloaded")
 
 
 def _check_revisions(engines: list[EngineInstance], downloads: list[Download]) -> Iterator[Result]:
@@ -57,46 +61,70 @@ def _check_revisions(engines: list[EngineInstance], downloads: list[Download]) -
     fetched = sorted({download.revision or "" for download in downloads})
     on_main = []
     for engine in engines:
-        requested = engine.given.get("revision")
+        requested, wanted = engine.given.get("revision"), _find_revision(engine)
         if not engine.given.complete or (requested is not None and not requested.known):
             yield describe_incomplete(engine, what="revision")
             continue
+        if wanted not in (None, *fetched) and not all(map(_COMMIT.fullmatch, fetched)):
+            yield unjudged(
+                f"{engine.name}: revision {wanted}",
+                why=f"the recipe downloads {fetched[0] or 'main'}, which may be the same",
+                needs=f"--revision {wanted} where it is downloaded",
+                location=Location(*engine.locate("revision", *engine.engine.model_flags)),
+            )
+            continue
         yield judged(1, "engines")
-        if requested is None and not engine.is_offline:
+        if wanted is None and not engine.is_offline:
             on_main.append(engine)
-        elif requested is None or requested.value not in fetched:
-            yield from _report_missing(engine, requested, fetched)
+        elif wanted not in fetched:
+            yield from _report_missing(engine, wanted, fetched)
     if on_main and all(_COMMIT.fullmatch(revision) for revision in fetched):
         yield _report_drift(downloads[0], on_main)
 
 
-def _group_pinned(recipe: Recipe) -> dict[str, list[Download]]:
-    """The downloads to a hub cache by model, of models that are always downloaded at a revision."""
+def _group_cached(recipe: Recipe) -> dict[str, list[Download]]:
+    """The downloads to a hub cache by model."""
     cached: dict[str, list[Download]] = {}
     for download in recipe.downloads:
         if download.model is not None and download.cached:
             cached.setdefault(download.model, []).append(download)
-    return {model: downloads for model, downloads in cached.items() if all(d.revision for d in downloads)}
+    return cached
 
 
-def _report_missing(
-    engine: EngineInstance, requested: Argument | None, fetched: list[str]
-) -> Iterator[Finding]:
+def _find_model(engine: EngineInstance) -> str | None:
+    """The model of the hub that an engine loads, by its id or as a folder of the hub cache."""
+    snapshot = _SNAPSHOT.search(engine.model or "")
+    return f"{snapshot[1]}/{snapshot[2]}" if snapshot else engine.model
+
+
+def _find_revision(engine: EngineInstance) -> str | None:
+    """The revision that an engine loads; None for main, or if unknown."""
+    snapshot, requested = _SNAPSHOT.search(engine.model or ""), engine.given.get("revision")
+    if snapshot:
+        return snapshot[3]
+    return str(requested.value) if requested is not None and requested.known else None
+
+
+def _report_missing(engine: EngineInstance, wanted: str | None, fetched: list[str]) -> Iterator[Finding]:
     """The finding for a worker whose revision is not downloaded; none for main beside a branch."""
-    commits = all(_COMMIT.fullmatch(revision) for revision in fetched)
-    if requested is None and not commits:
+    if wanted is None and not all(map(_COMMIT.fullmatch, fetched)):
         return
-    revision = f"revision {requested.value}" if requested is not None else "main"
-    message = f"{engine.name} loads {revision} of {engine.model}, the recipe downloads {fetched[0]}"
+    message = f"{engine.name} loads {f'revision {wanted}' if wanted else 'main'} of {_find_model(engine)}, "
+    message += f"the recipe downloads {fetched[0]}"
     place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
-    fix = _suggest_revision(engine, requested, fetched[0])
-    if engine.is_offline:
+    fix = _suggest_revision(engine, fetched[0])
+    if _SNAPSHOT.search(engine.model or ""):
+        yield fail(f"{message}: there is no such folder", fix=fix, location=place)
+    elif engine.is_offline:
         yield fail(f"{message}, and HF_HUB_OFFLINE is set: it finds nothing", fix=fix, location=place)
     else:
         yield warn(f"{message}: each pod downloads its own", fix=fix, location=place)
 
 
-def _suggest_revision(engine: EngineInstance, requested: Argument | None, revision: str) -> str:
+def _suggest_revision(engine: EngineInstance, revision: str) -> str:
+    requested, snapshot = engine.given.get("revision"), _SNAPSHOT.search(engine.model or "")
+    if snapshot:
+        return replace_words(snapshot[3], revision)
     if requested is not None and requested.spelled:
         return set_argument(requested.spelled, revision)
     if engine.engine.name == "trtllm":
@@ -193,7 +221,7 @@ def _find_fetches(recipe: Recipe, models: HubModels | None) -> Iterator[_HubFetc
         name: str, model: str, file: str, container: Container, place: Location
     ) -> Iterator[_HubFetch]:
         found = containers.get((file, container.line, container.column))
-        if found is not None and is_hub_id(model):
+        if found is not None and not found[0].partial and is_hub_id(model):
             source = _find_gate(model, models)
             known = source is not None or find_model(model) is not None
             yield _HubFetch(name, model, *found, place, source or "", known, tokenless)

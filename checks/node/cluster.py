@@ -7,6 +7,7 @@ from dynocheck import Skip, Subject, check, fail, judged, unknown, warn
 from dynocheck.core.outcomes import Result
 from dynocheck.facts import NodeReport, NodeReports
 
+_LISTED = 10  # nodes in a message
 _FEW = 3  # nodes, below which none of them is the odd one
 
 
@@ -69,9 +70,10 @@ def _find_odd(kind: str, trait: str, values: Mapping[str, str]) -> Iterator[Resu
     if not others:
         return
     if len(values) < _FEW or count * 2 <= len(values):
-        listed = "; ".join(f"{node} {value}" for node, value in values.items())
+        listed = "; ".join(f"{node} {value}" for node, value in list(values.items())[:_LISTED])
+        more = f"; and {len(values) - _LISTED} more nodes" if len(values) > _LISTED else ""
         yield warn(
-            f"{kind}: nodes differ in {trait}: {listed}"[:500],
+            f"{kind}: nodes differ in {trait}: {listed}{more}",
             evidence={"trait": trait, "values": dict(values)},
         )
         return

@@ -27,6 +27,7 @@ _THROTTLED = {
     0x40: "heat (hardware)",
     0x80: "power brake",
 }
+_CAPPED = 0.95  # of the default power limit
 _EXCLUSIVE = {2: "prohibited", 3: "exclusive process"}
 # nvmlDeviceGpuRecoveryAction_t
 _RECOVERY = {1: RESET, 2: REBOOT, 3: "drain the GPU's peers, then reset it", 4: f"drain the node; {RESET}"}
@@ -232,10 +233,17 @@ def _lacks_bridge(gpu: NodeGpu) -> bool:
 @check("node.throttled", title="No GPU is slowed by heat or power")
 def throttled(gpus: NodeGpus) -> Iterator[Finding]:
     """A GPU that lowers its clocks by heat or by the power brake is slower than its neighbours, and with it
-    all ranks of the engine. The power cap under load is normal and is not judged.
+    all ranks of the engine. Reaching the power cap under load is normal; a cap below the default is told.
 
     Fix: look at fans, inlet temperature and power supplies
     """
+    for gpu in require_gpus(gpus):
+        if gpu.power_limit_w and gpu.power_limit_w < (gpu.power_default_w or 0) * _CAPPED:
+            yield warn(
+                f"GPU {gpu.index}: power limit {gpu.power_limit_w} W; the default is {gpu.power_default_w} W",
+                fix=f"nvidia-smi -i {gpu.index} -pl {gpu.power_default_w}, unless the limit is wanted",
+                subject=name_gpu(gpu),
+            )
     for gpu, bits in require_known(gpus, "throttle", "clock events"):
         reasons = [reason for bit, reason in _THROTTLED.items() if bits & bit]
         if reasons:

@@ -8,6 +8,7 @@ from dynocheck.facts import NodeGpus, NodeHost, NodeRdma
 _SHM_MIB = 1024  # dev/sanity_check.py of Dynamo warns below
 _NOFILE = 65536  # the docker commands of Dynamo's documentation
 _PIDS = 4096
+_MEMORY_USED, _HUGE_PAGES = 0.95, 0.25
 
 
 @check("node.shm", title="Shared memory is large enough")
@@ -68,15 +69,47 @@ def nofile(host: NodeHost) -> Iterator[Finding]:
 
 @check("node.cgroup", title="Enough processes and threads can start")
 def cgroup(host: NodeHost) -> Iterator[Finding]:
-    """An engine with a rank a GPU, NCCL and a frontend run thousands of threads, each of which counts.
+    """An engine with a rank a GPU, NCCL and a frontend run thousands of threads, each of which counts toward
+    the limits of the cgroup and of the user.
 
-    Fix: raise podPidsLimit of the kubelet, or docker run --pids-limit
+    Fix: raise podPidsLimit of the kubelet, or docker run --pids-limit and --ulimit nproc=-1
     """
-    if host.cgroup_pids is None:
-        raise Skip("the cgroup has no limit of processes")
-    if host.cgroup_pids < _PIDS:
+    limits = {"the cgroup": host.cgroup_pids, "ulimit -u": host.processes}
+    if all(limit is None for limit in limits.values()):
+        raise Skip("the number of processes has no limit")
+    for whose, limit in limits.items():
+        if limit is not None and limit < _PIDS:
+            yield warn(
+                f"{whose} allows {limit} processes and threads",
+                fix="raise podPidsLimit of the kubelet, or docker run --pids-limit and --ulimit nproc=-1",
+                evidence={"pids": limit, "wanted": _PIDS},
+            )
+
+
+@check("node.memory", title="Host memory leaves room")
+def memory(host: NodeHost) -> Iterator[Finding]:
+    """A process that passes the memory limit of its cgroup is killed. What is written to /dev/shm counts
+    toward that limit too. Memory that is reserved as huge pages is lost to all that do not ask for them.
+
+    Fix: raise resources.limits.memory of the container, or vm.nr_hugepages=0 on the node
+    """
+    raised = "raise resources.limits.memory of the container"
+    limit, used = host.cgroup_memory_mib, host.cgroup_used_mib
+    if host.oom_kills:
+        yield warn(f"the kernel killed {host.oom_kills} processes of the cgroup for memory", fix=raised)
+    if limit and used is not None and used > _MEMORY_USED * limit:
         yield warn(
-            f"the cgroup allows {host.cgroup_pids} processes and threads",
-            fix="raise podPidsLimit of the kubelet, or docker run --pids-limit",
-            evidence={"pids": host.cgroup_pids, "wanted": _PIDS},
+            f"{used} of {limit} MiB of the cgroup's memory are used",
+            fix=raised,
+            evidence={"used_mib": used, "limit_mib": limit},
+        )
+    if limit and host.container and host.shm_mib is not None and host.shm_mib > limit:
+        yield warn(
+            f"shared memory may grow to {host.shm_mib} MiB, more than the cgroup's memory, {limit} MiB",
+            fix=f"{raised}, or lower sizeLimit of the volume at /dev/shm",
+        )
+    if host.memory_mib and host.huge_pages_free_mib > _HUGE_PAGES * host.memory_mib:
+        yield warn(
+            f"{host.huge_pages_free_mib} of {host.memory_mib} MiB are huge pages that nobody uses",
+            fix="lower vm.nr_hugepages on the node, or request hugepages-2Mi in the pod",
         )

@@ -8,9 +8,22 @@ from dynocheck.core.outcomes import Result
 from dynocheck.facts import NodeEnvironment, NodeGpus, NodeRdma, RdmaPort
 
 _INFINIBAND, _ETHERNET = "InfiniBand", "Ethernet"
+RDMA_TRANSPORTS = {"rc", "rc_x", "rc_v", "rc_mlx5", "dc", "dc_x", "dc_mlx5", "ud", "ud_x", "ud_v", "ib"}
 _UNUSED = "Disabled"
-_DMA_BUF_KERNEL = (5, 12)
-_EFA = "efa"
+DMA_BUF_KERNEL = (5, 12)
+EFA = "efa"
+_NO_OVERRIDE = 595  # the first driver branch without GrdmaPciTopoCheckOverride
+
+
+def split_transports(environment: NodeEnvironment) -> set[str]:
+    """The transports that UCX_TLS lists; none where it is not set or lists those that are left out."""
+    text = environment.items.get("UCX_TLS", "")
+    return set() if text.startswith("^") else {word.strip() for word in text.split(",")} - {""}
+
+
+def parse_kernel(rdma: NodeRdma) -> tuple[int, ...]:
+    """The version of the kernel, such as (6, 8)."""
+    return tuple(int(part) for part in rdma.kernel.split("-")[0].split(".")[:2] if part.isdigit())
 
 
 def _require_ports(rdma: NodeRdma) -> list[RdmaPort]:
@@ -32,7 +45,7 @@ def rdma_link(rdma: NodeRdma) -> Iterator[Result]:
     rates = Counter(port.rate for port in ports if port.state == "ACTIVE").most_common(1)
     for port in ports:
         subject = Subject("RDMA port", f"{port.device}/{port.number}")
-        if port.driver == _EFA:
+        if port.driver == EFA:
             yield unjudged(str(subject), why="EFA always says that it is up", subject=subject)
         elif port.state != "ACTIVE":
             down = port.state == "DOWN"
@@ -68,10 +81,7 @@ def rdma_in_container(rdma: NodeRdma, environment: NodeEnvironment) -> Iterator[
 
 def _find_rdma_wish(environment: NodeEnvironment) -> str | None:
     """The variable that names an RDMA transport or device."""
-    transports = environment.items.get("UCX_TLS", "")
-    if not transports.startswith("^") and {"rc", "rc_x", "rc_v", "dc", "dc_x", "ib"} & {
-        *transports.split(",")
-    }:
+    if split_transports(environment) & RDMA_TRANSPORTS:
         return "UCX_TLS"
     names = ("UCX_NET_DEVICES", "NCCL_IB_HCA")
     return next((name for name in names if "mlx5" in environment.items.get(name, "")), None)
@@ -80,19 +90,21 @@ def _find_rdma_wish(environment: NodeEnvironment) -> str | None:
 @check("node.gpudirect", title="RDMA can reach GPU memory")
 def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
     """Without nvidia_peermem or dma-buf every transfer of KV cache goes through host memory, which is several
-    times slower. dma-buf needs the open kernel modules of the driver and Linux 5.12.
+    times slower. dma-buf needs the open kernel modules of the driver and Linux 5.12. On GB200 and GB300 a
+    driver before 595 reaches EFA only with GrdmaPciTopoCheckOverride=1, and 595 does not reach it.
 
     Fix: modprobe nvidia_peermem, or install the open kernel modules
     """
-    ports = [port for port in _require_ports(rdma) if port.driver != _EFA]
+    yield from _judge_efa(rdma, gpus)
+    ports = [port for port in _require_ports(rdma) if port.driver != EFA]
     if not gpus.usable or not ports:
         raise Skip("no GPU beside an RDMA device other than EFA")
     if rdma.peermem:
         return
-    version = tuple(int(part) for part in rdma.kernel.split("-")[0].split(".")[:2] if part.isdigit())
+    version = parse_kernel(rdma)
     if rdma.open_modules is None or len(version) < 2:
         yield unknown("neither nvidia_peermem nor the kind of the driver can be seen")
-    elif not rdma.open_modules or version < _DMA_BUF_KERNEL:
+    elif not rdma.open_modules or version < DMA_BUF_KERNEL:
         yield warn(
             "neither nvidia_peermem nor dma-buf: transfers go through host memory",
             fix="modprobe nvidia_peermem, or install the open kernel modules",
@@ -100,24 +112,43 @@ def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
         )
 
 
+def _judge_efa(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
+    """Whether the driver reaches EFA from the GPUs of a Grace machine (NVIDIA/aicr#2459)."""
+    branch = (gpus.driver or "").partition(".")[0]
+    blackwell = any(word in gpu.name for gpu in gpus.usable for word in ("GB200", "GB300"))
+    if not blackwell or not branch.isdigit() or all(port.driver != EFA for port in rdma.ports):
+        return
+    if int(branch) >= _NO_OVERRIDE:
+        yield warn(
+            f"driver {gpus.driver} may not reach EFA from GPU memory on this machine",
+            fix="take driver branch 580, or look for topology not supported in the kernel log",
+        )
+    elif rdma.topology_override == 0:
+        yield fail(
+            "the driver's GrdmaPciTopoCheckOverride is 0: EFA cannot reach GPU memory",
+            fix="options nvidia NVreg_GrdmaPciTopoCheckOverride=1 in /etc/modprobe.d, and reboot",
+        )
+
+
 @check("node.transport-env", title="Transport variables leave GPU and RDMA transfers possible")
 def transport_env(environment: NodeEnvironment, gpus: NodeGpus, rdma: NodeRdma) -> Iterator[Finding]:
     """UCX_TLS as a list admits only what it names: without cuda_copy or cuda_ipc, GPU memory cannot be moved.
-    Variables that switch off peer-to-peer or InfiniBand are often left from a test.
+    Variables that switch off peer-to-peer or InfiniBand are often left from a test, and gdr_copy needs the
+    device of GDRCopy.
 
     Fix: unset the variable, or add cuda_copy,cuda_ipc to UCX_TLS
     """
     if not gpus.usable:
         raise Skip("no GPU here")
-    transports = environment.items.get("UCX_TLS", "")
-    listed = {word.strip() for word in transports.split(",")}
-    if (
-        transports
-        and not transports.startswith("^")
-        and not listed & {"all", "cuda", "cuda_copy", "cuda_ipc"}
-    ):
+    listed, transports = split_transports(environment), environment.items.get("UCX_TLS", "")
+    if listed and not listed & {"all", "cuda", "cuda_copy", "cuda_ipc"}:
         yield fail(
             f"UCX_TLS={transports} leaves out GPU memory", fix=f"UCX_TLS={transports},cuda_copy,cuda_ipc"
+        )
+    if "gdr_copy" in listed and not rdma.gdrcopy:
+        yield warn(
+            "UCX_TLS names gdr_copy, and /dev/gdrdrv is not there",
+            fix="install GDRCopy on the node (driver.gdrcopy of the GPU Operator), or leave gdr_copy out",
         )
     for name in ("NCCL_P2P_DISABLE", *(["NCCL_IB_DISABLE"] if rdma.verbs else [])):
         if environment.items.get(name) == "1":

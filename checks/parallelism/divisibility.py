@@ -16,6 +16,7 @@ _LARGEST_NODE = 16  # GPUs of the largest node that any vendor sells
 # vLLM's Fp8MoEMethod of these releases refuses to load partial blocks; later ones load them.
 _VLLM_OF_WHOLE_BLOCKS = ("0.16.0", "0.19.0", "0.20.1", "0.23.0", "0.26.0", "0.28.0")
 _NATIVE = ("kubernetes.io/", "requests.", "hugepages-")
+_Problem = tuple[str, str]  # what is wrong, and the argument that it is in
 
 
 @check(
@@ -95,6 +96,8 @@ def heads_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[
             yield describe_unsized(engine)
             continue
         yield judged(1, "engines")
+        if _check_ranks(engine) is not None:
+            continue  # experts_divide reports it
         model, ranks = engine.model, engine.budget.sharding.attention
         name = engine.instance.engine.name
         if model.heads % ranks:
@@ -102,6 +105,12 @@ def heads_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[
             yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
         elif not model.latent and name != "trtllm" and _is_uneven(model.kv_heads, ranks):
             problem = f"{model.kv_heads} key-value heads do not divide evenly over {ranks} ranks"
+            yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
+        elif name != "trtllm" and any(number % ranks for number in model.state_heads):
+            numbers = " and ".join(map(str, model.state_heads))
+            problem = (
+                f"layers with a state have {numbers} heads or groups, which do not divide over {ranks} ranks"
+            )
             yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
 
 
@@ -117,18 +126,15 @@ def experts_divide(recipes: Recipes, models: HubModels | None = None) -> Iterato
     Fix: set the expert parallel size to the tensor parallel size, or a divisor of it
     """
     for engine in _list_engines(recipes, models):
-        model, budget = engine.model, engine.budget
-        if model is None or budget is None:
+        found = _check_ranks(engine)
+        if found is None and engine.model is not None and engine.budget is not None:
+            found = _check_experts(engine, engine.model, engine.budget.sharding.experts)
+        elif found is None:
             yield describe_unsized(engine)
             continue
         yield judged(1, "engines")
-        if engine.instance.engine.name == "vllm":
-            argument = "enable-expert-parallel"
-            problem = _check_vllm_experts(engine, model, budget.sharding.experts)
-        else:
-            argument = "expert-parallel-size"
-            problem = _check_other_experts(engine, model)
-        if problem is not None:
+        if found is not None:
+            problem, argument = found
             known = argument if engine.instance.given.get(argument) else "tensor-parallel-size"
             yield _report_undivided(engine, problem, argument=known)
 
@@ -144,6 +150,44 @@ def _list_engines(recipes: Recipes, models: HubModels | None) -> list[SizedEngin
     return engines
 
 
+def _check_ranks(engine: SizedEngine) -> _Problem | None:
+    """The problem with sizes that must divide each other whatever the model is."""
+    given, name = engine.instance.given, engine.instance.engine.name
+    tensor, experts = given.size("tensor-parallel-size"), given.size("expert-parallel-size")
+    data = given.size("data-parallel-size") if given.is_enabled("enable-dp-attention") else None
+    if name == "vllm" or tensor is None or not given.complete:
+        return None
+    if name == "sglang" and data is not None and tensor % data:
+        problem = f"attention data parallel size {data} does not divide tensor parallel size {tensor}"
+        return problem, "data-parallel-size"
+    if experts is None or given.get("moe-cluster-parallel-size", "moe-dp-size"):
+        return None
+    if tensor % experts:
+        problem = f"expert parallel size {experts} does not divide tensor parallel size {tensor}"
+        return problem, "expert-parallel-size"
+    columns = given.get("moe-tensor-parallel-size") if name == "trtllm" else None
+    explicit = columns is not None and given.get("expert-parallel-size") is not None
+    if columns is not None and explicit and columns.integer != tensor // experts:
+        problem = f"expert parallel size {experts} times MoE tensor parallel size is not {tensor}"
+        return problem, "expert-parallel-size"
+    return None
+
+
+def _check_experts(engine: SizedEngine, model: Model, ranks: int) -> _Problem | None:
+    """The problem with how a model's experts are split over an engine's ranks."""
+    given, name = engine.instance.given, engine.instance.engine.name
+    if name == "vllm":
+        problem = _check_vllm_experts(engine, model, ranks)
+        return (problem, "enable-expert-parallel") if problem else None
+    tensor, experts = given.size("tensor-parallel-size"), given.size("expert-parallel-size")
+    if name == "trtllm" or tensor is None or experts is None or given.get("moe-dp-size"):
+        return None
+    if given.has_prefix("moe-a2a-backend") or given.has_prefix("enable-deepep"):
+        return None  # those set the expert parallel size themselves
+    problem = _check_blocks(engine, model, tensor // experts)
+    return (problem, "expert-parallel-size") if problem else None
+
+
 def _check_vllm_experts(engine: SizedEngine, model: Model, ranks: int) -> str | None:
     enabled = engine.instance.given.is_enabled("enable-expert-parallel")
     release = dynamo_release(engine.instance.container.image or "")
@@ -153,28 +197,6 @@ def _check_vllm_experts(engine: SizedEngine, model: Model, ranks: int) -> str | 
     if enabled is not False or version not in _VLLM_OF_WHOLE_BLOCKS:
         return None
     return _check_blocks(engine, model, ranks)
-
-
-def _check_other_experts(engine: SizedEngine, model: Model) -> str | None:
-    """The problem with the expert parallel size of SGLang or TensorRT-LLM."""
-    given = engine.instance.given
-    tensor, experts = given.size("tensor-parallel-size"), given.size("expert-parallel-size")
-    if tensor is None or experts is None or given.get("moe-cluster-parallel-size", "moe-dp-size"):
-        return None
-    if tensor % experts:
-        return f"expert parallel size {experts} does not divide tensor parallel size {tensor}"
-    if engine.instance.engine.name == "trtllm":
-        columns = given.get("moe-tensor-parallel-size")
-        explicit = columns is not None and given.get("expert-parallel-size") is not None
-        if columns is not None and explicit and columns.integer != tensor // experts:
-            return f"expert parallel size {experts} times MoE tensor parallel size is not {tensor}"
-        return None
-    data = given.size("data-parallel-size")
-    if given.is_enabled("enable-dp-attention") and data is not None and tensor % data:
-        return f"attention data parallel size {data} does not divide tensor parallel size {tensor}"
-    if given.has_prefix("moe-a2a-backend") or given.has_prefix("enable-deepep"):
-        return None  # those set the expert parallel size themselves
-    return _check_blocks(engine, model, tensor // experts)
 
 
 def _check_blocks(engine: SizedEngine, model: Model, columns: int) -> str | None:
@@ -198,7 +220,12 @@ def _suggest_ranks(engine: SizedEngine, model: Model) -> str:
     component, given = engine.instance.component, engine.instance.given
     argument = given.get("tensor-parallel-size")
     most = (component.gpus or 0) * component.nodes
-    fits = [n for n in range(1, most + 1) if not model.heads % n and not _is_uneven(model.kv_heads, n)]
+    fits = [
+        n
+        for n in range(1, most + 1)
+        if not any(number % n for number in (model.heads, *model.state_heads))
+        and not _is_uneven(model.kv_heads, n)
+    ]
     others = [given.size(name) for name in ("pipeline-parallel-size", "data-parallel-size")]
     if argument is None or not argument.spelled or not fits or others != [1, 1]:
         return ""

@@ -11,6 +11,7 @@ from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
 from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
 
+_ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
 _USUAL_NODE = 8  # GPUs of the largest nodes that are common
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
 _REQUEST = "nvidia.com/gpu in its limits"
@@ -35,9 +36,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         for recipe in recipes
         for graph in recipe.deployments
         for component in graph.components
-        if not _runs_on_cpu(component)
+        if not _runs_elsewhere(component)
         if (splits := list(_find_splits(graph, component)))
-        or (_hides_engine(component) and _is_command(recipe, graph, component))
+        or (_hides_engine(graph, component) and _is_command(recipe, graph, component))
     ]
     if not workers:
         raise Skip("no engine")
@@ -51,9 +52,10 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
             yield from _compare_gpus(graph, component, (component.gpus or 0) * component.nodes, known)
 
 
-def _runs_on_cpu(component: Component) -> bool:
-    """Whether it is given no GPU and has an image for CPUs."""
-    return component.gpus == 0 and any("cpu" in (each.image or "") for each in component.containers)
+def _runs_elsewhere(component: Component) -> bool:
+    """Whether it is given no GPU, and has an image for CPUs or another accelerator."""
+    on_cpu = any("cpu" in (each.image or "") for each in component.containers)
+    return not component.gpus and (on_cpu or not _ACCELERATORS.isdisjoint(component.resources))
 
 
 def _explain_unjudged(
@@ -65,6 +67,8 @@ def _explain_unjudged(
     servers = {PROGRAMS.get(launch.module) for c in component.containers for launch in c.launches} - {None}
     if not splits and servers:
         return f"nothing is known of the parallel sizes of {' and '.join(map(str, servers))}", None
+    if not splits and graph.group == "serving.kserve.io":
+        return "KServe makes its command of objects that are not read", "its command in the manifest"
     if not splits and not graph.of_dynamo:
         return "its command starts no engine that is known", "the engine's own command, such as vllm serve"
     if not splits:
@@ -79,15 +83,21 @@ def _explain_unjudged(
 
 
 def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
-    """The parallelism of each engine of a component; None if unknown."""
+    """The parallelism of each engine of a component; None if unknown.
+
+    A graph's engine that names its nodes has the others in components of their own.
+    """
     for each in find_component_instances(graph, component):
-        yield each.engine.parallelism(each.given)
+        split = each.engine.parallelism(each.given)
+        if split is not None and split.nodes > 1 and (graph.of_dynamo or split.gpus % split.nodes):
+            split = None
+        yield split
 
 
-def _hides_engine(component: Component) -> bool:
+def _hides_engine(graph: Graph, component: Component) -> bool:
     """Whether it is a worker with GPUs that starts no known engine."""
     works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
-    return works and component.main is not None
+    return works and (component.main is not None or not graph.of_dynamo)
 
 
 def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
@@ -108,23 +118,28 @@ def _compare_gpus(
     graph: Graph, component: Component, given: int, known: list[Parallelism]
 ) -> Iterator[Finding]:
     place = Location(graph.file, component.line, component.column)
-    largest = max(known, key=lambda split: split.gpus)
-    together = sum(split.gpus for split in known)  # several launches: beside each other, or either one
-    evidence = {"given": given, "needed": largest.gpus}
-    if given < largest.gpus:
+    largest = max(known, key=lambda split: split.gpus_here)
+    needed = largest.gpus_here
+    together = sum(split.gpus_here for split in known)  # several launches: beside each other, or either one
+    evidence = {"given": given, "needed": needed}
+    if given < needed:
         yield fail(
-            f"{component.name}: {largest} needs {largest.gpus} GPUs, a replica is given {given}",
-            fix=_suggest_gpus(graph, component, largest.gpus),
+            f"{component.name}: {largest} needs {needed} GPUs{_each(largest)}, a replica is given {given}",
+            fix=_suggest_gpus(graph, component, needed),
             evidence=evidence,
             location=place,
         )
     elif given > together and not any(map(_is_elastic, find_component_instances(graph, component))):
         yield warn(
-            f"{component.name}: {largest} uses {together} GPUs, a replica is given {given}",
+            f"{component.name}: {largest} uses {together} GPUs{_each(largest)}, a replica is given {given}",
             fix=_suggest_gpus(graph, component, together),
             evidence=evidence,
             location=place,
         )
+
+
+def _each(split: Parallelism) -> str:
+    return " on each" if split.nodes > 1 else ""
 
 
 def _is_elastic(engine: EngineInstance) -> bool:
@@ -137,6 +152,10 @@ def _suggest_gpus(graph: Graph, component: Component, wanted: int) -> str:
     each, rest = divmod(wanted, nodes)
     if rest:
         return f"request {wanted} GPUs in total over {nodes} nodes"
+    if nodes > component.nodes and graph.kind == "LeaderWorkerSet":
+        return f"{set_gpus(graph, component, each)}; {set_value('spec.leaderWorkerTemplate.size', nodes)}"
+    if nodes > component.nodes and not graph.of_dynamo:
+        return f"use a LeaderWorkerSet of {nodes} pods with {each} GPUs each"
     if nodes > component.nodes:
         return f"{set_gpus(graph, component, each)}; {set_value('multinode.nodeCount', nodes)}"
     return set_gpus(graph, component, each, f"on each of {nodes} nodes" if nodes > 1 else "")

@@ -42,7 +42,7 @@ def endpoint(recipes: Recipes) -> Iterator[Result]:
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graphs = [g for g in recipe.graphs if benchmark.is_beside(g)] or recipe.graphs
-            services = [name for graph in graphs for name in _list_services(graph)]
+            services = [name for graph in graphs for name in graph.services]
             target = benchmark.endpoint
             applies = applies or bool(services)
             if services and target is not None and target.value:
@@ -74,10 +74,6 @@ def _check_metrics(benchmark: Benchmark, graphs: Sequence[Graph], others: set[st
 def _describe_unjudged(benchmark: Benchmark, why: str, place: EnvVar | Word | None = None) -> Unjudged:
     at = place or benchmark
     return unjudged(benchmark.name, why=why, location=Location(benchmark.file, at.line, at.column))
-
-
-def _list_services(graph: Graph) -> list[str]:
-    return [f"{graph.name}-{c.name.lower()}" for c in graph.components if c.role == "frontend"]
 
 
 def _find_gateways(recipe: Recipe) -> set[str]:
@@ -190,10 +186,7 @@ def gpu_count(recipes: Recipes) -> Iterator[Result]:
 def _find_graph(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
     """The graph at its endpoint, or without an endpoint that of its folder; None if that is ambiguous."""
     beside = [graph for graph in recipe.graphs if benchmark.is_beside(graph)]
-    host = (benchmark.endpoint.value or "") if benchmark.endpoint else ""
-    name = re.sub(r"^\w+://", "", host).partition(":")[0].partition("/")[0].partition(".")[0]
-    named = [graph for graph in beside or recipe.graphs if name in _list_services(graph)]
-    candidates = named or (beside if not name else [])
+    candidates = benchmark.find_targets(recipe.graphs) or ([] if benchmark.service else beside)
     sizes = {graph.gpus for graph in candidates}
     return candidates[0] if candidates and len(sizes) == 1 else None
 

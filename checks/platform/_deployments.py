@@ -19,7 +19,7 @@ def check_ready(
     for workload in found:
         if not workload.is_ready:
             yield (warn if workload.ready else report)(
-                f"{what} is not ready: {workload.ready} of {workload.desired}",
+                f"{what} is not ready: {workload.refusal or f'{workload.ready} of {workload.desired}'}",
                 fix=f"kubectl describe -n {workload.namespace} deploy/{workload.name}",
                 subject=make_subject(workload),
             )

@@ -141,6 +141,7 @@ def _check_health(workload: Workload) -> Iterator[Finding]:
         reason = (available.message if available else "") or "no condition Available reported"
         if progressing is not None and progressing.status == "False":
             reason = progressing.message or reason
+        reason = workload.refusal or reason
         yield fail(
             f"is not available: {reason}",
             fix=f"kubectl describe -n {workload.namespace} deploy/{workload.name} && "

@@ -230,7 +230,8 @@ def _check_controller(workloads: Workloads) -> Iterator[Finding]:
     for workload in controllers:
         if not workload.is_ready:
             yield (warn if workload.ready else fail)(
-                f"{workload.ready} of {workload.desired} pods of the Network Operator are ready",
+                f"{workload.ready} of {workload.desired} pods of the Network Operator are ready"
+                + (f": {workload.refusal}" if workload.refusal else ""),
                 fix=f"kubectl describe deployment -n {workload.namespace} {workload.name}",
                 subject=Subject("Deployment", workload.name, workload.namespace),
             )

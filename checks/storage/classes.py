@@ -37,6 +37,8 @@ from dynocheck.facts import (
     parse_quantity,
 )
 
+_MOST_LISTED = 3  # claims in a message
+
 
 def _is_bound(claim: Claim, claims: PersistentVolumeClaims) -> bool:
     """Whether the claim exists and has a volume, so that its class no longer matters."""
@@ -206,8 +208,10 @@ def _suggest_claim(recipe: Recipe, name: str, declared: Sequence[str]) -> str:
     close = get_close_matches(name, declared, n=1)
     if close and sum(value.data == name for m in recipe.manifests for value in m.root.walk()) == 1:
         return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
-    if declared:
+    if len(declared) == 1:
         return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
+    if declared:
+        return f"declare a PersistentVolumeClaim {name}, or mount one that is declared"
     return f"declare a PersistentVolumeClaim {name}, or create it once in the namespace"
 
 
@@ -283,9 +287,10 @@ def _report_undeclared(
 
     :param others: the claims that it makes, of which one may be meant.
     """
-    listed = (
-        f"the recipe declares {', '.join(others)}" if others else "it must already exist in the namespace"
-    )
+    listed = "it must already exist in the namespace"
+    if others:
+        more = f" and {len(others) - _MOST_LISTED} more" if len(others) > _MOST_LISTED else ""
+        listed = f"the recipe declares {', '.join(others[:_MOST_LISTED])}{more}"
     return (fail if others else warn)(
         f"claim {name} is {use} but not declared; {listed}",
         fix=_suggest_claim(recipe, name, others),

@@ -31,7 +31,17 @@ def _find_mounted_claims(recipe: Recipe, namespace: str) -> Iterator[tuple[str, 
     return ((name, location) for name, location in mounted if location.file not in elsewhere)
 
 
-@check("storage.claims-bound", title="Claims in the namespace are bound or wait for their first pod")
+def _is_of_driver(cause: Finding, effect: Finding) -> bool:
+    """The claim is Pending because its class names a CSI driver that is not installed."""
+    storage_class = cause.subject.name if cause.subject and cause.subject.kind == "StorageClass" else None
+    return storage_class is not None and effect.evidence.get("class") == storage_class
+
+
+@check(
+    "storage.claims-bound",
+    title="Claims in the namespace are bound or wait for their first pod",
+    explained_by={"storage.csi-driver": _is_of_driver},
+)
 def claims_bound(
     claims: PersistentVolumeClaims, classes: StorageClasses, recipes: Recipes | None
 ) -> Iterator[Finding]:

@@ -52,7 +52,16 @@ _RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendere
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 
-@check("structure.layout", title="Folder has the layout of a recipe")
+def _lacks_claim(cause: Finding, effect: Finding) -> bool:
+    """The cache has no claim, and its download mounts one that must already exist."""
+    return "PersistentVolumeClaim" in effect.message
+
+
+@check(
+    "structure.layout",
+    title="Folder has the layout of a recipe",
+    explained_by={"storage.claim-declared": _lacks_claim},
+)
 def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder contains `model-cache/`, with a claim and a Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment.
@@ -79,7 +88,8 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
-    if any(file.problems for file in recipe.own_files) or _has_links_out(recipe):
+    is_missing = any(part.missing for part in recipe.unread)
+    if any(file.problems for file in recipe.own_files) or _has_links_out(recipe) or is_missing:
         return  # the unread part may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
@@ -204,13 +214,16 @@ def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     graph exists, but does not work.
 
     Manifests are judged by their names: deploy*.yaml, perf*.yaml, model-download*.yaml, model-cache*.yaml
-    and cache*.yaml.
+    and cache*.yaml. A base, resource, component or patch that a kustomization names must be there, unless a
+    command of a page makes it.
 
     Fix: git lfs pull, or commit the missing files
     """
     folders = [recipe for recipe in recipes if recipe.shape not in ("index", "manifests")]
-    if not folders:
+    missing = [found for recipe in recipes for found in _check_missing(recipe)]
+    if not folders and not missing:
         raise Skip("single manifests have no folder")
+    yield from missing
     for recipe in folders:
         for hollow in recipe.hollow:
             if hollow.why == "outside":
@@ -230,6 +243,18 @@ def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
         for file in recipe.own_files:
             if file.path not in hollow_paths:
                 yield from _check_kinds(file)
+
+
+def _check_missing(recipe: Recipe) -> Iterator[Finding]:
+    """Reports what kustomizations name and is neither there nor made by a page's commands."""
+    made = {posixpath.basename(path) for page in recipe.pages for path in page.made}
+    for part in recipe.unread:
+        if part.missing and posixpath.basename(part.what) not in made:
+            yield fail(
+                f"{part.what} is not there: kustomize ends at it",
+                fix=f"commit {part.what}, or take it out of {posixpath.basename(part.file)}",
+                location=Location(part.file, part.line, part.column),
+            )
 
 
 def _is_manifest(name: str) -> bool:
@@ -287,8 +312,8 @@ def read_whole(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     for recipe in recipes:
         inputs = {file.path for file in recipe.own_files if file.role is Role.KUSTOMIZE}
         for part in recipe.unread:
-            if part.chart and not recipe.graphs:
-                continue  # structure.layout reports it
+            if part.missing or (part.chart and not recipe.graphs):
+                continue  # structure.files or structure.layout reports it
             shorten = "shorten it, or move it into a file of its own"
             yield warn(
                 f"not read: {part.what}",

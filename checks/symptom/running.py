@@ -18,7 +18,7 @@ from dynocheck.checks.symptom._chain import (
 )
 from dynocheck.core.explanations import same_place
 from dynocheck.data.cluster_messages import explain_message
-from dynocheck.data.log_rules import LogMatch, find_cause, find_hints, find_last_words
+from dynocheck.data.log_rules import LogMatch, find_cause, find_hints, find_last_words, match_line
 from dynocheck.facts import (
     ContainerLog,
     ContainerLogs,
@@ -89,7 +89,12 @@ def _is_tried_again(state: NamespaceState, pod: DeployedPod) -> bool:
 def _get_end(state: NamespaceState, pod: DeployedPod, container: ContainerState) -> Termination | None:
     """How it ended, if that is a problem: it does not run now, or it ended a short time ago."""
     for end in (container.ended, container.previous):
-        again = end is container.previous and container.waiting == _BACK_OFF
+        waits = (
+            container.waiting == _BACK_OFF
+            if end is container.previous
+            else _is_backed_off(state, pod, container)
+        )
+        again = end is not None and waits
         if end is None or not (end.is_failure or again):
             continue
         if end is container.ended and (container.restarts == 0 and pod.phase == "Failed" and pod.reason):
@@ -98,6 +103,12 @@ def _get_end(state: NamespaceState, pod: DeployedPod, container: ContainerState)
         if end is container.ended or not container.ready or age is None or age < _RECENT_S:
             return end
     return None
+
+
+def _is_backed_off(state: NamespaceState, pod: DeployedPod, container: ContainerState) -> bool:
+    """Whether the kubelet has begun to start it again ever later, since it has ended more than once."""
+    told = state.list_events(pod.key, "BackOff") if container.restarts and not pod.has_ended else []
+    return any(f"restarting failed container {container.name} " in event.message for event in told)
 
 
 def _judge_end(
@@ -210,7 +221,8 @@ def _judge_running(
     misses = [e for e in state.list_events(pod.key, "Unhealthy") if "probe" in e.message]
     evidence = describe_pod(pod) | ({"probe": shorten(misses[0].message)} if misses else {})
     match = find_cause(log.lines) if log else None
-    if match is not None and match.rule.level == "cause" and not match.is_survived:
+    stuck = age > _PATIENCE_S and log is not None and _is_last(match, log)
+    if match is not None and match.rule.level == "cause" and (stuck or not match.is_survived):
         yield fail(
             f"container {container.name} runs and is not ready: {_describe_match(match)}",
             fix=match.rule.fix,
@@ -240,6 +252,12 @@ def _judge_running(
         subject=subject,
         evidence=evidence,
     )
+
+
+def _is_last(match: LogMatch | None, log: ContainerLog) -> bool:
+    """Whether a log ends with the same trouble: the program tries again and again."""
+    last = match_line(log.lines[-1]) if log.lines else None
+    return match is not None and last is not None and last.rule is match.rule
 
 
 def _find_wrong_port(container: ContainerState, message: str) -> str:

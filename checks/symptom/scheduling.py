@@ -24,6 +24,10 @@ _PRESSURES = {
     "node.kubernetes.io/pid-pressure": "PIDPressure",
 }
 _GROVE_GATE = "grove.io/podgang-pending-creation"
+_SCHEDULER_EVENTS = (
+    *("FailedScheduling", "GangSchedulingPending"),
+    *("Unschedulable", "UnschedulableOnNodePool"),  # of KAI
+)
 _NO_NODE = re.compile(
     r"^\d+/(\d+) nodes are available: (.*?)\.?(?: preemption:.*| no new claims.*)?$", re.DOTALL
 )
@@ -96,7 +100,7 @@ def unscheduled(state: NamespaceState) -> Iterator[Finding]:
 def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Finding]:
     subject, evidence = make_subject(state, pod.key), describe_pod(pod)
     condition = pod.get_condition("PodScheduled")
-    events = state.list_events(pod.key, "FailedScheduling", "Unschedulable", "UnschedulableOnNodePool")
+    events = state.list_events(pod.key, *_SCHEDULER_EVENTS)
     message = (condition.message if condition else "") or (events[0].message if events else "")
     age = measure_age_s(state, pod.created)
     if pod.gates:
@@ -114,7 +118,8 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
     elif message:
         yield fail(
             f"no node takes pod {pod.name}: {_describe_reasons(message)}",
-            fix=explain_scheduling(message, namespace=state.namespace).fix,
+            fix=explain_scheduling(message, namespace=state.namespace).fix
+            or f"kubectl describe pod {pod.name} -n {state.namespace}",
             subject=subject,
             evidence=evidence
             | {"scheduler": pod.scheduler, "requests": pod.requests}

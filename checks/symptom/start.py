@@ -125,7 +125,7 @@ def image(state: NamespaceState) -> Iterator[Finding]:
 @check(
     "symptom.start",
     title="Every container can be started",
-    explained_by={"symptom.node": is_node_of, "symptom.claim": is_claim_of},
+    explained_by={"symptom.node": is_node_of, "symptom.claim": is_claim_of, "symptom.crash": same_place},
 )
 def start(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """Before a container runs, the kubelet prepares volumes, network, devices and variables.

@@ -1,14 +1,25 @@
-"""Checks of one machine, made into checks of every GPU node of a cluster."""
+"""Checks of one machine, made into checks of every GPU node of a cluster; what the nodes said, in a file."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
+from dynocheck.commands._run import Run, RunContext
+from dynocheck.core import snapshot
 from dynocheck.core.declarations import Check
+from dynocheck.core.errors import UsageError
+from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Finding, Judged, Result, Skip, Subject, Unjudged
 from dynocheck.core.results import iterate_results
 from dynocheck.facts import (
     Fact,
+    NodeCounters,
+    NodeEnvironment,
+    NodeFabric,
+    NodeFact,
     NodeGpus,
     NodeHost,
     NodeKernelLog,
@@ -17,9 +28,64 @@ from dynocheck.facts import (
     NodeReport,
     NodeReports,
     NodeRequest,
+    Nodes,
+    NodeTopology,
+    apply_reports,
 )
 
+KINDS = (NodeFact, NodeReports)
+# What a pod without GPUs of its own sees of its machine. The other checks are about the engine's own pod.
+_OF_MACHINES = {
+    f"node.{topic}"
+    for topic in (
+        *("driver-floor", "recovery", "ecc", "row-remap", "pcie", "nvlink", "throttled", "mig"),
+        *("compute-mode", "memory-free", "gpu-visible", "rdma-link", "gpudirect"),
+        *("fabric", "iommu", "link-errors"),
+    )
+}
+_KERNEL_LOG = "node.xid"
 _NOT_SEEN = "no node could be looked at"
+
+
+def read_reports(file: str) -> tuple[NodeReports, dict[str, Any]]:
+    """What nodes said, and the target, from the file that `node --cluster --record` wrote.
+
+    :raises UsageError: it is no such file.
+    """
+    known, target = snapshot.read(Path(file), [NodeReports])
+    reports = known.facts.get(NodeReports)
+    if not isinstance(reports, NodeReports):
+        raise UsageError(f"{file}: holds no GPU nodes; write it with dynocheck node --cluster --record FILE")
+    return reports, target
+
+
+def join_reports(run: Run, context: RunContext, file: str | None) -> tuple[Run, RunContext]:
+    """A run that also judges what nodes said, and takes their word for their driver and GPUs.
+
+    :raises UsageError: it is not a file of what nodes said.
+    """
+    if file is None:
+        return run, context
+    reports, _ = read_reports(file)
+
+    def amend(known: Knowledge) -> None:
+        if isinstance(nodes := known.facts.get(Nodes), Nodes):
+            known.facts[Nodes] = apply_reports(nodes, reports)
+
+    facts: dict[type[Fact], Fact] = {NodeReports: reports, NodeRequest: NodeRequest()}
+    joined = dataclasses.replace(run, checks=judge_on_nodes(run.checks, reports))
+    return joined, dataclasses.replace(context, facts={**context.facts, **facts}, amend=amend)
+
+
+def judge_on_nodes(checks: Iterable[Check], reports: NodeReports) -> tuple[Check, ...]:
+    """The checks, those of a machine as checks of all nodes, or left out when pods cannot see enough."""
+    logged = any(report.log.unread is None for report in reports.seen)
+    machines = _OF_MACHINES | ({_KERNEL_LOG} if logged else set())
+    return tuple(
+        judge_each(check) if check.id in machines else check
+        for check in checks
+        if check.id in machines or not any(issubclass(need.fact, NodeFact) for need in check.needs)
+    )
 
 
 def judge_each(check: Check) -> Check:
@@ -52,6 +118,10 @@ def _get_facts(report: NodeReport, request: NodeRequest) -> dict[type[Fact], Fac
         NodeHost: report.host,
         NodeRdma: report.rdma,
         NodeKernelLog: report.log,
+        NodeTopology: report.topology,
+        NodeFabric: report.fabric,
+        NodeCounters: report.counters,
+        NodeEnvironment: NodeEnvironment(),
         NodePackages: NodePackages(),
         NodeRequest: request,
     }

@@ -5,20 +5,26 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import click
 import yaml
+from msgspec import structs
 
-from dynocheck.commands._each_node import judge_each
+from dynocheck.commands._each_node import KINDS, judge_on_nodes, read_reports
 from dynocheck.commands._run import Run, run_probes
 from dynocheck.core import snapshot
+from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
 from dynocheck.facts import (
+    NodeCounters,
+    NodeFabric,
     NodeFact,
     NodeGpus,
     NodeHost,
@@ -28,6 +34,7 @@ from dynocheck.facts import (
     NodeReports,
     NodeRequest,
     NodeRoot,
+    NodeTopology,
     Unavailable,
 )
 from dynocheck.kube import Cluster, find_connection
@@ -42,16 +49,17 @@ _ANSWER = re.compile(rf"^{_MARK} ([\w+/=]+)\n", re.ASCII | re.MULTILINE)
 _MAX_FACTS = 1 << 26  # bytes of a node's decompressed facts
 _REQUEST_S = 20.0
 _LIBRARY_NOT_FOUND = 12  # nvmlReturn_t
-_SEEN = (NodeGpus, NodeHost, NodeRdma, NodeKernelLog)
-# What a pod without GPUs of its own sees of its machine. The other checks are about the engine's own pod.
-_OF_MACHINES = {
-    f"node.{topic}"
-    for topic in (
-        *("driver-floor", "recovery", "ecc", "row-remap", "pcie", "nvlink", "throttled", "mig"),
-        *("compute-mode", "memory-free", "gpu-visible", "rdma-link", "gpudirect"),
-    )
+# What a pod sees, by the fields of NodeReport.
+_SEEN: dict[str, type[NodeFact]] = {
+    "gpus": NodeGpus,
+    "host": NodeHost,
+    "rdma": NodeRdma,
+    "log": NodeKernelLog,
+    "topology": NodeTopology,
+    "fabric": NodeFabric,
+    "counters": NodeCounters,
 }
-_KERNEL_LOG = "node.xid"
+_CUT_SHORT = "interrupted: nodes that had not answered by then are unknown"
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class ClusterOptions:
 
     cluster: bool = False
     apply: bool = False
+    record: str | None = None
     image: str | None = None
     pull_secret: str | None = None
     node_selectors: tuple[str, ...] = ()
@@ -75,29 +84,58 @@ def run_on_nodes(options: CommonOptions, cluster_options: ClusterOptions, reques
     :return: the exit code.
     :raises UsageError: an option cannot be used, or not with another.
     """
+    if options.snapshot:
+        return _judge_again(options, cluster_options, request)
     if cluster_options.image is None:
         raise UsageError(NO_IMAGE)
     if cluster_options.pull_secret and options.namespace is None:
         raise UsageError("--pull-secret: name with -n the namespace that has the Secret")
-    if options.snapshot:
-        raise UsageError("--snapshot: not with --cluster")
+    if cluster_options.record and not cluster_options.apply:
+        raise UsageError("--record: only with --apply")
     objects = make_objects(cluster_options, options.namespace)
     if not cluster_options.apply:
         click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
         return 0
-    run = Run.begin("node", options, (NodeFact, NodeReports))
+    run = Run.begin("node", options, KINDS)
     connection = find_connection(options.kubeconfig, options.context, options.namespace)
+    known, target = Knowledge({NodeRequest: request}), {"cluster": connection.server}
     cluster = Cluster(connection, timeout_s=_REQUEST_S)
-    known = Knowledge({NodeRequest: request})
-    target = {"cluster": connection.server}
     try:
-        known.facts[NodeReports] = reports = _look(cluster, objects, cluster_options.wait_s)
-        target["nodes"] = f"{len(reports.seen)} of {len(reports)} looked at"
+        reports, known.interrupted = _look(cluster, objects, cluster_options.wait_s)
     except Unavailable as error:
         known.missing[NodeReports] = MissingFact(str(error))
-    machines = _OF_MACHINES | ({_KERNEL_LOG} if cluster_options.kernel_log else set())
-    checks = tuple(judge_each(check) if check.id in machines else check for check in run.checks)
-    return replace(run, checks=checks).judge_facts(known, target)
+        return run.judge_facts(known, target)
+    known.facts[NodeReports] = reports
+    target["nodes"] = f"{len(reports.seen)} of {len(reports)} looked at"
+    if cluster_options.record:
+        _record(cluster_options.record, reports, target)
+    code = replace(run, checks=judge_on_nodes(run.checks, reports)).judge_facts(known, target)
+    if known.interrupted:
+        click.echo(_CUT_SHORT, err=True)
+        return INTERRUPTED
+    return code
+
+
+def _judge_again(options: CommonOptions, cluster_options: ClusterOptions, request: NodeRequest) -> int:
+    """Judge what the nodes said when it was recorded."""
+    if cluster_options.apply or cluster_options.image:
+        raise UsageError("--snapshot: not with --apply and --image")
+    run = Run.begin("node", options, KINDS)
+    reports, target = read_reports(str(options.snapshot))
+    known = Knowledge({NodeRequest: request, NodeReports: reports})
+    judging = replace(run, checks=judge_on_nodes(run.checks, reports))
+    return judging.judge_facts(known, {**target, "snapshot": options.snapshot})
+
+
+def _record(file: str, reports: NodeReports, target: Mapping[str, Any]) -> None:
+    """Write what the nodes said.
+
+    :raises UsageError: the file cannot be written.
+    """
+    try:
+        Path(file).write_bytes(snapshot.encode(Knowledge({NodeReports: reports}), target))
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
 
 
 def write_facts(options: CommonOptions, root: NodeRoot) -> int:
@@ -195,9 +233,10 @@ def _parse_toleration(text: str) -> dict[str, str]:
     return {"key": key, **matched, **({"effect": effect} if effect else {})}
 
 
-def _look(cluster: Cluster, objects: Sequence[KubeObject], wait_s: float) -> NodeReports:
+def _look(cluster: Cluster, objects: Sequence[KubeObject], wait_s: float) -> tuple[NodeReports, bool]:
     """Apply the objects, wait for what the pods see, and delete the objects.
 
+    :return: what they saw, and whether Ctrl-C cut it short.
     :raises Unavailable: the cluster does not answer, or refuses one of them.
     """
     from dynocheck.kube.daemonsets import DaemonSetRunner, Silence  # the official client takes long to import
@@ -206,14 +245,13 @@ def _look(cluster: Cluster, objects: Sequence[KubeObject], wait_s: float) -> Nod
     runner.remove_leftovers()
     with runner.create():
         answers = runner.collect(_find_answer, wait_s)
-    return NodeReports(
-        tuple(
-            NodeReport(name=name, unseen=answer.reason, fix=answer.fix)
-            if isinstance(answer, Silence)
-            else _read_answer(name, answer)
-            for name, answer in sorted(answers.items())
-        )
+    reports = (
+        NodeReport(name=name, unseen=answer.reason, fix=answer.fix)
+        if isinstance(answer, Silence)
+        else _read_answer(name, answer)
+        for name, answer in sorted(answers.items())
     )
+    return NodeReports(tuple(reports)), runner.interrupted
 
 
 def _find_answer(log: str) -> str | None:
@@ -226,16 +264,13 @@ def _read_answer(name: str, packed: str) -> NodeReport:
     decompressor = zlib.decompressobj()
     try:
         content = decompressor.decompress(base64.b64decode(packed, validate=True), _MAX_FACTS)
-        known = snapshot.decode(content, name, _SEEN)
+        known = snapshot.decode(content, name, _SEEN.values())
     except (ValueError, zlib.error, UsageError) as error:
         return NodeReport(name=name, unseen=f"its answer cannot be read: {error}")
-    missing = next((known.missing[kind].reason for kind in _SEEN if kind in known.missing), None)
-    gpus, host, rdma, log = (known.facts.get(kind, kind()) for kind in _SEEN)
-    assert isinstance(gpus, NodeGpus)
-    assert isinstance(host, NodeHost)
-    assert isinstance(rdma, NodeRdma)
-    assert isinstance(log, NodeKernelLog)
-    if missing is None and not gpus.devices and gpus.absent_code in (None, _LIBRARY_NOT_FOUND):
-        missing = f"its pod is given no GPU: {gpus.absent or 'NVML sees none'}"
+    facts: dict[str, Any] = {name: known.facts[kind] for name, kind in _SEEN.items() if kind in known.facts}
+    report = NodeReport(name=name, **facts)
+    missing = next((known.missing[kind].reason for kind in _SEEN.values() if kind in known.missing), None)
+    if missing is None and not report.gpus.devices and report.gpus.absent_code in (None, _LIBRARY_NOT_FOUND):
+        missing = f"its pod is given no GPU: {report.gpus.absent or 'NVML sees none'}"
     fix = "add --runtime-class NAME of the NVIDIA runtime (kubectl get runtimeclass)" if missing else None
-    return NodeReport(name=name, unseen=missing, fix=fix, gpus=gpus, host=host, rdma=rdma, log=log)
+    return structs.replace(report, unseen=missing, fix=fix)

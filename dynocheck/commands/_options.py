@@ -162,6 +162,12 @@ recipe_option = click.option(
     metavar="DIR",
     help="Recipe to check against this cluster (repeatable).",
 )
+node_reports_option = click.option(
+    "--with",
+    "node_reports",
+    metavar="FILE",
+    help="What GPU nodes said of themselves, written by dynocheck node --cluster --record FILE.",
+)
 hub_option = click.option("--hub", is_flag=True, help="Ask the Hugging Face hub for the recipe's models.")
 
 

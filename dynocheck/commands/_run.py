@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -55,14 +55,18 @@ class RunContext:
     :param facts: facts that need no probe.
     :param describe_target: takes the facts of the run, and returns more of the report's target.
     :param describe_waiting: what the slow probe is waiting for at the moment.
+    :param amend: changes what was gathered, before it is judged.
     :param look_again: takes the checks and the facts of a look, and returns whether to look once more.
+    :param end_view: removes what the verb shows itself in the place of the usual progress.
     """
 
     sources: Mapping[type, Any] = field(default_factory=dict)
     facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
     describe_target: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
     describe_waiting: Callable[[], str] = lambda: ""
+    amend: Callable[[Knowledge], None] = lambda known: None
     look_again: Callable[[Sequence[Check], Knowledge], bool] = lambda checks, known: False
+    end_view: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,14 @@ class Run:
         context = context or RunContext()
         known.facts[Settings] = self.config.site.thresholds
         known.facts |= context.facts
+        known.missing = {kind: why for kind, why in known.missing.items() if kind not in context.facts}
         sources = collect_sources(options, recipes, variables, cluster=cluster and options.snapshot is None)
         sources |= context.sources
         target |= describe_target(sources)
         planned = self._plan(self.config.registry.probes, sources, known)
-        with progress.show_progress() as show, redirect_stdout(sys.stderr):
+        with _show_progress(context) as show, redirect_stdout(sys.stderr):
             known = _look(planned, sources, options.timeout_s, known, context, show)
+        context.amend(known)
         target |= {**context.describe_target(known.facts), **_describe_retries(sources)}
         code = self._decide(planned, known, target, suppressions)
         if known.interrupted:
@@ -261,6 +267,19 @@ def run_probes(
     """
     complete = {**sources, RequiredAccess: RequiredAccess(planned.access)}
     return gather(planned.probes, complete, timeout_s=timeout_s, progress=show, known=known)
+
+
+@contextmanager
+def _show_progress(context: RunContext) -> Iterator[Progress]:
+    """Show which probes are running, unless the verb shows a view of its own, which ends with this block."""
+    if context.end_view is None:
+        with progress.show_progress() as show:
+            yield show
+        return
+    try:
+        yield lambda names: None
+    finally:
+        context.end_view()
 
 
 def _look(

@@ -1,30 +1,24 @@
 """`dynocheck diagnose`: explains why a deployment does not serve."""
 
 import datetime
+import math
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dynocheck.commands._rollout import PAUSE_S, LiveView, Rollout
 from dynocheck.commands._run import Run, RunContext
 from dynocheck.core import snapshot
-from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
-from dynocheck.core.explanations import link_explanations
-from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.options import CommonOptions
-from dynocheck.core.outcomes import Finding, Outcome
-from dynocheck.core.pipeline import judge
 from dynocheck.facts import DiagnosisFact, EarlierState, Fact, NamespaceState
-from dynocheck.probes.symptom.objects import DiagnosisTarget
+from dynocheck.probes.symptom.objects import WATCHED, DiagnosisTarget
 
 _AGO = re.compile(r"(\d{1,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_PAUSE_S = 2.0
-_STANDING_S = 60.0
-# A node may be added, a claim bound and a controller woken up without anybody's doing.
-_PASSING = ("symptom.unscheduled", "symptom.claim", "symptom.node", "symptom.graph", "symptom.workload")
+_REST_S = 15.0  # until a deployment that is watched is looked at although nothing has changed
 
 
 @dataclass(frozen=True)
@@ -75,25 +69,65 @@ class DiagnoseOptions:
 
 
 def run(
-    options: CommonOptions, target: str, wait_s: float = 0.0, extra: DiagnoseOptions | None = None
+    options: CommonOptions,
+    target: str,
+    wait_s: float = 0.0,
+    extra: DiagnoseOptions | None = None,
+    *,
+    watch: bool = False,
 ) -> int:
     """Explain it.
 
     :param target: the name of a graph, or KIND/NAME; empty for all of the namespace.
     :param wait_s: the longest time in seconds to wait until it serves, or until it is clear that it cannot.
+    :param watch: show meanwhile how it stands, with each change; without `wait_s` there is no longest time.
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
-    if wait_s and options.snapshot:
-        raise UsageError("--wait: not with --snapshot")
-    rollout = _Rollout(wait_s)
+    if (wait_s or watch) and options.snapshot:
+        raise UsageError("--wait, --watch: not with --snapshot")
     extra = extra or DiagnoseOptions()
+    if not watch:
+        return _judge(options, target, extra, Rollout(wait_s))
+    view = LiveView()
+    with _watch(options) as pause:
+        return _judge(options, target, extra, Rollout(wait_s or math.inf, pause, view.show), view.clear)
+
+
+@contextmanager
+def _watch(options: CommonOptions) -> Iterator[Callable[[float], object]]:
+    """Watch what a diagnosis reads, and give what waits for a change: briefly if something is not watched."""
+    from dynocheck import kube
+    from dynocheck.kube.changes import ChangeWatch
+
+    connection = kube.find_connection(options.kubeconfig, options.context, options.namespace)
+    cluster = kube.Cluster(connection, timeout_s=max(options.timeout_s, 60.0))
+    with ChangeWatch(cluster, connection.namespace, WATCHED) as changes:
+
+        def pause(longest_s: float) -> None:
+            changes.wait(min(longest_s, PAUSE_S if changes.unwatched else _REST_S))
+
+        yield pause
+
+
+def _judge(
+    options: CommonOptions,
+    target: str,
+    extra: DiagnoseOptions,
+    rollout: Rollout,
+    end_view: Callable[[], None] | None = None,
+) -> int:
+    """Look until the rollout is over, and report.
+
+    :param end_view: removes the view that was shown instead of the usual progress.
+    """
     context = RunContext(
         sources={DiagnosisTarget: extra.make_target(target)},
         facts=extra.find_earlier(),
         describe_target=lambda facts: {"deployment": target} if target else {},
         look_again=rollout.look_again,
         describe_waiting=lambda: rollout.waiting_for,
+        end_view=end_view,
     )
     return Run.begin("diagnose", options, DiagnosisFact).judge(cluster=True, context=context)
 
@@ -113,33 +147,3 @@ def _parse_moment(text: str) -> str:
             f"--since {text}: neither a time such as 2h nor one as 2026-11-29T08:00:00Z"
         ) from None
     return (moment if moment.tzinfo else moment.astimezone()).isoformat(timespec="seconds")
-
-
-class _Rollout:
-    """A deployment that is being rolled out, until it serves, cannot, or the time is over."""
-
-    def __init__(self, wait_s: float) -> None:
-        self.waiting_for = ""
-        self._end = time.monotonic() + wait_s
-        self._since: dict[str, float] = {}  # since when each failure stands
-
-    def look_again(self, checks: Sequence[Check], known: Knowledge) -> bool:
-        """Whether to look once more, after a pause: something is wrong, may pass, and there is time."""
-        now = time.monotonic()
-        if now >= self._end:
-            return False
-        linked, _ = link_explanations(judge(checks, known), {c.id: c.explained_by for c in checks})
-        problems = [(v.check, f) for v in linked for f in v.findings if f.explained_by is None]
-        self.waiting_for = problems[0][1].message if problems else ""
-        lasting = {
-            _name(f): now for check, f in problems if f.outcome is Outcome.FAIL and check not in _PASSING
-        }
-        self._since = lasting | {name: self._since[name] for name in lasting.keys() & self._since.keys()}
-        if not problems or any(now - since > _STANDING_S for since in self._since.values()):
-            return False
-        time.sleep(min(_PAUSE_S, self._end - now))
-        return True
-
-
-def _name(finding: Finding) -> str:
-    return f"{finding.subject}: {finding.evidence.get('container', '')}"

@@ -27,6 +27,15 @@ _NAME = re.compile(r"[^\s/%]+")  # as the API server takes it: a segment of a pa
 _PREFLIGHT: tuple[type[Fact], set[type]] = (ClusterFact, {Cluster, RecipePaths})
 _SMOKE: tuple[type[Fact], set[type]] = (EndpointFact, {Cluster, DeploymentRef, Target})
 _DIAGNOSE: tuple[type[Fact], set[type]] = (DiagnosisFact, {Cluster, DiagnosisTarget})
+# What `kube.daemonsets` does in a namespace that exists.
+_NODE_RIGHTS = (
+    Access("list", "nodes"),
+    *(Access(verb, "serviceaccounts", local=True) for verb in ("create", "get", "list", "delete")),
+    *(Access(verb, "daemonsets", "apps", local=True) for verb in ("create", "get")),
+    Access("list", "pods", local=True),
+    Access("get", "pods/log", local=True),
+    Access("list", "events", local=True),
+)
 _PICKERS = "gaie.epp"
 _NOTE = f"# For {_PICKERS}, name the ConfigMap of each endpoint picker: dynocheck rbac --configmap NAME"
 _FORMS = "user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME"
@@ -37,6 +46,7 @@ def run(
     *,
     smoke: bool = False,
     load: bool = False,
+    node: bool = False,
     diagnose: bool = False,
     via: str | None = None,
     workload: bool = False,
@@ -51,13 +61,14 @@ def run(
     :param bind: those to whom bindings give the roles, each as _FORMS says.
     :param smoke: the roles for smoke on a deployment instead.
     :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
+    :param node: the roles for `node --cluster --apply` in a namespace instead.
     :param diagnose: the roles for diagnose instead.
     :param via: the way by which smoke reaches the deployment; None for any.
     :param workload: the rights of smoke on a workload without Dynamo, instead of those on a graph.
     :raises UsageError: two options cannot be combined.
     """
-    if smoke + load + diagnose > 1:
-        raise UsageError("--smoke, --load and --diagnose: give one")
+    if smoke + load + node + diagnose > 1:
+        raise UsageError("--smoke, --load, --node and --diagnose: give one")
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
     if workload and (via or not smoke):
@@ -67,6 +78,8 @@ def run(
     subjects = [_parse_subject(text) for text in bind]
     if load:
         return _print_roles(name, [*manifests.RIGHTS, *RIGHTS[DNS]], subjects)
+    if node:
+        return _print_roles(name, _NODE_RIGHTS, subjects)
     config = resolve_config(options)
     kinds, sources = _SMOKE if smoke else _DIAGNOSE if diagnose else _PREFLIGHT
     checks = config.select_checks(options, kinds)

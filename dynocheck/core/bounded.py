@@ -1,19 +1,14 @@
 """Runs code of plug-ins in a forked child, so that a hang or an exit of theirs does not end the run."""
 
 import os
-import select
-import signal
 import sys
-import time
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NoReturn
 
+from dynocheck.core.children import Child, ChildFailed
 from dynocheck.core.errors import PluginError
 
 _MAX_BYTES = 64 * 1024 * 1024
-_HEAD = 8  # bytes with the length of the answer
 _exit = os._exit  # a plug-in may replace it
 
 
@@ -25,26 +20,20 @@ def run_bounded(function: Callable[[], bytes], limit_s: float) -> bytes:
     """
     if not hasattr(os, "fork"):
         return function()
-    reader, writer = os.pipe()
+    child = Child(lambda: _flush(function()))
+    try:
+        return child.read(_MAX_BYTES, limit_s)
+    except ChildFailed as error:
+        raise PluginError(str(error)) from None
+    finally:
+        child.end()
+
+
+def _flush(answer: bytes) -> bytes:
+    """The answer, after what the plug-in printed."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of the threads of late probes, which stay behind
-        child = os.fork()
-    if child == 0:
-        os.close(reader)
-        _answer(function, writer)
-    os.close(writer)
-    try:
-        return _read_answer(reader, time.monotonic() + limit_s, limit_s)
-    finally:
-        os.close(reader)
-        for kill in (os.killpg, os.kill):
-            with suppress(ProcessLookupError, PermissionError):
-                kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    return answer
 
 
 def refuse_exit() -> None:
@@ -57,36 +46,3 @@ def refuse_exit() -> None:
         _exit(code)
 
     os._exit = refuse  # type: ignore[assignment]
-
-
-def _answer(function: Callable[[], bytes], writer: int) -> NoReturn:
-    """The life of the child, which must not come back from here."""
-    try:
-        with suppress(OSError):
-            os.setpgid(0, 0)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        answer = function()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        data = len(answer).to_bytes(_HEAD, "big") + answer
-        while data:
-            data = data[os.write(writer, data) :]
-    finally:
-        _exit(0)
-
-
-def _read_answer(reader: int, deadline: float, limit_s: float) -> bytes:
-    data = b""
-    length = _HEAD
-    while len(data) < length:
-        if not select.select([reader], [], [], max(deadline - time.monotonic(), 0))[0]:
-            raise PluginError(f"did not end within {limit_s:g} s")
-        more = os.read(reader, 1 << 16)
-        if not more:
-            raise PluginError("ended its process before it had an answer")
-        data += more
-        if length == _HEAD and len(data) >= _HEAD:
-            length += int.from_bytes(data[:_HEAD], "big")
-        if length > _MAX_BYTES:
-            raise PluginError("answered with more than 64 MiB")
-    return data[_HEAD:length]

@@ -19,7 +19,7 @@ import re
 import shlex
 from typing import Any
 
-from dynocheck.facts import POD_TEMPLATE_PATHS, Component, Graph, PodTemplate, Value
+from dynocheck.facts import Component, Graph, PodTemplate, Value
 
 BLANKS = ("DOMAIN", "GATEWAY", "HOST", "IMAGE", "NAME", "PATH", "RELEASE", "REVISION", "TAG", "VALUE")
 """What the reader fills in."""
@@ -95,9 +95,7 @@ def locate_main(graph: Graph, component: Component) -> str:
     if is_legacy(graph):
         return "extraPodSpec.mainContainer"
     name = component.main.name if component.main else "main"
-    path = POD_TEMPLATE_PATHS.get(graph.kind)
-    pod = ".".join((*path, "spec")) if path is not None else "podTemplate.spec"
-    return f"{pod}.containers[{name}]"
+    return f"{component.pod or 'podTemplate.spec'}.containers[{name}]"
 
 
 def import_secret(template: PodTemplate, container: Value, secret: str) -> str:

@@ -4,6 +4,7 @@ Facts are gathered before it (`core.probing`), and the report is built after it 
 stage takes verdicts and returns verdicts; `_conclude` alone derives an outcome and a message from findings.
 """
 
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from dynocheck.core.alternatives import find_alternatives, soften
-from dynocheck.core.crashes import ADVICE
+from dynocheck.core.crashes import ADVICE, is_own
 from dynocheck.core.declarations import Check
 from dynocheck.core.explanations import link_explanations
 from dynocheck.core.knowledge import Knowledge, MissingFact
@@ -27,12 +28,14 @@ from dynocheck.core.outcomes import (
     summarize_findings,
 )
 from dynocheck.core.results import Results, collect_results
+from dynocheck.core.sharing import map_shared
 from dynocheck.facts import IgnoreUses, Recipes
 
 Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and failures
 # Takes the id of a check and findings of it; None stands for a finding that counts.
 Suppressor = Callable[[str, Sequence[Finding]], Sequence[SuppressedFinding | None]]
 
+_MANY = 200  # objects; fewer are judged as fast without workers
 _SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)
 
 
@@ -97,10 +100,24 @@ class Pipeline:
 
 
 def judge(
-    checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None, limit_s: float = 10.0
+    checks: Sequence[Check], knowledge: Knowledge, levels: Levels | None = None, limit_s: float = 10.0
 ) -> tuple[Verdict, ...]:
     """The verdict of each check, in the order of the checks; nothing is suppressed."""
-    return tuple(_judge_check(check, knowledge, (levels or {}).get(check.id), limit_s) for check in checks)
+
+    def decide(check: Check) -> Verdict:
+        return _judge_check(check, knowledge, (levels or {}).get(check.id), limit_s)
+
+    if not _is_large(knowledge):
+        return tuple(map(decide, checks))
+    shared = [check for check in checks if is_own(check.function)]  # a custom one has a child of its own
+    verdicts = iter(map_shared(decide, shared, encode=pickle.dumps, decode=pickle.loads))
+    return tuple(next(verdicts) if is_own(check.function) else decide(check) for check in checks)
+
+
+def _is_large(knowledge: Knowledge) -> bool:
+    """Whether judging takes long enough to be shared with other processes."""
+    files = (file for recipe in _get_recipes(knowledge) or () for file in recipe.files)
+    return sum(len(file.documents) for file in files) >= _MANY
 
 
 def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None, limit_s: float) -> Verdict:

@@ -100,9 +100,17 @@ def _parse_unknown(config: Mapping[str, Any]) -> dict[str, Any]:
         "experts": next(filter(None, experts), 0),
         "latent": config.get("kv_lora_rank") or 0,
         "drafting": drafting,
+        "state_heads": _list_state_heads(config),
         "opaque": True,
         "cache": "",
     }
+
+
+def _list_state_heads(config: Mapping[str, Any]) -> list[int]:
+    """The heads and groups of Mamba 2 by its usual keys; a single group is repeated."""
+    heads = config.get("mamba_num_heads") or config.get("mamba_n_heads")
+    groups = config.get("mamba_n_groups") or config.get("n_groups") or 1
+    return [heads, *([groups] if groups > 1 else [])] if heads else []
 
 
 def _parse_qwen(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,6 +156,7 @@ def _parse_qwen_hybrid(config: Mapping[str, Any]) -> dict[str, Any]:
         "attention_weights": hidden * size * (3 * heads + 2 * found["kv_heads"]) if _has_gate(config) else 0,
         "uncached": linear,
         "uncached_weights": linear * hidden * (2 * keys + 3 * values),
+        "state_heads": [config["linear_num_key_heads"], config["linear_num_value_heads"]],
         "drafting": config.get("mtp_num_hidden_layers") or 0,
     }
 
@@ -203,6 +212,7 @@ def _parse_kimi_linear(config: Mapping[str, Any]) -> dict[str, Any]:
     return _parse_deepseek({**config, **named}) | {
         "uncached": layers,
         "uncached_weights": layers * config["hidden_size"] * 4 * wide,
+        "state_heads": [linear["num_heads"]],
         "expert_hidden": config.get("routed_expert_hidden_size") or 0,
     }
 
@@ -228,6 +238,7 @@ def _parse_nemotron_h(config: Mapping[str, Any]) -> dict[str, Any]:
         "matrices": 2,
         "shared": shared * config["n_shared_experts"],
         "uncached": mamba + moe,
+        "state_heads": _list_state_heads(config),
         "uncached_weights": mamba * hidden * (3 * inner + state + config["mamba_num_heads"])
         + moe * 2 * hidden * latent,
         "drafting": config.get("num_nextn_predict_layers") or 0,

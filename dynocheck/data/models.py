@@ -41,7 +41,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     they lie on disk, and an engine loads them only for speculation. Of the `layers`, `windowed` ones attend
     to the last `window` tokens, and `uncached` ones cache no tokens at all: linear attention, Mamba, or only
     an MLP. `cache` is the precision of the KV cache that the checkpoint itself asks for, empty if it is not
-    known here what a token takes.
+    known here what a token takes. `state_heads` are the heads and groups of layers that keep a state, such as
+    Mamba's, each number to be divided by the tensor parallel ranks.
 
     An expert is `matrices` of `expert_intermediate` by `expert_hidden`, which is `hidden` if 0.
     `attention_weights` are those of a layer whose attention is of another kind, `uncached_weights` those of
@@ -73,6 +74,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     window: Size = 0
     windowed: Size = 0
     uncached: Size = 0
+    state_heads: tuple[Count, ...] = ()
     attention_weights: Size = 0
     uncached_weights: Size = 0
     matrices: Count = 3
@@ -134,6 +136,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             layers = self.sparse or self.layers
             return self.checkpoint * layers / (layers + 2 * self.drafting)  # a drafting layer is a large one
         return self.vocabulary_bytes + self.attention_bytes + self.mlp_bytes + self.expert_bytes
+
+    @property
+    def drafting_bytes(self) -> float:
+        """Bytes of the drafting layers, without a vocabulary of their own."""
+        if self.opaque:
+            return self.drafting * self.weight_bytes / (self.sparse or self.layers)
+        return self.drafting * (self.attention_layer * BITS[self.stored.attention] / 8 + self._experts_layer)
 
     @property
     def disk_bytes(self) -> float:

@@ -12,7 +12,8 @@ from dynocheck.facts import ConfigFile, Container, Launch
 class Parallelism:
     """The sizes by which a model is split. `spread` is whether data parallel ranks have GPUs of their own.
 
-    Expert and attention data parallelism divide existing ranks and add none.
+    Expert and attention data parallelism divide existing ranks and add none. `nodes` is the number of
+    programs that the engine itself splits its ranks over, each started apart.
     """
 
     tensor: int
@@ -20,18 +21,24 @@ class Parallelism:
     data: int = 1
     context: int = 1
     spread: bool = True
+    nodes: int = 1
 
     @property
     def gpus(self) -> int:
         """The number of GPUs that one replica needs."""
         return self.tensor * self.pipeline * self.context * (self.data if self.spread else 1)
 
+    @property
+    def gpus_here(self) -> int:
+        """The number of GPUs that it needs where it is started."""
+        return self.gpus // self.nodes
+
     def __str__(self) -> str:
         parts = [f"TP {self.tensor}"]
         parts += [f"PP {self.pipeline}"] if self.pipeline > 1 else []
         parts += [f"PCP {self.context}"] if self.context > 1 else []
         parts += [f"DP {self.data}"] if self.data > 1 and self.spread else []
-        return " x ".join(parts)
+        return " x ".join(parts) + (f" on {self.nodes} nodes" if self.nodes > 1 else "")
 
 
 def parse_share(argument: Argument | None, default: float) -> float | None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from dynocheck.data.flags import ImageRelease, find_release, is_former_flag
+from dynocheck.data.models import find_model
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine
 from dynocheck.engines.detection import detect_engine
@@ -13,6 +14,7 @@ from dynocheck.facts import Component, Container, EnvVar, Graph, IdentityCache, 
 
 _AGGREGATED = ("agg", "pd", "prefill_and_decode", "null", "")
 _ON = ("true", "1", "yes", "on")
+_TRTLLM_BLOCK = 32  # KvCacheConfig.tokens_per_block; for MLA the engine chooses by GPU
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,34 @@ class EngineInstance:
     def find_variable(self, name: str) -> EnvVar | None:
         """A variable of the launch's script, else of its container."""
         return self.container.find_variable(name, self.launch)
+
+    @property
+    def block_argument(self) -> str:
+        """The argument that sets the size of its KV blocks."""
+        return {"vllm": "block-size", "sglang": "page-size"}.get(self.engine.name, "kv-block-size")
+
+    @property
+    def block_size(self) -> int | None:
+        """The tokens in a block of its KV cache; None if unknown.
+
+        vLLM and SGLang choose one by model and GPU if it is not set. TensorRT-LLM has it in
+        kv_cache_config.tokens_per_block; Dynamo is told by --kv-block-size.
+        """
+        told = self.number(self.block_argument)
+        if self.engine.name != "trtllm":
+            return told
+        if (
+            not self.given.complete
+            or self.given.has_prefix("trtllm.")
+            or self.given.get("override-engine-args")
+        ):
+            return None
+        own = self.get_nested("kv-cache-config", "tokens_per_block")
+        if own is None and told is None and self.given.get("backend") is None:
+            model = find_model(self.model or "")
+            return _TRTLLM_BLOCK if model is not None and not model.latent else None
+        sizes = {size for size in (own, told) if isinstance(size, int)}
+        return sizes.pop() if len(sizes) == 1 else None
 
     @property
     def is_offline(self) -> bool:

@@ -1,8 +1,8 @@
 """GPU memory of a model's weights and KV cache.
 
-All numbers are lower bounds of use: padding, norms, draft models, activations and CUDA graphs are not
-counted, and a GPU has its full nominal memory. A model that does not fit by these numbers does not fit, and
-the token counts are upper limits.
+All numbers are lower bounds of use: padding, norms, the cache of draft models, activations and CUDA graphs
+are not counted, and a GPU has its full nominal memory. A model that does not fit by these numbers does not
+fit, and the token counts are upper limits.
 
 Sources. KV cache: `2 x layers x KV heads x head size x bytes` a token, of which a GPU holds `heads / TP`
 and at least one head: vLLM's AttentionSpec.page_size_bytes and ModelConfig.get_num_kv_heads. MLA caches one
@@ -117,12 +117,14 @@ def compute_sequence_bytes(model: Model, sharding: Sharding, bits: float, length
     )
 
 
-def estimate_memory(model: Model, budget: MemoryBudget, memory: float) -> MemoryEstimate:
+def estimate_memory(model: Model, budget: MemoryBudget, memory: float, draft: float = 0) -> MemoryEstimate:
     """The weights on a GPU and the room that they leave, an upper limit.
 
     :param memory: of the GPU, in bytes.
+    :param draft: bytes of what drafts tokens, divided as dense layers are.
     """
-    held = compute_weight_bytes(model, budget.sharding)
+    sharding = budget.sharding
+    held = compute_weight_bytes(model, sharding) + draft / max(sharding.tensor, sharding.experts)
     limit = budget.static * memory
     bits = None if budget.cache is None else find_cache_bits(model, budget.cache)
     longest = budget.longest or model.context

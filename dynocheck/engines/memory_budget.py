@@ -14,6 +14,7 @@ from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
+from dynocheck.engines.speculation import OWN_LAYERS, find_draft
 from dynocheck.facts import GpuNode, IdentityCache, Mount, Placement, Recipe, list_placements
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
@@ -42,7 +43,8 @@ class SizedEngine:
     `name` is the model's hub id, or the name given to the engine if only the recipe describes the model.
     `model` is None if neither the table nor the recipe describes it, `budget` if an argument is unknown or
     changes what is loaded. `room` is what the largest GPU that it may run on has, `least_room` the smallest;
-    they are None if one of the others is missing.
+    they are None if one of the others is missing. They count what drafts tokens for it, `draft`, if it is
+    `draft_sized`: the name of a model, or layers of the model itself.
     """
 
     recipe: Recipe
@@ -53,6 +55,8 @@ class SizedEngine:
     gpu: GpuMemory
     room: MemoryEstimate | None
     least_room: MemoryEstimate | None
+    draft: str = ""
+    draft_sized: bool = True
 
     @property
     def product(self) -> str | None:
@@ -93,10 +97,11 @@ def _size_engine(recipe: Recipe, instance: EngineInstance, gpu: GpuMemory) -> Si
     model = resolve_model(recipe, instance.graph, asked, name) if asked else None
     rejected = has_rejected_parallel_args(container, instance.launch)
     budget = None if rejected else instance.engine.budget(instance.given)
+    draft = None if model is None else _find_draft_bytes(recipe, instance, model)
     room = least = None
     if model is not None and budget is not None and _loads_as_stored(model, budget.quantization):
-        room = None if gpu.most is None else estimate_memory(model, budget, gpu.most)
-        least = None if gpu.least is None else estimate_memory(model, budget, gpu.least)
+        room = None if gpu.most is None else estimate_memory(model, budget, gpu.most, draft or 0)
+        least = None if gpu.least is None else estimate_memory(model, budget, gpu.least, draft or 0)
     return SizedEngine(
         recipe=recipe,
         instance=instance,
@@ -106,7 +111,19 @@ def _size_engine(recipe: Recipe, instance: EngineInstance, gpu: GpuMemory) -> Si
         gpu=gpu,
         room=room,
         least_room=least,
+        draft=find_draft(instance) or "",
+        draft_sized=draft is not None,
     )
+
+
+def _find_draft_bytes(recipe: Recipe, instance: EngineInstance, model: Model) -> float | None:
+    """The weights that draft tokens for an engine; None if unknown."""
+    draft = find_draft(instance)
+    if draft in ("", OWN_LAYERS):
+        return model.drafting_bytes if draft else 0
+    name = resolve_model_id(recipe, (*instance.container.mounts, *instance.component.claims), draft)
+    found = resolve_model(recipe, instance.graph, draft, name) if draft else None
+    return found.weight_bytes if found is not None else None
 
 
 def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:

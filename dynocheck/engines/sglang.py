@@ -22,6 +22,7 @@ from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
+from dynocheck.engines.numbers import parse_length
 from dynocheck.facts import ConfigFile, Container, Launch, Value
 
 _MODULE = "dynamo.sglang"
@@ -85,9 +86,8 @@ def compute_parallelism(given: Arguments) -> Parallelism | None:
     shares = given.is_enabled("enable-dp-attention")
     if tensor is None or pipeline is None or data is None or shares is None or not given.complete:
         return None
-    if given.size("nnodes") != 1:
-        return None  # the other nodes are components of their own
-    return Parallelism(tensor, pipeline, data, spread=not shares)
+    nodes = given.size("nnodes")
+    return Parallelism(tensor, pipeline, data, spread=not shares, nodes=nodes) if nodes else None
 
 
 def compute_budget(given: Arguments) -> MemoryBudget | None:
@@ -104,7 +104,7 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
         Sharding(tensor, attention, tensor, pipeline),
         static=static,
         cache=given.text("kv-cache-dtype", "auto"),
-        longest=longest.integer if longest else None,
+        longest=parse_length(longest.value, "sglang") if longest else None,
         quantization=given.text("quantization", ""),
     )
 

@@ -17,6 +17,7 @@ from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_model_word, find_parsers
 from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
+from dynocheck.engines.numbers import parse_length
 from dynocheck.facts import ConfigFile, Container, Launch
 
 _MODULE = "dynamo.vllm"
@@ -26,7 +27,6 @@ _ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes")
 # Ways to load a checkpoint as it is stored: vLLM's config/load.py.
 _LOADERS = {"auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "runai_streamer", "modelexpress"}
 _POSITIONS = {"rope_scaling", "rope_parameters", "rope_theta", "max_position_embeddings"}
-_UNITS = {"k": 10**3, "m": 10**6, "K": 2**10, "M": 2**20}
 
 
 def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
@@ -66,14 +66,13 @@ def compute_parallelism(given: Arguments) -> Parallelism | None:
     external = given.is_enabled("data-parallel-external-lb")
     alone = external or given.get("data-parallel-rank") is not None
     part = local is not None and local.integer != data  # the other ranks run in pods of other components
-    elsewhere = (
-        given.size("nnodes") != 1 or given.is_enabled("data-parallel-multi-port-external-lb") is not False
-    )
+    elsewhere = given.is_enabled("data-parallel-multi-port-external-lb") is not False
+    nodes = given.size("nnodes")
     if tensor is None or pipeline is None or data is None or context is None or not given.complete:
         return None
-    if external is None or elsewhere or (part and not alone):
+    if external is None or elsewhere or (part and not alone) or not nodes or (nodes > 1 and data > 1):
         return None
-    return Parallelism(tensor, pipeline, data, context, spread=not alone)
+    return Parallelism(tensor, pipeline, data, context, spread=not alone, nodes=nodes)
 
 
 def compute_budget(given: Arguments) -> MemoryBudget | None:
@@ -95,22 +94,10 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
         Sharding(tensor, tensor, tensor * context * data, pipeline, decode),
         static=static,
         cache=given.text("kv-cache-dtype", "auto"),
-        longest=_parse_length(longest.value) if longest else None,
+        longest=parse_length(longest.value, "vllm") if longest else None,
         adapts=longest is not None and str(longest.value) in ("-1", "auto"),
         quantization=given.text("quantization", ""),
     )
-
-
-def _parse_length(value: object) -> int | None:
-    """A number of tokens, also as `16k` or `16K`."""
-    text = str(value)
-    unit = _UNITS.get(text[-1:], 1)
-    number = text.rstrip("kKmM") if unit > 1 else text
-    try:
-        length = int(float(number) * unit)
-    except (ValueError, OverflowError):
-        return None
-    return length if length > 0 else None
 
 
 ENGINE = Engine(

@@ -106,10 +106,11 @@ _NAMES = {
         ClientLoad CounterGrowth ERROR_RATE FailureCount Histogram InvalidLimit LATENCIES LoadBaseline
         LoadFact LoadLimit LoadLimits LoadPoint LoadRun RATES REQUEST_LATENCIES Sample
     """,
-    "node.cluster": "NodeReport NodeReports",
+    "node.cluster": "NodeReport NodeReports apply_reports",
     "node.machine": """
-        CachedModel NodeEnvironment NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache
-        NodePackage NodePackages NodeRdma NodeRequest NodeRoot RdmaPort
+        CachedModel ExerciseRequest ExercisedGpu LinkCounter NodeCounters NodeEnvironment NodeExercise
+        NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage NodePackages
+        NodeRdma NodeRequest NodeRoot NodeTopology PciDevice RdmaPort
     """,
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",

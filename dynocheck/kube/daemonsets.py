@@ -68,6 +68,7 @@ class DaemonSetRunner:
         self._pods = Resource(kind="Pod", name="pods", subresources=logs, **core)
         self._events = Resource(kind="Event", name="events", **core)
         self._objects, self._notify = objects, notify
+        self.interrupted = False
         self._daemonset = objects[-1]
         self._namespace = self._daemonset["metadata"]["namespace"]
         labels = self._daemonset["spec"]["selector"]["matchLabels"]
@@ -115,20 +116,27 @@ class DaemonSetRunner:
 
     def collect(self, find_answer: Callable[[str], str | None], wait_s: float) -> Mapping[str, str | Silence]:
         """Wait until each node has answered or lastingly cannot, and return the answer or why there is none.
+        Ctrl-C ends the waiting, and sets `interrupted`.
 
         :param find_answer: takes the log of a pod, and returns the answer in it once it is complete.
         :raises KubeError: nodes or pods cannot be listed.
         """
         deadline = time.monotonic() + wait_s
         states = _NodeStates(self._notify)
-        while True:
-            nodes = {node.metadata.name: node for node in self._list_nodes()}
-            pods = {_find_node(pod): pod for pod in self._list_pods()}
-            for name in states.list_silent(nodes):
-                states.take(name, self._ask(nodes.get(name), pods.get(name), find_answer))
-            if states.are_final() or time.monotonic() > deadline:
-                return states.merge()
-            time.sleep(_POLL_S)
+        try:
+            while not self._is_complete(states, find_answer) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return states.merge()
+
+    def _is_complete(self, states: "_NodeStates", find_answer: Callable[[str], str | None]) -> bool:
+        """Ask each node that is silent, and return whether waiting for the others is of no use."""
+        nodes = {node.metadata.name: node for node in self._list_nodes()}
+        pods = {_find_node(pod): pod for pod in self._list_pods()}
+        for name in states.list_silent(nodes):
+            states.take(name, self._ask(nodes.get(name), pods.get(name), find_answer))
+        return states.are_final()
 
     def _ask(self, node: Any, pod: Any, find_answer: Callable[[str], str | None]) -> str | Silence:
         """The answer of a node's pod, or why there is none yet."""

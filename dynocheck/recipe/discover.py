@@ -6,6 +6,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from dynocheck.core.errors import UsageError
 from dynocheck.core.files import RENDERED
+from dynocheck.core.sharing import map_shared
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
     Manifest,
@@ -54,11 +56,17 @@ _NO_PATHS = {
     "": "an empty path: is a variable in the command line not set?",
     "-": "standard input is not read: write it to a file and name that (helm template ... > graph.yaml)",
 }
+_PARTS, _PATCHES = ("resources", "bases", "components"), ("patches", "patchesJson6902", "replacements")
+# Neither a URL nor the short form of one, as github.com/OWNER/REPOSITORY//FOLDER?ref=TAG.
+_LOCAL = re.compile(r"(?!/)(?![\w-]+(?:\.[\w-]+)+/)(?:(?!//)[\w./ -])+")
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _CHART = "Chart.yaml"
 _RENDERED = "a Helm chart: only its rendered output is applied"
 _LONG_PAGE = f"a page with more than {MAX_CHARACTERS} characters"
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Recipe).decode
+_MANY = 8  # models; fewer are loaded as fast without workers
 _ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -104,7 +112,9 @@ def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iter
         return
     tree = find_roots([name])[0]
     models = [path] if _is_model(path) or _is_variant(path) else _find_models(path, tree)
-    loaded = (_load_folder(model, variables, tree, render=render) for model in models)
+    load = partial(_load_folder, variables=variables, tree=tree, render=render)
+    many = len(models) >= _MANY
+    loaded = map_shared(load, models, encode=_encode, decode=_decode) if many else map(load, models)
     recipes = [recipe for recipe in loaded if any(recipe.own_files)]
     yield from recipes
     if recipes and models != [path]:
@@ -319,6 +329,7 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         for name in _KUSTOMIZATIONS.intersection(leaves):
             named = _list_inputs(folder / name)
             scan.kustomized |= {os.path.normpath(escape_path(folder / name)), *named}
+            scan.unread += _list_missing(folder / name)
         scan.renders = scan.renders or has_renderer(folder, leaves)
         _scan_files(folder, leaves, scan)
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
@@ -334,6 +345,18 @@ def _list_inputs(kustomization: Path) -> Iterator[str]:
         for text in _list_texts(root):
             if "\n" not in text:
                 yield escape_path(Path(os.path.normpath(kustomization.parent / text.rpartition("=")[2])))
+
+
+def _list_missing(kustomization: Path) -> Iterator[UnreadPart]:
+    """The local paths that a kustomization names and that are not there, at which kustomize ends."""
+    for root in read_file(kustomization, Role.KUSTOMIZE, _NO_VARIABLES).file.documents:
+        patches = [patch for key in _PATCHES for patch in root.get_items(key)]
+        named = [part for key in _PARTS for part in root.get_items(key)]
+        named += [path for patch in patches if (path := patch.get("path")) is not None]
+        for part in (part for part in named if _LOCAL.fullmatch(part.text or "")):
+            if not os.path.lexists(kustomization.parent / (part.text or "")):
+                place = part.line, part.column
+                yield UnreadPart(part.text or "", escape_path(kustomization), *place, missing=True)
 
 
 def _mark_input(read: LoadedFile, kustomized: Container[str]) -> LoadedFile:
@@ -354,6 +377,8 @@ def _render_overlays(scan: _Scan) -> None:
         if root.get_text("kind") == "Component" or os.path.normpath(file.folder) in used:
             continue
         if any(f"{file.folder}/".startswith(f"{folder}/") for folder in done):
+            continue
+        if any(part.missing and part.file == file.path for part in scan.unread):
             continue
         text = render_overlay(file.folder)
         if text:

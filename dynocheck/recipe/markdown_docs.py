@@ -58,6 +58,7 @@ def parse_page(text: str, path: Path, root: Path, shown: str) -> Page:
     return Page(
         path=shown,
         commands=tuple(map(_to_words, processes)),
+        made=tuple(sorted(made)),
         files=tuple(
             mention
             for block in blocks

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from dynocheck.data.servers import PROGRAMS, find_server_image
 from dynocheck.facts import Component, Container, Graph, Manifest, PodTemplate, Value, read_pod_templates
+from dynocheck.recipe.pod_groups import join_ray_command, list_group_variables, measure_group
 from dynocheck.recipe.pods import DefaultCommand, PodReader
 from dynocheck.recipe.resources import (
     collect_extended,
-    count_gpus,
     deduplicate_claims,
     list_pod_gpu_places,
     read_integer,
@@ -17,57 +18,133 @@ from dynocheck.recipe.volumes import read_volumes
 
 # What the command or the image of every known server contains.
 _SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama", re.IGNORECASE)
-_ENDING = ("Job", "CronJob")  # they run an engine's image for all sorts of tasks
+_ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
+_KSERVE = "LLMInferenceService"
+_FORMATS = ("huggingface", "vllm", "triton", "tensorrt", "tensorrt-llm", "sglang")
+_REPLICAS = {  # where the number of replicas is: else in spec
+    "spec.predictor": ("predictor", "minReplicas"),
+    "spec.prefill.template": ("prefill", "replicas"),
+}
+
+
+class _Pod(NamedTuple):
+    template: PodTemplate
+    containers: tuple[Container, ...]
+
+    @property
+    def starts(self) -> bool:
+        """Whether a container starts an engine that is known."""
+        return any(launch.module in PROGRAMS for each in self.containers for launch in each.launches)
 
 
 def find_servers(manifest: Manifest, reader: PodReader) -> Iterator[Graph]:
     """The engines of a manifest's pods, but for those of a graph.
 
-    A pod counts that starts a known server, and one that runs its image for good, whatever its command.
+    A pod counts that starts a known server, and one that runs its image for good, whatever its command,
+    unless it works for another pod that starts one.
     """
-    for template in read_pod_templates(manifest):
-        sources = template.spec.get_items("containers")
-        if template.of_graph or not any(map(_may_serve, sources)):
-            continue
-        volumes = read_volumes(template.spec)
-        containers = [
-            reader.read_container(source, volumes, defaults=_find_command(source)) for source in sources
-        ]
-        if any(_serves(container, manifest) for container in containers):
-            yield _build_server(template, sources, containers)
+    templates = [each for each in read_pod_templates(manifest) if not each.of_graph]
+    pods = [_read_pod(each, reader) for each in templates if _may_serve(each)]
+    starting = [pod.template for pod in pods if pod.starts]
+    for pod in pods:
+        if pod.starts or (not starting and _stays(pod)):
+            yield _build_server(pod, templates, starting)
 
 
-def _may_serve(source: Value) -> bool:
-    words = (source.get("image"), *source.get_items("command"), *source.get_items("args"))
+def _may_serve(template: PodTemplate) -> bool:
+    if template.manifest.kind == _KSERVE or _find_format(template):
+        return True
+    sources = template.spec.get_items("containers")
+    words = [
+        word
+        for each in sources
+        for word in (each.get("image"), *each.get_items("command"), *each.get_items("args"))
+    ]
     return any(_SIGN.search(word.text) for word in words if word is not None and word.text)
 
 
-def _find_command(source: Value) -> DefaultCommand:
-    """The command of a container's image."""
+def _find_format(template: PodTemplate) -> str:
+    """The format of a model that KServe serves with an engine; empty if it is another."""
+    name = template.spec.get_text("model", "modelFormat", "name").lower()
+    return name if name in _FORMATS else ""
+
+
+def _read_pod(template: PodTemplate, reader: PodReader) -> _Pod:
+    volumes = read_volumes(template.spec)
+    is_ray = template.manifest.group == "ray.io"
+    sources = template.spec.get_items("containers")
+    containers = [
+        reader.read_container(
+            join_ray_command(source) if is_ray and source is sources[0] else source,
+            volumes,
+            outer=list_group_variables(template.manifest),
+            defaults=_find_command(template, source),
+        )
+        for source in sources
+    ]
+    return _Pod(template, tuple(containers))
+
+
+def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
+    """The command of a container's image, or the one that KServe or Ray's operator gives it."""
+    if template.manifest.group == "ray.io":
+        return DefaultCommand(by_operator=False)
+    if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
+        return DefaultCommand(_build_kserve_command(template, source), by_operator=False)
     server = find_server_image(source.get_text("image"))
     return DefaultCommand(server.entrypoint if server is not None else (), by_operator=False)
 
 
-def _serves(container: Container, manifest: Manifest) -> bool:
-    if any(launch.module in PROGRAMS for launch in container.launches):
+def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ...]:
+    """What KServe runs in a pod of its own engine, if all of it is in the manifest: not over several pods.
+
+    See config/llmisvcconfig/config-llm-template.yaml of github.com/kserve/kserve.
+    """
+    spec = template.manifest.root.get("spec") or template.spec
+    parts = spec.get("prefill") if template.path.startswith("spec.prefill") else spec
+    if parts is None or parts.get("worker") is not None or spec.get("baseRefs") is not None:
+        return ()
+    uri = spec.get_text("model", "uri")
+    model = uri.removeprefix("hf://") if uri.startswith("hf://") else "/mnt/models"
+    tensor = parts.get("parallelism", "tensor")
+    more = " ${VLLM_ADDITIONAL_ARGS}" if _sets_arguments(source) else ""
+    size = f" --tensor-parallel-size {tensor.data}" if tensor is not None else ""
+    script = f'eval vllm serve {model} --port 8000{size}{more} "$@"'
+    return "/bin/bash", "-c", script, "--"
+
+
+def _sets_arguments(source: Value) -> bool:
+    names = [each.get_text("name") for each in source.get_items("env")]
+    return "VLLM_ADDITIONAL_ARGS" in names or bool(source.get_items("envFrom"))
+
+
+def _stays(pod: _Pod) -> bool:
+    """Whether a pod serves for good with an engine, by its image or its kind, whatever it starts."""
+    manifest = pod.template.manifest
+    if manifest.kind == _KSERVE or _find_format(pod.template):
         return True
-    return manifest.kind not in _ENDING and find_server_image(container.image or "") is not None
+    images = [find_server_image(each.image or "") for each in pod.containers]
+    return manifest.kind not in _ENDING and any(image is not None for image in images)
 
 
-def _build_server(template: PodTemplate, sources: Sequence[Value], containers: Sequence[Container]) -> Graph:
+def _build_server(pod: _Pod, templates: Sequence[PodTemplate], starting: Sequence[PodTemplate]) -> Graph:
+    template, containers = pod
     manifest, spec = template.manifest, template.spec
+    sources = spec.get_items("containers")
     name = manifest.root.get("metadata", "name") or manifest.root
-    volumes = read_volumes(spec)
+    group = measure_group(template, templates, lambda other: other in starting)
+    replicas = manifest.root.get("spec", *_REPLICAS.get(template.path, ("replicas",)))
     component = Component(
         name=manifest.name,
         role="worker",
-        replicas=read_integer(manifest.root.get("spec", "replicas"), 1),
-        nodes=1,
-        gpus=count_gpus([[each.get("resources")] for each in sources], spec.get_items("resourceClaims")),
-        containers=tuple(containers),
-        claims=deduplicate_claims(volume.mount for volume in volumes.values()),
+        replicas=read_integer(replicas, 1),
+        nodes=group.pods,
+        gpus=group.gpus,
+        containers=containers,
+        claims=deduplicate_claims(volume.mount for volume in read_volumes(spec).values()),
         resources=collect_extended([each.get("resources") for each in sources]),
         gpu_places=list_pod_gpu_places(template.path, sources),
+        pod=template.path,
         line=spec.line,
         column=spec.column,
     )

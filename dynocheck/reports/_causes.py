@@ -198,8 +198,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def list_coverage(report: Report) -> list[str]:
-    """How much of what was seen could be judged, as in "59 of 235 images"; empty where all was."""
-    return list(dict.fromkeys(v.coverage.removesuffix(" judged") for v in report.verdicts if v.coverage))
+    """How much of what was seen could be judged, as in "59 of 235 images (engine.flags-known)"."""
+    checks: dict[str, list[str]] = {}
+    for verdict in report.verdicts:
+        if verdict.coverage:
+            checks.setdefault(verdict.coverage.removesuffix(" judged"), []).append(verdict.check)
+    return [f"{coverage} ({', '.join(names)})" for coverage, names in checks.items()]
 
 
 def describe_checks(cause: Cause) -> str:

@@ -141,8 +141,8 @@ def _check_limits(root: Value) -> Iterator[RuleViolation]:
         for low, high in itertools.combinations(order, 2):
             for name, value in given[low].items():
                 if name in given[high] and _parse_amount(value) > _parse_amount(given[high][name]):
-                    path = join_path(f"spec.limits[{index}].{low}", name)
-                    yield value, path, f"is {quote(value.data)}, more than {high}"
+                    path = join_path(f"spec.limits[{index}].{high}", name)
+                    yield given[high][name], path, f"is less than its {low}, {quote(value.data)}"
 
 
 def _check_selector(root: Value) -> Iterator[RuleViolation]:

@@ -50,11 +50,11 @@ def validate(
     check_metadata(found, metadata, "metadata")
     if manifest.kind != "LimitRange" or metadata.get("name") is not None:  # the server would name it
         _check_name(found, metadata, NAMES.get((manifest.group, manifest.kind), ANY_NAME))
-    known = {path: v for path, v in found.items() if (v.line, v.column) not in open_places}
+    known = {path: v for path, v in found.items() if not v.is_open(open_places)}
     if not known and (not found or not kind.structural):  # as the server, which judges the rest of what fits
         for broken in _find_rule_violations(manifest, kind):
             judge.report(*broken)
-    told = (v for v in found.values() if (v.line, v.column) not in open_places)
+    told = (v for v in found.values() if not v.is_open(open_places))
     return sorted(told, key=lambda violation: (violation.line, violation.column))
 
 

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,13 +39,21 @@ _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does n
 
 
 class SchemaViolation(NamedTuple):
-    """A field that is not as it must be: where it stands, what would be right, and the edit to make."""
+    """A field that is not as it must be: where it stands, what would be right, and the edit to make.
+
+    `unknown`: there is no such field, whatever its value.
+    """
 
     path: str
     message: str
     line: int
     column: int
     fix: str = ""
+    unknown: bool = False
+
+    def is_open(self, places: Collection[tuple[int, int]]) -> bool:
+        """Whether it is about one of these values, which are still to be filled in."""
+        return not self.unknown and (self.line, self.column) in places
 
 
 class SchemaValidator:
@@ -67,10 +75,11 @@ class SchemaValidator:
     def _is_full(self) -> bool:
         return len(self._found) >= MAX_VIOLATIONS
 
-    def report(self, value: Value, path: Path, message: str, fix: str = "") -> None:
+    def report(self, value: Value, path: Path, message: str, fix: str = "", *, unknown: bool = False) -> None:
         if not self._is_full:
             place = format_path(path)
-            self._found.setdefault(place, SchemaViolation(place, message, value.line, value.column, fix))
+            violation = SchemaViolation(place, message, value.line, value.column, fix, unknown)
+            self._found.setdefault(place, violation)
 
     def check(self, value: Value, rule: CompiledSchema, path: Path, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
@@ -141,7 +150,7 @@ class SchemaValidator:
         if not self._is_full:
             close = find_known_name(key, known)
             fix = replace_words(key, close) if close else remove(key)
-            self.report(entry, path, describe_unknown(key, known), fix)
+            self.report(entry, path, describe_unknown(key, known), fix, unknown=True)
 
     def _check_presence(
         self, value: Value, data: dict[str, Value], present: set[str], rule: CompiledSchema, path: Path

@@ -1,20 +1,19 @@
 """GPUs by NVML, through nvidia-ml-py."""
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from dynocheck.core.declarations import probe
 from dynocheck.facts import NodeGpu, NodeGpus, NodeRoot
-
-_MAX_LINKS = 36  # NVML_NVLINK_MAX_LINKS of driver 610
-_NVIDIA, _DISPLAY = "0x10de", "0x03"
+from dynocheck.probes.node._nvml import Nvml
+from dynocheck.probes.node._sysfs import list_gpus
 
 
 @probe()
 def node_gpus(root: NodeRoot) -> NodeGpus:
-    pci = _count_pci(root.path)
+    pci = len(list_gpus(root.path))
     try:
         import pynvml
     except ImportError:
@@ -24,42 +23,48 @@ def node_gpus(root: NodeRoot) -> NodeGpus:
     except pynvml.NVMLError as error:
         return NodeGpus(absent=f"NVML: {error}", absent_code=error.value, pci=pci)
     try:
-        return _read_gpus(pynvml, root.path, pci)
+        return _read_gpus(Nvml(pynvml), root.path, pci)
     except pynvml.NVMLError as error:
         return NodeGpus(absent=f"NVML: {error}", absent_code=error.value, pci=pci)
     finally:
         pynvml.nvmlShutdown()
 
 
-def _read_gpus(nvml: ModuleType, root: Path, pci: int) -> NodeGpus:
-    level = _ask(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
+def _read_gpus(nvml: Nvml, root: Path, pci: int) -> NodeGpus:
+    module = nvml.module
+    level = nvml.ask(module.nvmlSystemGetCudaDriverVersion_v2)
     return NodeGpus(
-        devices=tuple(_read_gpu(nvml, root, index) for index in range(nvml.nvmlDeviceGetCount())),
-        driver=_ask(nvml, nvml.nvmlSystemGetDriverVersion),
+        devices=tuple(_read_gpu(nvml, root, index) for index in range(module.nvmlDeviceGetCount())),
+        driver=nvml.ask(module.nvmlSystemGetDriverVersion),
         cuda=f"{level // 1000}.{level % 1000 // 10}" if level else None,
         pci=pci,
     )
 
 
-def _read_gpu(nvml: ModuleType, root: Path, index: int) -> NodeGpu:
+def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
+    module = nvml.module
     try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    except nvml.NVMLError as error:
+        handle = module.nvmlDeviceGetHandleByIndex(index)
+    except module.NVMLError as error:
         return NodeGpu(index=index, fault=str(error), fault_code=error.value)
 
     def ask(call: Callable[..., Any], *arguments: Any) -> Any:
-        return _ask(nvml, call, handle, *arguments)
+        return nvml.ask(call, handle, *arguments)
 
-    memory, capability = ask(nvml.nvmlDeviceGetMemoryInfo), ask(nvml.nvmlDeviceGetCudaComputeCapability)
-    mig, ecc = ask(nvml.nvmlDeviceGetMigMode) or (None, None), ask(nvml.nvmlDeviceGetEccMode) or (None, None)
-    rows = ask(nvml.nvmlDeviceGetRemappedRows) or (None,) * 4
-    pci = ask(nvml.nvmlDeviceGetPciInfo)
-    running = ask(nvml.nvmlDeviceGetComputeRunningProcesses)
+    memory, capability = ask(module.nvmlDeviceGetMemoryInfo), ask(module.nvmlDeviceGetCudaComputeCapability)
+    mig, ecc = (
+        ask(module.nvmlDeviceGetMigMode) or (None, None),
+        ask(module.nvmlDeviceGetEccMode) or (None, None),
+    )
+    rows = ask(module.nvmlDeviceGetRemappedRows) or (None,) * 4
+    fabric = _read_fabric(nvml, handle)
+    pci = ask(module.nvmlDeviceGetPciInfo)
+    running = ask(module.nvmlDeviceGetComputeRunningProcesses)
     processes = None if running is None else tuple(process.pid for process in running)
     return NodeGpu(
         index=index,
-        name=ask(nvml.nvmlDeviceGetName) or "",
-        uuid=ask(nvml.nvmlDeviceGetUUID) or "",
+        name=ask(module.nvmlDeviceGetName) or "",
+        uuid=ask(module.nvmlDeviceGetUUID) or "",
         bus=str(pci.busId).lower() if pci else "",
         memory_mib=memory.total >> 20 if memory else None,
         used_mib=memory.used >> 20 if memory else None,
@@ -69,54 +74,47 @@ def _read_gpu(nvml: ModuleType, root: Path, index: int) -> NodeGpu:
         ecc=_to_bool(ecc[0]),
         ecc_pending=_to_bool(ecc[1]),
         uncorrected=ask(
-            nvml.nvmlDeviceGetTotalEccErrors, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+            module.nvmlDeviceGetTotalEccErrors,
+            module.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+            module.NVML_VOLATILE_ECC,
         ),
         remap_pending=_to_bool(rows[2]),
         remap_failed=_to_bool(rows[3]),
         links=_read_links(nvml, handle),
-        width=ask(nvml.nvmlDeviceGetCurrPcieLinkWidth),
-        width_max=ask(nvml.nvmlDeviceGetMaxPcieLinkWidth),
-        throttle=ask(nvml.nvmlDeviceGetCurrentClocksEventReasons),
-        recovery=_read_field(nvml, handle, nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION),
-        compute_mode=ask(nvml.nvmlDeviceGetComputeMode),
+        width=ask(module.nvmlDeviceGetCurrPcieLinkWidth),
+        width_max=ask(module.nvmlDeviceGetMaxPcieLinkWidth),
+        throttle=ask(module.nvmlDeviceGetCurrentClocksEventReasons),
+        recovery=nvml.read_field(handle, module.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION),
+        power_limit_w=_to_watts(ask(module.nvmlDeviceGetEnforcedPowerLimit)),
+        power_default_w=_to_watts(ask(module.nvmlDeviceGetPowerManagementDefaultLimit)),
+        fabric_state=fabric and fabric.state & 0xFF,
+        fabric_status=fabric and fabric.status,
+        fabric_health=fabric and fabric.healthMask,
+        compute_mode=ask(module.nvmlDeviceGetComputeMode),
         processes=processes,
         gone=tuple(pid for pid in processes or () if not (root / f"proc/{pid}").exists()),
     )
 
 
-def _ask(nvml: ModuleType, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What NVML answers, None where it cannot: not supported, an older driver, no permission."""
-    try:
-        return call(*arguments)
-    except nvml.NVMLError:
-        return None
-
-
-def _read_links(nvml: ModuleType, handle: Any) -> tuple[bool, ...]:
-    count = _read_field(nvml, handle, nvml.NVML_FI_DEV_NVLINK_LINK_COUNT) or 0
+def _read_links(nvml: Nvml, handle: Any) -> tuple[bool, ...]:
+    count = nvml.read_field(handle, nvml.module.NVML_FI_DEV_NVLINK_LINK_COUNT) or 0
     states = (
-        _ask(nvml, nvml.nvmlDeviceGetNvLinkState, handle, link) for link in range(min(count, _MAX_LINKS))
+        nvml.ask(nvml.module.nvmlDeviceGetNvLinkState, handle, link)
+        for link in range(min(count, nvml.MAX_LINKS))
     )
     return tuple(bool(state) for state in states if state is not None)
 
 
-def _read_field(nvml: ModuleType, handle: Any, field: int) -> int | None:
-    values = _ask(nvml, nvml.nvmlDeviceGetFieldValues, handle, [field])
-    return int(values[0].value.uiVal) if values and values[0].nvmlReturn == nvml.NVML_SUCCESS else None
+def _read_fabric(nvml: Nvml, handle: Any) -> Any:
+    """NVML's structure of the state of the NVLink fabric, None where it has none."""
+    info = nvml.module.c_nvmlGpuFabricInfo_v2_t()
+    done = nvml.ask(nvml.module.nvmlDeviceGetGpuFabricInfoV, handle, ctypes.byref(info))
+    return None if done is None else info
 
 
 def _to_bool(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _count_pci(root: Path) -> int:
-    """The NVIDIA display and 3D controllers in sysfs that this machine itself uses."""
-    count = 0
-    for device in root.glob("sys/bus/pci/devices/*"):
-        try:
-            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
-        except OSError:
-            continue
-        lent = (device / "driver").resolve().name == "vfio-pci"  # to a virtual machine
-        count += vendor == _NVIDIA and kind.startswith(_DISPLAY) and not lent
-    return count
+def _to_watts(milliwatts: int | None) -> int | None:
+    return None if milliwatts is None else round(milliwatts / 1000)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dynocheck.core.declarations import probe
 from dynocheck.facts import NodeHost, NodeKernelLog, NodeRoot
+from dynocheck.probes.node._sysfs import read
 
 _IPC_LOCK = 1 << 14  # CAP_IPC_LOCK of linux/capability.h
 _SIGNS = (".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io/serviceaccount")
@@ -30,9 +31,13 @@ def node_host(root: NodeRoot) -> NodeHost:
         shm_mib=_find_shm(root.path, reader.read("proc/mounts")),
         memory_mib=int(memory[1]) >> 10 if memory else None,
         cgroup_memory_mib=_to_mib(reader.read_limit("memory.max", "memory/memory.limit_in_bytes")),
+        cgroup_used_mib=_to_mib(_find_used(reader)),
+        oom_kills=_find_count(reader.read_cgroup("memory.events", "memory/memory.oom_control"), "oom_kill"),
+        huge_pages_free_mib=_find_huge_pages(root.path),
         cgroup_pids=reader.read_limit("pids.max", "pids/pids.max"),
         memlock=_find_limit(limits, "locked memory"),
         ipc_lock=bool(capabilities and int(capabilities[1], 16) & _IPC_LOCK),
+        processes=_find_limit(limits, "processes"),
         nofile=_find_limit(limits, "open files"),
         unread=tuple(reader.unread),
     )
@@ -75,13 +80,33 @@ class _Reader:
 
     def read_limit(self, *names: str) -> int | None:
         """The limit in cgroup v2 or v1, whichever is there; None is none."""
-        for name in names:
-            try:
-                text = (self.root / "sys/fs/cgroup" / name).read_text().strip()
-            except OSError:
-                continue
-            return int(text) if text.isdigit() and int(text) < 1 << 60 else None
-        return None
+        text = self.read_cgroup(*names)
+        return int(text) if text.isdigit() and int(text) < 1 << 60 else None
+
+    def read_cgroup(self, *names: str) -> str:
+        """The first of these files of the cgroup that is there, empty without one."""
+        return next(filter(None, (read(self.root / "sys/fs/cgroup" / name) for name in names)), "")
+
+
+def _find_used(reader: _Reader) -> int | None:
+    """The memory that counts toward the limit, without what the kernel can drop."""
+    used = reader.read_cgroup("memory.current", "memory/memory.usage_in_bytes")
+    statistics = reader.read_cgroup("memory.stat", "memory/memory.stat")
+    dropped = _find_count(statistics, "total_inactive_file") or _find_count(statistics, "inactive_file")
+    return max(0, int(used) - dropped) if used.isdigit() else None
+
+
+def _find_count(text: str, name: str) -> int:
+    """The number on the line of this name, 0 without one."""
+    found = re.search(rf"(?:^|\n){name} (\d+)", text)
+    return int(found[1]) if found else 0
+
+
+def _find_huge_pages(root: Path) -> int:
+    """The MiB of reserved huge pages of every size that nobody uses."""
+    folders = root.glob("sys/kernel/mm/hugepages/hugepages-*kB")
+    sizes = ((folder.name[10:-2], read(folder / "free_hugepages")) for folder in folders)
+    return sum(int(size) * int(free) for size, free in sizes if size.isdigit() and free.isdigit()) >> 10
 
 
 def _find_limit(limits: str, name: str) -> int | None:

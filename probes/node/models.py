@@ -1,7 +1,9 @@
 """The Hugging Face cache, and the disk that holds it."""
 
+import itertools
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from dynocheck.core.declarations import probe
 from dynocheck.facts import CachedModel, NodeModelCache, NodeRoot
 
 _MODELS, _MISSING = 1000, 20  # how many are listed
+_FILES = 10_000  # among which the largest is sought
+_LEAST_BYTES, _MOST_BYTES, _READING_S = 16 << 20, 256 << 20, 0.5  # of the reading test
 _INDEX, _INDEX_BYTES = "model.safetensors.index.json", 64 << 20
 
 
@@ -21,11 +25,14 @@ def node_model_cache(root: NodeRoot) -> NodeModelCache:
         existing = next(each for each in (place, *place.parents) if each.exists())
         disk = os.statvfs(existing)
         free, size = (blocks * disk.f_frsize / 1e9 for blocks in (disk.f_bavail, disk.f_blocks))
+        speed = _measure_reading(place)
         folders = sorted(place.glob("models--*"))[:_MODELS] if place.is_dir() else []
         models = tuple(_read_model(folder) for folder in folders)
     except OSError as error:
         return NodeModelCache(str(path), exists=False, unread=f"{path}: {error.strerror}")
-    return NodeModelCache(str(path), place.is_dir(), filesystem, round(free, 1), round(size, 1), models)
+    return NodeModelCache(
+        str(path), place.is_dir(), filesystem, round(free, 1), round(size, 1), models, speed
+    )
 
 
 def _find_cache(root: NodeRoot) -> Path:
@@ -50,7 +57,29 @@ def _read_model(folder: Path) -> CachedModel:
     name = folder.name.removeprefix("models--").replace("--", "/")
     incomplete = sum(1 for _ in folder.glob("blobs/*.incomplete"))
     missing = [lack for snapshot in sorted(folder.glob("snapshots/*")) for lack in _list_missing(snapshot)]
-    return CachedModel(name, incomplete, tuple(missing[:_MISSING]))
+    size = sum(blob.stat().st_size for blob in folder.glob("blobs/*")) / 1e9
+    return CachedModel(name, incomplete, tuple(missing[:_MISSING]), round(size, 1))
+
+
+def _measure_reading(cache: Path) -> float | None:
+    """MB/s at which the beginning of the largest file is read, with what the page cache has of it dropped.
+
+    :return: None when no file is large enough to tell.
+    """
+    files = ((blob.stat().st_size, blob) for blob in itertools.islice(cache.glob("*/blobs/*"), _FILES))
+    size, path = max(files, default=(0, cache))
+    if size < _LEAST_BYTES:
+        return None
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(file, 0, _MOST_BYTES, os.POSIX_FADV_DONTNEED)
+        started = time.monotonic()
+        count, seconds = 0, 0.0
+        while count < _MOST_BYTES and seconds < _READING_S and (piece := os.read(file, 1 << 20)):
+            count, seconds = count + len(piece), time.monotonic() - started
+    finally:
+        os.close(file)
+    return round(count / 1e6 / seconds, 1) if seconds else None
 
 
 def _list_missing(snapshot: Path) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Installed packages, by their metadata, and the environment."""
 
+import re
+from collections.abc import Iterable
 from importlib import metadata
 from importlib.util import find_spec
 
@@ -20,6 +22,7 @@ _MODULES = {
     "torch": "torch",
     "vllm": "vllm",
 }
+_PLUGIN = re.compile(r"libplugin_([A-Z_]{1,40})\.so")
 _PREFIXES = ("CUDA_", "DYN_", "HF_", "NCCL_", "NIXL_", "NVIDIA_", "TRANSFORMERS_", "UCX_", "VLLM_NIXL_")
 
 
@@ -32,7 +35,16 @@ def node_packages(root: NodeRoot) -> NodePackages:
         except metadata.PackageNotFoundError:
             continue
         found[name] = NodePackage(name, version, module if find_spec(module) else None)
-    return NodePackages(tuple(found.values()))
+    return NodePackages(tuple(found.values()), tuple(sorted(_list_backends(root, found))))
+
+
+def _list_backends(root: NodeRoot, packages: Iterable[str]) -> set[str]:
+    """The backends of NIXL: its plug-ins, of the packages and in NIXL_PLUGIN_DIR."""
+    installed = (metadata.files(name) or () for name in packages if name.startswith("nixl"))
+    names = [file.name for files in installed for file in files]
+    if folder := root.environment.get("NIXL_PLUGIN_DIR"):
+        names += [path.name for path in (root.path / folder.lstrip("/")).glob("libplugin_*.so")]
+    return {found[1] for name in names if (found := _PLUGIN.fullmatch(name))}
 
 
 @probe()

@@ -20,11 +20,20 @@ from dynocheck.facts import (
     ObjectEvent,
     ObjectKey,
     PortState,
-    Termination,
 )
 from dynocheck.kube import Cluster, KubeError, run_parallel
-from dynocheck.probes._k8s_types import StatusCondition, make_conditions
+from dynocheck.probes._k8s_types import make_conditions
 from dynocheck.probes._listing import list_first
+from dynocheck.probes.symptom._types import (
+    ListedConfigMap,
+    ListedContainer,
+    ListedContainerStatus,
+    ListedEvent,
+    ListedMeta,
+    ListedNode,
+    ListedObject,
+    ListedPod,
+)
 from dynocheck.secrets import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
@@ -85,6 +94,8 @@ _ROUTING_KINDS = (
         ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
     ),
 )
+# What changes while a deployment is rolled out, by the path of its API and its resource.
+WATCHED = (("/api/v1", "pods"), ("/api/v1", "events"), *((kind.groups[0], kind.resource) for kind in _KINDS))
 _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
@@ -113,245 +124,6 @@ _SHORT = {
 }
 
 
-class _Owner(msgspec.Struct):
-    kind: str
-    name: str
-    controller: bool = False
-
-
-class _Manager(msgspec.Struct):
-    manager: str = ""
-    subresource: str = ""
-    time: str | None = None
-
-
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str = ""
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-    creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
-    finalizers: list[str] | None = None
-    generation: int = 0
-    owner_references: list[_Owner] | None = None
-    managed_fields: list[_Manager] | None = None
-
-    @property
-    def owner(self) -> ObjectKey | None:
-        owners = self.owner_references or []
-        chosen = next((o for o in owners if o.controller), owners[0] if owners else None)
-        return ObjectKey(chosen.kind, chosen.name) if chosen else None
-
-    @property
-    def last_change(self) -> _Manager:
-        """Who last changed more than its status, and when."""
-        changes = (each for each in self.managed_fields or () if each.time and not each.subresource)
-        return max(changes, key=lambda each: each.time or "", default=_Manager())
-
-
-class _ObjectSpec(msgspec.Struct, rename="camel"):
-    replicas: int | None = None
-    parallelism: int | None = None
-    completions: int | None = None
-    storage_class_name: str | None = None
-    template: dict[str, Any] | None = None
-    pod_spec: dict[str, Any] | None = None
-    leader_worker_template: dict[str, Any] | None = None
-
-    @property
-    def pod_template(self) -> Any:
-        """What it makes pods of: a pod template, a clique's pod, or the two of a LeaderWorkerSet."""
-        return self.leader_worker_template or self.pod_spec or (self.template or {}).get("spec")
-
-
-class _Parent(msgspec.Struct):
-    conditions: list[StatusCondition] | None = None
-
-
-class _ObjectStatus(msgspec.Struct, rename="camel"):
-    state: str | None = None
-    phase: str | None = None
-    replicas: int | None = None
-    ready_replicas: int | None = None
-    active: int | None = None
-    succeeded: int | None = None
-    ready: int | None = None
-    ready_endpoints: int | None = None
-    total_endpoints: int | None = None
-    observed_generation: int | None = None
-    conditions: list[StatusCondition] | None = None
-    parents: list[_Parent] | None = None  # of a route or a pool: the gateways that have looked at it
-
-    @property
-    def all_conditions(self) -> list[StatusCondition]:
-        """Its own conditions, and those that its parents have set."""
-        return [*(self.conditions or ()), *(c for each in self.parents or () for c in each.conditions or ())]
-
-
-class _Object(msgspec.Struct):
-    metadata: _Meta
-    spec: _ObjectSpec = msgspec.field(default_factory=_ObjectSpec)
-    status: _ObjectStatus = msgspec.field(default_factory=_ObjectStatus)
-
-
-class _Terminated(msgspec.Struct, rename="camel"):
-    exit_code: int = 0
-    signal: int = 0
-    reason: str = ""
-    message: str = ""
-    finished_at: str | None = None
-
-    def convert(self) -> Termination:
-        return Termination(
-            exit_code=self.exit_code,
-            signal=self.signal,
-            reason=self.reason,
-            message=self.message,
-            finished=self.finished_at or "",
-        )
-
-
-class _Waiting(msgspec.Struct):
-    reason: str = ""
-    message: str = ""
-
-
-class _Running(msgspec.Struct, rename="camel"):
-    started_at: str | None = None
-
-
-class _State(msgspec.Struct):
-    waiting: _Waiting | None = None
-    running: _Running | None = None
-    terminated: _Terminated | None = None
-
-
-class _ContainerStatus(msgspec.Struct, rename="camel"):
-    name: str
-    ready: bool = False
-    started: bool | None = None
-    restart_count: int = 0
-    state: _State = msgspec.field(default_factory=_State)
-    last_state: _State = msgspec.field(default_factory=_State)
-
-
-class _Place(msgspec.Struct):
-    port: int | str = 0
-
-
-class _Probe(msgspec.Struct, rename="camel"):
-    http_get: _Place | None = None
-    tcp_socket: _Place | None = None
-    grpc: _Place | None = None
-    initial_delay_seconds: int = 0
-    period_seconds: int = 10
-    failure_threshold: int = 3
-
-    @property
-    def port(self) -> str:
-        """The port that it asks, by number or name; empty if it runs a command."""
-        place = self.http_get or self.tcp_socket or self.grpc
-        return str(place.port) if place else ""
-
-    @property
-    def budget_s(self) -> int:
-        return self.initial_delay_seconds + self.period_seconds * self.failure_threshold
-
-
-class _Port(msgspec.Struct, rename="camel"):
-    container_port: int = 0
-    name: str = ""
-
-
-class _Resources(msgspec.Struct):
-    limits: dict[str, Any] | None = None
-
-
-class _Container(msgspec.Struct, rename="camel"):
-    name: str
-    image: str = ""
-    restart_policy: str = ""
-    ports: list[_Port] | None = None
-    resources: _Resources = msgspec.field(default_factory=_Resources)
-    startup_probe: _Probe | None = None
-    liveness_probe: _Probe | None = None
-    readiness_probe: _Probe | None = None
-
-
-class _ClaimSource(msgspec.Struct, rename="camel"):
-    claim_name: str = ""
-
-
-class _Volume(msgspec.Struct, rename="camel"):
-    name: str
-    persistent_volume_claim: _ClaimSource | None = None
-
-
-class _Gate(msgspec.Struct):
-    name: str
-
-
-class _PodSpec(msgspec.Struct, rename="camel"):
-    node_name: str = ""
-    scheduler_name: str = ""
-    scheduling_gates: list[_Gate] | None = None
-    init_containers: list[_Container] | None = None
-    containers: list[_Container] = []
-    volumes: list[_Volume] | None = None
-
-
-class _PodStatus(msgspec.Struct, rename="camel"):
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    conditions: list[StatusCondition] | None = None
-    init_container_statuses: list[_ContainerStatus] | None = None
-    container_statuses: list[_ContainerStatus] | None = None
-
-
-class _Pod(msgspec.Struct):
-    metadata: _Meta
-    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
-    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
-
-
-class _Series(msgspec.Struct, rename="camel"):
-    count: int = 0
-    last_observed_time: str | None = None
-
-
-class _Event(msgspec.Struct, rename="camel"):
-    involved_object: ObjectKey
-    type: str = "Normal"
-    reason: str = ""
-    message: str = ""
-    count: int | None = None
-    series: _Series | None = None
-    last_timestamp: str | None = None
-    event_time: str | None = None
-
-    @property
-    def last(self) -> str:
-        observed = self.series.last_observed_time if self.series else None
-        return observed or self.last_timestamp or self.event_time or ""
-
-
-class _NodeStatus(msgspec.Struct, rename="camel"):
-    conditions: list[StatusCondition] | None = None
-    node_info: dict[str, Any] | None = None
-
-
-class _ConfigMap(msgspec.Struct, rename="camel"):
-    metadata: _Meta
-    data: dict[str, str] | None = None
-    binary_data: dict[str, str] | None = None
-
-
-class _Node(msgspec.Struct):
-    metadata: _Meta
-    status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
-
-
 @probe(access=[_PODS, _EVENTS, _NODES, _CONFIG_MAPS, *(kind.access for kind in (*_KINDS, *_ROUTING_KINDS))])
 def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState:
     """Pods must be readable; what else cannot be read is named in the fact."""
@@ -362,14 +134,16 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     reads: dict[str, Callable[[], Any]] = {
         kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _KINDS
     }
-    reads["events"] = partial(cluster.items, f"{core}/events", _Event)
-    reads["nodes"] = partial(cluster.items, "/api/v1/nodes", _Node)
+    reads["events"] = partial(cluster.items, f"{core}/events", ListedEvent)
+    reads["nodes"] = partial(cluster.items, "/api/v1/nodes", ListedNode)
     calls = [partial(_try_read, name, read, unread) for name, read in reads.items()]
     routing = {kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _ROUTING_KINDS}
     calls += [partial(_try_read, name, read, unlisted) for name, read in routing.items()]
-    read_config_maps = partial(cluster.list_mapped, f"{core}/configmaps", _ConfigMap, _convert_config_map)
+    read_config_maps = partial(
+        cluster.list_mapped, f"{core}/configmaps", ListedConfigMap, _convert_config_map
+    )
     pods, config_maps, *lists = run_parallel(
-        [partial(cluster.items, f"{core}/pods", _Pod), partial(_read_or_none, read_config_maps), *calls]
+        [partial(cluster.items, f"{core}/pods", ListedPod), partial(_read_or_none, read_config_maps), *calls]
     )
     found = dict(zip((*reads, *routing), lists, strict=True))
     objects = {
@@ -408,7 +182,7 @@ def _read_or_none(read: Callable[[], Any]) -> Any:
         return None
 
 
-def _convert_config_map(each: _ConfigMap) -> DeployedObject:
+def _convert_config_map(each: ListedConfigMap) -> DeployedObject:
     """It with digests of its values, which may be secrets."""
     change = each.metadata.last_change
     values = (each.data or {}) | (each.binary_data or {})
@@ -446,17 +220,17 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, shlex.join(map(str, value)) if words else str(value)
 
 
-def _list_kind(cluster: Cluster, kind: _Kind, namespace: str) -> list[_Object]:
+def _list_kind(cluster: Cluster, kind: _Kind, namespace: str) -> list[ListedObject]:
     """The objects of a kind; none if the API server does not serve it."""
     paths = (f"{group}/namespaces/{namespace}/{kind.resource}" for group in kind.groups)
-    return list_first(cluster, paths, _Object) or []
+    return list_first(cluster, paths, ListedObject) or []
 
 
 def _format_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _list_owners(meta: _Meta, objects: Mapping[ObjectKey, _Object]) -> tuple[ObjectKey, ...]:
+def _list_owners(meta: ListedMeta, objects: Mapping[ObjectKey, ListedObject]) -> tuple[ObjectKey, ...]:
     """The owners, the nearest first, as far up as the objects are known."""
     owners: list[ObjectKey] = []
     owner = meta.owner
@@ -469,7 +243,9 @@ def _list_owners(meta: _Meta, objects: Mapping[ObjectKey, _Object]) -> tuple[Obj
     return tuple(owners)
 
 
-def _convert_object(key: ObjectKey, each: _Object, objects: Mapping[ObjectKey, _Object]) -> DeployedObject:
+def _convert_object(
+    key: ObjectKey, each: ListedObject, objects: Mapping[ObjectKey, ListedObject]
+) -> DeployedObject:
     meta, spec, status = each.metadata, each.spec, each.status
     desired, created, ready = spec.replicas, status.replicas, status.ready_replicas
     if key.kind == "Job":
@@ -498,7 +274,7 @@ def _convert_object(key: ObjectKey, each: _Object, objects: Mapping[ObjectKey, _
     )
 
 
-def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod:
+def _convert_pod(pod: ListedPod, objects: Mapping[ObjectKey, ListedObject]) -> DeployedPod:
     meta, spec, status = pod.metadata, pod.spec, pod.status
     statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     by_name = {each.name: each for each in statuses}
@@ -528,8 +304,10 @@ def _convert_pod(pod: _Pod, objects: Mapping[ObjectKey, _Object]) -> DeployedPod
     )
 
 
-def _convert_container(spec: _Container, status: _ContainerStatus | None, *, init: bool) -> ContainerState:
-    status = status or _ContainerStatus(spec.name)
+def _convert_container(
+    spec: ListedContainer, status: ListedContainerStatus | None, *, init: bool
+) -> ContainerState:
+    status = status or ListedContainerStatus(spec.name)
     waiting, running, ended = status.state.waiting, status.state.running, status.state.terminated
     previous = status.last_state.terminated
     probes = {
@@ -570,7 +348,7 @@ def _find_metrics(annotations: Mapping[str, str]) -> str:
     return f"{port}/{path.lstrip('/')}" if is_served else ""
 
 
-def _sum_requests(containers: Iterable[_Container]) -> dict[str, int]:
+def _sum_requests(containers: Iterable[ListedContainer]) -> dict[str, int]:
     """The extended resources that containers ask for, such as nvidia.com/gpu, in whole numbers."""
     total: dict[str, int] = {}
     for container in containers:
@@ -580,9 +358,9 @@ def _sum_requests(containers: Iterable[_Container]) -> dict[str, int]:
     return total
 
 
-def _convert_events(events: Sequence[_Event]) -> Iterator[ObjectEvent]:
+def _convert_events(events: Sequence[ListedEvent]) -> Iterator[ObjectEvent]:
     """The events, those alike as one."""
-    alike: dict[tuple[ObjectKey, str, str, str], list[_Event]] = {}
+    alike: dict[tuple[ObjectKey, str, str, str], list[ListedEvent]] = {}
     for event in events:
         alike.setdefault((event.involved_object, event.type, event.reason, event.message), []).append(event)
     for (about, type_, reason, message), group in alike.items():
@@ -596,7 +374,7 @@ def _convert_events(events: Sequence[_Event]) -> Iterator[ObjectEvent]:
         )
 
 
-def _convert_node(node: _Node) -> HostState:
+def _convert_node(node: ListedNode) -> HostState:
     known = (node.status.node_info or {}) | (node.metadata.labels or {})
     return HostState(
         name=node.metadata.name,

@@ -61,6 +61,15 @@ def test_a_claim_of_another_name_is_why_each_pod_downloads(tmp_path: Path) -> No
     assert ("storage.model-path", "storage.claim-declared") in explained("recipe", recipe)
 
 
+def test_a_cache_without_a_claim_is_told_by_the_claim_that_its_download_mounts(tmp_path: Path) -> None:
+    download = job("hf download Qwen/Qwen3-32B", name="get")
+    for folder, each in (("model-cache", download), ("vllm/agg", graph(engine()))):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder, each)
+    (tmp_path / "model-cache" / "deploy.yaml").rename(tmp_path / "model-cache" / "model-download.yaml")
+    assert ("structure.layout", "storage.claim-declared") in explained("recipe", tmp_path)
+
+
 def failed(kind: str) -> Finding:
     return fail("3 of 9 requests failed", evidence={"class": kind})
 

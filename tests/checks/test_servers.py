@@ -1,5 +1,6 @@
 """Engines without Dynamo are judged as a graph's workers are, wherever their pods are written."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known, values
+from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.checks.graph.probes import probes, startup_budget
 from dynocheck.checks.memory.shared_memory import shared_memory
@@ -176,3 +178,33 @@ def test_a_service_named_vllm(
 ) -> None:
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
     assert judge(values, deploy(tmp_path, serve(VLLM, "--model", "a/b", pod=pod), service)) == expected
+
+
+def transfer(name: str, role: str | None, *args: str, connector: str = "NixlConnector") -> dict[str, Any]:
+    """A server that takes part in a KV transfer, unless it has no role."""
+    config = json.dumps({"kv_connector": connector, "kv_role": role})
+    told = [f"--kv-transfer-config={config}"] if role else []
+    return serve(VLLM, "--model", "Qwen/Qwen3-8B", *told, *args) | {"metadata": {"name": name}}
+
+
+PRODUCER, CONSUMER = transfer("first", "kv_producer"), transfer("second", "kv_consumer")
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [
+        ([PRODUCER, CONSUMER], []),
+        ([PRODUCER, transfer("second", "kv_consumer", connector="MooncakeConnector")], ["fail"]),
+        ([PRODUCER, transfer("second", "kv_consumer", "--kv-cache-dtype=fp8")], ["fail"]),
+        ([PRODUCER], ["unjudged"]),  # what receives is not here
+        ([PRODUCER, transfer("second", "kv_both")], ["skip"]),  # which may do both
+        ([transfer("m-prefill", None), transfer("m-decode", "kv_both")], ["warn"]),
+        ([transfer("m-prefill", "kv_both"), transfer("m-decode", None)], ["warn"]),
+        ([transfer("m-prefill", "kv_consumer"), transfer("m-decode", "kv_producer")], ["warn", "warn"]),
+        ([transfer("m-prefill", "kv_both"), serve(VLLM, "--model", "a/b")], ["skip"]),
+    ],
+)
+def test_servers_that_pass_on_a_kv_cache(
+    tmp_path: Path, servers: list[dict[str, Any]], expected: list[str]
+) -> None:
+    assert judge(pair_agrees, deploy(tmp_path, *servers)) == expected

@@ -1,11 +1,16 @@
 """What dynocheck says of upstream's manifests, with the reason why each of it is true, in verdicts.yaml.
 
 A row is one cause. A failure is listed by its places; warnings of a kind are counted, and `says` is what the
-messages of that kind hold. With DYNOCHECK_RENEW the reasons stay, and what is new gets a row that says TODO.
+messages of that kind hold. `known` marks the 38 failures that were true when dynocheck first judged
+upstream's recipes and told 156; a comment says that the claim of two of them must be there, so that they are
+warnings now.
+`beside` names the checks that tell another cause of the same line. With DYNOCHECK_RENEW the reasons stay, and
+what is new gets a row that says TODO.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,14 +38,15 @@ class Row(NamedTuple):
     outcome: str
     says: str
     reason: str
-    places: tuple[str, ...]  # of failures
+    places: tuple[str, ...]  # of failures, and of warnings where not all of their kind belong here
     times: int
+    known: bool = False
+    beside: tuple[str, ...] = ()
 
     def covers(self, told: Told) -> bool:
         """Whether a finding belongs here."""
-        if (self.check, self.outcome) != told[:2]:
-            return False
-        return told.place in self.places if self.outcome == "fail" else self.says in told.message
+        alike = (self.check, self.outcome) == told[:2] and self.says in told.message
+        return alike and (not (self.places or self.outcome == "fail") or told.place in self.places)
 
 
 def judge_corpus(folder: Path) -> list[Told]:
@@ -79,6 +85,8 @@ def read_table() -> list[Row]:
             row["reason"],
             tuple(_expand(row.get("places", {}))),
             row.get("count", 0),
+            row.get("known", False),
+            tuple(row.get("beside", ())),
         )
         for row in rows
     ]
@@ -108,7 +116,8 @@ def renew(rows: Sequence[Row], told: Iterable[Told]) -> list[Row]:
 
 def _count(row: Row, told: Iterable[Told]) -> Row:
     places = sorted((each.place for each in told), key=_sort_by_line)
-    return row._replace(places=tuple(places) if row.outcome == "fail" else (), times=len(places))
+    keeps = row.outcome == "fail" or row.places
+    return row._replace(places=tuple(places) if keeps else (), times=len(places))
 
 
 def _sort_by_line(place: str) -> tuple[str, int]:
@@ -126,6 +135,10 @@ def _write_row(row: Row) -> Iterator[str]:
     if row.says:
         yield f"  says: {_quote(row.says)}\n"
     yield f"  reason: {_quote(row.reason)}\n  count: {row.times}\n"
+    if row.known:
+        yield "  known: true\n"
+    if row.beside:
+        yield f"  beside: [{', '.join(row.beside)}]\n"
     if row.places:
         yield "  places:\n"
     lines: dict[str, list[int]] = {}
@@ -140,7 +153,17 @@ def _quote(text: str) -> str:
     return yaml.safe_dump(text, width=1000, default_style='"', allow_unicode=True).strip()
 
 
-def find_told_twice(told: Iterable[Told]) -> list[str]:
-    """The places at which more than one check fails."""
-    places = {(each.place, each.check) for each in told if each.outcome == "fail"}
-    return sorted(place for place, times in Counter(place for place, _ in places).items() if times > 1)
+def find_told_twice(rows: Sequence[Row], told: Iterable[Told]) -> list[str]:
+    """The places of which more is told than one cause, and no row says that it stands beside the other."""
+    by_place = defaultdict(list)
+    for each in told:
+        by_place[each.place].append(each)
+    apart = {(row.check, other) for row in rows for other in row.beside}
+    return sorted(
+        {
+            one.place
+            for found in by_place.values()
+            for one, other in combinations(found, 2)
+            if not apart & {(one.check, other.check), (other.check, one.check)}
+        }
+    )

@@ -1,11 +1,22 @@
 """Ways in which a deployment is broken, each with the cause that must be named first."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tests.clusters.objects import make_condition, make_object
+from tests.diagnosis.situation import (
+    GROVE,
+    LWS,
+    Broken,
+    make_crashing,
+    make_pod,
+    make_refused,
+    make_running,
+    make_told,
+    make_unpulled,
+    make_unscheduled,
+)
 from tests.diagnosis.stage import (
     GRAPH,
     IMAGE,
@@ -21,71 +32,6 @@ from tests.diagnosis.stage import (
     unscheduled,
     waiting,
 )
-
-GROVE = ("grove.io/v1alpha1 PodCliqueSet", "grove.io/v1alpha1 PodClique")
-LWS = ("leaderworkerset.x-k8s.io/v1 LeaderWorkerSet", "apps/v1 StatefulSet")
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A deployment that does not serve: `check` must name `kind` and `name` as the only cause, and `says` in
-    its message.
-    """
-
-    title: str
-    make: Callable[[Stage], object]
-    check: str
-    kind: str = "Pod"
-    name: str = POD
-    says: str = ""
-    outcome: str = "fail"
-
-    def __str__(self) -> str:
-        return self.title
-
-
-def _pod(**fields: Any) -> Callable[[Stage], None]:
-    return lambda stage: stage.deploy(ready=False, **fields)
-
-
-def _unscheduled(message: str, **fields: Any) -> Callable[[Stage], None]:
-    return _pod(node=None, phase="Pending", status=unscheduled(message), **fields)
-
-
-def _pull(message: str, reason: str = "ErrImagePull") -> Callable[[Stage], None]:
-    return _pod(status=waiting(reason, message))
-
-
-def _with_event(reason: str, message: str, status: Any = None) -> Callable[[Stage], None]:
-    def make(stage: Stage) -> None:
-        stage.deploy(ready=False, status=status or waiting("ContainerCreating"))
-        stage.tell("Pod", POD, reason, message)
-
-    return make
-
-
-def _crash(code: int, log: str, **more: Any) -> Callable[[Stage], None]:
-    def make(stage: Stage) -> None:
-        stage.deploy(ready=False, status=crashed(code, **more))
-        stage.log(log)
-
-    return make
-
-
-def _running(log: str, seconds: float = 900) -> Callable[[Stage], None]:
-    def make(stage: Stage) -> None:
-        stage.deploy(ready=False, status=running(seconds, ready=False, started=True))
-        stage.log(log)
-
-    return make
-
-
-def _refused(message: str) -> Callable[[Stage], None]:
-    def make(stage: Stage) -> None:
-        stage.carry_out(ready=False, pods=0)
-        stage.tell("ReplicaSet", REPLICAS, "FailedCreate", message)
-
-    return make
 
 
 def _claimed(stage: Stage, *, exists: bool, message: str, reason: str = "ProvisioningFailed") -> None:
@@ -219,7 +165,7 @@ def _list_scheduling() -> Iterator[Broken]:
         ),
         ("no device of DRA", "0/2 nodes are available: 2 cannot allocate all claims.", "claims"),
     ):
-        yield unplaced(title, _unscheduled(message), says=says)
+        yield unplaced(title, make_unscheduled(message), says=says)
     yield unplaced("a gate of Grove", _gated, says="podgang-pending-creation", outcome="warn")
 
 
@@ -253,7 +199,7 @@ def _list_creation() -> Iterator[Broken]:
         ("a webhook", 'failed calling webhook "m.example.com": connection refused', "m.example.com"),
         ("a limit range", 'pods "x" is forbidden: maximum memory usage per Container is 64Gi', "LimitRange"),
     ):
-        yield creation(title, _refused(message), says=says)
+        yield creation(title, make_refused(message), says=says)
 
 
 def _list_images() -> Iterator[Broken]:
@@ -266,10 +212,12 @@ def _list_images() -> Iterator[Broken]:
         ("no way", "dial tcp 10.0.0.9:443: i/o timeout", "reach"),
         ("no trust", "x509: certificate signed by unknown authority", "trust"),
     ):
-        yield pull(title, _pull(message), says=says)
+        yield pull(title, make_unpulled(message), says=says)
     yield pull(
         "never pulled",
-        _pull(f"Container image {IMAGE} is not present with pull policy of Never", "ErrImageNeverPull"),
+        make_unpulled(
+            f"Container image {IMAGE} is not present with pull policy of Never", "ErrImageNeverPull"
+        ),
         says="may not pull",
     )
 
@@ -277,23 +225,23 @@ def _list_images() -> Iterator[Broken]:
 def _list_starts() -> Iterator[Broken]:
     start = partial(Broken, check="symptom.start")
     secret = 'MountVolume.SetUp failed for volume "t" : secret "hf-token" not found'
-    yield start("no Secret for a volume", _with_event("FailedMount", secret), says="Secret hf-token")
+    yield start("no Secret for a volume", make_told("FailedMount", secret), says="Secret hf-token")
     config = 'MountVolume.SetUp failed for volume "t" : configmap "engine" not found'
-    yield start("no ConfigMap for a volume", _with_event("FailedMount", config), says="ConfigMap engine")
+    yield start("no ConfigMap for a volume", make_told("FailedMount", config), says="ConfigMap engine")
     runtime = 'Failed to create pod sandbox: no runtime for "nvidia" is configured'
-    yield start("no runtime", _with_event("FailedCreatePodSandBox", runtime), says="handler nvidia")
+    yield start("no runtime", make_told("FailedCreatePodSandBox", runtime), says="handler nvidia")
     attached = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) w-0'
-    yield start("a volume elsewhere", _with_event("FailedAttachVolume", attached), says="another node")
+    yield start("a volume elsewhere", make_told("FailedAttachVolume", attached), says="another node")
     key = "couldn't find key HF_TOKEN in Secret models/hf-token"
-    yield start("no key", _pod(status=waiting("CreateContainerConfigError", key)), says="no key HF_TOKEN")
+    yield start("no key", make_pod(status=waiting("CreateContainerConfigError", key)), says="no key HF_TOKEN")
     absent = 'secret "hf-token" not found'
     yield start(
         "no Secret for a variable",
-        _pod(status=waiting("CreateContainerConfigError", absent)),
+        make_pod(status=waiting("CreateContainerConfigError", absent)),
         says="hf-token",
     )
     program = 'failed to create containerd task: exec: "vlm": executable file not found in $PATH'
-    yield start("no program", _pod(status=waiting("RunContainerError", program)), says="vlm")
+    yield start("no program", make_pod(status=waiting("RunContainerError", program)), says="vlm")
     yield start("an init container without end", _slow_init, says="init container wait", outcome="warn")
 
 
@@ -332,7 +280,7 @@ def _list_crashes() -> Iterator[Broken]:
             "KeyError: 'hidden_size'",
         ),
     ):
-        yield crash(title, _crash(1, log), says=says)
+        yield crash(title, make_crashing(1, log), says=says)
 
 
 def _carried(*carriers: str, **pod: Any) -> Callable[[Stage], None]:
@@ -503,7 +451,7 @@ def _routed(kind: str, condition: str = "", reason: str = "") -> Callable[[Stage
 
 def _list_links() -> Iterator[Broken]:
     """A graph that serves and that no request reaches, as a link before it is broken."""
-    link = partial(Broken, check="symptom.route", name="chat")
+    link = partial(Broken, check="symptom.route", name="chat", objects=1)
     for kind, condition, reason in (
         ("gateway.networking.k8s.io/v1 HTTPRoute", "Accepted", "NotAllowedByListeners"),
         ("gateway.networking.k8s.io/v1 HTTPRoute", "ResolvedRefs", "BackendNotFound"),
@@ -536,7 +484,7 @@ def _list_chains() -> Iterator[Broken]:
     held = partial(_held_back, finalizer="acme.io/detach")
     yield Broken("a finalizer", held, "symptom.ended", says="acme.io/detach", outcome="warn")
     yield Broken("a StatefulSet on a dead node", _held_back, "symptom.node", "Node", NODE)
-    graph = partial(Broken, kind="DynamoGraphDeployment", name=GRAPH)
+    graph = partial(Broken, kind="DynamoGraphDeployment", name=GRAPH, objects=1)
     yield graph("no prefill", _without_prefill, "symptom.graph", says="prefill", outcome="warn")
 
 
@@ -546,7 +494,7 @@ def _list_others() -> Iterator[Broken]:
     out = crashed(137, "OOMKilled")
     yield crash("out of memory under Grove", _carried(*GROVE, status=out), says="memory")
     yield crash("out of memory under LeaderWorkerSet", _carried(*LWS, status=out), says="memory")
-    yield crash("a download that is not allowed", _failed_download, says="gated")
+    yield crash("a download that is not allowed", _failed_download, says="gated", objects=2)
     placed = {
         "node": None,
         "phase": "Pending",
@@ -555,9 +503,17 @@ def _list_others() -> Iterator[Broken]:
     gang = partial(_place_gang, placed)
     yield Broken("a gang without a node", gang, "symptom.unscheduled", says="Too many pods")
     yield Broken(
-        "a clique over quota", _refused_clique, "symptom.creation", "PodClique", WORKER, "quota gpus"
+        "a clique over quota",
+        _refused_clique,
+        "symptom.creation",
+        "PodClique",
+        WORKER,
+        "quota gpus",
+        objects=2,
     )
-    request = partial(Broken, check="symptom.graph", kind="DynamoGraphDeploymentRequest", name=GRAPH)
+    request = partial(
+        Broken, check="symptom.graph", kind="DynamoGraphDeploymentRequest", name=GRAPH, objects=1
+    )
     failed: dict[str, Any] = {
         "kind": "Succeeded",
         "status": "False",
@@ -573,7 +529,14 @@ def _place_gang(pod: dict[str, Any], stage: Stage) -> None:
     stage.cluster.pod(POD, stage.namespace, owner=owner, ready=False, **pod)
 
 
-SITUATIONS = [
+def _list_graphs() -> Iterator[Broken]:
+    """Graphs of which there is nothing else yet."""
+    graph = partial(Broken, check="symptom.graph", kind="DynamoGraphDeployment", name=GRAPH, objects=1)
+    yield graph("no operator", _unseen, says="no operator")
+    yield graph("no orchestrator", _refused_graph, says="needs Grove")
+
+
+BROKEN = [
     *_list_scheduling(),
     *_list_claims(),
     *_list_creation(),
@@ -583,12 +546,11 @@ SITUATIONS = [
     *_list_others(),
     *_list_chains(),
     *_list_links(),
+    *_list_graphs(),
     Broken("a node that is gone", _node_gone, "symptom.node", "Node", NODE, "Kubelet stopped"),
     Broken("evicted", _evicted, "symptom.ended", says="ephemeral-storage"),
-    Broken("an error while it runs", _running("NIXL compatibility hash mismatch\n"), "symptom.not-ready"),
-    Broken("never ready", _running("INFO waiting for etcd\n"), "symptom.not-ready", says="waiting for etcd"),
+    Broken("an error while it runs", make_running("NIXL compatibility hash mismatch\n"), "symptom.not-ready"),
+    Broken("never ready", make_running("INFO waiting for etcd\n"), "symptom.not-ready", says="waiting for"),
     Broken("an image on its way", _pulling, "symptom.start", says="pulled", outcome="warn"),
     Broken("weights on their way", _starting, "symptom.not-ready", says="60 min", outcome="warn"),
-    Broken("no operator", _unseen, "symptom.graph", "DynamoGraphDeployment", GRAPH, "no operator"),
-    Broken("no orchestrator", _refused_graph, "symptom.graph", "DynamoGraphDeployment", GRAPH, "needs Grove"),
-]  # fmt: skip
+]

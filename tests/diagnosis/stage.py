@@ -15,6 +15,32 @@ POD = f"{REPLICAS}-x2b"
 NODE = "stage"
 IMAGE = "registry.example/vllm-runtime:1.6.1"
 
+_MERGE = "application/merge-patch+json"
+_ATTACHED = (
+    "gateway.networking.k8s.io/v1 HTTPRoute",
+    "inference.networking.k8s.io/v1 InferencePool",
+)
+# Every kind that is mended, with what its status says beside counts and conditions.
+_STATUSES: dict[str, Object] = {
+    "nvidia.com/v1beta1 DynamoGraphDeployment": {"state": "successful"},
+    "nvidia.com/v1beta1 DynamoGraphDeploymentRequest": {"phase": "Deployed"},
+    "grove.io/v1alpha1 PodCliqueSet": {},
+    "grove.io/v1alpha1 PodClique": {},
+    "leaderworkerset.x-k8s.io/v1 LeaderWorkerSet": {},
+    "apps/v1 Deployment": {},
+    "apps/v1 ReplicaSet": {},
+    "apps/v1 StatefulSet": {},
+    "batch/v1 Job": {},
+    "v1 PersistentVolumeClaim": {"phase": "Bound"},
+    _ATTACHED[0]: {},
+    _ATTACHED[1]: {},
+}
+_BAD = ("MinAvailableBreached", "TopologyLevelsUnavailable", "ReplicaFailure", "Failed", "FailureTarget")
+
+
+def _mend_condition(condition: Object) -> Object:
+    return make_condition(condition["type"], str(condition["type"] not in _BAD))
+
 
 def ago(seconds: float) -> str:
     """The moment so many seconds ago, as the API server writes it."""
@@ -113,6 +139,73 @@ class Stage:
             "PersistentVolumeClaim", name, self.namespace, spec=wanted | spec, status={"phase": phase}
         )
         self.cluster.apply(claim)
+
+    def mend(self) -> None:
+        """Make everything serve, as it would once its cause is gone; events and logs stay."""
+        for kind in _STATUSES:
+            for each in self._list(kind):
+                self._mend_object(kind, each)
+        for pod in self._list("v1 Pod"):
+            self._mend_pod(pod)
+        ready = [make_condition("Ready"), make_condition("DiskPressure", "False")]
+        self.cluster.patch_status(make_object("Node", NODE, status={"conditions": ready}))
+
+    def _list(self, kind: str) -> list[Object]:
+        api, _, name = kind.rpartition(" ")
+        about = {"apiVersion": api, "kind": name}
+        path = self.cluster.resource(about).url({"namespace": self.namespace, "name": ""})
+        return [about | each for each in self.cluster.get(path.rstrip("/"))["items"]]
+
+    def _mend_object(self, kind: str, each: Object) -> None:
+        name, spec, status = each["metadata"]["name"], each.get("spec", {}), each.get("status", {})
+        if kind == "batch/v1 Job":  # one that has failed does not succeed: another one does
+            self.cluster.delete(each)
+            done = [make_condition(name) for name in ("SuccessCriteriaMet", "Complete")]
+            status = {"succeeded": 1, "startTime": ago(300), "completionTime": ago(60), "conditions": done}
+            template = {"spec": spec["template"]["spec"]}
+            self.put(kind, name, None, spec={"template": template}, status=status)
+            return
+        if spec.get("replicas") == 0:
+            spec = {"replicas": 1}
+            url = self.cluster.resource(each).url(each["metadata"])
+            self.cluster.request("PATCH", url, {"spec": spec}, content_type=_MERGE)
+        counts = dict.fromkeys(("replicas", "readyReplicas"), spec.get("replicas", 1))
+        fields: Object = {**(counts if "replicas" in spec else {}), **_STATUSES[kind]}
+        fields |= {"observedGeneration": 9} if "observedGeneration" in status else {}
+        if "conditions" in status:
+            fields["conditions"] = [_mend_condition(c) for c in status["conditions"]]
+        if kind in _ATTACHED:
+            parent = {"parentRef": {"name": "edge"}, "conditions": [make_condition("Accepted")]}
+            parent |= {"controllerName": "example.com/gateway"} if kind.endswith("HTTPRoute") else {}
+            fields["parents"] = [parent]
+        self.cluster.patch_status(make_object(kind, name, self.namespace, status=fields))
+
+    def _mend_pod(self, pod: Object) -> None:
+        meta, spec = pod["metadata"], pod["spec"]
+        url = self.cluster.resource(pod).url(meta)
+        if meta.get("deletionTimestamp") or pod["status"]["phase"] == "Failed":
+            self.cluster.request("PATCH", url, {"metadata": {"finalizers": None}}, content_type=_MERGE)
+            self.cluster.delete(pod)
+            return
+        if not spec.get("nodeName"):
+            self.cluster.request("PATCH", url, {"spec": {"schedulingGates": None}}, content_type=_MERGE)
+            target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
+            binding = make_object("Binding", meta["name"], self.namespace, target=target)
+            self.cluster.request("POST", f"{url}/binding", binding)
+        for volume in spec.get("volumes", ()):
+            if "persistentVolumeClaim" in volume:
+                self.claim(volume["persistentVolumeClaim"]["claimName"], "Bound")
+        about = {"imageID": IMAGE, "ready": True, "restartCount": 0}
+        about |= {"started": True, "state": {"running": {"startedAt": ago(300)}}}
+        over = about | {"state": {"terminated": {"exitCode": 0, "finishedAt": ago(300)}}}
+        status: Object = {"phase": "Running", "reason": None, "message": None}
+        status["conditions"] = [make_condition("PodScheduled"), make_condition("Ready")]
+        for name, containers, state in (
+            ("initContainerStatuses", spec.get("initContainers", ()), over),
+            ("containerStatuses", spec["containers"], about),
+        ):
+            status[name] = [state | {"name": c["name"], "image": c["image"]} for c in containers]
+        self.cluster.patch_status(make_object("Pod", meta["name"], self.namespace, status=status))
 
     def put(self, kind: str, name: str, owner: Object | None, **fields: Any) -> Object:
         made = make_object(kind, name, self.namespace, **fields)

@@ -1,6 +1,7 @@
 """`dynocheck diagnose` on graphs that are broken in one way each, and on one that serves."""
 
 import gzip
+import random
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -8,12 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from dynocheck.cli import main
-from tests.clusters.objects import make_object
-from tests.diagnosis.broken import SITUATIONS, Broken
+from tests.clusters.objects import make_condition, make_object
+from tests.diagnosis.broken import BROKEN
 from tests.diagnosis.conftest import diagnose, list_problems
-from tests.diagnosis.stage import GRAPH, POD, WORKER, Stage, crashed, running
+from tests.diagnosis.reported import REPORTED
+from tests.diagnosis.situation import Broken
+from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
+from tests.diagnosis.test_recordings import CAUSES
 
 
 @contextmanager
@@ -25,16 +30,34 @@ def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     timer.join()
 
 
-@pytest.mark.parametrize("broken", SITUATIONS, ids=str)
+SITUATIONS = [*BROKEN, *REPORTED]
+SAMPLE = random.Random(17).sample(SITUATIONS, 36)  # what CI runs; the others are behind `verify`
+
+
+def sample(situations: list[Broken]) -> list[ParameterSet]:
+    return [pytest.param(s, id=str(s), marks=() if s in SAMPLE else pytest.mark.verify) for s in situations]
+
+
+@pytest.mark.parametrize("broken", sample(SITUATIONS))
 def test_the_cause_comes_first_and_alone(stage: Stage, broken: Broken) -> None:
     broken.make(stage)
     code, verdicts = diagnose(stage)
     problems = list_problems(verdicts)
     told = [(check, f["outcome"], f["subject"]["kind"], f["subject"]["name"]) for check, f in problems]
     assert told == [(broken.check, broken.outcome, broken.kind, broken.name)], problems
-    assert broken.says in problems[0][1]["message"]
+    assert broken.says in f"{problems[0][1]['message']} {problems[0][1]['fix']}"
     assert problems[0][1]["fix"]
     assert code == (1 if any(v["outcome"] == "fail" for v in verdicts) else 0)
+    assert len({str(f["subject"]) for v in verdicts for f in v["findings"]}) >= broken.objects
+
+    stage.mend()
+    code, verdicts = diagnose(stage)
+    assert (code, list_problems(verdicts)) == (0, [])
+
+
+def test_half_of_the_situations_are_chains() -> None:
+    assert len(SITUATIONS) + len(CAUSES) >= 120
+    assert sum(each.objects >= 3 for each in SITUATIONS) >= 60
 
 
 def test_a_graph_that_serves_has_no_problem(stage: Stage) -> None:
@@ -43,11 +66,63 @@ def test_a_graph_that_serves_has_no_problem(stage: Stage) -> None:
     assert (code, list_problems(verdicts)) == (0, [])
 
 
-def test_two_causes_are_two(stage: Stage) -> None:
-    next(each for each in SITUATIONS if each.title == "a wrong flag").make(stage)
+def find(title: str) -> Broken:
+    return next(each for each in SITUATIONS if each.title == title)
+
+
+def lose_claim(stage: Stage) -> tuple[str, str]:
     stage.claim("other", "Lost")
+    return "symptom.claim", "other"
+
+
+def fail_request(stage: Stage) -> tuple[str, str]:
+    why = make_condition("Succeeded", "False", "ProfilingFailed", "no GPU found")
+    kind = "nvidia.com/v1beta1 DynamoGraphDeploymentRequest"
+    status = {"phase": "Failed", "conditions": [why]}
+    stage.put(kind, "other", None, spec={"model": "m/x", "image": "x"}, status=status)
+    return "symptom.graph", "other"
+
+
+def crash_other(stage: Stage) -> tuple[str, str]:
+    stage.cluster.pod("other", stage.namespace, node=NODE, ready=False, status=crashed(1, "OOMKilled"))
+    (stage.logs / f"{stage.namespace}_other.log").write_text("INFO loading\n")
+    return "symptom.crash", "other"
+
+
+def refuse_other(stage: Stage) -> tuple[str, str]:
+    template = {
+        "metadata": {"labels": {"app": "other"}},
+        "spec": {"containers": [{"name": "c", "image": "x"}]},
+    }
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "other"}}, "template": template}
+    stage.put("apps/v1 ReplicaSet", "other", None, spec=spec, status={"replicas": 0, "observedGeneration": 9})
+    stage.tell("ReplicaSet", "other", "FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus')
+    return "symptom.creation", "other"
+
+
+@pytest.mark.parametrize(
+    ("title", "second"),
+    [
+        ("a wrong flag", lose_claim),
+        ("no GPU is free", crash_other),
+        ("no such tag", refuse_other),
+        ("no such class", crash_other),
+        ("a quota", lose_claim),
+        ("a node that is gone", fail_request),
+        ("out of memory under Grove", refuse_other),
+        ("a leader that crashes", lose_claim),
+        ("a link: BackendNotFound", crash_other),
+        ("a gated model", fail_request),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_two_causes_are_two(stage: Stage, title: str, second: Callable[[Stage], tuple[str, str]]) -> None:
+    first = find(title)
+    first.make(stage)
+    other = second(stage)
     _, verdicts = diagnose(stage)
-    assert sorted(check for check, _ in list_problems(verdicts)) == ["symptom.claim", "symptom.crash"]
+    told = [(check, finding["subject"]["name"]) for check, finding in list_problems(verdicts)]
+    assert sorted(told) == sorted([(first.check, first.name), other])
 
 
 @pytest.mark.parametrize("target", [f"deployment/{WORKER}", f"deploy/{WORKER}", f"pod/{POD}", f"dgd/{GRAPH}"])
@@ -82,7 +157,7 @@ def test_what_may_not_be_read_is_told(stage: Stage) -> None:
 
 
 def test_a_recording_is_judged_alike(stage: Stage) -> None:
-    next(each for each in SITUATIONS if each.title == "a gated model").make(stage)
+    find("a gated model").make(stage)
     config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
     file = stage.logs / "recording.json"
     main(["snapshot", str(file), "--workloads", "--select", "symptom", "--kubeconfig", config])

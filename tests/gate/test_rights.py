@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.command import CommandResult, run_inside, until
+from tests.command import CommandResult, interrupt, run_inside, start, until
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
@@ -99,3 +99,27 @@ def test_without_a_right_nothing_passes_that_needs_it(
     assert {*changed.values()} == {"unknown"}
     assert less.code == 3
     assert all(resource in str(less.findings(check)) for check in changed)
+
+
+def test_a_look_at_the_nodes_that_is_interrupted_tells_of_them_and_needs_no_more(
+    fit_cluster: ControlPlane,
+) -> None:
+    user = fit_cluster.service_account("looker", "default")
+    printed = run_inside("rbac", "--node", "--bind", "serviceaccount:default:looker", "--name", "nodes")
+    for document in yaml.safe_load_all(printed.out):
+        if document["kind"] in ("Role", "RoleBinding"):
+            document["metadata"]["namespace"] = "default"
+        fit_cluster.apply(document)
+    until(lambda: fit_cluster.kubectl("get", "nodes", user=user).returncode == 0)
+    words = ("--apply", "-n", "default", "--image", "i", "--kubeconfig", fit_cluster.kubeconfig(user))
+    with start("node", "--cluster", *words, "-o", "json") as process:
+        said = iter(process.stderr or ())
+        until(lambda: "gpu-3: it has no pod yet" in next(said))
+        ended = interrupt(process)
+    found = ended.findings("node.reached")
+    assert {each["subject"]["name"] for each in found} == {"gpu-1", "gpu-2", "gpu-3"}
+    assert {each["outcome"] for each in found} == {"unknown"}
+    refused = [e for e in fit_cluster.audit_events(user) if e["responseStatus"]["code"] == 403]
+    assert {event["objectRef"]["resource"] for event in refused} <= {"nodes"}  # before the role was in force
+    left = fit_cluster.get("/api/v1/namespaces/default/serviceaccounts")["items"]  # which owns the DaemonSet
+    assert [each for each in left if each["metadata"]["name"].startswith("dynocheck-node")] == []

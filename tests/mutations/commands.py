@@ -76,9 +76,6 @@ BY_CHECK = {
             r"\g<1>\2tokens",
         ),
         InGraph("a flag without its value", rf"^( +- --(?:{NUMBERS}))\n +- \S+\n(?= +- --)", r"\1\n"),
-        InGraph("a router's mode there is not", flag("router-mode", r"kv"), r"\1kvv"),
-        InGraph("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder"),
-        InGraph("a role of KV transfer there is not", r"kv_both", "both", at="--kv-transfer-config"),
         InGraph(
             "a quantisation there is not", flag("quantization", r"(modelopt_fp4|fp8|modelopt)"), r"\1\2x"
         ),

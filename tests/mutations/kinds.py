@@ -130,7 +130,7 @@ BY_CHECK = {
         ),
         Defect(
             "a frontend without replicas",
-            r"(?<=type: frontend\n)((?:(?!  - name: |    [A-Z]\w*:$).*\n)*? +replicas: )[1-9]$",
+            r"(?<=type: frontend\n)((?:(?!  - |    [A-Z]\w*:$).*\n)*? +replicas: )[1-9]$",
             r"\g<1>0",
             at=COMPONENT,
             files=DEPLOY,
@@ -183,7 +183,9 @@ BY_CHECK = {
         ),
         Defect("an image without a tag", r"(?<=-runtime):1\.\d+\.\d+$", "", files=DEPLOY),
     ],
-    "graph.one-release": [Defect("another release", RELEASE, "1.0.1", at="image:", files=DEPLOY)],
+    "graph.one-release": [
+        Defect("another release", RELEASE, "1.0.1", within=r"image: .*-runtime:", files=DEPLOY)
+    ],
     "graph.probes": [
         Defect("a probe of another port", r"(?<=port: )9090$", "9091"),
         Defect("a probe of another path", r"(?<=path: /)(live|health)$", "alive"),
@@ -265,6 +267,7 @@ BY_CHECK = {
             r"(?<=max_tokens_in_buffer: )[1-9]\d*$",
             "16",
             at="cache_transceiver_config:",
+            needs="prefill",
         )
     ],
     "parallelism.gpus-match": [
@@ -327,6 +330,7 @@ BY_CHECK = {
             r"""hf download (["']?\$\{?MODEL\w*\}?["']?)(?= *$)""",
             rf"hf download \1 --revision {SHA}",
             files=DOWNLOAD,
+            elsewhere=r"--model|dynamo\.(vllm|sglang|trtllm)",
         )
     ],
     "model.token": [

@@ -14,6 +14,8 @@ from tests.node.pods import container, deployment, pod
 NOBODY = "127.0.0.1:1"  # where no registry listens
 _SLEEP = "sleep 1000"
 _BACK_OFF = "Back-off restarting failed container"
+_NO_TAG = f"{registry.ADDRESS}/{registry.OPEN}/model-server:9"
+_NO_FOLDER = {"path": "/mnt/models", "type": "Directory"}
 _TAINTED = "gpu-2"  # a node that no kubelet stands behind
 
 
@@ -94,6 +96,81 @@ def _disk(namespace: str) -> Object:
     return pod("worker", namespace, container(script=script, volumeMounts=mounts), volumes=volumes)
 
 
+def _secret_key(namespace: str) -> list[Object]:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata("hf-token", namespace)}
+    source = {"secretKeyRef": {"name": "hf-token", "key": "HF_TOKEN"}}
+    env = [{"name": "HF_TOKEN", "valueFrom": source}]
+    worker = deployment("worker", namespace, container(script=_SLEEP, env=env))
+    return [{**secret, "stringData": {"token": "made-up"}}, worker]
+
+
+def _limit_range(namespace: str) -> list[Object]:
+    limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": _metadata("small", namespace)}
+    spec = {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}
+    resources = {"limits": {"memory": "4Gi"}}
+    return [
+        {**limits, "spec": spec},
+        deployment("worker", namespace, container(script=_SLEEP, resources=resources)),
+    ]
+
+
+def _unbound(namespace: str) -> list[Object]:
+    claim: Object = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+    claim |= {"metadata": _metadata("model-cache", namespace)}
+    spec: Object = {"accessModes": ["ReadWriteMany"], "storageClassName": "fast-shared"}
+    spec["resources"] = {"requests": {"storage": "1Gi"}}
+    return [{**claim, "spec": spec}, _claim(namespace)]
+
+
+def _crowded(namespace: str) -> Object:
+    """Two replicas that may not be on one node, where there is only one for them."""
+    terms = [{"labelSelector": {"matchLabels": {"app": "worker"}}, "topologyKey": "kubernetes.io/hostname"}]
+    rule = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
+    affinity = {"podAntiAffinity": rule}
+    return deployment("worker", namespace, container(script=_SLEEP), replicas=2, affinity=affinity)
+
+
+def _same_port(namespace: str) -> Object:
+    ports = [{"containerPort": 8080, "hostPort": 28080}]
+    return deployment("worker", namespace, container(script=_SLEEP, ports=ports), replicas=2)
+
+
+def _runtime_class(namespace: str) -> list[Object]:
+    name = f"nvidia-{namespace}"
+    runtime: Object = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}}
+    worker = deployment("worker", namespace, container(script=_SLEEP), runtimeClassName=name)
+    return [{**runtime, "handler": "nvidia"}, worker]
+
+
+def _job(script: str, **spec: Any) -> Callable[[str], Object]:
+    def make(namespace: str) -> Object:
+        template = pod("worker", namespace, container(script=script), restartPolicy="Never")
+        whole = {"backoffLimit": 0, "template": {"spec": template["spec"]}, **spec}
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata("download", namespace)} | {
+            "spec": whole
+        }
+
+    return make
+
+
+def _mounting(**source: Any) -> Callable[[str], Object]:
+    """A Deployment whose container mounts a volume at /data."""
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    volumes = [{"name": "data", **source}]
+    return _deployed(container(script=_SLEEP, volumeMounts=mounts), volumes=volumes)
+
+
+def _full(namespace: str) -> Object:
+    script = "dd if=/dev/zero of=/data/model bs=1048576 count=4"
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    volumes = [{"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]
+    return deployment("worker", namespace, container(script=script, volumeMounts=mounts), volumes=volumes)
+
+
+def _deployed(*containers: Object, **spec: Any) -> Callable[[str], Object]:
+    return lambda namespace: deployment("worker", namespace, *containers, **spec)
+
+
 def _of(script: str, **more: Any) -> Callable[[str], Object]:
     return lambda namespace: pod("worker", namespace, container(script=script, **more))
 
@@ -159,4 +236,86 @@ KINDS = (
     ),
     Kind("pull-secret-wrong", ("401 Unauthorized",), _wrong_secret),
     _only("evicted-for-disk", "Evicted", _disk),
+    Kind("secret-key-missing", ("CreateContainerConfigError",), _secret_key),
+    _only("config-volume-missing", 'configmap "engine" not found', _mounting(configMap={"name": "engine"})),
+    _only("folder-missing", "hostPath type check failed", _mounting(hostPath=_NO_FOLDER)),
+    _only(
+        "service-account-missing",
+        'serviceaccount "dynamo" not found',
+        _deployed(container(script=_SLEEP), serviceAccountName="dynamo"),
+    ),
+    _only(
+        "priority-missing",
+        "no PriorityClass with name",
+        _deployed(container(script=_SLEEP), priorityClassName="inference"),
+    ),
+    Kind("limit-range", ("maximum memory usage",), _limit_range),
+    Kind("claim-unbound", ("ProvisioningFailed", "unbound immediate"), _unbound),
+    _only(
+        "no-such-node",
+        "didn't match Pod's node affinity/selector",
+        _deployed(container(script=_SLEEP), nodeSelector={"nvidia.com/gpu.product": "H200"}),
+    ),
+    _only("one-a-node", "didn't match pod anti-affinity rules", _crowded),
+    _only("host-port", "didn't have free ports", _same_port),
+    _only(
+        "gated",
+        "SchedulingGated",
+        _deployed(container(script=_SLEEP), schedulingGates=[{"name": "example.com/quota"}]),
+    ),
+    _only(
+        "image-never",
+        "ErrImageNeverPull",
+        _deployed(container(image=f"{images.REGISTRY}/absent:1", imagePullPolicy="Never")),
+    ),
+    _only("image-misspelt", "InvalidImageName", _deployed(container(image="Registry/Model:1"))),
+    _only("tag-missing", "not found", _deployed(container(image=_NO_TAG))),
+    _crash("program-missing", "executable file not found", _deployed(container(command=["vllm", "serve"]))),
+    _crash("ends-well", "Completed", _deployed(container(script="echo nothing to do"))),
+    Kind(
+        "startup-too-short",
+        ("failed startup probe", '"exitCode": 137'),
+        lambda namespace: [
+            deployment("worker", namespace, container(script=f"sleep 30; {_SERVE}", startupProbe=_probe()))
+        ],
+    ),
+    _only("download-fails", "BackoffLimitExceeded", _job("echo Cannot access gated repo for url x; exit 1")),
+    _only("download-too-slow", "DeadlineExceeded", _job(_SLEEP, activeDeadlineSeconds=2)),
+    _crash(
+        "init-crashes",
+        "fatal: no bucket",
+        _deployed(
+            container(script=_SLEEP), initContainers=[container("fetch", "echo fatal: no bucket; exit 1")]
+        ),
+    ),
+    _crash(
+        "segmentation-fault",
+        '"exitCode": 139',
+        _deployed(container(script="sh -c 'kill -SEGV $$$$'; exit $?")),
+    ),
+    _crash(
+        "not-permitted",
+        "Permission denied",
+        _deployed(container(script="touch /cache", securityContext={"runAsUser": 65534})),
+    ),
+    _crash("memory-disk-full", "No space left on device", _full),
+    Kind("runtime-missing", ('no runtime for "nvidia" is configured',), _runtime_class),
+    _only(
+        "root-not-allowed",
+        "runAsNonRoot",
+        _deployed(container(script=_SLEEP, securityContext={"runAsNonRoot": True})),
+    ),
+    _crash(
+        "module-missing",
+        "No module named",
+        _deployed(container(image=images.DYNOCHECK, command=["python3", "-m", "vllm"])),
+    ),
+    _crash(
+        "one-of-two",
+        "unrecognized arguments",
+        _deployed(
+            container(script="echo error: unrecognized arguments: --tp >&2; exit 2"),
+            container("proxy", _SLEEP),
+        ),
+    ),
 )

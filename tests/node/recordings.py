@@ -26,6 +26,8 @@ _KINDS = {
     "events": "/api/v1/namespaces/{}/events",
     "replicasets": "/apis/apps/v1/namespaces/{}/replicasets",
     "deployments": "/apis/apps/v1/namespaces/{}/deployments",
+    "jobs": "/apis/batch/v1/namespaces/{}/jobs",
+    "persistentvolumeclaims": "/api/v1/namespaces/{}/persistentvolumeclaims",
 }
 _LIMIT_S = 150.0  # an eviction takes the longest: the kubelet measures disks now and then
 

@@ -1,4 +1,4 @@
-"""A registry that lets nobody in: it knows no user, whatever secret is shown."""
+"""A registry that lets nobody in, whatever secret is shown, and has nothing of what is open to all."""
 
 import threading
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 _PORT = 5000
+OPEN = "open"  # the first part of names that need no user
 ADDRESS = f"127.0.0.1:{_PORT}"  # containerd speaks plain HTTP to a loopback address
 
 
 class _Refusal(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(401)
+        self.send_response(404 if self.path.startswith(f"/v2/{OPEN}/") else 401)
         self.send_header("WWW-Authenticate", 'Basic realm="models"')
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -32,7 +32,7 @@ def build_library() -> Path:
     if not library.exists():
         folder.mkdir(mode=0o700, exist_ok=True)
         built = folder / f"{_NAME}.{os.getpid()}"
-        flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", f"-Wl,-soname,{_NAME}"]
+        flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-Wl,-soname,{_NAME}"]
         subprocess.run([compiler, *flags, "-o", built, source], check=True)
         built.replace(library)  # another worker may build it at the same time
     return library

@@ -1,9 +1,11 @@
 /* libnvidia-ml.so.1 of the tests: plays the machine that the file in DYNOCHECK_NVML describes.
  *
  * A line is `key = value`, for every GPU, or `gpu.N.key = value`, for one; the last that fits counts. A value
- * `!15` makes the call return NVML's error 15; a key that is missing makes it return 3, not supported.
+ * `!15` makes the call return NVML's error 15; a key that is missing makes it return 3, not supported. A value
+ * `5+2` is 5 when it is asked for first, and 2 more each time after. `field_38` is NVML's field 38.
  * Structures are laid out as in NVIDIA's nvml.h of driver 580.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +13,18 @@
 enum { SUCCESS, UNINITIALIZED, INVALID, UNSUPPORTED, NOT_FOUND = 6, TOO_SMALL = 7, NOT_LOADED = 9 };
 enum { SYSTEM = -1, ROWS = 1024, RECOVERY = 230, LINK_COUNT = 91 };
 
-typedef struct { int gpu; char key[48], value[128]; } Row;
+typedef struct { int gpu; char key[48], value[128]; unsigned asked[64]; } Row;
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } Process;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } Pci;
+typedef struct {
+    unsigned version;
+    unsigned char cluster[16];
+    int status;
+    unsigned clique;
+    unsigned char state;
+    unsigned health;
+} Fabric;
 typedef struct {
     unsigned id, scope;
     long long timestamp, latency;
@@ -23,23 +33,31 @@ typedef struct {
 } Field;
 
 static Row rows[ROWS];
-static int count;
+static int count, opened;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static const char *find(int gpu, const char *key) {
-    const char *general = NULL;
+static Row *find_row(int gpu, const char *key) {
+    Row *general = NULL;
     for (int i = count - 1; i >= 0; i--) {
         if (strcmp(rows[i].key, key)) continue;
-        if (rows[i].gpu == gpu && gpu != SYSTEM) return rows[i].value;
-        if (rows[i].gpu == SYSTEM && !general) general = rows[i].value;
+        if (rows[i].gpu == gpu && gpu != SYSTEM) return &rows[i];
+        if (rows[i].gpu == SYSTEM && !general) general = &rows[i];
     }
     return general;
 }
 
+static const char *find(int gpu, const char *key) {
+    Row *row = find_row(gpu, key);
+    return row ? row->value : NULL;
+}
+
 static int number(int gpu, const char *key, unsigned long long *value) {
-    const char *text = find(gpu, key);
-    if (!text) return UNSUPPORTED;
-    if (*text == '!') return atoi(text + 1);
-    *value = strtoull(text, NULL, 0);
+    Row *row = find_row(gpu, key);
+    char *end;
+    if (!row) return UNSUPPORTED;
+    if (*row->value == '!') return atoi(row->value + 1);
+    *value = strtoull(row->value, &end, 0);
+    if (*end == '+') *value += row->asked[(gpu + 1) % 64]++ * strtoull(end + 1, NULL, 0);
     return SUCCESS;
 }
 
@@ -68,12 +86,12 @@ static int pair(int gpu, const char *first, const char *second, unsigned *a, uns
 /* A handle is the index plus one: NULL is no device. */
 static int index_of(void *device) { return (int)(long)device - 1; }
 
-int nvmlInitWithFlags(unsigned flags) {
+static int read_machine(void) {
     const char *name = getenv("DYNOCHECK_NVML");
     FILE *file = name ? fopen(name, "r") : NULL;
     char line[256], key[48], value[128];
-    (void)flags;
     count = 0;
+    memset(rows, 0, sizeof rows);
     if (!file) return NOT_LOADED;
     while (count < ROWS && fgets(line, sizeof line, file)) {
         int gpu = SYSTEM, skipped = 0;
@@ -88,8 +106,24 @@ int nvmlInitWithFlags(unsigned flags) {
     int result = number(SYSTEM, "init", &unused);
     return result == UNSUPPORTED ? SUCCESS : result;
 }
+
+/* As NVML's: what is open already is opened once more. */
+int nvmlInitWithFlags(unsigned flags) {
+    int result = SUCCESS;
+    (void)flags;
+    pthread_mutex_lock(&lock);
+    if (!opened) result = read_machine();
+    if (result == SUCCESS) opened++;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
-int nvmlShutdown(void) { return SUCCESS; }
+int nvmlShutdown(void) {
+    pthread_mutex_lock(&lock);
+    opened--;
+    pthread_mutex_unlock(&lock);
+    return SUCCESS;
+}
 
 const char *nvmlErrorString(int result) {
     switch (result) {
@@ -192,11 +226,31 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *many, Process *pr
     return *many > room ? TOO_SMALL : SUCCESS;
 }
 
+int nvmlDeviceGetPcieReplayCounter(void *d, unsigned *value) { return small(index_of(d), "replays", value); }
+int nvmlDeviceGetEnforcedPowerLimit(void *d, unsigned *value) { return small(index_of(d), "power_limit", value); }
+int nvmlDeviceGetPowerManagementDefaultLimit(void *d, unsigned *value) {
+    return small(index_of(d), "power_default", value);
+}
+int nvmlDeviceGetGpuFabricInfoV(void *d, Fabric *fabric) {
+    unsigned state = 0, status = 0;
+    int result = small(index_of(d), "fabric_state", &state);
+    if (result != SUCCESS) return result;
+    if (fabric->version != 0x02000024) return 25; /* argument version mismatch */
+    small(index_of(d), "fabric_status", &status);
+    fabric->state = (unsigned char)state, fabric->status = (int)status, fabric->health = 0;
+    small(index_of(d), "fabric_health", &fabric->health);
+    return SUCCESS;
+}
+
 int nvmlDeviceGetFieldValues(void *d, int many, Field *fields) {
     for (int i = 0; i < many; i++) {
-        const char *key = fields[i].id == RECOVERY ? "recovery" : fields[i].id == LINK_COUNT ? "nvlinks" : "";
-        fields[i].type = 1;
-        fields[i].result = small(index_of(d), key, &fields[i].value.number);
+        char key[48];
+        snprintf(key, sizeof key, "field_%u", fields[i].id);
+        if (fields[i].id == RECOVERY) strcpy(key, "recovery");
+        if (fields[i].id == LINK_COUNT) strcpy(key, "nvlinks");
+        fields[i].type = 3;
+        fields[i].value.wide = 0;
+        fields[i].result = number(index_of(d), key, &fields[i].value.wide);
     }
     return SUCCESS;
 }

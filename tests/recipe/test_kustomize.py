@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.engine.flags import flags_known
-from dynocheck.checks.structure.layout import layout, read_whole
+from dynocheck.checks.structure.layout import files, layout, read_whole
 from dynocheck.facts import Recipes
 from dynocheck.recipe import kustomize
 from dynocheck.recipe.discover import load_recipes
@@ -61,7 +61,6 @@ def test_rendered_output_that_is_there_is_not_made_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "overlay",
     [
-        {"resources": ["../elsewhere"]},
         {"resources": ["https://example.com/graph.yaml"]},
         {"resources": ["https://github.com/example/recipes//base?ref=main"]},
     ],
@@ -69,3 +68,10 @@ def test_rendered_output_that_is_there_is_not_made_anew(tmp_path: Path) -> None:
 def test_an_overlay_that_cannot_be_rendered(tmp_path: Path, overlay: dict[str, object]) -> None:
     write_tree(tmp_path, overlay)
     assert places(read_whole, load(tmp_path)) == [("warn", "kustomization.yaml:1")]
+
+
+def test_a_base_that_is_missing_is_told_once(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"resources": ["../elsewhere"]})
+    given = load(tmp_path)
+    assert places(files, given) == [("fail", "kustomization.yaml:2")]
+    assert outcomes(read_whole, given) == outcomes(layout, given) == []

@@ -236,7 +236,7 @@ def test_what_was_not_judged_says_what_it_takes() -> None:
     assert table(report(partly_judged(*images))).splitlines() == [
         "✔ fit as far as judged (exit 0): 5 not judged, 1 check passed; 2.1s",
         "  preflight",
-        "  judged: 1 of 6 images",
+        "  judged: 1 of 6 images (a.part)",
         "",
         "~ 5 not judged: no release in its tag (a.part)",
         "    image vllm-runtime:0; image vllm-runtime:1; image vllm-runtime:2 +2",

@@ -1,6 +1,5 @@
 """What the commands say of a recipe on a cluster is what its API server says of each object in a dry run."""
 
-import json
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from dynocheck.recipe.discover import load_recipes
 from tests.command import dynocheck
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
+from tests.schema.causes import Cause, ask_server, find_lines
 
 SAMPLE = yaml.safe_load(Path(__file__).with_name("dry_run.yaml").read_text())
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -25,21 +25,38 @@ COMMANDS = (("recipe", "--cluster"), ("preflight", "--recipe"))
 _TOLD = ("fail", "unknown", "unjudged")
 
 
-class Judged(NamedTuple):
-    """An object, why the API server refuses it, and what a command says on its lines by outcome."""
+class Said(NamedTuple):
+    outcome: str
+    line: int
+    text: str
 
-    place: str
-    causes: list[str]
-    told: dict[str, list[str]]
+
+class Judged(NamedTuple):
+    """An object, why the API server refuses it, and what a command says on its lines."""
+
+    manifest: Manifest
+    causes: list[Cause]
+    said: list[Said]
 
     @property
     def disagreement(self) -> str | None:
-        refused_here = [t for t in self.told.get("fail", []) if t.startswith("manifest.schema: ")]
+        place = f"{self.manifest.file}:{self.manifest.root.line}"
+        refused_here = [
+            s for s in self.said if s.outcome == "fail" and s.text.startswith("manifest.schema: ")
+        ]
+        told = [s for s in self.said if s.outcome in _TOLD]
         if not self.causes and refused_here:
-            return f"{self.place}: refused here alone: {refused_here}"
-        if self.causes and not any(outcome in self.told for outcome in _TOLD):
-            return f"{self.place}: refused by the server alone: {self.causes}"
+            return f"{place}: refused here alone: {refused_here}"
+        if self.causes and not told:
+            return f"{place}: refused by the server alone: {self.causes}"
+        if self.causes and not any(self._is_told(cause, told) for cause in self.causes):
+            return f"{place}: refused for {self.causes}, told: {told}"
         return None
+
+    def _is_told(self, cause: Cause, told: list[Said]) -> bool:
+        """Whether something is told where the server sees the cause, if it names a field."""
+        lines = find_lines(self.manifest.root, cause.field)
+        return not cause.field or any(each.line in lines for each in told)
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +69,11 @@ def cluster(controlplane: ControlPlane, crds: Path, request: pytest.FixtureReque
     controlplane.reset(before)
 
 
-def _dry_run(cluster: ControlPlane, served: Container[tuple[str, str]], item: Object) -> list[str]:
+def _dry_run(cluster: ControlPlane, served: Container[tuple[str, str]], item: Object) -> list[Cause]:
     """Why the API server refuses an object; nothing if it takes it or has it already."""
     if (item["apiVersion"], item["kind"]) not in served:
-        return [f"no matches for kind {item['kind']} of {item['apiVersion']}"]
-    resource = cluster.resource(item)
-    folder, _, plural = resource.path.rpartition("/")
-    answer = cluster.http.post(
-        f"{folder}/namespaces/default/{plural}" if resource.namespaced else resource.path,
-        params={"dryRun": "All", "fieldValidation": "Strict"},
-        content=json.dumps(item).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    return [] if answer.is_success or answer.status_code == 409 else [answer.json()["message"]]
+        return [Cause(f"no matches for kind {item['kind']} of {item['apiVersion']}")]
+    return ask_server(cluster, item)
 
 
 def _without_namespace(manifest: Manifest) -> Object:
@@ -98,12 +107,12 @@ def _judge(cluster: ControlPlane, command: tuple[str, str], path: Path) -> Itera
                 if not (manifest.kind and manifest.api_version) or any(file.is_open(v) for v in values):
                     continue
                 lines = range(manifest.root.line, max(value.line for value in values) + 1)
-                told: dict[str, list[str]] = {}
-                for outcome, text, location in said:
-                    if location and location["file"] == manifest.file and location["line"] in lines:
-                        told.setdefault(outcome, []).append(text)
-                place = f"{manifest.file}:{lines.start}"
-                yield Judged(place, _dry_run(cluster, served, _without_namespace(manifest)), told)
+                here = [
+                    Said(outcome, location["line"], text)
+                    for outcome, text, location in said
+                    if location and location["file"] == manifest.file and location["line"] in lines
+                ]
+                yield Judged(manifest, _dry_run(cluster, served, _without_namespace(manifest)), here)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -89,14 +89,10 @@ def _build_workload_labels(template: PodTemplate) -> dict[str, frozenset[str]]:
 
 def _read_labels(template: PodTemplate) -> dict[str, str]:
     """The labels of a pod in its manifest."""
-    of_graph, pod = template.of_graph, template.manifest.kind == "Pod"
-    holder = template.around if of_graph else template.manifest.root
-    paths: list[tuple[str, ...]] = [("metadata", "labels")]
-    if of_graph:
-        paths = [("extraPodMetadata", "labels"), ("podTemplate", "metadata", "labels"), ("labels",)]
-    elif not pod:
-        paths = [("spec", "template", "metadata", "labels")]
-    found = (labels for path in paths if (labels := holder.get(*path)) is not None)
+    of_graph = template.of_graph
+    paths = [("extraPodMetadata", "labels"), ("podTemplate", "metadata", "labels"), ("labels",)]
+    own = [template.labels] if not of_graph else [template.around.get(*path) for path in paths]
+    found = (labels for labels in own if labels is not None)
     return {key: value.text or "" for labels in found for key, value in labels.mapping.items()}
 
 

@@ -14,6 +14,7 @@ POD_TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
     "DaemonSet": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
@@ -28,6 +29,8 @@ SECRET_MAKERS: dict[str, tuple[str, ...]] = {
     "VaultStaticSecret": ("spec", "destination", "name"),
 }
 """The kinds that create a Secret, with the path of the Secret's name; the default is its own name."""
+_WHOLE = ("leaderworkerset.x-k8s.io", "ray.io", "jobset.x-k8s.io")  # their pods are written in full
+_NO_PODS = ("nvidia.com", "apiextensions.k8s.io")  # what graphs become, and schemas
 _NOTHING = Value({}, 1, 1)
 
 
@@ -35,7 +38,9 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A future pod. The operator completes the pods of a graph, so it may add fields that are missing here.
 
     `spec` is empty if the manifest has none. `around` is the component of a graph that the pod is of, which
-    holds resources and secrets in v1alpha1.
+    holds resources and secrets in v1alpha1. `path` is the place of a pod's spec in its manifest, and `labels`
+    are those of its template, for one that is not of a graph. `partial`: another object or its controller
+    adds what is missing, as KServe does.
     """
 
     manifest: Manifest
@@ -43,16 +48,14 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     spec: Value
     around: Value = _NOTHING
     of_graph: bool = False
+    path: str = ""
+    labels: Value = _NOTHING
+    partial: bool = False
 
     @property
     def namespace(self) -> str | None:
         """The namespace in its manifest; None if it names none."""
         return self.manifest.root.get_text("metadata", "namespace") or None
-
-    @property
-    def path(self) -> str:
-        """The place of its pod spec in its manifest, for one that is not of a graph."""
-        return ".".join((*POD_TEMPLATE_PATHS[self.manifest.kind], "spec"))
 
     @cached_property
     def containers(self) -> list[Value]:
@@ -110,10 +113,37 @@ def read_pod_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     """Every pod that applying a manifest creates."""
     if manifest.kind == "DynamoGraphDeployment":
         yield from _read_graph_templates(manifest)
-    elif manifest.kind in POD_TEMPLATE_PATHS:
-        spec = manifest.root.get(*POD_TEMPLATE_PATHS[manifest.kind], "spec")
-        if spec is not None:
-            yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
+        return
+    partial = manifest.kind not in POD_TEMPLATE_PATHS and manifest.group not in _WHOLE
+    for path, template, spec in _find_pod_specs(manifest):
+        labels = template.get("metadata", "labels") or _NOTHING
+        owner = f"{manifest.kind} {manifest.name}"
+        yield PodTemplate(
+            manifest=manifest, owner=owner, spec=spec, path=path, labels=labels, partial=partial
+        )
+
+
+def _find_pod_specs(manifest: Manifest) -> Iterator[tuple[str, Value, Value]]:
+    """Every pod spec of a manifest: its path, the value around it, and itself.
+
+    In a custom resource it is whatever lists containers, or is a model that KServe makes a container for.
+    """
+    if manifest.kind in POD_TEMPLATE_PATHS:
+        keys = POD_TEMPLATE_PATHS[manifest.kind]
+        template = manifest.root.get(*keys)
+        spec = template.get("spec") if template is not None else None
+        if template is not None and spec is not None:
+            yield ".".join((*keys, "spec")), template, spec
+    elif "." in manifest.group and manifest.group not in _NO_PODS:
+        pending = [("spec", manifest.root, spec)] if (spec := manifest.root.get("spec")) is not None else []
+        while pending:
+            path, around, value = pending.pop()
+            lists = any(isinstance(each.data, dict) for each in value.get_items("containers"))
+            if lists or value.get("model", "modelFormat") is not None:
+                yield path, around, value
+            inner = [(f".{key}", each) for key, each in value.mapping.items()]
+            inner += [(f"[{each.get_text('name') or i}]", each) for i, each in enumerate(value.sequence)]
+            pending += [(path + key, value, each) for key, each in reversed(inner)]
 
 
 def _read_graph_templates(manifest: Manifest) -> Iterator[PodTemplate]:

@@ -34,6 +34,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it has pods to run, and all of them are ready in the current generation."""
         return self.observed and self.desired > 0 and self.ready >= self.desired
 
+    @property
+    def refusal(self) -> str:
+        """What the API server answers when its pods are created; empty where it creates them."""
+        failures = (c for c in self.conditions if c.type == "ReplicaFailure" and c.status == "True")
+        return next((c.message or c.reason for c in failures), "")
+
 
 class Workloads(ClusterFact, FactList[Workload], frozen=True):
     """Every Deployment, DaemonSet and StatefulSet of the cluster."""

@@ -33,8 +33,9 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
 
     `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `uncorrected` counts
     uncorrected ECC errors since the last reset. `links` says for each NVLink whether it is active. `throttle`
-    holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action. Of the `processes`,
-    those in `gone` are not in /proc.
+    holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action, `fabric_state`,
+    `fabric_status` and `fabric_health` NVML's state, return code and health mask of the NVLink fabric. Of the
+    `processes`, those in `gone` are not in /proc.
     """
 
     index: int
@@ -58,6 +59,11 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     width_max: int | None = None
     throttle: int | None = None
     recovery: int | None = None
+    power_limit_w: int | None = None
+    power_default_w: int | None = None
+    fabric_state: int | None = None
+    fabric_status: int | None = None
+    fabric_health: int | None = None
     compute_mode: int | None = None
     processes: tuple[int, ...] | None = None
     gone: tuple[int, ...] = ()
@@ -85,14 +91,20 @@ class NodeGpus(NodeFact, frozen=True):
 class NodeHost(NodeFact, frozen=True):
     """Memory, shared memory and limits of this process; a limit of None is unlimited.
 
-    `unread` names the files that could not be read.
+    `cgroup_used_mib` leaves out caches that the kernel can drop, `oom_kills` counts the processes of the
+    cgroup that the kernel killed for memory, `huge_pages_free_mib` is reserved and used by nobody. `unread`
+    names the files that could not be read.
     """
 
     container: bool = False
     shm_mib: int | None = None
     memory_mib: int | None = None
     cgroup_memory_mib: int | None = None
+    cgroup_used_mib: int | None = None
+    oom_kills: int = 0
+    huge_pages_free_mib: int = 0
     cgroup_pids: int | None = None
+    processes: int | None = None
     memlock: int | None = None
     ipc_lock: bool = False
     nofile: int | None = None
@@ -124,6 +136,8 @@ class NodeRdma(NodeFact, frozen=True):
     """RDMA ports, device nodes that this process may use, and whether nvidia_peermem is loaded.
 
     `open_modules` is whether the NVIDIA driver has open kernel modules, which can share memory by dma-buf.
+    `gdrcopy` is whether GDRCopy's device is there, `topology_override` the driver's
+    GrdmaPciTopoCheckOverride, None where it has none.
     """
 
     ports: tuple[RdmaPort, ...] = ()
@@ -131,6 +145,69 @@ class NodeRdma(NodeFact, frozen=True):
     peermem: bool = False
     open_modules: bool | None = None
     kernel: str = ""
+    gdrcopy: bool = False
+    topology_override: int | None = None
+
+
+class PciDevice(msgspec.Struct, frozen=True):
+    """A GPU or an RDMA device on the PCI bus, and how it is reached.
+
+    `name` is the RDMA device's, and empty for a GPU. `numa` is -1 where the firmware names no NUMA node.
+    `bridges` are the PCI addresses above it, the root port first. `iommu` is the type of its IOMMU group,
+    empty without one.
+    """
+
+    address: str
+    name: str = ""
+    numa: int = -1
+    bridges: tuple[str, ...] = ()
+    iommu: str = ""
+
+
+class NodeTopology(NodeFact, frozen=True):
+    """Where GPUs and RDMA devices sit.
+
+    `cpus` holds the CPUs of each NUMA node that has some, `allowed` those that this process may use.
+    `redirecting` are PCI switch ports whose ACS sends peer-to-peer transfers up, `acs_unread` those of which
+    that cannot be read.
+    """
+
+    gpus: tuple[PciDevice, ...] = ()
+    nics: tuple[PciDevice, ...] = ()
+    cpus: dict[int, tuple[int, ...]] = msgspec.field(default_factory=dict)
+    allowed: tuple[int, ...] = ()
+    redirecting: tuple[str, ...] = ()
+    acs_unread: tuple[str, ...] = ()
+
+
+class NodeFabric(NodeFact, frozen=True):
+    """NVSwitches on the PCI bus, whether the fabric manager's process is seen, and IMEX channels."""
+
+    switches: int = 0
+    manager: bool = False
+    imex_channels: tuple[str, ...] = ()
+
+
+class LinkCounter(msgspec.Struct, frozen=True):
+    """An error counter of a GPU or an RDMA port, read twice."""
+
+    kind: str
+    name: str
+    counter: str
+    first: int
+    second: int
+
+    @property
+    def growth(self) -> int:
+        """By how much it grew; less than 0 when it was reset between the readings."""
+        return self.second - self.first
+
+
+class NodeCounters(NodeFact, frozen=True):
+    """Error counters of NVLink, PCIe and RDMA links that are not 0, and the seconds between two readings."""
+
+    items: tuple[LinkCounter, ...] = ()
+    seconds: float = 0.0
 
 
 class NodePackage(msgspec.Struct, frozen=True):
@@ -142,9 +219,10 @@ class NodePackage(msgspec.Struct, frozen=True):
 
 
 class NodePackages(NodeFact, frozen=True):
-    """Engines, Dynamo and what they need, as installed beside dynocheck."""
+    """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins."""
 
     items: tuple[NodePackage, ...] = ()
+    backends: tuple[str, ...] = ()
 
     def find(self, name: str) -> NodePackage | None:
         """The package of this normalised name."""
@@ -163,10 +241,14 @@ class CachedModel(msgspec.Struct, frozen=True):
     name: str
     incomplete: int = 0
     missing: tuple[str, ...] = ()
+    size_gb: float = 0.0
 
 
 class NodeModelCache(NodeFact, frozen=True):
-    """The Hugging Face cache and the disk that holds it. `unread` is why it cannot be read."""
+    """The Hugging Face cache and the disk that holds it. `unread` is why it cannot be read.
+
+    `read_mb_s` is how fast a part of its largest file was read, past the page cache.
+    """
 
     path: str
     exists: bool
@@ -174,4 +256,35 @@ class NodeModelCache(NodeFact, frozen=True):
     free_gb: float | None = None
     size_gb: float | None = None
     models: tuple[CachedModel, ...] = ()
+    read_mb_s: float | None = None
     unread: str | None = None
+
+
+class ExerciseRequest(msgspec.Struct, frozen=True):
+    """The user lets the GPUs do a little work, for so many seconds at most."""
+
+    limit_s: float
+
+
+class ExercisedGpu(msgspec.Struct, frozen=True):
+    """What a GPU did: GB/s and TFLOPS; None is not measured. `fault` is how it failed. `busy` is whether it
+    was left alone because its memory is in use.
+    """
+
+    index: int
+    name: str
+    device_gb_s: float | None = None
+    host_gb_s: float | None = None
+    peer_gb_s: float | None = None
+    tflops: float | None = None
+    fault: str | None = None
+    busy: bool = False
+
+
+class NodeExercise(NodeFact, frozen=True):
+    """What the GPUs did when given work. `absent` is why they were not, `unfinished` why not all."""
+
+    library: str = ""
+    absent: str | None = None
+    gpus: tuple[ExercisedGpu, ...] = ()
+    unfinished: str | None = None

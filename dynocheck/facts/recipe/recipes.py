@@ -3,7 +3,8 @@
 Lines and columns count from 1.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -38,8 +39,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     `role` is frontend, worker, prefill, decode, planner, epp, or any other type in the manifest. `gpus` is
     per node, and None if GPUs are requested through a resource claim; `gpu_places` are the fields below the
     component that count them. `nodes` is the number of nodes that one replica spans. `sidecar` is true if a
-    frontend runs beside its engine. `resources` are the extended resources that its main container requests
-    besides GPUs, per node.
+    frontend runs beside its engine. `pod` is the path of its pod's spec, of one without Dynamo. `resources`
+    are the extended resources that its main container requests besides GPUs, per node.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[Container, ...]
     claims: tuple[Mount, ...]
     sidecar: bool = False
+    pod: str = ""
     resources: dict[str, str] = {}
     gpu_places: tuple[str, ...] = ()
     line: int
@@ -80,7 +82,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A DynamoGraphDeployment, or by its `kind` another workload that starts an engine, as one component.
+    """A DynamoGraphDeployment, or by its `kind` a pod template of another workload that starts an engine.
 
     `limits` is its annotation with limits for load tests; its text is None if that is not a string.
     `uses_grove` is false if its annotation keeps it from Grove; `queue` is the queue of KAI Scheduler that
@@ -102,6 +104,16 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def of_dynamo(self) -> bool:
         return self.kind == "DynamoGraphDeployment"
+
+    @property
+    def services(self) -> list[str]:
+        """The names that the operator gives to the Services of its frontends."""
+        return [f"{self.name}-{c.name.lower()}" for c in self.components if c.role == "frontend"]
+
+    @property
+    def group(self) -> str:
+        """The API group of its manifest."""
+        return self.api_version.rpartition("/")[0]
 
     @property
     def gpus(self) -> int | None:
@@ -156,6 +168,17 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is in the folder of this graph."""
         return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
 
+    def find_targets(self, graphs: Sequence[Graph]) -> list[Graph]:
+        """The graphs at its endpoint, of those in its folder or else of all; none if it names no Service."""
+        beside = [graph for graph in graphs if self.is_beside(graph)]
+        return [graph for graph in beside or graphs if self.service in graph.services]
+
+    @property
+    def service(self) -> str:
+        """The Service that its endpoint names; empty without an endpoint."""
+        host = (self.endpoint.value or "") if self.endpoint else ""
+        return re.sub(r"^\w+://", "", host).partition(":")[0].partition("/")[0].partition(".")[0]
+
 
 class Mention(msgspec.Struct, frozen=True):
     """A file, folder or heading that a README names; `found` is None if it was not looked for."""
@@ -175,13 +198,14 @@ class ReadmeRow(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A README: the commands of its shell blocks, the files in those, its links and tables.
+    """A README: the commands of its shell blocks, the files that they name or make, its links and tables.
 
     The `folders` of its rows are relative to the recipe, as the recipe's own are.
     """
 
     path: str
     commands: tuple[tuple[Word, ...], ...] = ()
+    made: tuple[str, ...] = ()
     files: tuple[Mention, ...] = ()
     links: tuple[Mention, ...] = ()
     rows: tuple[ReadmeRow, ...] = ()
@@ -221,7 +245,8 @@ class PlaceholderFile(msgspec.Struct, frozen=True):
 class UnreadPart(msgspec.Struct, frozen=True):
     """A part of a recipe that is not read: what it is, why, and where it begins. No check sees it.
 
-    `chart` is true for a Helm chart, rather than something that exceeds a limit.
+    `chart` is true for a Helm chart, `missing` for a path that a kustomization names and that is not there,
+    rather than something that exceeds a limit.
     """
 
     what: str
@@ -229,6 +254,7 @@ class UnreadPart(msgspec.Struct, frozen=True):
     line: int
     column: int
     chart: bool = False
+    missing: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):

@@ -256,7 +256,7 @@ class Lexer:
             self.need("}")
             return UnknownExpansion()
         self.at = name.end()
-        if self.bash and self.take("[@]}"):
+        if self.bash and (self.take("[@]}") or (not quoted and self.take("[*]}"))):
             return ParameterExpansion(name.group(), "[@]", (), quoted)
         operator = _DEFAULTS.match(self.text, self.at)
         if operator is not None:

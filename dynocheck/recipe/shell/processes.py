@@ -36,7 +36,7 @@ from dynocheck.recipe.shell.variables import (
     find_set_by_command,
     find_set_in_word,
 )
-from dynocheck.recipe.shell.words import expand_document, expand_value, expand_words
+from dynocheck.recipe.shell.words import expand_document, expand_value, expand_words, find_array
 
 MAX_SCRIPT = 128 * 1024  # characters: the longest argument that Linux accepts
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
@@ -187,6 +187,9 @@ class _ScriptRunner:
         self._files = dict(files)
         self._environment = variables.copy()
         self._functions: dict[str, Statement] = {}
+        self._elements: dict[
+            str, tuple[tuple[str | None, ShellWord], ...]
+        ] = {}  # of arrays, with their words
         self._called: set[str] = set()
         self._reads_code = any(map(_reads_code, chain.from_iterable(map(walk, lines))))
         self._calls = 0  # functions that are being followed
@@ -402,14 +405,9 @@ class _ScriptRunner:
     def _expand_call(self, command: SimpleCommand) -> Process:
         words = [word for word in command.words if isinstance(word, ShellWord)]
         tokens = [
-            Token(
-                text,
-                self._script.text[word.start : word.end],
-                self._script.source,
-                self._script.line + bisect_left(self._line_ends, word.start),
-            )
+            token
             for word, texts in zip(words, expand_words(words, self._variables), strict=True)
-            for text in texts
+            for token in self._place_fields(word, texts)
         ]
         changed = self._collect_environment(command)
         self._variables.forget(find_set_by_command(command))
@@ -423,6 +421,16 @@ class _ScriptRunner:
             tokens.append(Token(None, "", self._script.source))  # the function may add arguments
         writes = tuple(expand_value(word, self._variables) for word in command.redirections.writes)
         return Process(tuple(tokens), changed, writes)
+
+    def _place_fields(self, word: ShellWord, texts: Sequence[str | None]) -> Iterator[Token]:
+        """The fields of a word as tokens; an element of an array is where the script adds it."""
+        array = find_array(word)
+        elements = iter(self._elements.get(array.name, ()) if array is not None else ())
+        for text in texts:
+            at = next((element for value, element in elements if value == text), word)
+            spelled = self._script.text[at.start : at.end]
+            line = self._script.line + bisect_left(self._line_ends, at.start)
+            yield Token(text, spelled, self._script.source, line)
 
     def _collect_environment(self, command: SimpleCommand) -> dict[str, str | None]:
         """The variables of a command that differ from those of the container."""
@@ -444,8 +452,14 @@ class _ScriptRunner:
         elements = expand_words(assignment.elements or (), self._variables)
         self._variables.forget(set(find_set_by_assignment(assignment)) - {assignment.name})
         if assignment.elements is not None and before is not None:
-            added = [field for fields in elements for field in fields]
-            self._variables.put_array(assignment.name, [*before, *added])
+            added = [
+                (field, word)
+                for word, fields in zip(assignment.elements, elements, strict=True)
+                for field in fields
+            ]
+            self._variables.put_array(assignment.name, [*before, *(field for field, _ in added)])
+            older = self._elements.get(assignment.name, ()) if assignment.appends else ()
+            self._elements[assignment.name] = (*older, *added)
         else:
             self._variables.put(assignment.name, found)
 
@@ -467,11 +481,14 @@ class _ScriptRunner:
         values = [self._expand_value(assignment, declared=True) for assignment in assignments]
         names = {assignment.name for assignment in assignments}
         declared = names | set(find_set_by_command(command))
-        if name in ("declare", "typeset", "local") and flags.strip("-xgr"):
+        if name in ("declare", "typeset", "local") and flags.strip("-xgra"):
             variables.frozen |= declared
         locks = name == "readonly" or "r" in flags
         fails = bool(variables.locked & names) or (locks and len(names) < len(assignments))
         for assignment, value in zip(assignments, values, strict=True):
+            if assignment.elements is not None and len(names) == 1 and not fails:
+                self._assign(assignment)
+                continue
             variables.forget(set(find_set_by_assignment(assignment)) - {assignment.name})
             variables.put(assignment.name, None if fails else value)
         if locks:

@@ -44,15 +44,22 @@ def expand_words(words: Sequence[ShellWord], variables: Variables) -> list[list[
 
 def _expand_word(word: ShellWord, variables: Variables) -> list[str | None]:
     """Expand one word. The elements of an unquoted array are split again: known only if none has blanks."""
-    whole = next((part for part in word.parts if isinstance(part, ParameterExpansion)), None)
-    around = (part for part in word.parts if part is not whole)
-    if whole is None or whole.operator != "[@]" or any(part != _EMPTY for part in around):
+    whole = find_array(word)
+    if whole is None:
         return _split_fields(list(_expand_parts(word.parts, variables)), splits=variables.splits)
     elements = variables.get_array(whole.name)
     if elements is None or whole.quoted:
         return [None] if elements is None else elements
     plain = variables.splits and all(element and not _is_split(element) for element in elements)
     return elements if plain else [None]
+
+
+def find_array(word: ShellWord) -> ParameterExpansion | None:
+    """The array that is all of a word, as in `"${NAME[@]}"`."""
+    whole = next((part for part in word.parts if isinstance(part, ParameterExpansion)), None)
+    around = (part for part in word.parts if part is not whole)
+    is_all = whole is not None and whole.operator == "[@]" and all(part == _EMPTY for part in around)
+    return whole if is_all else None
 
 
 def expand_document(parts: Sequence[WordPart], variables: Variables) -> str:

@@ -1,5 +1,6 @@
 """Flags and values, on command lines with one mistake."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
 from tests.checks.judging import deploy, judge, outcomes, read_lines, run_check
-from tests.checks.manifests import engine, graph
+from tests.checks.manifests import config_map, engine, graph, mount_config
 
 VLLM, SGLANG, TRTLLM = "vllm-runtime:1.3.0", "sglang-runtime:1.3.0", "tensorrtllm-runtime:1.3.0"
 
@@ -33,6 +34,31 @@ def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipe
 def test_a_flag_of_former_releases(tmp_path: Path, tag: str, args: str, expected: list[str]) -> None:
     given = launch(tmp_path, args, image=f"vllm-runtime:{tag}")
     assert judge(flags_known, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("connector", "expected"),
+    [
+        ("NixlConnector", []),
+        ("NixlConector", ["fail"]),
+        ("Nixl", ["warn"]),  # a plug-in may bring it
+        ("MultiConnector", []),
+    ],
+)
+def test_connectors_are_those_of_vllm(tmp_path: Path, connector: str, expected: list[str]) -> None:
+    inner = json.dumps({"kv_connector": connector, "kv_role": "kv_both"})
+    outer = '{"kv_connector":"MultiConnector","kv_role":"kv_both","kv_connector_extra_config":'
+    for flag in (inner, outer + '{"connectors":[' + inner + "]}}"):
+        given = launch(tmp_path, f"--kv-transfer-config={flag.replace(' ', '')}")
+        assert outcomes(values, given) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [("8192", []), ("'8192'", []), ("128k", ["fail"])])
+def test_tensorrt_llm_takes_whole_numbers_in_its_file(tmp_path: Path, size: str, expected: list[str]) -> None:
+    more = mount_config("c")
+    worker = engine("--extra-engine-args=/config/e.yaml", module="dynamo.trtllm", image=TRTLLM, **more)
+    given = deploy(tmp_path, config_map("c", e=f"max_seq_len: {size}"), graph(worker))
+    assert outcomes(values, given) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,6 +97,21 @@ def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fi
     (finding,) = run_check(flags_known, given)
     assert (finding.outcome, (finding.fix or "").partition("   # ")[0]) == ("fail", fix)
     assert read_lines(flags_known, given) == [f"- {args.split()[0]}"]
+
+
+def test_a_flag_in_an_array_is_told_where_the_script_adds_it(tmp_path: Path) -> None:
+    script = """
+ARGS=(
+  --model m
+  --typo
+)
+if [ -n "$MORE" ]; then
+  ARGS+=(--typos)
+fi
+exec python3 -m dynamo.vllm "${ARGS[@]}" --typing
+"""
+    given = launch(tmp_path, "", main={"command": ["bash", "-c"], "args": [script]})
+    assert read_lines(flags_known, given) == ["--typo", 'exec python3 -m dynamo.vllm "${ARGS[@]}" --typing']
 
 
 @pytest.mark.parametrize(
@@ -185,6 +226,11 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
         ("vllm", "--max-model-len 131072", {}, ["fail"]),
         ("vllm", "--max-model-len 131072", {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}, []),
         ("vllm", '--max-model-len 131072 --hf-overrides {"rope_parameters":{"factor":4}}', {}, []),
+        ("vllm", "--max-model-len 128k", {}, ["fail"]),
+        ("vllm", "--max-model-len 40K", {}, []),
+        ("sglang", "--context-length 128k", {}, ["fail"]),  # told once: its parser takes whole numbers
+        ("trtllm", "--max-seq-len 40960", {}, []),
+        ("trtllm", "--max-seq-len 131072", {}, ["warn"]),  # it uses the positions that there are
         ("sglang", "--context-length 131072", {}, ["fail"]),
         ("sglang", "--context-length 131072", {"SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN": "1"}, []),
     ],
@@ -192,7 +238,7 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
 def test_a_sequence_is_no_longer_than_the_model_allows(
     tmp_path: Path, module: str, args: str, env: dict[str, str], expected: list[str]
 ) -> None:
-    image = f"nvcr.io/nvidia/ai-dynamo/{module}-runtime:1.3.0"
+    image = f"nvcr.io/nvidia/ai-dynamo/{module.replace('trtllm', 'tensorrtllm')}-runtime:1.3.0"
     worker = engine(*args.split(), model="Qwen/Qwen3-32B", module=f"dynamo.{module}", image=image, env=env)
     given = deploy(tmp_path, graph(worker))
     assert outcomes(values, given) == expected

@@ -95,6 +95,10 @@ OLD_P = engine("--is-prefill-worker", name="p", image="vllm-runtime:mine")
         (pair([NIXL, "--attention-backend=FLASHINFER"], [NIXL]), ["unjudged"]),
         (pair([NIXL, "--revision=a"], [NIXL]), ["warn"]),
         (pair(["--kv-block-size=32"], ["--kv-block-size=64"], **TRTLLM), ["fail"]),
+        (pair(["--kv-block-size=64"], [], **TRTLLM), ["fail"]),  # 32 by itself
+        (pair(["--kv-block-size=32"], [], **TRTLLM), []),
+        (pair(["--kv-block-size=32"], [], model="own/model", **TRTLLM), ["unjudged"]),
+        (pair(["--page-size=64"], [], **SGLANG), ["unjudged"]),
         (pair([], [], **SGLANG), []),
         (pair(["--disaggregation-transfer-backend=nixl"], [], **SGLANG), ["fail"]),
         (pair(["--page-size=16"], ["--page-size=64"], **SGLANG), ["warn"]),
@@ -182,6 +186,7 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV, '--kv-events-config={"publisher":"null"}', **SGLANG), ["warn"]),
         (route(KV, **TRTLLM), ["warn"]),
         (route(KV, "--publish-kv-events", **TRTLLM), []),
+        (route(SIZE_64, "--publish-kv-events", **TRTLLM), ["warn"]),  # whose blocks are of 32 tokens
         (graph(frontend(*KV), engine(env={OLD_EVENTS: "true"}, **TRTLLM)), []),
         (graph(frontend(*KV), engine(env={OLD_EVENTS: "false"}, **TRTLLM)), ["warn"]),
         (route(KV, "--publish-events-and-metrics", **TRTLLM), []),

@@ -73,6 +73,14 @@ def test_a_variable_that_the_container_has_not(tmp_path: Path, word: str) -> Non
     assert judge(shell_quoting, Recipes(load_recipes([str(tmp_path)]))) == []
 
 
+def test_json_in_a_configuration_file(tmp_path: Path) -> None:
+    worker = engine("--config", "/config/e.yaml", **mount_config("c"))
+    broken = config_map("c", e="""kv-transfer-config: '{"kv_connector": "NixlConnector",'""")
+    assert read_lines(shell_quoting, deploy(tmp_path, broken, graph(worker))) == [
+        """kv-transfer-config: '{"kv_connector": "NixlConnector",'"""
+    ]
+
+
 def test_jobs_have_shells_too(tmp_path: Path) -> None:
     once = job("aiperf profile", main={"command": SH, "args": ["aiperf profile", "--url", "x"]})
     cron = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"}}

@@ -7,7 +7,8 @@ import pytest
 
 from dynocheck.checks.gaie.endpoint_pickers import picker
 from dynocheck.checks.gaie.recipe_routes import recipe_route
-from tests.checks.judging import deploy, outcomes
+from dynocheck.facts import Gateway, Gateways
+from tests.checks.judging import deploy, get_coverage, outcomes
 from tests.checks.manifests import MODEL, engine, graph
 
 GAIE, GATEWAY = "inference.networking.k8s.io", "gateway.networking.k8s.io/v1"
@@ -89,6 +90,27 @@ THEIRS = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"nam
 )
 def test_route(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
     assert outcomes(recipe_route, deploy(tmp_path, *objects)) == expected
+
+
+MESH = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "g-epp"}}
+HERE = Gateways((Gateway(namespace="default", name="gw", class_name="istio"),))
+
+
+@pytest.mark.parametrize(
+    ("objects", "gateways", "unjudged"),
+    [
+        ([PICKED, route()], None, 1),  # nobody says where its Gateway is
+        ([PICKED, route()], HERE, 0),  # gaie.route knows
+        ([PICKED, route(), bring()], None, 0),
+        ([PICKED, route(), MESH], None, 0),  # Dynamo's installer creates Istio's in the graph's namespace
+        ([PICKED, route(gateway=[{"name": "gw", "namespace": "gateways"}])], None, 0),
+        ([PICKED, route(gateway=[{"name": "g-frontend", "kind": "Service"}])], None, 0),
+    ],
+)
+def test_a_gateway_that_others_create(
+    tmp_path: Path, objects: list[dict[str, Any]], gateways: Gateways | None, unjudged: int
+) -> None:
+    assert len(get_coverage(recipe_route, deploy(tmp_path, *objects), gateways)[1]) == unjudged
 
 
 # gaie.picker

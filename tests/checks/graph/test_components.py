@@ -17,6 +17,7 @@ from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph,
 MODE = "--disaggregation-mode"
 VLLM, SGLANG, TRTLLM = (f"dynamo.{name}" for name in ("vllm", "sglang", "trtllm"))
 SGLANG_IMAGE = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
+VLLM_IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 PICKER = {"name": "Epp", "type": "epp"}
 
 
@@ -103,6 +104,8 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
         (both_sides, graph(PREFILL, SOMEWHERE), ["unjudged"]),
         (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["unjudged"]),
+        (both_sides, graph({**PREFILL, "dynamoNamespace": "shared"}), ["unjudged"]),
+        (both_sides, graph({**PREFILL, "dynamoNamespace": "g"}), ["fail"]),  # its own name
         (both_sides, graph(engine()), ["skip"]),
     ],
 )
@@ -115,6 +118,7 @@ def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list
     [
         ("globalDynamoNamespace", True, True, []),
         ("dynamoNamespace", "a", "a", []),
+        ("dynamoNamespace", "entry", "entry", []),
         ("dynamoNamespace", "a", "b", ["fail"]),
     ],
 )
@@ -137,6 +141,16 @@ def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> No
 
 
 # graph.engine-agrees, graph.images-pinned, graph.one-release
+
+
+@pytest.mark.parametrize(("image", "line"), [("r.example/mine:1.0.0", f"- {SGLANG}"), (VLLM_IMAGE, "image:")])
+def test_a_worker_of_another_engine_than_its_siblings_is_told_there(
+    tmp_path: Path, image: str, line: str
+) -> None:
+    odd = engine(name="d", module=SGLANG, image=image)
+    given = deploy(tmp_path, graph(engine(), odd, backendFramework="vllm"))
+    (found,) = read_lines(engine_agrees, given)
+    assert found.startswith(line)
 
 
 def run(image: str, *images: str, **more: Any) -> dict[str, Any]:

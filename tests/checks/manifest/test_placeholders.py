@@ -9,7 +9,7 @@ from dynocheck.checks.manifest.placeholders import placeholders
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests.checks import manifests
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, recipes
+from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 
 IMAGE = "registry.example/vllm-runtime:1.3.0"
@@ -79,6 +79,13 @@ def test_a_script_starts_nothing_with_a_placeholder(
     words = start.format("--mooncake-ib-device", value)
     main = {"command": ["bash", "-c"], "args": [f"exec python3 -m dynamo.sglang {words}"]}
     assert outcomes(placeholders, deploy(tmp_path, graph(engine(main=main)))) == expected
+
+
+def test_what_has_a_default_is_not_left_to_envsubst(tmp_path: Path) -> None:
+    given = deploy(tmp_path, image("registry.example/vllm-runtime:${TAG:-1.3.0}"))
+    assert [finding.fix for finding in run_check(placeholders, given)] == [
+        "write 1.3.0 in its place   # GNU envsubst takes no defaults"
+    ]
 
 
 def test_a_comment_is_not_read(tmp_path: Path) -> None:

@@ -92,6 +92,12 @@ def test_a_template_that_is_no_yaml_before_it_is_rendered_is_not_judged(tmp_path
     assert (judged, len(skipped)) == (0, 1)
 
 
+def test_the_name_of_a_templates_field_is_judged_and_its_value_is_not(tmp_path: Path) -> None:
+    text = "# envsubst < a.yaml | kubectl apply -f -\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    given = recipes(tmp_path, a=f"{text}data: ${{DATA}}\ndatas: ${{DATA}}\n")
+    assert places(schema.schema, given) == [("fail", "a.yaml:6")]
+
+
 def test_components_in_the_field_of_another_version(tmp_path: Path) -> None:
     graph = (
         "kind: DynamoGraphDeployment\nmetadata: {name: a}\nspec: {services: {A: {componentType: frontend}}}\n"

@@ -1,5 +1,6 @@
 """Whether models fit, on recipes that ask for too little."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,25 @@ def test_the_gpu_is_known_as_far_as_the_recipe_tells(
 ) -> None:
     given = deploy(tmp_path, load(model, "--max-model-len=9", on))
     assert (judge(weights_fit, given), judge(kv_cache, given)) == (weights, cache)
+
+
+def draft(**config: Any) -> str:
+    return f"--speculative-config={json.dumps(config, separators=(',', ':'))}"
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "expected"),
+    [
+        (QWEN, draft(model="Qwen/Qwen3-8B", method="draft_model"), ["fail"]),
+        (QWEN, draft(model="Qwen/Qwen3-0.6B"), []),
+        (QWEN, draft(model="own/head", method="eagle3"), ["unjudged"]),
+        ("Qwen/Qwen3-8B", draft(model="own/head", method="eagle3"), []),  # there is room for as much again
+        (QWEN, draft(method="ngram"), []),
+        (QWEN, "--speculative-config=$(DRAFT)", ["unjudged"]),
+    ],
+)
+def test_a_draft_model_takes_memory_too(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
+    assert judge(weights_fit, deploy(tmp_path, load(model, args, on=H100))) == expected
 
 
 def node(name: str, product: str, memory: int | None = None) -> Node:

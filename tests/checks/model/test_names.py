@@ -66,6 +66,22 @@ def test_a_download_is_for_its_part_of_the_recipe(tmp_path: Path) -> None:
     assert outcomes(same_everywhere, given) == []
 
 
+@pytest.mark.parametrize(("asked", "expected"), [("small", []), ("large", ["fail"]), ("$NAME", [])])
+def test_a_benchmark_beside_no_graph_measures_the_one_that_it_names(
+    tmp_path: Path, asked: str, expected: list[str]
+) -> None:
+    load = "aiperf profile -m $MODEL_NAME --url http://one-frontend:8000"
+    given = {
+        "small/vllm/agg/deploy.yaml": [graph(serve("small"), name="one")],
+        "large/vllm/agg/deploy.yaml": [graph(serve("large"), name="two")],
+        "perf/perf.yaml": [job(load, env={"MODEL_NAME": asked})],
+    }
+    for path, objects in given.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(dump_objects(*objects))
+    assert outcomes(same_everywhere, Recipes(load_recipes([str(tmp_path)]))) == expected
+
+
 # READMEs
 
 ASK = """curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{

@@ -11,6 +11,7 @@ from tests.checks.manifests import CLAIM, MODEL, config_map, engine, graph, job
 
 SHA, OTHER = "a" * 40, "b" * 40
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
+SNAPSHOTS = f"/models/hub/models--{MODEL.replace('/', '--')}/snapshots"
 GATED = "meta-llama/Llama-3.3-70B-Instruct"
 
 
@@ -32,6 +33,12 @@ def fetch(options: str = "", model: str = MODEL, **more: Any) -> dict[str, Any]:
         (engine("--revision", OTHER, env=OFFLINE), f"--revision {SHA}", ["fail"]),
         (engine("--revision", "$(DYN_REVISION)"), f"--revision {SHA}", ["unjudged"]),
         (engine(), "--revision main", []),
+        (engine("--revision", SHA), "", ["unjudged"]),  # main may be that commit
+        (engine("--revision", "main"), "", ["skip"]),
+        (engine(model=f"{SNAPSHOTS}/{SHA}"), f"--revision {SHA}", []),
+        (engine(model=f"{SNAPSHOTS}/{OTHER}"), f"--revision {SHA}", ["fail"]),
+        (engine(model=f"{SNAPSHOTS}/{OTHER}"), "", ["unjudged"]),
+        (engine(model=f"{SNAPSHOTS}/<commit>"), f"--revision {SHA}", ["skip"]),
         (engine(), "", ["skip"]),
         (engine(), f"--revision {SHA} --local-dir /models/x", ["skip"]),
         (engine(model="/models/x"), f"--revision {SHA}", ["skip"]),

@@ -1,5 +1,6 @@
 """Broken machines: each is found by the check that it is about, and by no other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,26 +14,40 @@ from tests.checks.node.machines import (
     LIMITS,
     SNAPSHOT,
     SOUND,
+    SWITCHES,
+    Content,
+    Link,
+    find_gpu_folder,
     gather,
     install,
     judge,
+    make_config,
     pci,
     port,
 )
 
 MACHINES = ("dgx-h100", "hgx-b200", "gb200-tray", "l40s", "a100", "h200")
+NVSWITCH = {
+    "sys/bus/pci/devices/0000:90:00.0/vendor": "0x10de",
+    "sys/bus/pci/devices/0000:90:00.0/class": "0x068000",
+}
+ONLY_EFA: dict[str, Content] = {
+    **dict.fromkeys(port()),
+    **port("efa_0", link_layer="Unspecified"),
+    "sys/class/infiniband/efa_0/device/driver": Link("sys/bus/pci/drivers/efa"),
+}
 ROCE = {"link_layer": "Ethernet", "lid": "0x0"}
 INDEX = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
 
 
 @dataclass(frozen=True)
 class Case:
-    """A machine with something changed, and what the checks find there."""
+    """A machine with something changed, and what the checks find there, with commas between."""
 
     machine: str
     found: str
     nvml: dict[str, object] = field(default_factory=dict)
-    files: dict[str, str | None] = field(default_factory=dict)
+    files: Mapping[str, Content] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     request: NodeRequest = field(default_factory=NodeRequest)
@@ -46,6 +61,10 @@ class Case:
         }
         assert judge(recorded, self.request) == found, "judged from a recording as live"
         return found - {"disk warn", "disk fail"}  # of the disk of whoever runs the tests
+
+
+def mount(size: str) -> dict[str, str]:
+    return {"proc/mounts": f"overlay / overlay rw 0 0\ntmpfs /dev/shm tmpfs rw,size={size} 0 0\n"}
 
 
 def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
@@ -111,6 +130,10 @@ CASES = {
     "XID of somebody else's GPU": Case(
         "l40s", "", {"recovery": "!3"}, {**CONTAINER, **xid(79, "0000:99:00")}
     ),
+    "XID 39, copy engine": Case("a100", "", {"recovery": "!3"}, xid(39)),
+    "XID 88, video decoder": Case("h200", "", {"recovery": "!3"}, xid(88)),
+    "XID 101, JPEG decoder": Case("h200", "", {"recovery": "!3"}, xid(101)),
+    "XID 74, NVLink": Case("a100", "xid warn", {"recovery": "!3"}, xid(74)),
     "no kernel log": Case("l40s", "xid unknown", files={"dev/kmsg": None}),
     "PCIe x8": Case("dgx-h100", "pcie warn", {"gpu.4.width": 8}),
     "PCIe x4 slot": Case("l40s", "pcie warn", {"gpu.1.width": 4, "gpu.1.width_max": 4}),
@@ -137,6 +160,71 @@ CASES = {
     "memory held, from a container": Case(
         "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, CONTAINER
     ),
+    "power limit lowered": Case("dgx-h100", "throttled warn", {"gpu.2.power_limit": 400000}),
+    "heat, told by software": Case("h200", "throttled warn", {"gpu.2.throttle": 0x20}),
+    # links and fabric
+    "fabric not begun": Case("hgx-b200", "fabric fail", {"fabric_state": 1}),
+    "fabric in progress": Case("gb200-tray", "fabric fail", {"gpu.0.fabric_state": 2}),
+    "fabric failed": Case("dgx-h100", "fabric fail", {"gpu.0.fabric_status": 999}),
+    "fabric degraded": Case("gb200-tray", "fabric warn", {"gpu.1.fabric_health": 0x1A9}),
+    "fabric of another chassis": Case("gb200-tray", "fabric fail", {"gpu.1.fabric_health": 0x3AA}),
+    "no fabric manager": Case("a100", "fabric fail", files=NVSWITCH),
+    "fabric manager": Case("a100", "", files={**NVSWITCH, "proc/77/comm": "nv-fabricmanage\n"}),
+    "fabric manager unseen": Case("a100", "", files={**CONTAINER, **NVSWITCH}),
+    "no IMEX channel": Case("gb200-tray", "fabric fail", environment={"NCCL_MNNVL_ENABLE": "1"}),
+    "IMEX channel": Case(
+        "gb200-tray",
+        "",
+        files={"dev/nvidia-caps-imex-channels/channel0": ""},
+        environment={"NCCL_MNNVL_ENABLE": "1"},
+    ),
+    "PCIe replays grow": Case("l40s", "link-errors warn", {"gpu.2.replays": "7+3"}),
+    "PCIe replays of long ago": Case("l40s", "", {"gpu.2.replays": 7}),
+    "NVLink CRC grows": Case("h200", "link-errors warn", {"gpu.0.field_38": "0+2"}),
+    "NVLink recovery failed": Case("hgx-b200", "link-errors fail", {"gpu.0.field_214": 1}),
+    "NVLink 5 receive errors grow": Case("gb200-tray", "link-errors warn", {"gpu.3.field_208": "4+1"}),
+    "EFA command without an end": Case(
+        "h200",
+        "link-errors fail",
+        files={"sys/class/infiniband/mlx5_0/hw_counters/no_completion_cmds": "1"},
+    ),
+    "link that was down once": Case(
+        "h200", "", files={"sys/class/infiniband/mlx5_0/ports/1/counters/link_downed": "1"}
+    ),
+    # where things are
+    "CPUs of the other socket": Case(
+        "h200", "numa warn", files={"proc/self/status": "CapEff:\t0\nCpus_allowed_list:\t0-7\n"}
+    ),
+    "CPUs of both sockets": Case(
+        "h200", "", files={"proc/self/status": "CapEff:\t0\nCpus_allowed_list:\t0-7,64-71\n"}
+    ),
+    "firmware without NUMA nodes": Case(
+        "dgx-h100", "numa unjudged", files={f"{find_gpu_folder(0)}/numa_node": "-1"}
+    ),
+    "one NUMA node": Case(
+        "l40s",
+        "",
+        files={
+            "sys/devices/system/node/node1/cpulist": "\n",
+            f"{find_gpu_folder(0, 4)}/numa_node": "-1",
+        },
+    ),
+    "NICs at one socket": Case(
+        "dgx-h100",
+        "numa warn",
+        files={
+            **port("mlx5_1"),
+            f"{SWITCHES[0]}/0000:0e:00.0/numa_node": "0",
+            "sys/class/infiniband/mlx5_1/device": Link(f"{SWITCHES[0]}/0000:0e:00.0"),
+        },
+    ),
+    "ACS on": Case("dgx-h100", "acs warn", files={f"{SWITCHES[0]}/config": make_config(acs=0x1D)}),
+    "ACS only validates": Case("dgx-h100", "", files={f"{SWITCHES[0]}/config": make_config(acs=0x01)}),
+    "ACS untold": Case("a100", "acs unknown", files={f"{SWITCHES[0]}/config": bytes(64)}),
+    "IOMMU translates": Case(
+        "hgx-b200", "iommu warn", files={f"{find_gpu_folder(3)}/iommu_group/type": "DMA-FQ"}
+    ),
+    "IOMMU of Grace": Case("gb200-tray", "", files={f"{find_gpu_folder(3, 4)}/iommu_group/type": "DMA-FQ"}),
     # limits
     "shm 64 MiB": Case("h200", "shm warn", files={"proc/mounts": "shm /dev/shm tmpfs rw,size=65536k 0 0\n"}),
     "no shm": Case("h200", "shm warn", files={"proc/mounts": "overlay / overlay rw 0 0\n"}),
@@ -157,6 +245,46 @@ CASES = {
     "few processes": Case("a100", "cgroup warn", files={"sys/fs/cgroup/pids.max": "512\n"}),
     "few processes, cgroup v1": Case(
         "a100", "cgroup warn", files={"sys/fs/cgroup/pids.max": None, "sys/fs/cgroup/pids/pids.max": "512\n"}
+    ),
+    "few processes of a user": Case(
+        "a100",
+        "cgroup warn",
+        files={"proc/self/limits": f"Max processes 1024 1024 processes\n{SOUND['proc/self/limits']}"},
+    ),
+    "killed for memory": Case(
+        "h200", "memory warn", files={"sys/fs/cgroup/memory.events": "oom 2\noom_kill 1\noom_group_kill 0\n"}
+    ),
+    "killed for memory, cgroup v1": Case(
+        "h200", "memory warn", files={"sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 3\n"}
+    ),
+    "memory nearly used": Case(
+        "h200",
+        "memory warn",
+        files={
+            **mount("1048576k"),
+            "sys/fs/cgroup/memory.max": f"{64 << 30}\n",
+            "sys/fs/cgroup/memory.current": f"{63 << 30}\n",
+        },
+    ),
+    "memory used by caches": Case(
+        "h200",
+        "",
+        files={
+            **mount("1048576k"),
+            "sys/fs/cgroup/memory.max": f"{64 << 30}\n",
+            "sys/fs/cgroup/memory.current": f"{63 << 30}\n",
+            "sys/fs/cgroup/memory.stat": f"anon 1\ninactive_file {50 << 30}\n",
+        },
+    ),
+    "shm larger than memory": Case(
+        "h200",
+        "memory warn",
+        files={**CONTAINER, **mount("67108864k"), "sys/fs/cgroup/memory.max": f"{32 << 30}\n"},
+    ),
+    "huge pages for nobody": Case(
+        "a100",
+        "memory warn",
+        files={"sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages": "1024\n"},
     ),
     # RDMA
     "IB down": Case("dgx-h100", "rdma-link fail", files=port(state="1: DOWN", phys_state="2: Polling")),
@@ -187,9 +315,44 @@ CASES = {
             "sys/module/nvidia_peermem/refcnt": "1",
         },
     ),
+    "EFA of GB200 without the override": Case(
+        "gb200-tray",
+        "gpudirect fail, rdma-link unjudged, interconnect unjudged",
+        files={**ONLY_EFA, "proc/driver/nvidia/params": "GrdmaPciTopoCheckOverride: 0\n"},
+    ),
+    "EFA of GB200 with the override": Case(
+        "gb200-tray",
+        "rdma-link unjudged, interconnect unjudged",
+        files={**ONLY_EFA, "proc/driver/nvidia/params": "GrdmaPciTopoCheckOverride: 1\n"},
+    ),
+    "EFA of GB200 under driver 595": Case(
+        "gb200-tray",
+        "gpudirect warn, rdma-link unjudged, interconnect unjudged",
+        {"driver": "595.91.07", "cuda": 13020},
+        ONLY_EFA,
+    ),
     "UCX_TLS without CUDA": Case("h200", "transport-env fail", environment={"UCX_TLS": "rc,sm"}),
+    "gdr_copy without GDRCopy": Case(
+        "h200", "transport-env warn", environment={"UCX_TLS": "rc,cuda_copy,gdr_copy"}
+    ),
+    "gdr_copy": Case("h200", "", files={"dev/gdrdrv": ""}, environment={"UCX_TLS": "rc,cuda_copy,gdr_copy"}),
     "UCX_TLS by exclusion": Case("h200", "", environment={"UCX_TLS": "^cuda_ipc"}),
     "P2P off": Case("h200", "transport-env warn", environment={"NCCL_P2P_DISABLE": "1"}),
+    # the one answer
+    "TCP by its transports": Case("h200", "interconnect warn", environment={"UCX_TLS": "tcp,cuda_copy"}),
+    "any transport": Case("h200", "", environment={"UCX_TLS": "all"}),
+    "EFA without libfabric": Case(
+        "h200",
+        "rdma-link unjudged, interconnect warn",
+        files={**ONLY_EFA, "plugins/libplugin_UCX.so": ""},
+        environment={"NIXL_PLUGIN_DIR": "/plugins"},
+    ),
+    "EFA with libfabric": Case(
+        "h200",
+        "rdma-link unjudged",
+        files={**ONLY_EFA, "plugins/libplugin_LIBFABRIC.so": ""},
+        environment={"NIXL_PLUGIN_DIR": "/plugins"},
+    ),
     # software and models
     "engine by half": Case("h200", "engine-importable fail", packages={"vllm": "!0.33.0"}),
     "engine of another release": Case(
@@ -230,7 +393,7 @@ CASES = {
 def test_a_broken_machine_is_found_by_its_check(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert case.run(tmp_path, monkeypatch) == ({case.found} if case.found else set())
+    assert case.run(tmp_path, monkeypatch) == set(filter(None, case.found.split(", ")))
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -238,3 +401,11 @@ def test_a_sound_machine_has_no_findings(
     machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Case(machine, "").run(tmp_path, monkeypatch) == set()
+
+
+def test_a_machine_that_shows_nothing_ends_in_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No NVML, no /proc, no /sys."""
+    facts = gather(tmp_path, monkeypatch, "l40s", {"init": "!9"}, {}, {}, whole=False)
+    assert judge(facts, NodeRequest()) <= {"disk warn", "disk fail", "nofile unknown"}

@@ -7,7 +7,7 @@ import pytest
 
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, explain_unjudged, outcomes, places, recipes, run_check
+from tests.checks.judging import deploy, explain_unjudged, outcomes, places, read_lines, recipes, run_check
 from tests.checks.manifests import engine, graph
 
 GPU = "nvidia.com/gpu"
@@ -122,6 +122,10 @@ def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
         ("dynamo.vllm", "mistralai/Mixtral-8x22B-v0.1", ["-tp", "12"], ["fail"]),
         ("dynamo.trtllm", "mistralai/Mixtral-8x22B-v0.1", ["--tensor-parallel-size", "12"], []),
         ("dynamo.vllm", "deepseek-ai/DeepSeek-R1", ["-tp", "32"], []),
+        ("dynamo.vllm", "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8", ["-tp", "8"], []),
+        ("dynamo.vllm", "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8", ["-tp", "16"], ["fail"]),  # 8 groups
+        ("dynamo.sglang", "Qwen/Qwen3.5-397B-A17B", ["--tp", "32"], ["fail"]),  # 16 heads of linear attention
+        ("dynamo.sglang", "Qwen/Qwen3.5-397B-A17B", ["--tp", "16"], []),
         ("dynamo.sglang", "Qwen/Qwen3-32B", ["--tp", "12"], ["fail"]),
         ("dynamo.sglang", "Qwen/Qwen3-32B", ["--tp", "12", "--dp", "3", "--enable-dp-attention"], []),
         ("dynamo.trtllm", "Qwen/Qwen3-32B", ["--tensor-parallel-size", "12", "--enable-attention-dp"], []),
@@ -129,6 +133,14 @@ def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
 )
 def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], expected: list[str]) -> None:
     assert outcomes(divisibility.heads_divide, split(tmp_path, model, *args, module=module)) == expected
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-32B", "own/model"])
+def test_attention_ranks_divide_whatever_the_model_is(tmp_path: Path, model: str) -> None:
+    args = ["--tp", "16", "--dp", "3", "--enable-dp-attention"]
+    given = split(tmp_path, model, *args, module="dynamo.sglang")
+    assert read_lines(divisibility.experts_divide, given) == ["- --dp"]
+    assert outcomes(divisibility.heads_divide, given) == []  # 64 heads over 5 ranks: told once
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:

@@ -90,6 +90,37 @@ def test_a_folder_with_and_without_a_graph(
     assert outcomes(layout.files, given) == []
 
 
+OVERLAY = """
+resources:
+  - ../base
+  - https://example.com/objects.yaml
+  - github.com/owner/repository//folder?ref=main
+components: [../shared]
+patches:
+  - path: patch.yaml
+  - patch: "[]"
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "page", "missing"),
+    [
+        ({}, "", ["../base", "../shared", "patch.yaml"]),
+        ({"base/kustomization": KUSTOMIZATION, "base/deploy": DEPLOY}, "", ["../shared", "patch.yaml"]),
+        ({}, "```bash\nenvsubst < x > overlay/patch.yaml\n```\n", ["../base", "../shared"]),
+    ],
+)
+def test_what_a_kustomization_names_is_there(
+    tmp_path: Path, files: dict[str, str], page: str, missing: list[str]
+) -> None:
+    for name, text in {"overlay/kustomization": OVERLAY, **files}.items():
+        write(tmp_path, f"vllm/{name}.yaml", text)
+    write(tmp_path, "vllm/README.md", f"# Overlay\n{page}")
+    given = load(tmp_path)
+    assert [found.message.partition(" ")[0] for found in run_check(layout.files, given)] == missing
+    assert "unknown" not in outcomes(layout.layout, given)
+
+
 def test_a_cache_or_a_load_test_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, perf__perf=JOB)
     for part in ("model-cache", "perf"):

@@ -1,0 +1,172 @@
+"""Engines in groups of pods and in custom resources are judged by what their whole group is given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.engine.command_words import command_words
+from dynocheck.checks.engine.flags import flags_known
+from dynocheck.checks.engine.shell_quoting import shell_quoting
+from dynocheck.checks.graph.probes import probes
+from dynocheck.checks.memory.shared_memory import shared_memory
+from dynocheck.checks.model.sources import token
+from dynocheck.checks.parallelism.gpu_counts import gpus_match
+from tests.checks.judging import deploy, judge, places
+
+VLLM = "vllm/vllm-openai:v0.11.0"
+SGLANG = "lmsysorg/sglang:v0.5.9"
+LATER, SPLIT = "vllm/vllm-openai:v0.16.0", "vllm serve a/b -tp 16 --nnodes 2"
+WORK = ["sh", "-c", "ray start --address=$(LWS_LEADER_ADDRESS) --block"]
+ROUTED = "python3 -m sglang.launch_server --model-path a/b --nnodes $(LWS_GROUP_SIZE) --tp 16"
+
+
+def pod(command: list[str] | str, gpus: int = 8, image: str = VLLM, **container: Any) -> dict[str, Any]:
+    words = ["sh", "-c", command] if isinstance(command, str) else command
+    main: dict[str, Any] = {"name": "main", "image": image, "command": words, **container}
+    if gpus:
+        main["resources"] = {"limits": {"nvidia.com/gpu": str(gpus)}}
+    return {"spec": {"containers": [main]}}
+
+
+def make(kind: str, version: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "e"}, "spec": spec}
+
+
+def group(size: int | None, leader: dict[str, Any] | None, worker: dict[str, Any]) -> dict[str, Any]:
+    template: dict[str, Any] = {"workerTemplate": worker} | ({"size": size} if size else {})
+    template |= {"leaderTemplate": leader} if leader is not None else {}
+    return make("LeaderWorkerSet", "leaderworkerset.x-k8s.io/v1", {"leaderWorkerTemplate": template})
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (group(2, pod("vllm serve a/b -tp 8 -pp 2"), pod(WORK)), []),
+        (group(1, pod("vllm serve a/b -tp 8 -pp 2"), pod(WORK)), ["fail"]),
+        (group(None, pod("vllm serve a/b -tp 8 -pp 2"), pod(WORK)), ["fail"]),  # one pod is the default
+        (group(3, pod("vllm serve a/b -tp 8 -pp 2"), pod(WORK)), ["warn"]),
+        (group(3, pod("vllm serve a/b -tp 8 -pp 2", gpus=0), pod(WORK)), []),
+        (group(2, pod("vllm serve a/b -tp 4", gpus=4), pod("vllm serve a/b -tp 4", gpus=4)), []),
+        (group(2, pod("vllm serve a/b -tp 8 -pp 2", gpus=4), pod(WORK)), ["unjudged"]),
+        (group(2, None, pod("vllm serve a/b -tp 8 -pp 2")), ["unjudged"]),
+        (group(2, pod(ROUTED, image=SGLANG), pod(ROUTED, image=SGLANG)), []),
+        (group(4, pod(ROUTED, image=SGLANG), pod(ROUTED, image=SGLANG)), ["warn", "warn"]),
+        (group(2, pod(ROUTED, 4, SGLANG), pod(ROUTED, 4, SGLANG)), ["fail", "fail"]),
+        (group(2, pod(SPLIT, image=LATER), pod(SPLIT, image=LATER)), []),
+    ],
+)
+def test_gpus_of_a_leader_and_its_workers(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+def cluster(serve: str, workers: list[dict[str, Any]], head: int = 8, **more: Any) -> dict[str, Any]:
+    """What RayCluster, RayService and RayJob have in common."""
+    groups = [{"groupName": f"w{i}", "rayStartParams": {}, **each} for i, each in enumerate(workers)]
+    return {
+        "headGroupSpec": {"rayStartParams": {}, "template": pod([serve], head)},
+        "workerGroupSpecs": groups,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (cluster("vllm serve a/b -tp 8 -pp 2", [{"replicas": 1, "template": pod([])}]), []),
+        (cluster("vllm serve a/b -tp 8 -pp 2", [{"replicas": 1, "template": pod([], 4)}]), ["unjudged"]),
+        (cluster("vllm serve a/b -tp 8", [{"replicas": 1, "template": pod([], 4)}], head=0), ["fail"]),
+        (cluster("vllm serve a/b -tp 8", [{"replicas": 1, "numOfHosts": 2, "template": pod([], 4)}], 0), []),
+        (cluster("vllm serve a/b -tp 8 -pp 2", [{"template": pod([])}]), ["unjudged"]),
+        (cluster("vllm serve a/b -tp 8", [], enableInTreeAutoscaling=True), []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["RayCluster", "RayService", "RayJob"])
+def test_gpus_of_a_ray_cluster(tmp_path: Path, kind: str, spec: dict[str, Any], expected: list[str]) -> None:
+    inner = {"RayService": "rayClusterConfig", "RayJob": "rayClusterSpec"}
+    one = make(kind, "ray.io/v1", {inner[kind]: spec} if kind in inner else spec)
+    given = deploy(tmp_path, one)
+    assert judge(gpus_match, given) == expected
+    assert judge(command_words, given) == []  # the operator makes one script of the words
+
+
+def kserve(args: str = "", *, parallelism: Any = None, **main: Any) -> dict[str, Any]:
+    """An LLMInferenceService, whose container KServe completes."""
+    container: dict[str, Any] = {"name": "main", "resources": {"limits": {"nvidia.com/gpu": "2"}}, **main}
+    if args:
+        container["env"] = [{"name": "VLLM_ADDITIONAL_ARGS", "value": args}]
+    spec: dict[str, Any] = {
+        "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct", "name": "l"},
+        "template": {"containers": [container]},
+    }
+    spec |= {"parallelism": parallelism} if parallelism else {}
+    return make("LLMInferenceService", "serving.kserve.io/v1alpha2", spec)
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (kserve("--tensor-parallel-size 2"), []),
+        (kserve(parallelism={"tensor": 2}), []),
+        (kserve("--tensor-parallel-size 4"), ["fail"]),
+        (kserve(parallelism={"tensor": 4}), ["fail"]),
+        (kserve(), ["warn"]),
+        (kserve("-tp 4", resources={}), ["unjudged"]),
+        (kserve(command=["/start"]), ["unjudged"]),
+    ],
+)
+def test_gpus_of_kserve_s_own_engine(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    given = deploy(tmp_path, one)
+    assert judge(gpus_match, given) == expected
+    for check in (token, shared_memory, shell_quoting):  # KServe adds what these miss
+        assert not {"fail", "warn"} & set(judge(check, given)), check
+
+
+def test_a_flag_that_kserve_passes_on_is_told_where_it_is_written(tmp_path: Path) -> None:
+    given = deploy(tmp_path, kserve("--max-model-len 4096 --bogus-flag", image=LATER))
+    assert judge(flags_known, given) == ["fail"]
+    ((_, place),) = places(flags_known, given)
+    file, line = place.rsplit(":", 1)
+    assert "--bogus-flag" in (tmp_path / file).read_text().splitlines()[int(line) - 1]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (make("ReplicaSet", "apps/v1", {"template": pod("vllm serve a/b -tp 9")}), ["fail"]),
+        (
+            make(
+                "InferenceService",
+                "serving.kserve.io/v1beta1",
+                {"predictor": pod("vllm serve a/b -tp 9")["spec"]},
+            ),
+            ["fail"],
+        ),
+        (
+            make(
+                "InferenceService",
+                "serving.kserve.io/v1beta1",
+                {"predictor": {"model": {"modelFormat": {"name": "huggingface"}}}},
+            ),
+            ["unjudged"],
+        ),
+        (
+            make(
+                "ServingRuntime", "serving.kserve.io/v1alpha1", pod("vllm serve /mnt/models -tp 9", 0)["spec"]
+            ),
+            ["unjudged"],
+        ),
+        (
+            make("StormService", "aibrix.ai/v1", {"roles": [{"template": pod("vllm serve a/b -tp 9")}]}),
+            ["fail"],
+        ),
+        (make("Widget", "x.io/v1", {"containers": ["vllm/vllm-openai"]}), ["skip"]),
+    ],
+)
+def test_gpus_of_other_kinds(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+def test_a_port_that_kserve_names_is_not_missed(tmp_path: Path) -> None:
+    given = deploy(tmp_path, kserve(readinessProbe={"httpGet": {"path": "/health", "port": "http"}}))
+    assert "fail" not in judge(probes, given)
