@@ -201,7 +201,7 @@ def _of_a_bare_cluster(manifest: Manifest) -> Object:
 
 
 def _disagreement(server: Server, item: Object, *, at_place: bool = True) -> str | None:
-    """Whether the server takes an object, and with `at_place` where its causes are, told as ours and its own."""
+    """How the server's verdict on an object differs from ours; with `at_place` its places count, too."""
     (manifest,) = manifests(json.dumps(item, ensure_ascii=False, indent=1))
     ours, causes = validate(manifest), server.causes(item)
     alone = server.of_the_schema(causes)
