@@ -73,28 +73,27 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
-    judged = False
-    for recipe in recipes:
-        pods = list(label_pods(recipe)) if recipe.graphs else []
-        for term in (term for pod in pods for term in _find_terms(pod)):
-            judged = True
-            if not may_match_any(term.selector, pods):
-                yield from _report_unmatched(recipe, term)
-        for service, selector in _list_services(recipe):
-            judged = True
-            if not may_match_any(selector, pods):
-                yield _report_empty(service, selector)
-        for template in list_pod_templates(recipe):
-            for product in _list_products(template.spec):
-                if meant := find_misspelt_product(product.text or ""):
-                    judged = True
-                    yield _report_product(template, product, meant)
-        for service, selector, known in _list_server_services(recipe):
-            judged = True
-            if not may_match_any(selector, known):
-                yield _report_unselected(service, selector, known)
+    judged = [result for recipe in recipes for result in _judge(recipe)]
     if not judged:
         raise Skip("no affinity rule and no Service selects pods of the recipe by labels that are known")
+    yield from filter(None, judged)
+
+
+def _judge(recipe: Recipe) -> Iterator[Finding | None]:
+    """What is wrong with each rule, Service and GPU product; None for one that is judged and right."""
+    pods = list(label_pods(recipe)) if recipe.graphs else []
+    for term in (term for pod in pods for term in _find_terms(pod)):
+        yield None
+        if not may_match_any(term.selector, pods):
+            yield from _report_unmatched(recipe, term)
+    for service, selector in _list_services(recipe):
+        yield None if may_match_any(selector, pods) else _report_empty(service, selector)
+    for service, selector, known in _list_server_services(recipe):
+        yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
+    for template in list_pod_templates(recipe):
+        for product in _list_products(template.spec):
+            if meant := find_misspelt_product(product.text or ""):
+                yield _report_product(template, product, meant)
 
 
 def _list_products(spec: Value) -> Iterator[Value]:
