@@ -125,7 +125,7 @@ def image(state: NamespaceState) -> Iterator[Finding]:
 @check(
     "symptom.start",
     title="Every container can be started",
-    explained_by={"symptom.node": is_node_of, "symptom.claim": is_claim_of, "symptom.crash": same_place},
+    explained_by={"symptom.node": is_node_of, "symptom.claim": is_claim_of},
 )
 def start(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
     """Before a container runs, the kubelet prepares volumes, network, devices and variables.
@@ -137,6 +137,12 @@ def start(state: NamespaceState, logs: ContainerLogs) -> Iterator[Finding]:
             yield from _judge_start(state, logs, pod)
 
 
+def _has_crashed(container: ContainerState) -> bool:
+    """Whether its program was started and failed at once, which symptom.crash tells."""
+    last = container.ended or container.previous
+    return container.waiting == "RunContainerError" and last is not None and last.reason == "StartError"
+
+
 def _describe_last_words(logs: ContainerLogs, pod: DeployedPod, container: ContainerState) -> str:
     log = logs.find(pod.name, container.name, previous=False)
     return f"; its log ends: {shorten(find_last_words(log.lines))}" if log and log.lines else ""
@@ -144,7 +150,7 @@ def _describe_last_words(logs: ContainerLogs, pod: DeployedPod, container: Conta
 
 def _judge_start(state: NamespaceState, logs: ContainerLogs, pod: DeployedPod) -> Iterator[Finding]:
     subject, evidence = make_subject(state, pod.key), describe_pod(pod)
-    refused = [c for c in pod.containers if c.waiting in _CREATIONS]
+    refused = [c for c in pod.containers if c.waiting in _CREATIONS and not _has_crashed(c)]
     for container in refused:
         means, fix = explain_message("start", container.message, namespace=state.namespace, pod=pod.name)
         yield fail(
