@@ -14,7 +14,7 @@ _IN_TEXT = re.compile(
     r'(?:unknown|duplicate) field "([^"]+)"|Go struct field \w+\.(\S+) of type'
     r"|must be of type .* in (\S+)$"
 )
-_OF_RESOURCES = re.compile(r"(?<=\.resources)\.(limits|requests)\b.*")
+_OF_RESOURCES = re.compile(r"(?<=\.resources)\.(limits|requests)\b.*|(?<=\])\.operator$")
 
 
 class Cause(NamedTuple):
