@@ -36,9 +36,11 @@ def fabric(
             yield found
     if not known and seen.switches and not seen.manager and not host.container:
         yield fail(f"{seen.switches} NVSwitches, and no fabric manager is running", fix=_START)
-    if environment.items.get("NCCL_MNNVL_ENABLE") == "1" and known and not seen.imex_channels:
+    wishes = {"NCCL_MNNVL_ENABLE=1", "UCX_CUDA_IPC_ENABLE_MNNVL=y"}
+    wanted = wishes & {f"{name}={value}" for name, value in environment.items.items()}
+    if wanted and known and not seen.imex_channels:
         yield fail(
-            "NCCL_MNNVL_ENABLE=1, and there is no IMEX channel",
+            f"{' and '.join(sorted(wanted))}, and there is no IMEX channel",
             fix="request a ComputeDomain in the pod, or start nvidia-imex on the host",
         )
 

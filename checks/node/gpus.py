@@ -31,7 +31,7 @@ _CAPPED = 0.95  # of the default power limit
 _EXCLUSIVE = {2: "prohibited", 3: "exclusive process"}
 # nvmlDeviceGpuRecoveryAction_t
 _RECOVERY = {1: RESET, 2: REBOOT, 3: "drain the GPU's peers, then reset it", 4: f"drain the node; {RESET}"}
-_STEPS = {"watch": WATCH, "pod": RESTART_POD, "reset": RESET, "reboot": REBOOT, "replace": REPLACE}
+_STEPS = {"watch": WATCH, "pod": RESTART_POD, "reset": RESET, "reboot": REBOOT}
 _BRIDGED = ("PCI", "NVL")  # cards whose NVLinks need a bridge, which need not be there
 
 
@@ -258,7 +258,8 @@ def throttled(gpus: NodeGpus) -> Iterator[Finding]:
 @check("node.mig", title="MIG modes are settled and alike")
 def mig(gpus: NodeGpus) -> Iterator[Finding]:
     """A mode that waits for a reset is not that of the running GPU. On a machine where only some GPUs have
-    MIG on, a recipe for whole GPUs gets fewer than the node has.
+    MIG on, a recipe for whole GPUs gets fewer than the node has. With MIG on and no MIG device made, CUDA
+    finds no GPU.
 
     Fix: nvidia-smi -i INDEX -mig 0|1, then reset the GPU
     """
@@ -268,6 +269,13 @@ def mig(gpus: NodeGpus) -> Iterator[Finding]:
             yield warn(
                 f"GPU {gpu.index}: MIG is {_on(on)}, and {_on(gpu.mig_pending)} after the next reset",
                 fix=describe_step(RESET, gpu),
+                subject=name_gpu(gpu),
+            )
+        elif on and gpu.slices == 0:
+            yield warn(
+                f"GPU {gpu.index}: MIG is on, and no MIG device is made: CUDA cannot use it",
+                fix=f"make some: nvidia-smi mig -i {gpu.index} -cgi PROFILE -C, or switch MIG off: "
+                f"nvidia-smi -i {gpu.index} -mig 0",
                 subject=name_gpu(gpu),
             )
     modes = Counter(on for _, on in known)

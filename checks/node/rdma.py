@@ -1,6 +1,6 @@
 """RDMA links, what a container gets of them, and GPUDirect."""
 
-from collections import Counter
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, unjudged, unknown, warn
@@ -10,6 +10,7 @@ from dynocheck.facts import NodeEnvironment, NodeGpus, NodeRdma, RdmaPort
 _INFINIBAND, _ETHERNET = "InfiniBand", "Ethernet"
 RDMA_TRANSPORTS = {"rc", "rc_x", "rc_v", "rc_mlx5", "dc", "dc_x", "dc_mlx5", "ud", "ud_x", "ud_v", "ib"}
 _UNUSED = "Disabled"
+_PLAIN = re.compile(r"[\w.-]+(:\d+)?")
 DMA_BUF_KERNEL = (5, 12)
 EFA = "efa"
 _NO_OVERRIDE = 595  # the first driver branch without GrdmaPciTopoCheckOverride
@@ -35,21 +36,20 @@ def _require_ports(rdma: NodeRdma) -> list[RdmaPort]:
 
 @check("node.rdma-link", title="RDMA links are up")
 def rdma_link(rdma: NodeRdma) -> Iterator[Result]:
-    """KV cache moves between nodes over these links. One that is down or slower than its neighbours slows the
-    GPUs beside it, or makes the transport fall back to TCP. Ports that are disabled are left out; those of
-    EFA always say that they are up.
+    """KV cache moves between nodes over these links. One that is down, has lost lanes or sits in too
+    narrow a slot slows the GPUs beside it, or makes the transport fall back to TCP. Ports that are disabled
+    are left out; those of EFA always say that they are up.
 
     Fix: look at the cable and the switch port, and for InfiniBand at the subnet manager
     """
     ports = _require_ports(rdma)
-    rates = Counter(port.rate for port in ports if port.state == "ACTIVE").most_common(1)
+    any_up = any(port.state == "ACTIVE" for port in ports)
     for port in ports:
         subject = Subject("RDMA port", f"{port.device}/{port.number}")
         if port.driver == EFA:
             yield unjudged(str(subject), why="EFA always says that it is up", subject=subject)
         elif port.state != "ACTIVE":
-            down = port.state == "DOWN"
-            yield (fail if down and not rates else warn)(
+            yield (warn if any_up else fail)(
                 f"{subject} is {port.state or 'in no known state'} ({port.physical or 'no link'})",
                 fix="look at the cable and the switch port, and for InfiniBand at the subnet manager",
                 subject=subject,
@@ -59,6 +59,22 @@ def rdma_link(rdma: NodeRdma) -> Iterator[Result]:
         elif port.link_layer == _ETHERNET and not port.roce_v2:
             fix = "give the net device behind it an address, and enable RoCE v2"
             yield fail(f"{subject} has no GID of RoCE v2", fix=fix, subject=subject)
+        else:
+            yield from _judge_speed(port, subject)
+
+
+def _judge_speed(port: RdmaPort, subject: Subject) -> Iterator[Finding]:
+    """Whether a link that is up is narrower than it should be. A port of InfiniBand has two or four lanes."""
+    if port.link_layer == _INFINIBAND and "(1X" in port.rate:
+        fix = "look at the cable and the switch port"
+        yield warn(f"{subject} has one lane: {port.rate}", fix=fix, subject=subject)
+    rate = port.rate.partition(" ")[0]
+    if port.slot_gbit_s and rate.isdigit() and port.slot_gbit_s < int(rate):
+        yield warn(
+            f"{subject}: its PCIe link carries {port.slot_gbit_s:.0f} Gb/s of {port.rate}",
+            fix="reseat the card, or put it into a slot with all lanes of its generation",
+            subject=subject,
+        )
 
 
 @check("node.rdma-in-container", title="RDMA devices can be opened where they are wanted")
@@ -133,8 +149,8 @@ def _judge_efa(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
 @check("node.transport-env", title="Transport variables leave GPU and RDMA transfers possible")
 def transport_env(environment: NodeEnvironment, gpus: NodeGpus, rdma: NodeRdma) -> Iterator[Finding]:
     """UCX_TLS as a list admits only what it names: without cuda_copy or cuda_ipc, GPU memory cannot be moved.
-    Variables that switch off peer-to-peer or InfiniBand are often left from a test, and gdr_copy needs the
-    device of GDRCopy.
+    Variables that switch off peer-to-peer or InfiniBand are often left from a test, those that name ports or
+    GIDs are often taken from another machine, and gdr_copy needs the device of GDRCopy.
 
     Fix: unset the variable, or add cuda_copy,cuda_ipc to UCX_TLS
     """
@@ -150,6 +166,39 @@ def transport_env(environment: NodeEnvironment, gpus: NodeGpus, rdma: NodeRdma) 
             "UCX_TLS names gdr_copy, and /dev/gdrdrv is not there",
             fix="install GDRCopy on the node (driver.gdrcopy of the GPU Operator), or leave gdr_copy out",
         )
-    for name in ("NCCL_P2P_DISABLE", *(["NCCL_IB_DISABLE"] if rdma.verbs else [])):
-        if environment.items.get(name) == "1":
-            yield warn(f"{name}=1", fix=f"unset {name}")
+    yield from _judge_switches(environment, rdma)
+    if rdma.verbs:
+        yield from _judge_names(environment, rdma)
+
+
+def _judge_switches(environment: NodeEnvironment, rdma: NodeRdma) -> Iterator[Finding]:
+    """Variables that switch a path off."""
+    of_rdma = {"NCCL_IB_DISABLE": ("1",), "UCX_IB_GPU_DIRECT_RDMA": ("n", "no", "0", "off")}
+    for name, off in {"NCCL_P2P_DISABLE": ("1",), **(of_rdma if rdma.verbs else {})}.items():
+        value = environment.items.get(name, "")
+        if value.lower() in off:
+            yield warn(f"{name}={value}", fix=f"unset {name}")
+
+
+def _judge_names(environment: NodeEnvironment, rdma: NodeRdma) -> Iterator[Finding]:
+    """Variables that name ports and GIDs, which differ between nodes and between pods."""
+    up = [port for port in rdma.ports if port.state == "ACTIVE" and port.driver != EFA]
+    for name in ("NCCL_IB_HCA", "UCX_NET_DEVICES"):
+        text = environment.items.get(name, "")
+        words = text.removeprefix("=").split(",")
+        if not up or "all" in words or not all(map(_PLAIN.fullmatch, words)):
+            continue
+        if not any(port.device.startswith(word.partition(":")[0]) for port in up for word in words):
+            yield warn(
+                f"{name}={text} names no RDMA port that is up",
+                fix=f"unset {name}, or name {', '.join(sorted({port.device for port in up}))}",
+            )
+    gids = {index for port in up if port.link_layer == _ETHERNET for index in port.v2_gids}
+    for name in ("NCCL_IB_GID_INDEX", "UCX_IB_GID_INDEX"):
+        index = environment.items.get(name, "")
+        if gids and index.isdigit() and int(index) not in gids:
+            yield warn(
+                f"{name}={index}: no port that is up has a GID of RoCE v2 there, but at "
+                f"{', '.join(map(str, sorted(gids)))}",
+                fix=f"unset {name}, so that the index is found",
+            )

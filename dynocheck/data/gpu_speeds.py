@@ -7,33 +7,42 @@ import msgspec
 from dynocheck.data import read_table
 
 _SHARE = 0.5  # of what a data sheet promises, which a short measurement of a sound GPU passes by far
+_HOST_GB_S = 32.0  # of PCIe 4.0 x16 in one direction, in which newer GPUs may sit too
 
 
 class GpuSpeeds(msgspec.Struct, frozen=True):
-    """The least that a sound GPU shows; None where nothing is published."""
+    """The least that a sound GPU shows; None where nothing is known."""
 
     device_gb_s: float
-    tflops: float
-    host_gb_s: float | None
+    host_gb_s: float
+    tflops: float | None
     peer_gb_s: float | None
     source: str
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """Bandwidth of the memory in GB/s and dense TFLOPS in half precision as promised, and floors of links."""
+    """What is promised: bandwidth of the memory in GB/s, dense TFLOPS in half precision, and GB/s between two
+    GPUs in one direction where four share their NVLinks without a switch, which is the least.
+
+    TFLOPS are left out where the limit of power does not let a card reach them.
+    """
 
     memory: float
-    tflops: float
     source: str
-    host: float | None = None
+    tflops: float | None = None
     peer: float | None = None
 
 
 @cache
 def find_speeds(name: str) -> GpuSpeeds | None:
-    """The floors of a GPU by its name in CUDA."""
-    table = msgspec.json.decode(read_table("gpu_speeds.json"), type=dict[str, _Row])
-    row = next((row for key, row in table.items() if name.startswith(key)), None)
+    """The floors of a GPU by its whole name in CUDA: a slice of one has a name of its own."""
+    row = msgspec.json.decode(read_table("gpu_speeds.json"), type=dict[str, _Row]).get(name)
     if row is None:
         return None
-    return GpuSpeeds(row.memory * _SHARE, row.tflops * _SHARE, row.host, row.peer, row.source)
+    return GpuSpeeds(
+        device_gb_s=row.memory * _SHARE,
+        host_gb_s=_HOST_GB_S * _SHARE,
+        tflops=row.tflops and row.tflops * _SHARE,
+        peer_gb_s=row.peer and row.peer * _SHARE,
+        source=row.source,
+    )

@@ -8,7 +8,7 @@ from dynocheck.data import read_table
 
 
 class Xid(msgspec.Struct, frozen=True):
-    """An XID error: what it is, and the step to take: watch, pod, reset_later, reset, reboot or replace."""
+    """An XID error: what it is, and the step to take: watch, pod, reset_later, reset or reboot."""
 
     code: int
     meaning: str

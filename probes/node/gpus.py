@@ -72,6 +72,7 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
         capability="{}.{}".format(*capability) if capability else None,
         mig=_to_bool(mig[0]),
         mig_pending=_to_bool(mig[1]),
+        slices=_count_slices(nvml, handle) if mig[0] else None,
         ecc=_to_bool(ecc[0]),
         ecc_pending=_to_bool(ecc[1]),
         uncorrected=ask(
@@ -95,6 +96,20 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
         processes=processes,
         gone=tuple(pid for pid in processes or () if not (root / f"proc/{pid}").exists()),
     )
+
+
+def _count_slices(nvml: Nvml, handle: Any) -> int | None:
+    """The MIG devices of a GPU that this process may see; None where NVML does not say."""
+    module, found = nvml.module, 0
+    most = nvml.ask(module.nvmlDeviceGetMaxMigDeviceCount, handle)
+    for index in range(most or 0):
+        try:
+            module.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+            found += 1
+        except module.NVMLError as error:
+            if error.value != module.NVML_ERROR_NOT_FOUND:
+                return None
+    return found if most else None
 
 
 def _read_links(nvml: Nvml, handle: Any) -> tuple[bool, ...]:

@@ -8,6 +8,8 @@ from dynocheck.facts import NodeRdma, NodeRoot, RdmaPort
 from dynocheck.probes.node._sysfs import read
 
 _DEVICES = "sys/class/infiniband"
+_LEAST_LANES = 4
+_ENCODING = 128 / 130  # of what PCIe transfers from generation 3 on is data
 
 
 @probe()
@@ -29,7 +31,8 @@ def node_rdma(root: NodeRoot) -> NodeRdma:
 def _read_port(port: Path) -> RdmaPort:
     device = port.parent.parent
     lid = read(port / "lid")
-    types = (read(entry) for entry in sorted((port / "gid_attrs/types").glob("*"))[:256])
+    types = sorted((port / "gid_attrs/types").glob("*"))[:256]
+    v2_gids = tuple(sorted(int(entry.name) for entry in types if read(entry) == "RoCE v2"))
     driver = device / "device/driver"
     return RdmaPort(
         device=device.name,
@@ -39,6 +42,20 @@ def _read_port(port: Path) -> RdmaPort:
         rate=read(port / "rate"),
         link_layer=read(port / "link_layer"),
         lid=int(lid, 16) if lid.startswith("0x") else 0,
-        roce_v2=any(kind == "RoCE v2" for kind in types),
+        roce_v2=bool(v2_gids),
+        v2_gids=v2_gids,
+        slot_gbit_s=_read_slot(device / "device"),
         driver=driver.resolve().name if driver.exists() else "",
     )
+
+
+def _read_slot(device: Path) -> float | None:
+    """Gb/s that the PCIe link of a card carries in one direction; None where it is not told, as by a virtual
+    function, or where less than four lanes are wired, as to the management of NVSwitches.
+    """
+    speed, width = read(device / "current_link_speed").partition(" ")[0], read(device / "current_link_width")
+    try:
+        lanes = int(width)
+        return round(float(speed) * lanes * _ENCODING) if lanes >= _LEAST_LANES else None
+    except ValueError:
+        return None

@@ -182,6 +182,17 @@ int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) {
 int nvmlDeviceGetMigMode(void *d, unsigned *now, unsigned *next) {
     return pair(index_of(d), "mig", "mig_pending", now, next);
 }
+int nvmlDeviceGetMaxMigDeviceCount(void *d, unsigned *value) {
+    int result = small(index_of(d), "slices", value);
+    if (result == SUCCESS) *value = 7;
+    return result;
+}
+int nvmlDeviceGetMigDeviceHandleByIndex(void *d, unsigned index, void **slice) {
+    unsigned slices = 0;
+    int result = small(index_of(d), "slices", &slices);
+    *slice = d;
+    return result == SUCCESS && index >= slices ? NOT_FOUND : result;
+}
 int nvmlDeviceGetEccMode(void *d, unsigned *now, unsigned *next) {
     return pair(index_of(d), "ecc", "ecc_pending", now, next);
 }

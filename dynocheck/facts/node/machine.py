@@ -31,11 +31,11 @@ class NodeRequest(NodeFact, frozen=True):
 class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU as NVML describes it. What NVML does not support on this GPU is None.
 
-    `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `uncorrected` counts
-    uncorrected ECC errors since the last reset. `links` says for each NVLink whether it is active. `throttle`
-    holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action, `fabric_state`,
-    `fabric_status` and `fabric_health` NVML's state, return code and health mask of the NVLink fabric. Of the
-    `processes`, those in `gone` are not in /proc.
+    `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `slices` counts its MIG
+    devices, `uncorrected` uncorrected ECC errors since the last reset. `links` says for each NVLink whether
+    it is active. `throttle` holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action,
+    `fabric_state`, `fabric_status` and `fabric_health` NVML's state, return code and health mask of the
+    NVLink fabric. Of the `processes`, those in `gone` are not in /proc.
     """
 
     index: int
@@ -50,6 +50,7 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     capability: str | None = None
     mig: bool | None = None
     mig_pending: bool | None = None
+    slices: int | None = None
     ecc: bool | None = None
     ecc_pending: bool | None = None
     uncorrected: int | None = None
@@ -120,7 +121,11 @@ class NodeKernelLog(NodeFact, frozen=True):
 
 
 class RdmaPort(msgspec.Struct, frozen=True):
-    """A port of an RDMA device as in sysfs; `roce_v2` is whether it has a GID of RoCE v2."""
+    """A port of an RDMA device as in sysfs.
+
+    `roce_v2` is whether it has a GID of RoCE v2, `v2_gids` at which indices. `slot_gbit_s` is what the PCIe
+    link of its card carries in Gb/s, None where that is not told.
+    """
 
     device: str
     number: int
@@ -131,6 +136,8 @@ class RdmaPort(msgspec.Struct, frozen=True):
     lid: int = 0
     roce_v2: bool = False
     driver: str = ""
+    v2_gids: tuple[int, ...] = ()
+    slot_gbit_s: float | None = None
 
 
 class NodeRdma(NodeFact, frozen=True):

@@ -61,6 +61,27 @@ def test_the_bad_one_is_named(gpu: ExercisedGpu, found: str) -> None:
     assert places(exercise, make_gpus(gpu)) == [(found, "GPU 3")]
 
 
+@pytest.mark.parametrize(
+    "gpu",
+    [
+        replace(SOUND, peer_gb_s=131),
+        ExercisedGpu(0, "NVIDIA A100-SXM4-40GB", device_gb_s=1290, host_gb_s=24, peer_gb_s=92, tflops=255),
+        ExercisedGpu(0, "NVIDIA H100 PCIe", device_gb_s=1700, host_gb_s=25, peer_gb_s=20, tflops=430),
+        ExercisedGpu(0, "NVIDIA L4", device_gb_s=240, host_gb_s=23, peer_gb_s=19, tflops=52),
+    ],
+    ids=["HGX H100 of 4", "HGX A100 of 4", "in a PCIe 4.0 server", "of 72 watts"],
+)
+def test_four_sound_gpus_of_another_board_have_no_findings(gpu: ExercisedGpu) -> None:
+    four = NodeExercise("torch", gpus=tuple(replace(gpu, index=index) for index in range(4)))
+    assert places(exercise, four) == []
+
+
+@pytest.mark.parametrize("name", ["NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA H200 NVL", "NVIDIA L40"])
+def test_a_gpu_is_not_measured_by_one_whose_name_begins_alike(name: str) -> None:
+    gpu = ExercisedGpu(0, name, device_gb_s=150, host_gb_s=11, tflops=21)
+    assert "warn" not in outcomes(exercise, NodeExercise("torch", gpus=(gpu,)))
+
+
 def test_what_was_not_done_is_unknown_and_what_cannot_be_done_is_skipped() -> None:
     assert outcomes(exercise, replace(make_gpus(count=2), unfinished="it was not done in time")) == [
         "unknown"

@@ -39,6 +39,7 @@ ONLY_EFA: dict[str, Content] = {
     "sys/class/infiniband/efa_0/device/driver": Link("sys/bus/pci/drivers/efa"),
 }
 ROCE = {"link_layer": "Ethernet", "lid": "0x0"}
+POD_GIDS = port(**ROCE, gid_attrs__types__6="IB/RoCE v1", gid_attrs__types__7="RoCE v2")
 INDEX = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
 
 
@@ -67,6 +68,12 @@ class Case:
 
 def mount(size: str) -> dict[str, str]:
     return {"proc/mounts": f"overlay / overlay rw 0 0\ntmpfs /dev/shm tmpfs rw,size={size} 0 0\n"}
+
+
+def nic_slot(speed: str, width: int) -> dict[str, str]:
+    """The PCIe link of mlx5_0."""
+    nic = f"{SWITCHES[0]}/0000:0f:00.0"
+    return {f"{nic}/current_link_speed": speed, f"{nic}/current_link_width": str(width)}
 
 
 def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
@@ -151,6 +158,8 @@ CASES = {
     "MIG on for some": Case("a100", "mig warn", {"gpu.0.mig": 1}),
     "MIG waits for a reset": Case("a100", "mig warn", {"gpu.0.mig_pending": 1}),
     "MIG on, rows untold": Case("a100", "row-remap unjudged", {"mig": 1, "remap_pending": "!3"}),
+    "MIG on, no device made": Case("a100", "mig warn", {"mig": 1, "slices": 0}),
+    "MIG on, in seven": Case("a100", "", {"mig": 1, "slices": 7}),
     "exclusive": Case("l40s", "compute-mode fail", {"gpu.0.compute_mode": 3}),
     "memory of a dead process": Case(
         "dgx-h100", "memory-free fail", {"gpu.6.used_mib": 70000, "gpu.6.processes": "666"}
@@ -174,6 +183,9 @@ CASES = {
     "fabric manager": Case("a100", "", files={**NVSWITCH, "proc/77/comm": "nv-fabricmanage\n"}),
     "fabric manager unseen": Case("a100", "", files={**CONTAINER, **NVSWITCH}),
     "no IMEX channel": Case("gb200-tray", "fabric fail", environment={"NCCL_MNNVL_ENABLE": "1"}),
+    "no IMEX channel, for UCX": Case(
+        "gb200-tray", "fabric fail", environment={"UCX_CUDA_IPC_ENABLE_MNNVL": "y"}
+    ),
     "IMEX channel": Case(
         "gb200-tray",
         "",
@@ -298,6 +310,25 @@ CASES = {
     "RoCE without GID": Case(
         "gb200-tray", "rdma-link fail", files=port(**ROCE, gid_attrs__types__0="IB/RoCE v1")
     ),
+    "no subnet manager, links up": Case(
+        "h200", "rdma-link fail", files=port(state="2: INIT", phys_state="5: LinkUp", lid="0xffff")
+    ),
+    "one lane": Case("dgx-h100", "rdma-link warn", files=port("mlx5_1", rate="100 Gb/sec (1X NDR)")),
+    "NIC in a narrow slot": Case("dgx-h100", "rdma-link warn", files=nic_slot("32.0 GT/s PCIe", 8)),
+    "NIC in its slot": Case("dgx-h100", "", files=nic_slot("32.0 GT/s PCIe", 16)),
+    "NIC of a virtual machine": Case("dgx-h100", "", files=nic_slot("Unknown", 0)),
+    "management of NVSwitches": Case("hgx-b200", "", files=nic_slot("32.0 GT/s PCIe", 2)),
+    "GIDs of a pod": Case("h200", "", files={**CONTAINER, **POD_GIDS}),
+    "GID index of another pod": Case(
+        "h200",
+        "transport-env warn",
+        files={**CONTAINER, **POD_GIDS},
+        environment={"NCCL_IB_GID_INDEX": "3"},
+    ),
+    "GID index of this pod": Case(
+        "h200", "", files={**CONTAINER, **POD_GIDS}, environment={"NCCL_IB_GID_INDEX": "7"}
+    ),
+    "GID index, on InfiniBand": Case("h200", "", environment={"NCCL_IB_GID_INDEX": "3"}),
     "RoCE": Case("gb200-tray", "", files=port(**ROCE, gid_attrs__types__0="RoCE v2")),
     "no verbs, and wanted": Case(
         "dgx-h100",
@@ -340,6 +371,19 @@ CASES = {
     "gdr_copy": Case("h200", "", files={"dev/gdrdrv": ""}, environment={"UCX_TLS": "rc,cuda_copy,gdr_copy"}),
     "UCX_TLS by exclusion": Case("h200", "", environment={"UCX_TLS": "^cuda_ipc"}),
     "P2P off": Case("h200", "transport-env warn", environment={"NCCL_P2P_DISABLE": "1"}),
+    "device of another machine": Case(
+        "h200", "transport-env warn", environment={"NCCL_IB_HCA": "=mlx5_8:1,mlx5_9:1"}
+    ),
+    "devices by the beginning of their name": Case("h200", "", environment={"NCCL_IB_HCA": "mlx5"}),
+    "devices by exclusion": Case("h200", "", environment={"NCCL_IB_HCA": "^mlx5_7"}),
+    "device that is down": Case(
+        "h200",
+        "rdma-link warn, transport-env warn",
+        files={**port(state="1: DOWN", phys_state="2: Polling"), **port("mlx5_1")},
+        environment={"UCX_NET_DEVICES": "mlx5_0:1"},
+    ),
+    "devices with a net device": Case("h200", "", environment={"UCX_NET_DEVICES": "mlx5_0:1,eth0"}),
+    "GPUDirect off": Case("h200", "transport-env warn", environment={"UCX_IB_GPU_DIRECT_RDMA": "no"}),
     # the one answer
     "TCP by its transports": Case("h200", "interconnect warn", environment={"UCX_TLS": "tcp,cuda_copy"}),
     "any transport": Case("h200", "", environment={"UCX_TLS": "all"}),
