@@ -94,7 +94,12 @@ def _check_target(recipe: Recipe, scaler: _Autoscaler) -> Iterator[Finding]:
     """Reports a target that is not in the file that makes others of its kind, and replicas that it sets."""
     kind, name, _ = scaler.target
     beside = [m for m in recipe.own_manifests if m.file == scaler.manifest.file and m.kind == kind]
-    targets = [m for m in recipe.own_manifests if (m.kind, m.name) == (kind, name)]
+    folder = scaler.manifest.file.rpartition("/")[0]
+    targets = [
+        m
+        for m in recipe.own_manifests
+        if (m.kind, m.name) == (kind, name) and m.file.rpartition("/")[0] == folder
+    ]
     if beside and not targets and kind in _SCALABLE and "$" not in name:
         listed = ", ".join(sorted({m.name for m in beside})[:3])
         yield fail(

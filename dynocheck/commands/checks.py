@@ -13,14 +13,14 @@ from dynocheck.core.registry import select
 
 def list_checks(options: CommonOptions, output: str) -> int:
     """Print the checks as a table, or as a JSON list of {id, title, area}."""
-    checks = resolve_config(options).select_checks(options)
+    checks = resolve_config(options).select_checks(options, all_requested=True)
     if output == "json":
         rows = [{"id": check.id, "title": check.title, "area": check.area} for check in checks]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
         return 0
     width = max((len(check.id) for check in checks), default=0)
     for check in checks:
-        click.echo(f"{check.id:<{width}}  {check.title}")
+        click.echo(f"{check.id:<{width}}  {check.title}{' (with --select)' if check.on_request else ''}")
     return 0
 
 
@@ -59,6 +59,8 @@ def format_page(check: Check) -> str:
     lines = [check.id, "=" * min(len(check.id), width), check.title, ""]
     lines += [check.documentation, ""] if check.documentation else []
     lines.append(f"Looks at: {needs}")
+    if check.on_request:
+        lines.append(f"Runs on request: --select {check.id}")
     if check.aliases:
         lines.append(f"Formerly: {', '.join(check.aliases)}")
     return "\n".join(lines)

@@ -67,10 +67,12 @@ class Declaration:
 class Check(Declaration):
     """One thing that must hold, stated by the title and judged by the function.
 
-    `explained_by` names the checks whose findings explain those of this one.
+    `explained_by` names the checks whose findings explain those of this one. One that is `on_request` runs
+    only if it is selected.
     """
 
     explained_by: Explanations = field(default_factory=dict, hash=False)
+    on_request: bool = False
 
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Result] | None:
         findings: Iterable[Result] | None = self.function(*facts, **named)
@@ -147,6 +149,7 @@ def check(
     title: str,
     aliases: Sequence[str] = (),
     explained_by: Explanations | None = None,
+    on_request: bool = False,
 ) -> Callable[[CheckFunction], Check]:
     """Declare a check: a function that takes facts and yields findings, none when all is well.
 
@@ -155,12 +158,13 @@ def check(
     :param aliases: former ids of the check.
     :param explained_by: the checks whose findings explain findings of this one, each with the relation that
         must hold between the two, such as `same_place`. The explained finding is reported below the other.
+    :param on_request: whether it runs only if `--select`, or `select` of the site's files, names it.
     :raises RegistryError: the id is not of that form.
     """
     _validate_id(id)
 
     def make(judge: CheckFunction) -> Check:
-        return Check(id, title, judge, tuple(aliases), explained_by or {})
+        return Check(id, title, judge, tuple(aliases), explained_by or {}, on_request)
 
     return make
 

@@ -71,12 +71,15 @@ class RunConfig:
         """The values of the site's files that hold."""
         return self.files.site
 
-    def select_checks(self, options: CommonOptions, kinds: FactKinds | None = None) -> tuple[Check, ...]:
+    def select_checks(
+        self, options: CommonOptions, kinds: FactKinds | None = None, *, all_requested: bool = False
+    ) -> tuple[Check, ...]:
         """The checks of these kinds that the site's files and the command line select.
 
         --select on the command line replaces the files' select and skip. Files of the judged tree leave out
         no protected check.
 
+        :param all_requested: whether checks on request count without a select that names them.
         :raises UsageError: a pattern of the files matches no check at all, or one of the command line none of
             these kinds.
         """
@@ -90,7 +93,9 @@ class RunConfig:
             selected = filter_matching(candidates, options.select, ())
         else:
             left_out = {*self._list_left_out(candidates, "select"), *self._list_left_out(candidates, "skip")}
-            selected = tuple(check for check in candidates if check not in left_out)
+            requested = all_requested or bool(self.site.select)
+            wanted = (check for check in candidates if requested or not check.on_request)
+            selected = tuple(check for check in wanted if check not in left_out)
         return filter_matching(selected, (), options.skip)
 
     def _list_left_out(self, checks: Sequence[Check], key: Literal["select", "skip"]) -> list[Check]:

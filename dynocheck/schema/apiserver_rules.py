@@ -2,8 +2,9 @@
 
 Those schemas know no enumerations, and what they call required is not what the server refuses without. The
 rules here are schemas too, and hold in addition, with two words of their own: `x-unique` names the keys that
-tell the elements of a list apart, `x-says` words what is wrong. They are rules about one place; what it takes
-two to break, such as a selector that does not match or a mount without its volume, is not here.
+tell the elements of a list apart, or none where whole elements are compared, `x-says` words what is wrong.
+They are rules about one place; what it takes two to break, such as a selector that does not match or a mount
+without its volume, is not here.
 """
 
 from typing import Any
@@ -60,6 +61,7 @@ def _require_unique(key: str) -> Schema:
     return {"x-unique": [key]}
 
 
+_DISTINCT: Schema = {"x-unique": []}
 _PORT = {"minimum": 1, "maximum": 65535}
 _NOT_NEGATIVE = {"minimum": 0}
 _WEIGHT = {"minimum": 1, "maximum": 100}
@@ -72,6 +74,8 @@ _PORT_OR_NAME = {**_PORT, "format": "port-name"}
 _RESOURCES = {"propertyNames": {"format": "resource-name"}, "additionalProperties": _NOT_NEGATIVE}
 _DNS_LABEL = {"format": "dns-label"}
 _SUBDOMAIN = {"format": "dns-subdomain"}
+_LABEL_KEY = {"format": "label-key"}
+_VOLUME_MODE = {"minLength": 1, **_one_of("Filesystem", "Block")}
 _LABELS = {"propertyNames": {"format": "label-key"}, "additionalProperties": {"format": "label-value"}}
 _CONFIG_KEYS = {"propertyNames": {"format": "config-key"}}
 _REFERENCE = _require("name", name=_SUBDOMAIN)
@@ -95,6 +99,38 @@ _RUNS_FOREVER = _fields(
 )
 _RUNS_TO_ITS_END = _fields(spec=_require("restartPolicy", restartPolicy=_one_of("OnFailure", "Never")))
 
+_ZERO = {"enum": [0, "0", "0%"]}
+_PERCENT = {"format": "percent"}
+_HOST = {"format": "host-name"}
+_CIDR = {"format": "cidr"}
+_NAMES_OF_METRICS = {
+    "ContainerResource": "containerResource",
+    "External": "external",
+    "Object": "object",
+    "Pods": "pods",
+    "Resource": "resource",
+}
+_METRIC_BLOCKS = tuple(_NAMES_OF_METRICS.values())
+_DISKS = (
+    *("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume"),
+    *("flocker", "gcePersistentDisk", "glusterfs", "hostPath", "iscsi", "local", "nfs"),
+    *("photonPersistentDisk", "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume"),
+)
+_BALANCED = {"type": {"enum": ["LoadBalancer"]}}
+_FROM_OUTSIDE = {"type": {"enum": ["LoadBalancer", "NodePort"]}}
+_QUOTA_SCOPES = (
+    *("Terminating", "NotTerminating", "BestEffort", "NotBestEffort"),
+    *("PriorityClass", "CrossNamespacePodAffinity", "VolumeAttributesClass"),
+)
+_LIMITED = {"propertyNames": {"format": "limited-resource"}}
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def _target_by(*names: str) -> Schema:
+    """The target of a metric, which is by one of these values."""
+    return _fields(target=_all(_require_one(*names), _not_both(*names)))
+
+
 _TEMPLATE_METADATA = _fields(labels=_LABELS, annotations={"propertyNames": {"format": "annotation-key"}})
 METADATA: Schema = {
     "allOf": [_TEMPLATE_METADATA],
@@ -102,7 +138,10 @@ METADATA: Schema = {
 }
 
 ENFORCED: dict[str, Schema] = {
-    "api.apps.v1.DaemonSetSpec": _RUNS_FOREVER,
+    "api.apps.v1.DaemonSetSpec": _all(
+        _RUNS_FOREVER, _fields(selector={"not": _fields(matchLabels={"maxProperties": 0})})
+    ),
+    "api.apps.v1.DaemonSetUpdateStrategy": _fields(type=_one_of("RollingUpdate", "OnDelete")),
     "api.apps.v1.DeploymentSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE)),
     "api.apps.v1.DeploymentStrategy": {
         **_fields(type=_one_of("Recreate", "RollingUpdate")),
@@ -110,20 +149,105 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "has rollingUpdate, though its type is Recreate",
     },
     "api.apps.v1.ReplicaSetSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE), required=["template"]),
+    "api.apps.v1.RollingUpdateDaemonSet": {
+        **_fields(maxSurge=_PERCENT, maxUnavailable=_PERCENT),
+        "anyOf": [
+            _fields(maxSurge=_ZERO, maxUnavailable={"not": _ZERO}),
+            _require("maxSurge", "maxUnavailable", maxSurge={"not": _ZERO}, maxUnavailable=_ZERO),
+        ],
+        "x-says": "needs one of maxSurge and maxUnavailable, which is 1 unless it is given, to be 0",
+    },
     "api.apps.v1.RollingUpdateDeployment": {
-        "not": _require(
-            "maxSurge",
-            "maxUnavailable",
-            maxSurge={"enum": [0, "0", "0%"]},
-            maxUnavailable={"enum": [0, "0", "0%"]},
-        ),
+        **_fields(maxSurge=_PERCENT, maxUnavailable=_PERCENT),
+        "not": _require("maxSurge", "maxUnavailable", maxSurge=_ZERO, maxUnavailable=_ZERO),
         "x-says": "has 0 for both maxSurge and maxUnavailable",
     },
-    "api.apps.v1.StatefulSetSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE)),
-    "api.batch.v1.CronJobSpec": _fields(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
+    "api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy": _fields(
+        whenDeleted=_one_of("Retain", "Delete"), whenScaled=_one_of("Retain", "Delete")
+    ),
+    "api.apps.v1.StatefulSetSpec": _all(
+        _RUNS_FOREVER,
+        _fields(
+            serviceName=_DNS_LABEL,
+            replicas=_NOT_NEGATIVE,
+            podManagementPolicy=_one_of("OrderedReady", "Parallel"),
+            ordinals=_fields(start=_NOT_NEGATIVE),
+        ),
+    ),
+    "api.apps.v1.StatefulSetUpdateStrategy": _fields(type=_one_of("RollingUpdate", "OnDelete")),
+    "api.autoscaling.v1.HorizontalPodAutoscalerSpec": _fields(
+        minReplicas={"minimum": 1}, maxReplicas={"minimum": 1}, targetCPUUtilizationPercentage={"minimum": 1}
+    ),
+    "api.autoscaling.v1.CrossVersionObjectReference": _fields(name={"format": "path-segment"}),
+    "api.autoscaling.v2.CrossVersionObjectReference": _fields(name={"format": "path-segment"}),
+    "api.autoscaling.v2.ExternalMetricSource": _target_by("value", "averageValue"),
+    "api.autoscaling.v2.HPAScalingPolicy": _fields(
+        type=_one_of("Pods", "Percent"),
+        value={"minimum": 1},
+        periodSeconds={"minimum": 1, "maximum": 1800},
+    ),
+    "api.autoscaling.v2.HPAScalingRules": _fields(
+        selectPolicy={"minLength": 1, **_one_of("Max", "Min", "Disabled")},
+        stabilizationWindowSeconds={"minimum": 0, "maximum": 3600},
+        policies={"minItems": 1},
+    ),
+    "api.autoscaling.v2.HorizontalPodAutoscalerSpec": _fields(
+        minReplicas={"minimum": 1}, maxReplicas={"minimum": 1}
+    ),
+    "api.autoscaling.v2.MetricSpec": _all(
+        _not_both(*_METRIC_BLOCKS),
+        *(
+            _when(_require("type", type=_one_of(kind)), _require(block), f"needs {block} for its type {kind}")
+            for kind, block in _NAMES_OF_METRICS.items()
+        ),
+        **_fields(type=_one_of(*_NAMES_OF_METRICS)),
+    ),
+    "api.autoscaling.v2.MetricTarget": _fields(
+        type={"minLength": 1, **_one_of("Utilization", "Value", "AverageValue")},
+        averageUtilization={"minimum": 1},
+    ),
+    "api.autoscaling.v2.ObjectMetricSource": _target_by("value", "averageValue"),
+    "api.autoscaling.v2.PodsMetricSource": _fields(
+        target=_require("averageValue", type=_one_of("AverageValue"))
+    ),
+    "api.autoscaling.v2.ContainerResourceMetricSource": _target_by("averageValue", "averageUtilization"),
+    "api.autoscaling.v2.ResourceMetricSource": _target_by("averageValue", "averageUtilization"),
+    "api.batch.v1.CronJobSpec": _fields(
+        concurrencyPolicy=_one_of("Allow", "Forbid", "Replace"),
+        schedule={"format": "cron"},
+        timeZone={"format": "time-zone"},
+        startingDeadlineSeconds=_NOT_NEGATIVE,
+        successfulJobsHistoryLimit=_NOT_NEGATIVE,
+        failedJobsHistoryLimit=_NOT_NEGATIVE,
+    ),
     "api.batch.v1.Job": _require("spec"),
     "api.batch.v1.JobSpec": {
+        "allOf": [
+            _when(
+                _require("podFailurePolicy"),
+                _fields(template=_fields(spec=_fields(restartPolicy=_one_of("Never")))),
+                "has podFailurePolicy, for which its restartPolicy must be Never",
+            ),
+            _when(
+                _require("podFailurePolicy"),
+                _fields(podReplacementPolicy=_one_of("Failed")),
+                "has podFailurePolicy, for which its podReplacementPolicy must be Failed",
+            ),
+            _when(
+                _require("backoffLimitPerIndex"),
+                _require("completionMode", completionMode=_one_of("Indexed")),
+                "has backoffLimitPerIndex, for which its completionMode must be Indexed",
+            ),
+            _when(
+                _require("maxFailedIndexes"),
+                _require("backoffLimitPerIndex"),
+                "has maxFailedIndexes, which needs backoffLimitPerIndex",
+            ),
+        ],
         **_fields(
+            backoffLimitPerIndex=_NOT_NEGATIVE,
+            maxFailedIndexes=_NOT_NEGATIVE,
+            podReplacementPolicy={"minLength": 1, **_one_of("Failed", "TerminatingOrFailed")},
             activeDeadlineSeconds=_NOT_NEGATIVE,
             backoffLimit=_NOT_NEGATIVE,
             completionMode=_one_of("NonIndexed", "Indexed"),
@@ -140,6 +264,19 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "needs completions when it is Indexed and says how many run in parallel",
     },
     "api.batch.v1.JobTemplateSpec": _require("spec"),
+    "api.batch.v1.PodFailurePolicyOnExitCodesRequirement": _require(
+        "values", operator={"minLength": 1, **_one_of("In", "NotIn")}
+    ),
+    "api.batch.v1.PodFailurePolicyOnPodConditionsPattern": _fields(
+        status={"minLength": 1, **_one_of("False", "True", "Unknown")}
+    ),
+    "api.batch.v1.PodFailurePolicyRule": _all(
+        _require_one("onExitCodes", "onPodConditions"),
+        _not_both("onExitCodes", "onPodConditions"),
+        **_fields(action={"minLength": 1, **_one_of("Count", "FailIndex", "FailJob", "Ignore")}),
+    ),
+    "api.core.v1.CSIPersistentVolumeSource": _fields(driver={"maxLength": 63, **_SUBDOMAIN}),
+    "api.core.v1.CSIVolumeSource": _fields(driver={"maxLength": 63, **_SUBDOMAIN}),
     "api.core.v1.ConfigMap": _fields(data=_CONFIG_KEYS, binaryData=_CONFIG_KEYS),
     "api.core.v1.ConfigMapEnvSource": _REFERENCE,
     "api.core.v1.ConfigMapKeySelector": _KEY_OF,
@@ -163,17 +300,25 @@ ENFORCED: dict[str, Schema] = {
         name={"format": "port-name"},
         protocol=_PROTOCOL,
     ),
-    "api.core.v1.DownwardAPIVolumeFile": _fields(path=_INSIDE),
-    "api.core.v1.EnvFromSource": _require_one("configMapRef", "secretRef"),
+    "api.core.v1.DownwardAPIVolumeFile": _fields(
+        path=_INSIDE, fieldRef=_fields(fieldPath={"pattern": r"^metadata\."})
+    ),
+    "api.core.v1.EnvFromSource": _all(
+        _require_one("configMapRef", "secretRef"), _not_both("configMapRef", "secretRef")
+    ),
     "api.core.v1.EnvVar": {
         **_fields(name={"format": "variable-name"}),
         "not": {"required": ["value", "valueFrom"]},
         "x-says": "has both value and valueFrom",
     },
-    "api.core.v1.EnvVarSource": {"minProperties": 1, "maxProperties": 1},
+    "api.core.v1.EnvVarSource": {
+        **_fields(fieldRef=_fields(fieldPath={"not": {"pattern": r"^metadata\.(labels|annotations)$"}})),
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
     "api.core.v1.GRPCAction": _fields(port=_PORT),
     "api.core.v1.HTTPGetAction": _fields(port=_PORT_OR_NAME, scheme=_one_of("HTTP", "HTTPS")),
-    "api.core.v1.HostAlias": _fields(ip={"format": "ip"}),
+    "api.core.v1.HostAlias": _fields(ip={"format": "ip"}, hostnames={"items": _SUBDOMAIN}),
     "api.core.v1.HostPathVolumeSource": _fields(
         path={"format": "path-without-up"},
         type=_one_of(
@@ -182,6 +327,15 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.core.v1.KeyToPath": _fields(mode=_MODE, path=_INSIDE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
+    "api.core.v1.LimitRangeItem": _fields(
+        type={"pattern": "^(Container|Pod|PersistentVolumeClaim|$|[^/]+/[^/]+$)"},
+        default=_LIMITED,
+        defaultRequest=_LIMITED,
+        max=_LIMITED,
+        maxLimitRequestRatio=_LIMITED,
+        min=_LIMITED,
+    ),
+    "api.core.v1.LimitRangeSpec": _fields(limits=_require_unique("type")),
     "api.core.v1.NodeSelector": _fields(
         nodeSelectorTerms={
             "items": _fields(matchExpressions={"items": _fields(values={"items": {"format": "label-value"}})})
@@ -197,14 +351,22 @@ ENFORCED: dict[str, Schema] = {
         accessModes=_ACCESS_MODES,
         resources=_require("requests", requests=_require("storage")),
         storageClassName=_SUBDOMAIN,
-        volumeMode=_one_of("Filesystem", "Block"),
+        volumeMode=_VOLUME_MODE,
     ),
-    "api.core.v1.PersistentVolumeSpec": _require(
-        "accessModes",
-        "capacity",
-        accessModes=_ACCESS_MODES,
-        persistentVolumeReclaimPolicy=_one_of("Retain", "Delete", "Recycle"),
-        storageClassName=_SUBDOMAIN,
+    "api.core.v1.PersistentVolumeSpec": _all(
+        _require_one(*_DISKS),
+        _not_both(*_DISKS),
+        _when(_require("local"), _require("nodeAffinity"), "is local, and needs nodeAffinity"),
+        **_require(
+            "accessModes",
+            "capacity",
+            accessModes=_ACCESS_MODES,
+            capacity=_require("storage", propertyNames={"enum": ["storage"]}),
+            nodeAffinity=_require("required"),
+            persistentVolumeReclaimPolicy=_one_of("Retain", "Delete", "Recycle"),
+            storageClassName=_SUBDOMAIN,
+            volumeMode=_VOLUME_MODE,
+        ),
     ),
     "api.core.v1.Pod": _require("spec"),
     "api.core.v1.PodAffinityTerm": _fields(topologyKey={"format": "label-key"}),
@@ -265,6 +427,10 @@ ENFORCED: dict[str, Schema] = {
         requests=_RESOURCES,
         claims={"x-unique": ["name", "request"], "items": _fields(request={"default": ""})},
     ),
+    "api.core.v1.ResourceQuotaSpec": _fields(
+        hard={"propertyNames": {"format": "quota-resource"}, "additionalProperties": _NOT_NEGATIVE}
+    ),
+    "api.core.v1.ScopedResourceSelectorRequirement": _select_by(scopeName=_one_of(*_QUOTA_SCOPES)),
     "api.core.v1.SeccompProfile": _fields(type=_one_of("Localhost", "RuntimeDefault", "Unconfined")),
     "api.core.v1.Secret": _fields(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
     "api.core.v1.SecretEnvSource": _REFERENCE,
@@ -286,7 +452,32 @@ ENFORCED: dict[str, Schema] = {
         name=_DNS_LABEL, port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
     ),
     "api.core.v1.ServiceSpec": {
+        "allOf": [
+            _when(
+                _require("type", type=_one_of("ExternalName")),
+                {**_require("externalName"), "not": _require("clusterIP", clusterIP={"minLength": 1})},
+                "needs externalName and no clusterIP for its type ExternalName",
+            ),
+            _when(
+                _require("loadBalancerSourceRanges"),
+                _require("type", **_BALANCED),
+                "has loadBalancerSourceRanges, for which its type must be LoadBalancer",
+            ),
+            _when(
+                _require("externalTrafficPolicy"),
+                _require("type", **_FROM_OUTSIDE),
+                "has externalTrafficPolicy, for which its type must be LoadBalancer or NodePort",
+            ),
+        ],
         **_fields(
+            externalName=_SUBDOMAIN,
+            ipFamilies={**_DISTINCT, "items": {"minLength": 1, **_one_of("IPv4", "IPv6")}},
+            loadBalancerSourceRanges={"items": _CIDR},
+            trafficDistribution={
+                "minLength": 1,
+                **_one_of("PreferClose", "PreferSameZone", "PreferSameNode"),
+            },
+            sessionAffinityConfig=_fields(clientIP=_fields(timeoutSeconds={"minimum": 1, "maximum": 86_400})),
             clusterIP={"format": "cluster-ip"},
             externalTrafficPolicy=_LOCALITY,
             internalTrafficPolicy=_LOCALITY,
@@ -329,7 +520,6 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.core.v1.TopologySpreadConstraint": _fields(
         maxSkew={"minimum": 1},
-        topologyKey={"format": "label-key"},
         whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway"),
     ),
     "api.core.v1.TypedLocalObjectReference": {
@@ -341,12 +531,51 @@ ENFORCED: dict[str, Schema] = {
         "maxProperties": 2,
         "x-says": "has more than one kind of source",
     },
+    "api.core.v1.VolumeProjection": {"maxProperties": 1},
     "api.core.v1.VolumeMount": _all(
         _not_both("subPath", "subPathExpr"), **_fields(subPath=_INSIDE, subPathExpr=_INSIDE)
     ),
     "api.core.v1.WeightedPodAffinityTerm": _fields(weight=_WEIGHT),
     "api.networking.v1.HTTPIngressPath": _fields(
-        pathType=_one_of("Exact", "Prefix", "ImplementationSpecific")
+        path={"pattern": "^(/|$)"},
+        pathType={"minLength": 1, **_one_of("Exact", "Prefix", "ImplementationSpecific")},
+    ),
+    "api.networking.v1.IPBlock": _fields(cidr=_CIDR, **{"except": {"items": _CIDR}}),
+    "api.networking.v1.IngressBackend": _all(
+        _require_one("service", "resource"), _not_both("service", "resource")
+    ),
+    "api.networking.v1.IngressRule": _fields(host=_HOST),
+    "api.networking.v1.IngressServiceBackend": _require("name", "port", name=_DNS_LABEL),
+    "api.networking.v1.Ingress": _require("spec"),
+    "api.networking.v1.IngressSpec": _all(
+        _require_one("defaultBackend", "rules"), **_fields(ingressClassName=_SUBDOMAIN)
+    ),
+    "api.networking.v1.IngressTLS": _fields(
+        hosts={"items": {"minLength": 1, **_HOST}}, secretName=_SUBDOMAIN
+    ),
+    "api.networking.v1.NetworkPolicyPeer": {
+        "minProperties": 1,
+        "not": {**_require("ipBlock"), "minProperties": 2},
+        "x-says": "must be an ipBlock, or select pods and namespaces",
+    },
+    "api.networking.v1.NetworkPolicyPort": _fields(
+        port=_PORT_OR_NAME, endPort=_PORT, protocol={"minLength": 1, **_PROTOCOL}
+    ),
+    "api.networking.v1.NetworkPolicySpec": _fields(
+        policyTypes={"maxItems": 2, "items": {"minLength": 1, **_one_of("Ingress", "Egress")}}
+    ),
+    "api.networking.v1.ServiceBackendPort": _all(
+        _require_one("name", "number"),
+        _not_both("name", "number"),
+        **_fields(name={"format": "port-name"}, number=_PORT),
+    ),
+    "api.policy.v1.PodDisruptionBudgetSpec": _all(
+        _not_both("minAvailable", "maxUnavailable"),
+        **_fields(
+            minAvailable={**_PERCENT, **_NOT_NEGATIVE},
+            maxUnavailable={**_PERCENT, **_NOT_NEGATIVE},
+            unhealthyPodEvictionPolicy={"minLength": 1, **_one_of("AlwaysAllow", "IfHealthyBudget")},
+        ),
     ),
     "api.rbac.v1.PolicyRule": {
         "anyOf": [_require("apiGroups", "resources"), _require("nonResourceURLs")],
@@ -361,8 +590,15 @@ ENFORCED: dict[str, Schema] = {
             )
         }
     ),
-    "api.rbac.v1.RoleRef": _fields(kind=_one_of("Role", "ClusterRole")),
+    "api.rbac.v1.RoleRef": _fields(apiGroup=_one_of(_RBAC), kind=_one_of("Role", "ClusterRole")),
     "api.rbac.v1.Subject": {
+        "allOf": [
+            _when(
+                _require("kind", kind=_one_of("User", "Group")),
+                _fields(apiGroup=_one_of(_RBAC)),
+                f"is of the group {_RBAC}, if it is of any",
+            )
+        ],
         **_fields(kind=_one_of("ServiceAccount", "User", "Group")),
         **_when(
             _require("kind", kind=_one_of("ServiceAccount")),
@@ -373,9 +609,16 @@ ENFORCED: dict[str, Schema] = {
     "api.resource.v1.DeviceRequest": _require_one("exactly", "firstAvailable"),
     "api.resource.v1.DeviceSelector": _require("cel"),
     "api.resource.v1.ExactDeviceRequest": _fields(allocationMode=_one_of("ExactCount", "All")),
+    "api.scheduling.v1.PriorityClass": _fields(
+        preemptionPolicy={"minLength": 1, **_one_of("PreemptLowerPriority", "Never")},
+    ),
+    "api.core.v1.PodDNSConfigOption": _require("name"),
+    "api.core.v1.TopologySelectorLabelRequirement": _fields(key=_LABEL_KEY, values=_DISTINCT),
+    "api.core.v1.TopologySelectorTerm": _require("matchLabelExpressions"),
     "api.storage.v1.StorageClass": _fields(
-        reclaimPolicy=_one_of("Delete", "Retain"),
-        volumeBindingMode=_one_of("Immediate", "WaitForFirstConsumer"),
+        allowedTopologies=_DISTINCT,
+        reclaimPolicy={"minLength": 1, **_one_of("Delete", "Retain", "Recycle")},
+        volumeBindingMode={"minLength": 1, **_one_of("Immediate", "WaitForFirstConsumer")},
     ),
     "apimachinery.pkg.apis.meta.v1.LabelSelector": _fields(matchLabels=_LABELS),
     "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _select_by(

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import zoneinfo
 from collections.abc import Callable
 from datetime import date
 
@@ -15,6 +16,13 @@ _WORD = re.compile(f"{_ALNUM}([-A-Za-z0-9_.]*{_ALNUM})?")
 _PORT_NAME = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_CRON_FIELD = re.compile(r"[0-9A-Za-z*?/,-]+")
+_QUOTAS = {
+    *("pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps"),
+    *("persistentvolumeclaims", "services.nodeports", "services.loadbalancers", "storage", *_RESOURCES),
+    *(f"requests.{name}" for name in ("storage", *_RESOURCES)),
+    *(f"limits.{name}" for name in _RESOURCES),
+}
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)T([01]?\d|2[0-3]):[0-5]\d:[0-5]\d(?P<fraction>[.,]\d+)?"
     r"(Z|[-+]([01]\d|2[0-4]):[0-5]\d)",
@@ -72,6 +80,39 @@ def _is_resource_name(text: str) -> bool:
     return text in _RESOURCES or text.startswith("hugepages-") or ("/" in text and _is_label_key(text))
 
 
+def _is_quota(text: str) -> bool:
+    huge = text.removeprefix("requests.").startswith("hugepages-")
+    return text in _QUOTAS or huge or ("/" in text and _is_label_key(text))
+
+
+def _is_limited(text: str) -> bool:
+    return text == "storage" or _is_resource_name(text)
+
+
+def _is_host(text: str) -> bool:
+    return not _is_address(text) and _is_subdomain(text.removeprefix("*."))
+
+
+def _is_cidr(text: str) -> bool:
+    address, slash, bits = text.partition("/")
+    try:
+        return (
+            bool(slash) and bits.isdecimal() and bool(ipaddress.ip_network(f"{address}/{bits}", strict=False))
+        )
+    except ValueError:
+        return False
+
+
+def _is_schedule(text: str) -> bool:
+    fields = text.split()
+    return text.startswith("@") or (len(fields) == 5 and all(map(_CRON_FIELD.fullmatch, fields)))
+
+
+def _is_time_zone(text: str) -> bool:
+    known = zoneinfo.available_timezones()
+    return not known or text in known
+
+
 def _is_inside(text: str) -> bool:
     return not text.startswith("/") and _goes_not_up(text)
 
@@ -125,6 +166,19 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
         _is_subdomain,
         "at most 253 lower case letters, digits, '-' or '.', with a letter or digit at the ends of each part",
     ),
+    "cidr": (_is_cidr, "a block of addresses such as 10.0.0.0/8"),
+    "cron": (_is_schedule, "a schedule of five fields, such as 0 3 * * *"),
+    "host-name": (_is_host, "the name of a host such as llm.example.com or *.example.com"),
+    "limited-resource": (_is_limited, "cpu, memory, storage or a resource with a domain"),
+    "percent": (
+        lambda text: re.fullmatch(r"\d{1,20}%", text, re.ASCII) is not None,
+        "a number, or a percentage such as 25%",
+    ),
+    "quota-resource": (
+        _is_quota,
+        "a resource that a quota can limit, such as pods or requests.nvidia.com/gpu",
+    ),
+    "time-zone": (_is_time_zone, "a time zone such as Europe/Berlin"),
     "cluster-ip": (lambda text: text in ("", "None") or _is_address(text), "an IP address or None"),
     "ip": (_is_address, "an IP address"),
     "ipv4": (_make_address_test(4), "an IPv4 address"),

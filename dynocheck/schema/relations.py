@@ -1,6 +1,9 @@
 """What the API server refuses in Kubernetes' own kinds because two places of an object disagree."""
 
-from collections.abc import Iterator
+import base64
+import itertools
+import json
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +20,8 @@ def find_disagreements(manifest: Manifest) -> Iterator[RuleViolation]:
         yield from _check_size(manifest)
     if manifest.group == "" and manifest.kind == "Service":
         yield from _check_service_ports(manifest.root)
+    if manifest.kind in _CHECKS:
+        yield from _CHECKS[manifest.kind](manifest.root)
     if manifest.group == "apps":
         yield from _check_selector(manifest.root)
     path = POD_TEMPLATE_PATHS.get(manifest.kind)
@@ -46,15 +51,121 @@ def _check_service_ports(root: Value) -> Iterator[RuleViolation]:
         seen.add(key)
 
 
+def _check_bounds(root: Value) -> Iterator[RuleViolation]:
+    """Of an autoscaler: its bounds, and the targets of its metrics."""
+    least, most = root.get("spec", "minReplicas"), root.get("spec", "maxReplicas")
+    if least is not None and most is not None and _parse_amount(least) > _parse_amount(most):
+        yield most, "spec.maxReplicas", f"is {quote(most.data)}, less than minReplicas {quote(least.data)}"
+    for index, metric in enumerate(root.get_items("spec", "metrics")):
+        for block, target in ((key, value.get("target")) for key, value in metric.mapping.items()):
+            for key in ("value", "averageValue"):
+                value = target.get(key) if target is not None else None
+                if value is not None and _parse_amount(value) <= 0:
+                    yield value, f"spec.metrics[{index}].{block}.target.{key}", "must be greater than zero"
+
+
+def _check_capacity(root: Value) -> Iterator[RuleViolation]:
+    size = root.get("spec", "capacity", "storage")
+    if size is not None and _parse_amount(size) <= 0:
+        yield size, "spec.capacity.storage", "must be greater than zero"
+
+
+def _check_quota(root: Value) -> Iterator[RuleViolation]:
+    for name, amount in _read_entries(root.get("spec") or root, "hard").items():
+        if _parse_amount(amount) < 0:
+            yield amount, join_path("spec.hard", name), "must not be negative"
+
+
+def _check_failure_policy(root: Value) -> Iterator[RuleViolation]:
+    """Names of containers that a Job's policy has and its pods lack."""
+    pod = root.get("spec", "template", "spec") or root
+    names = {c.get_text("name") for key in ("containers", "initContainers") for c in _get_items(pod, key)}
+    for index, rule in enumerate(root.get_items("spec", "podFailurePolicy", "rules")):
+        name = rule.get("onExitCodes", "containerName")
+        if name is not None and name.text not in names:
+            path = f"spec.podFailurePolicy.rules[{index}].onExitCodes.containerName"
+            yield name, path, f"is {quote(name.data)}, which no container is called"
+
+
+def _check_port_ranges(root: Value) -> Iterator[RuleViolation]:
+    for way in ("ingress", "egress"):
+        for number, rule in enumerate(root.get_items("spec", way)):
+            for index, port in enumerate(rule.get_items("ports")):
+                first, last = port.get("port"), port.get("endPort")
+                if last is not None and (
+                    first is None or first.text or _parse_amount(first) > _parse_amount(last)
+                ):
+                    path = f"spec.{way}[{number}].ports[{index}].endPort"
+                    yield last, path, "needs a port, which is a number that is not greater"
+
+
+_KEYS_OF_SECRETS = {
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+
+
+def _check_secret(root: Value) -> Iterator[RuleViolation]:
+    """Keys that the type of a Secret needs, and JSON where it needs that."""
+    kept = {key: value for part in ("data", "stringData") for key, value in _read_entries(root, part).items()}
+    for key in _KEYS_OF_SECRETS.get(root.get_text("type"), ()):
+        if key not in kept:
+            yield root.get("data") or root, join_path("data", key), "is required for its type"
+        elif key.startswith(".docker") and not _is_json(root, key):
+            yield kept[key], join_path("data", key), "must be JSON"
+
+
+def _read_entries(root: Value, part: str) -> dict[str, Value]:
+    found = root.get(part)
+    return found.data if found is not None and isinstance(found.data, dict) else {}
+
+
+def _is_json(root: Value, key: str) -> bool:
+    plain = _read_entries(root, "stringData").get(key)
+    encoded = _read_entries(root, "data").get(key)
+    try:
+        text = plain.text if plain is not None else base64.b64decode((encoded and encoded.text) or "")
+        json.loads(text or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _check_limits(root: Value) -> Iterator[RuleViolation]:
+    """Amounts of a LimitRange that are not in the order of min, defaultRequest, default and max."""
+    order = ("min", "defaultRequest", "default", "max")
+    for index, limit in enumerate(root.get_items("spec", "limits")):
+        given = {part: _read_entries(limit, part) for part in order}
+        for low, high in itertools.combinations(order, 2):
+            for name, value in given[low].items():
+                if name in given[high] and _parse_amount(value) > _parse_amount(given[high][name]):
+                    path = join_path(f"spec.limits[{index}].{high}", name)
+                    yield given[high][name], path, f"is less than its {low}, {quote(value.data)}"
+
+
 def _check_selector(root: Value) -> Iterator[RuleViolation]:
     """Labels that a selector asks for and the template lacks."""
     labels = root.get("spec", "template", "metadata", "labels")
-    given = labels.plain if labels is not None else {}
-    wanted = root.get("spec", "selector", "matchLabels")
-    for key, value in wanted.mapping.items() if wanted is not None else ():
-        if given.get(key) != value.data:
+    given = {key: value or "" for key, value in labels.plain.items()} if labels is not None else {}
+    selector = root.get("spec", "selector") or root
+    for key, value in _read_entries(selector, "matchLabels").items():
+        if given.get(key) != (value.data or ""):
             path = join_path("spec.selector.matchLabels", key)
             yield value, path, f"is {quote(value.data)}, which is no label of the template"
+    for index, wish in enumerate(root.get_items("spec", "selector", "matchExpressions")):
+        if not _selects(wish, given):
+            yield wish, f"spec.selector.matchExpressions[{index}]", "does not select the template's labels"
+
+
+def _selects(wish: Value, labels: dict[str, Any]) -> bool:
+    key, operator = wish.get_text("key"), wish.get_text("operator")
+    values = [value.plain for value in wish.get_items("values")]
+    is_there = key in labels
+    if operator in ("Exists", "DoesNotExist"):
+        return is_there == (operator == "Exists")
+    return (is_there and labels[key] in values) == (operator == "In")
 
 
 def _check_pod(spec: Value, path: str, claims: set[str]) -> Iterator[RuleViolation]:
@@ -172,3 +283,14 @@ def _collect_names(root: Value, *path: str) -> set[str]:
     found = root.get(*path)
     names = [item.get("metadata", "name") for item in found.sequence] if found is not None else []
     return {name.text for name in names if name is not None and name.text}
+
+
+_CHECKS: dict[str, Callable[[Value], Iterator[RuleViolation]]] = {
+    "HorizontalPodAutoscaler": _check_bounds,
+    "Job": _check_failure_policy,
+    "LimitRange": _check_limits,
+    "NetworkPolicy": _check_port_ranges,
+    "PersistentVolume": _check_capacity,
+    "ResourceQuota": _check_quota,
+    "Secret": _check_secret,
+}

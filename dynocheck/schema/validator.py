@@ -183,10 +183,11 @@ class SchemaValidator:
     def _check_unique(self, data: list[Value], schema: Schema, items: CompiledSchema, path: Path) -> None:
         if len(data) < 2:
             return
-        keys = schema.get("x-unique", ())
+        keys = schema.get("x-unique")
         if self._structural:
-            keys = schema.get("x-kubernetes-list-map-keys", ())
-        if not keys and not (self._structural and schema.get("x-kubernetes-list-type") == "set"):
+            is_set = schema.get("x-kubernetes-list-type") == "set"
+            keys = schema.get("x-kubernetes-list-map-keys") or ([] if is_set else None)
+        if keys is None:
             return
         first: dict[str, int] = {}
         for index, element in enumerate(data):

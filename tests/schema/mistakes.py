@@ -1,13 +1,15 @@
 """Manifests with something wrong in one place, or by luck still right."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
 from tests.controlplane.api import Object
 
 Slot = tuple[Any, Any]  # a mapping or list, and a key or index of it
+Siblings = dict[str, list[tuple[str, Any]]]  # fields and their values by the key above their mapping
 
 OTHERS: list[Any] = ["text", "8", "", 7, -1, 0, 1.5, 2**40, True, [], ["x"], {}, {"x": "y"}, [{}], None]
 AMOUNTS = ["1gi", "80GB", "1.5", "-1", "0", "1e3", "", "1 Gi", "500m", "8Ki", "two", "0x10"]
@@ -82,6 +84,32 @@ def _repeat(chance: Random, container: Any, key: Any) -> None:
         container.append(json.loads(json.dumps(container[key])))
     elif isinstance(container[key], list) and container[key]:
         container[key] = container[key] * 2
+
+
+def find_siblings(sources: Iterable[str]) -> Siblings:
+    """The fields that mappings of these objects have, each mapping by the key that it is under."""
+    found: Siblings = defaultdict(list)
+    for source in sources:
+        for parent, fields in _mappings("", json.loads(source)):
+            found[parent] += [entry for entry in fields.items() if entry not in found[parent]]
+    return found
+
+
+def _mappings(parent: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(value, dict):
+        yield parent, value
+    for key, entry in value.items() if isinstance(value, dict) else ((parent, each) for each in value or ()):
+        if isinstance(entry, dict | list):
+            yield from _mappings(key, entry)
+
+
+def graft(source: str, chance: Random, siblings: Siblings) -> Object:
+    """This manifest with one field more, or another value of one, that such a mapping has elsewhere."""
+    item: Object = json.loads(source)
+    parent, mapping = chance.choice([m for m in _mappings("", item) if m[0] and siblings[m[0]]])
+    key, value = chance.choice(siblings[parent])
+    mapping[key] = value
+    return item
 
 
 MISTAKES: Sequence[Callable[[Random, Any, Any], None]] = (

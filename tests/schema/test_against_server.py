@@ -18,7 +18,7 @@ from dynocheck.schema.pods import list_component_pods
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.schema.causes import Cause, ask_server, find_lines
-from tests.schema.mistakes import mistaken
+from tests.schema.mistakes import find_siblings, graft, mistaken
 from tests.schema.samples import deployment, manifests, old_dgd, pod, render, said, service, worker
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -200,7 +200,8 @@ def _of_a_bare_cluster(manifest: Manifest) -> Object:
     return item
 
 
-def _disagreement(server: Server, item: Object) -> str | None:
+def _disagreement(server: Server, item: Object, *, at_place: bool = True) -> str | None:
+    """How the server's verdict on an object differs from ours; with `at_place` its places count, too."""
     (manifest,) = manifests(json.dumps(item, ensure_ascii=False, indent=1))
     ours, causes = validate(manifest), server.causes(item)
     alone = server.of_the_schema(causes)
@@ -209,7 +210,11 @@ def _disagreement(server: Server, item: Object) -> str | None:
     if not ours and alone:
         return f"refused by the server alone: {alone}"
     lines = {violation.line for violation in ours or ()}
-    if ours and all(cause.field and not lines & find_lines(manifest.root, cause.field) for cause in alone):
+    if (
+        at_place
+        and ours
+        and all(cause.field and not lines & find_lines(manifest.root, cause.field) for cause in alone)
+    ):
         return f"refused here for {ours}, by the server for {alone}"
     return None
 
@@ -223,4 +228,33 @@ def test_mistakes_are_told_as_the_server_tells_them(
 ) -> None:
     chance, sources = Random(seed), _sources(version, kind)
     found = (_disagreement(server, mistaken(chance.choice(sources), chance)) for _ in range(count))
+    assert [disagreement for disagreement in found if disagreement] == []
+
+
+CORE = manifests((Path(__file__).parent / "core.yaml").read_text())
+_BARE = [json.dumps(manifest.root.plain) for manifest in CORE]
+_SIBLINGS = find_siblings(_BARE)
+
+
+@pytest.mark.parametrize("manifest", CORE, ids=lambda manifest: f"{manifest.kind}-{manifest.name}")
+def test_core_kinds_are_taken_as_they_are(server: Server, manifest: Manifest) -> None:
+    assert server.causes(manifest.root.plain) == []
+    assert validate(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(160, 1), pytest.param(3_000, 2, marks=pytest.mark.verify)],
+    ids=["a sample", "thousands"],
+)
+def test_mistakes_in_core_kinds_are_told_as_the_server_tells_them(
+    server: Server, count: int, seed: int
+) -> None:
+    chance = Random(seed)
+    found = []
+    for number in range(count):
+        source = _BARE[number % len(_BARE)]
+        item = graft(source, chance, _SIBLINGS) if number % 3 == 0 else mistaken(source, chance)
+        # Of a selector and labels that differ the server names the labels, and of Go's decoding a type.
+        found.append(_disagreement(server, item, at_place=False))
     assert [disagreement for disagreement in found if disagreement] == []

@@ -1,0 +1,1 @@
+"""Checks of what a deployment needs in production, beside serving at all; told on request."""

@@ -1,0 +1,86 @@
+"""What production needs: a server that has it gets no word, and one that lacks it one for each kind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.production.serving import access, isolation, replicas, shutdown, signals
+from dynocheck.core.declarations import Check
+from tests.checks.judging import deploy, outcomes, run_check
+from tests.checks.manifests import engine, graph
+from tests.command import run_inside
+
+LABELS = {"app": "server"}
+SPREAD = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
+GUARDED: dict[str, Any] = {
+    "terminationGracePeriodSeconds": 300,
+    "nodeSelector": {"pool": "gpu"},
+    "topologySpreadConstraints": [{**SPREAD, "labelSelector": {"matchLabels": LABELS}}],
+}
+CAREFUL: dict[str, Any] = {
+    "env": [{"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "key"}}}],
+    "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
+    "resources": {"requests": {"memory": "64Gi"}, "limits": {"nvidia.com/gpu": "1"}},
+}
+
+
+def write(version: str, kind: str, **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "server"}, "spec": spec}
+
+
+def server(pod: dict[str, Any], main: dict[str, Any], count: int = 2) -> dict[str, Any]:
+    """A Deployment of vLLM."""
+    image = {"name": "main", "image": "vllm/vllm-openai:v0.15.0", "args": ["--model", "Qwen/Qwen3-0.6B"]}
+    resources = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    spec = {**pod, "containers": [{**image, **resources, **main}]}
+    template = {"metadata": {"labels": LABELS}, "spec": spec}
+    return write("apps/v1", "Deployment", replicas=count, selector={"matchLabels": LABELS}, template=template)
+
+
+READY = [
+    server(GUARDED, CAREFUL),
+    write("policy/v1", "PodDisruptionBudget", maxUnavailable=1, selector={"matchLabels": LABELS}),
+    write("networking.k8s.io/v1", "NetworkPolicy", podSelector={"matchLabels": LABELS}),
+    write("monitoring.coreos.com/v1", "PodMonitor", selector={"matchLabels": LABELS}),
+    write("monitoring.coreos.com/v1", "PrometheusRule", groups=[]),
+    write(
+        *("autoscaling/v2", "HorizontalPodAutoscaler"),
+        scaleTargetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "server"},
+        minReplicas=2,
+        maxReplicas=4,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "lacking", "of_graph"),
+    [(replicas, 1, 1), (shutdown, 2, 0), (isolation, 2, 2), (signals, 3, 2), (access, 2, 1)],
+    ids=lambda value: getattr(value, "id", ""),
+)
+def test_each_kind_is_told_once(tmp_path: Path, check: Check, lacking: int, of_graph: int) -> None:
+    assert outcomes(check, deploy(tmp_path, *READY)) == []
+    assert outcomes(check, deploy(tmp_path, server({}, {}, 1))) == ["warn"] * lacking
+    told = outcomes(check, deploy(tmp_path, graph(engine())))
+    assert told == (["warn"] * of_graph or ["skip"])
+
+
+def test_several_replicas_need_spread_and_a_budget(tmp_path: Path) -> None:
+    assert outcomes(replicas, deploy(tmp_path, server({}, {}))) == ["warn", "warn"]
+    other = write("policy/v1", "PodDisruptionBudget", selector={"matchLabels": {"app": "other"}})
+    assert outcomes(replicas, deploy(tmp_path, server(GUARDED, {}), other)) == ["warn"]
+
+
+def test_an_autoscalers_lower_bound_counts(tmp_path: Path) -> None:
+    assert outcomes(replicas, deploy(tmp_path, *[server(GUARDED, {}, 1), *READY[1:]])) == []
+
+
+def test_servers_that_lack_the_same_are_one_finding(tmp_path: Path) -> None:
+    (finding,) = run_check(replicas, deploy(tmp_path, graph(engine(), engine(name="v"))))
+    assert len(finding.evidence["servers"]) > 1
+
+
+def test_it_is_told_on_request_alone(tmp_path: Path) -> None:
+    deploy(tmp_path, server({}, {}, 1))
+    assert "production." not in run_inside("recipe", str(tmp_path)).out
+    assert "production.access" in run_inside("recipe", str(tmp_path), "--select", "production").out
