@@ -244,3 +244,17 @@ def test_a_config_map_that_nothing_names(
 ) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"TP": "1"}}
     assert judge(references, deploy(tmp_path, serve(VLLM, "--model", "a/b", pod=pod), config)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "expected"),
+    [
+        ("vllm/vllm-openai:v0.8.5", "--model a/b --gpu-memory-utilization 9.5", ["fail"]),
+        ("vllm/vllm-openai:v0.8.5", "--model a/b --gpu-memory-utilization 0.95", []),
+        (VLLM, "--model a/b --tensor-parallel-size 0", ["fail"]),
+    ],
+)
+def test_bounds_that_only_the_engine_states(
+    tmp_path: Path, image: str, args: str, expected: list[str]
+) -> None:
+    assert judge(values, deploy(tmp_path, serve(image, *args.split()))) == expected
