@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dynocheck.probes.symptom.objects import WATCHED
 from tests.clusters.objects import make_object
 from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 from tests.diagnosis.stage import IMAGE, NODE, Stage, ago, crashed, running
 
 _PODS, _EVENTS = 500, 5000
+_CRDS = ("dynamo", "grove", "lws", "gaie", "gateway-api", "kai-scheduler")
 _MEASURE = (
     "import sys, resource; from dynocheck.cli import main; code = main(sys.argv[1:]); "
     "used = resource.getrusage(resource.RUSAGE_SELF); cpu = used.ru_utime + used.ru_stime; "
@@ -61,8 +63,22 @@ def run(stage: Stage, *words: str) -> str:
     return f"{seconds:5.2f} s  {used}  {count_requests(stage.cluster) - before:3} requests"
 
 
-def count_requests(cluster: ControlPlane) -> int:
-    return sum(entry.get("userAgent", "").startswith("dynocheck/") for entry in cluster.audit_events())
+def count_requests(cluster: ControlPlane, agent: str = "dynocheck/") -> int:
+    return sum(entry.get("userAgent", "").startswith(agent) for entry in cluster.audit_events())
+
+
+def count_of_kubectl(stage: Stage) -> int:
+    """The requests of `kubectl get` for the same objects, without those that find their kinds."""
+    before = _count_lists(stage.cluster)
+    resources = ["nodes", "configmaps", *(name for _, name in WATCHED), "httproutes", "inferencepools"]
+    for name in resources:
+        stage.cluster.kubectl("get", name, "--namespace", stage.namespace, "--ignore-not-found")
+    return _count_lists(stage.cluster) - before
+
+
+def _count_lists(cluster: ControlPlane) -> int:
+    events = (e for e in cluster.audit_events() if e.get("userAgent", "").startswith("kubectl"))
+    return sum("objectRef" in e and e.get("verb") == "list" for e in events)
 
 
 def list_findings(file: Path) -> list[Any]:
@@ -74,11 +90,12 @@ def list_findings(file: Path) -> list[Any]:
 def main() -> int:
     folder = Path(tempfile.mkdtemp())
     with ControlPlane(audit=True) as cluster:
-        cluster.load_crds(*(crds_dir() / name for name in ("dynamo", "grove", "lws")))
+        cluster.load_crds(*(crds_dir() / name for name in _CRDS))
         cluster.node(NODE)
         healthy, large = (Stage(cluster, cluster.namespace(), folder) for _ in range(2))
         healthy.deploy(ready=True, status=running(900, ready=True))
         print("a graph that serves:", run(healthy, "diagnose"))
+        print("kubectl get of the same kinds:", count_of_kubectl(healthy), "requests")
         fill(large)
         print(
             f"{_PODS} pods, {_EVENTS} events:", run(large, "diagnose", "-o", f"json={folder / 'live.json'}")

@@ -1,9 +1,9 @@
 """What 10,200 findings in 3,400 graphs cost: each format, a baseline, and comments in 1,100 files.
 
 Run it as `python -m benchmarks.findings [GRAPHS FILES]`. The graphs are judged by every check and by the
-three, in turn with kubeconform on the same files (see benchmarks.recipes), which judges schemas alone; each
-writes JUnit. Then each part works on the report, in a process of its own, and prints its time and memory with
-those of the report.
+three, with all processors and with one (taskset), in turn with kubeconform on the same files (see
+benchmarks.recipes), which judges schemas alone; each writes JUnit. Then each part works on the report, in a
+process of its own, and prints its time and memory with those of the report.
 """
 
 import subprocess
@@ -47,8 +47,9 @@ def suppress_by_comments(report: Report, _: Path) -> str:
     return f"{sum(each is not None for each in known)} findings suppressed by {len(files)} comments"
 
 
-EVERY = "dynocheck recipe, every check"
-THREE = "dynocheck recipe, the three checks"
+EVERY = "every check"
+THREE = "the three checks"
+ALONE = "one processor"
 THEIRS = "kubeconform -strict"
 PARTS = {"baseline": suppress_by_baseline, "comments": suppress_by_comments}
 
@@ -73,14 +74,14 @@ def main(graphs: int = 3400, files: int = 1100) -> None:
         judge = [sys.executable, "-m", "dynocheck", "recipe", tree, "--timeout", "600"]
         print(f"{len(CHECKS) * graphs} findings in {graphs} graphs and {files} files")
         with prepare_kubeconform() as kubeconform:
-            contenders = {
-                EVERY: [[*judge, "-o", "junit"]],
-                THREE: [[*judge, *SELECTED, "-o", "junit"]],
-                THEIRS: [[*kubeconform, "-output", "junit", tree]],
-            }
+            ours = {EVERY: [*judge, "-o", "junit"], THREE: [*judge, *SELECTED, "-o", "junit"]}
+            alone = {f"{name}, {ALONE}": ["taskset", "-c", "0", *command] for name, command in ours.items()}
+            theirs = {THEIRS: [*kubeconform, "-output", "junit", tree]}
+            contenders = {name: [command] for name, command in (ours | alone | theirs).items()}
             medians = compare(contenders, rounds=3, codes=(0, 1))
-        show(medians, EVERY, THEIRS)
-        show(medians, THREE, THEIRS)
+        for name in ours:
+            show(medians, name, f"{name}, {ALONE}")
+            show(medians, name, THEIRS)
         command = [*judge, *SELECTED, "-o", f"json={report}"]
         subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
         for name in (*PARTS, *FORMATS):

@@ -152,6 +152,15 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
     help="Timeout per request after that, in seconds.",
 )
 @click.option(
+    "--cluster-timeout",
+    "timeout_s",
+    type=POSITIVE,
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Timeout per request to the API server, in seconds.",
+)
+@click.option(
     "--requests",
     type=click.IntRange(1, 10_000),
     default=24,

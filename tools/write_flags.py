@@ -96,9 +96,9 @@ def main() -> None:
     rows = {
         program: {
             "releases": list(releases),
-            "flags": sorted(_compact(releases), key=lambda flag: flag["names"]),
-            "mappings": sorted(_compact(mappings.get(program, {})), key=json.dumps),
-            "variables": sorted(_compact(variables[program]), key=lambda flag: flag["names"]),
+            "flags": sorted(compact(releases), key=lambda flag: flag["names"]),
+            "mappings": sorted(compact(mappings.get(program, {})), key=json.dumps),
+            "variables": sorted(compact(variables[program]), key=lambda flag: flag["names"]),
         }
         for program, releases in tables.items()
     }
@@ -207,7 +207,7 @@ def _parse_version(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"[0-9]+", version)]
 
 
-def _compact(releases: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def compact(releases: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Each row once with the releases that have it so, by their place in the list."""
     seen: dict[str, tuple[dict[str, Any], set[int]]] = {}
     for i, rows in enumerate(releases.values()):

@@ -35,13 +35,24 @@ MODELS = {
     "Qwen/Qwen3-235B-A22B": (),
     "Qwen/Qwen3-235B-A22B-FP8": (),
     "Qwen/Qwen3-Coder-480B-A35B-Instruct": (),
-    "meta-llama/Meta-Llama-3.1-8B": ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B-Instruct"),
+    "meta-llama/Meta-Llama-3.1-8B": (
+        "meta-llama/Meta-Llama-3.1-8B-Instruct",
+        "meta-llama/Llama-3.1-8B",
+        "meta-llama/Llama-3.1-8B-Instruct",
+    ),
     "meta-llama/Meta-Llama-3.1-70B": (
+        "meta-llama/Meta-Llama-3.1-70B-Instruct",
         "meta-llama/Llama-3.1-70B",
         "meta-llama/Llama-3.1-70B-Instruct",
         "meta-llama/Llama-3.3-70B-Instruct",
     ),
-    "meta-llama/Meta-Llama-3.1-405B": ("meta-llama/Llama-3.1-405B", "meta-llama/Llama-3.1-405B-Instruct"),
+    "meta-llama/Meta-Llama-3.1-405B": (
+        "meta-llama/Meta-Llama-3.1-405B-Instruct",
+        "meta-llama/Llama-3.1-405B",
+        "meta-llama/Llama-3.1-405B-Instruct",
+    ),
+    "Qwen/Qwen3-VL-4B-Instruct": (),
+    "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-FP8": (),
     "mistralai/Mixtral-8x7B-v0.1": ("mistralai/Mixtral-8x7B-Instruct-v0.1",),
     "mistralai/Mixtral-8x22B-v0.1": (),
     "openai/gpt-oss-20b": (),
@@ -94,6 +105,15 @@ PLAIN = {
 # Other checkpoints of those: what is stored in less, the cache that they ask for, and who says so.
 _FP8 = {"stored": WeightPrecisions("fp8", "fp8", "fp8", "fp8"), "source": HUB}
 QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
+    # The sizes of 3.1, with 8,192 tokens of context.
+    **{
+        f"meta-llama/Meta-Llama-3-{size}{kind}": (
+            f"meta-llama/Meta-Llama-3.1-{size}",
+            {"context": 8192, "source": HUB},
+        )
+        for size in ("8B", "70B")
+        for kind in ("", "-Instruct")
+    },
     "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic": ("meta-llama/Meta-Llama-3.1-70B", _FP8),
     "nvidia/Llama-3.1-70B-Instruct-FP8": (
         "meta-llama/Meta-Llama-3.1-70B",

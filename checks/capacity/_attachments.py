@@ -1,27 +1,31 @@
-"""Which nodes cannot have the volumes of a pod: they do not reach them, or have as many as they may."""
+"""The volumes that pods mount, as far as their placement depends on them."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from dynocheck.data.volumes import find_csi_driver, find_reach
 from dynocheck.facts import (
     CsiDrivers,
     Node,
     PersistentVolumeClaims,
     PersistentVolumes,
     RunningPod,
+    StorageClass,
     StorageClasses,
 )
 from dynocheck.scheduling.graphs import ComponentPods
-from dynocheck.scheduling.pod_spec_model import Shape
+from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape
 from dynocheck.scheduling.selectors import term_matches
+from dynocheck.scheduling.volumes import Attachments, PodVolume, Volumes
+
+_ZONE = "topology.kubernetes.io/zone"
 
 
-class Attachments:
-    """The limits of CSI drivers by node, and the driver and nodes of claims. What is unknown bars no node."""
+class VolumeInventory:
+    """The volumes, claims and classes of a cluster. What is unknown keeps no pod from a node."""
 
     def __init__(
         self,
@@ -30,63 +34,82 @@ class Attachments:
         claims: PersistentVolumeClaims | None,
         classes: StorageClasses | None,
     ) -> None:
-        nodes = drivers.nodes if drivers else ()
-        self._limits = {(n.name, d.name): d.limit for n in nodes for d in n.drivers if d.limit is not None}
-        self._provisioners = {each.name: each.provisioner for each in classes or ()}
-        self._drivers = {}
-        if claims is not None:
-            for each in claims:
-                driver = self._provisioners.get(each.storage_class or "", "")
-                self._drivers[f"{claims.namespace}/{each.name}"] = driver
+        self._csi = drivers
+        self._classes = {each.name: each for each in classes or ()}
         bound = [volume for volume in volumes or () if volume.phase == "Bound"]
-        self._drivers |= {volume.claim: volume.driver for volume in bound}
         self._terms = {volume.claim: volume.node_terms for volume in bound if volume.node_terms}
+        self._claims = {
+            key: PodVolume(
+                key,
+                self._find_driver(each.storage_class),
+                () if each.volume else self._find_keys(each.storage_class),
+                each.access_modes == ("ReadWriteOncePod",),
+            )
+            for each in claims or ()
+            if (key := f"{claims.namespace if claims else ''}/{each.name}")
+        }
+        self._waiting = {
+            f"{claims.namespace if claims else ''}/{each.name}": found.zones
+            for each in claims or ()
+            if not each.volume and (found := self._classes.get(each.storage_class or "")) and found.zones
+        }
+        for volume in bound:
+            known = self._claims.get(volume.claim, PodVolume(volume.claim))
+            self._claims[volume.claim] = known._replace(driver=volume.driver)
+
+    def attach(self, running: Iterable[RunningPod]) -> Attachments:
+        """What these pods mount."""
+        return Attachments(self._csi, running, {key: each.driver for key, each in self._claims.items()})
+
+    def list_volumes(self, group: ComponentPods, namespace: str) -> Volumes:
+        """What each pod of a component mounts."""
+        with suppress(TypeError, AttributeError):  # what does not fit the schema is told elsewhere
+            return tuple(self._list(group.spec, namespace))
+        return ()
 
     def bar(
-        self, group: ComponentPods, namespace: str, nodes: Iterable[Node], running: Iterable[RunningPod]
+        self, group: ComponentPods, mounted: Volumes, nodes: Iterable[Node], attachments: Attachments
     ) -> Shape | None:
-        """The shape of the pods, barred from nodes that cannot have the volumes of one of them.
-
-        Those of several components on one node are not added up.
-        """
-        volumes: dict[str, str] = {}
-        with suppress(TypeError, AttributeError):  # what does not fit the schema is told elsewhere
-            volumes = dict(self._list_volumes(group.spec, namespace))
-        if group.shape is None or not volumes:
+        """The shape of the pods, barred from nodes that cannot have the volumes of one of them."""
+        if group.shape is None or not mounted:
             return group.shape
-        barred = {**self._find_full(volumes, running), **self._find_unreached(volumes, nodes)}
-        return msgspec.structs.replace(group.shape, barred=barred)
+        reasons = ((n.name, self._find_unreached(n, mounted)) for n in nodes)
+        barred = {n: why or attachments.find_full(n, mounted) for n, why in reasons}
+        return msgspec.structs.replace(group.shape, barred={n: why for n, why in barred.items() if why})
 
-    def _find_unreached(self, volumes: Mapping[str, str], nodes: Iterable[Node]) -> dict[str, str]:
-        local = {key: self._terms[key] for key in volumes if key in self._terms}
-        return {
-            node.name: f"does not reach the volume of claim {key.partition('/')[2]}"
-            for node in nodes
-            for key, terms in local.items()
-            if not any(term_matches(term, node) for term in terms)
-        }
+    def _find_unreached(self, node: Node, mounted: Volumes) -> str | None:
+        for claim in (volume.claim for volume in mounted):
+            terms, zones = self._terms.get(claim), self._waiting.get(claim)
+            if terms and not any(term_matches(term, node) for term in terms):
+                return f"does not reach the volume of claim {claim.partition('/')[2]}"
+            if zones and node.labels.get(_ZONE) not in zones:
+                return f"is in no zone that the class of claim {claim.partition('/')[2]} allows"
+        return None
 
-    def _find_full(self, volumes: Mapping[str, str], running: Iterable[RunningPod]) -> dict[str, str]:
-        attached: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for pod in running:
-            for key in (f"{pod.namespace}/{claim}" for claim in pod.claims):
-                attached[pod.node, self._drivers.get(key, "")].add(key)
-        barred = {}
-        for (node, driver), limit in self._limits.items():
-            there = attached[node, driver]
-            new = {key for key, needed in volumes.items() if needed == driver} - there
-            if new and len(there) + len(new) > limit:
-                barred[node] = f"has {len(there)} of at most {limit} volumes of {driver}"
-        return barred
+    def _find_class(self, name: str | None) -> StorageClass | None:
+        return self._classes.get(name or "")
 
-    def _list_volumes(self, spec: Any, namespace: str) -> Iterator[tuple[str, str]]:
-        """Each claim of a pod, one that is made for it by the name of its volume, and its driver."""
+    def _find_driver(self, name: str | None) -> str:
+        found = self._find_class(name)
+        return (find_csi_driver(found.provisioner) or "") if found else ""
+
+    def _find_keys(self, name: str | None) -> tuple[str, ...]:
+        """The node labels that a volume of a class takes from the node of its first pod."""
+        found = self._find_class(name)
+        if found is None or found.binding_mode != "WaitForFirstConsumer":
+            return ()
+        drivers = self._csi or CsiDrivers()
+        match find_reach(found, drivers):
+            case "node":
+                return (HOSTNAME,)
+            case "zone":
+                return tuple(sorted(drivers.find_topology_keys(self._find_driver(name)))) or (_ZONE,)
+        return ()
+
+    def _list(self, spec: Any, namespace: str) -> Iterator[PodVolume]:
         for volume in spec.get("volumes") or ():
-            if claim := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
-                yield f"{namespace}/{claim}", self._drivers.get(f"{namespace}/{claim}", "")
+            if name := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
+                yield self._claims.get(f"{namespace}/{name}", PodVolume(f"{namespace}/{name}"))
             elif ephemeral := volume.get("ephemeral"):
                 wanted = (ephemeral.get("volumeClaimTemplate") or {}).get("spec") or {}
-                yield (
-                    f"{volume.get('name')}",
-                    self._provisioners.get(wanted.get("storageClassName") or "", ""),
-                )
+                yield PodVolume("", self._find_driver(wanted.get("storageClassName")))

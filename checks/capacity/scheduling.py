@@ -8,7 +8,7 @@ from itertools import chain
 import msgspec
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, mentions, same_place, unjudged, warn
-from dynocheck.checks.capacity._attachments import Attachments
+from dynocheck.checks.capacity._attachments import VolumeInventory
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.facts import (
     AllocatedDevice,
@@ -43,6 +43,7 @@ from dynocheck.scheduling.graphs import (
 from dynocheck.scheduling.limits import collect_defaults
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import add_tolerations
+from dynocheck.scheduling.volumes import Attachments
 
 # Prefixes of node labels of clouds whose API servers add tolerations of taints that are named like resources:
 # https://learn.microsoft.com/azure/aks/faq, https://docs.aws.amazon.com/eks/latest/userguide/platform-versions.html,
@@ -62,8 +63,9 @@ class _FitInputs:
     autoscalers: Autoscalers
     classes: PodClasses | None
     inventory: DeviceInventory
-    attachments: Attachments
+    volumes: VolumeInventory
     allocator: DeviceAllocator | None = None
+    attachments: Attachments | None = None
 
     @cached_property
     def state(self) -> ClusterState:
@@ -185,20 +187,20 @@ def fits(
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
     The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
-    resource and of devices (DRA), selectors, affinity, taints, topology spread, host ports, cordons and how
-    many volumes CSI drivers attach to a node. They are placed in several orders, since the node of one pod
-    decides what is left for the next; what fits only in some orders gets a warning. Several graphs are
-    alternatives, and each is placed by itself.
+    resource and of devices (DRA), selectors, affinity, taints, topology spread, host ports, cordons, where
+    volumes are and how many CSI drivers attach to a node. They are placed in several orders, since the node
+    of one pod decides what is left for the next; what fits only in some orders gets a warning. Several graphs
+    are alternatives, and each is placed by itself.
 
     A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
-    a warning. Volumes that are still to be made, claims of parts of devices or of devices of several nodes,
+    a warning. Claims that do not exist yet, claims of parts of devices or of devices of several nodes,
     queues of other schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     inventory = DeviceInventory(slices, devices)
-    attachments = Attachments(drivers, volumes, claims, storage)
-    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, inventory, attachments)
+    mounts = VolumeInventory(drivers, volumes, claims, storage)
+    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, inventory, mounts)
     yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
@@ -232,8 +234,10 @@ def _place_graph(
     graph: Graph, namespace: str, cluster: _FitInputs, all_groups: list[ComponentPods]
 ) -> Iterator[Result]:
     others = [pod for pod in cluster.running if not is_own(pod, graph, namespace)]
+    attachments = cluster.volumes.attach(others)
+    cluster = replace(cluster, attachments=attachments)
     groups = [
-        msgspec.structs.replace(group, shape=cluster.attachments.bar(group, namespace, cluster.nodes, others))
+        _add_volumes(cluster, group, namespace, attachments)
         for group in all_groups
         if group.shape is not None
     ]
@@ -263,6 +267,15 @@ def _place_graph(
                 evidence=_collect_evidence(graph, why),
                 location=Location(graph.file, group.line, group.column),
             )
+
+
+def _add_volumes(
+    cluster: _FitInputs, group: ComponentPods, namespace: str, attachments: Attachments
+) -> ComponentPods:
+    """The group with what its pods mount, kept from nodes that cannot have these volumes."""
+    mounted = cluster.volumes.list_volumes(group, namespace)
+    shape = cluster.volumes.bar(group, mounted, cluster.nodes, attachments)
+    return msgspec.structs.replace(group, shape=shape, volumes=mounted)
 
 
 def _find_graph_caveat(
@@ -310,8 +323,8 @@ def is_own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
 
 
 def _make_scheduler(cluster: _FitInputs, state: ClusterState, groups: list[ComponentPods]) -> Scheduler:
-    batches = [Batch(group.shape, group.pods, group.claims) for group in groups if group.shape is not None]
-    return Scheduler(state, batches, cluster.allocator)
+    batches = [Batch(g.shape, g.pods, g.claims, g.volumes) for g in groups if g.shape is not None]
+    return Scheduler(state, batches, cluster.allocator, cluster.attachments)
 
 
 def report_unjudged(graph: Graph, groups: list[ComponentPods]) -> Iterator[Unjudged]:

@@ -25,6 +25,7 @@ _VERBS = ("get", "wait", "describe", "logs", "delete", "port-forward", "rollout"
 _VALUE_FLAGS = re.compile(
     r"-[nlopc]|--(namespace|selector|output|context|kubeconfig|timeout|for|tail|patch|type)"
 )
+_MISSPELT = 0.85  # likeness of a name to a Service of the recipe
 _LONGEST_CELL = 60  # characters
 _TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGNORECASE)
 _COUNT = re.compile(
@@ -150,7 +151,8 @@ def _suggest_object(name: str, known: Sequence[str]) -> str:
 def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]) -> Iterator[Finding]:
     for kind, name in _parse_objects(command):
         # Others may create Services, and all objects of kinds that the recipe does not have.
-        foreign = kind == "Service" and not name.endswith("-frontend")
+        own = name.endswith("-frontend") or get_close_matches(name, known[kind], n=1, cutoff=_MISSPELT)
+        foreign = kind == "Service" and not own
         if known[kind] and name not in known[kind] and not foreign:
             yield warn(
                 f"the recipe has no {kind} {name}",

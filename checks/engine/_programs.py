@@ -137,6 +137,11 @@ class Program(msgspec.Struct, frozen=True, eq=False):
         )
 
 
+def tells_of_word(cause: Finding, effect: Finding) -> bool:
+    """A relation: the cause is about a word that the effect finds behind a flag."""
+    return cause.evidence.get("word") in (effect.evidence.get("words") or ())
+
+
 @dataclass(frozen=True)
 class Problem:
     """A problem of a flag or key, identified by its place and name: messages differ between releases.

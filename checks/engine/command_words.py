@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged
 from dynocheck.checks.engine._programs import HARD_BLANK, Program, list_programs
 from dynocheck.core.fixes import replace_words
 from dynocheck.core.spelling import find_slip
@@ -29,7 +29,11 @@ _FLAG = re.compile(r"--?[a-zA-Z][^\n]*")
 _ONE_VALUE = ("value", "optional")
 
 
-@check("engine.command-words", title="Command lines have no stray words")
+@check(
+    "engine.command-words",
+    title="Command lines have no stray words",
+    explained_by={"engine.shell-quoting": same_place},
+)
 def command_words(recipes: Recipes) -> Iterator[Result]:
     """A word that is no flag and no flag's value ends the program with "unrecognized arguments". Most come
     from a script's layout: a line without its backslash, so that the next begins with `--` and is run as a
@@ -217,7 +221,12 @@ def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
 
 
 def _check_python(graph: Graph, words: Sequence[Word]) -> Iterator[Finding]:
-    """Reports a misspelt python3 before -m and an engine's module."""
+    """Reports a misspelt python3 before -m and an engine's module, and one without -m."""
+    for program, module in pairwise(words):
+        text = module.text or ""
+        if _PYTHON.fullmatch(program.text or "") and _MODULE.fullmatch(text) and not text.endswith(".py"):
+            yield _report(graph, module, f"{program.text} runs a file named {text}", f"write -m {text}")
+            return
     for program, flag, module in zip(words, words[1:], words[2:], strict=False):
         name = (program.text or "").rpartition("/")[2]
         if flag.text == "-m" and _MODULE.fullmatch(module.text or ""):
@@ -258,8 +267,13 @@ def _check_program(program: Program) -> Iterator[Result]:
         yield _report(program.graph, word, message + more, fix)
     if not odd and program.parsers:
         for word in _list_strays(program):
-            message = f"{program.launch.module} takes no word {_shorten(word.text or '')}"
-            yield _report(program.graph, word, message, "take it out, or put it behind its flag")
+            shown = _shorten(word.text or "")
+            yield fail(
+                f"{program.launch.module} takes no word {shown}",
+                fix="take it out, or put it behind its flag",
+                evidence={"word": shown},
+                location=Location(program.graph.file, word.line, word.column),
+            )
     yield judged(1, "command lines")
 
 

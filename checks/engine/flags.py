@@ -18,6 +18,7 @@ from dynocheck.checks.engine._programs import (
     judge_programs,
     list_programs,
     suggest_name,
+    tells_of_word,
 )
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
 from dynocheck.data import parse_version
@@ -43,7 +44,8 @@ _LENGTHS = {
     "sglang": ("context-length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"),
     "vllm": ("max-model-len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN"),
 }
-_SIZES = ("max-seq-len", "max-num-tokens", "max-batch-size", "max-input-len", "max-beam-width")
+_RANKS = ("tensor-parallel-size", "pipeline-parallel-size", "expert-parallel-size")
+_SIZES = (*_RANKS, "max-seq-len", "max-num-tokens", "max-batch-size", "max-input-len", "max-beam-width")
 _WHOLE = re.compile(r"[+-]?[\d_]{1,20}(\.0*)?|.*\$.*")  # or unknown
 _STRETCHES = ("hf-overrides", "rope-scaling", "json-model-override-args", "hf-config-path")
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
@@ -118,10 +120,15 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
     )
 
 
-@check("engine.values", title="Flag values are valid")
+@check(
+    "engine.values",
+    title="Flag values are valid",
+    explained_by={"engine.command-words": tells_of_word, "engine.shell-quoting": tells_of_word},
+)
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
+    TGI exits at a --dtype beside a --quantize.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
@@ -135,9 +142,23 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     for recipe in recipes:
         for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             yield from _check_share(engine)
+            yield from _check_dtype(engine)
             yield from _check_sizes(engine)
             yield from _check_length(recipe, engine)
         yield from _check_service_variables(recipe)
+
+
+def _check_dtype(engine: EngineInstance) -> Iterator[Finding]:
+    """TGI takes no type beside a quantization of the checkpoint (server/text_generation_server/cli.py)."""
+    dtype, way = engine.given.get("dtype"), engine.given.get("quantize")
+    if engine.engine.name != "tgi" or dtype is None or way is None or not way.known:
+        return
+    if not str(way.value).startswith("bitsandbytes"):
+        yield fail(
+            f"{engine.name}: {dtype.spelled} beside {way.spelled} {way.value}, of which TGI takes only one",
+            fix=remove_argument(dtype.spelled or "--dtype"),
+            location=Location(dtype.file, dtype.line, dtype.column),
+        )
 
 
 def _check_service_variables(recipe: Recipe) -> Iterator[Finding]:
@@ -197,7 +218,7 @@ def _check_sizes(engine: EngineInstance) -> Iterator[Finding]:
             continue
         yield fail(
             f"{engine.name}: {size.spelled} is {clip(size.value, 40)}, not a whole number",
-            fix=set_value(size.spelled, parse_length(size.value, "sglang") or 8192),
+            fix=set_value(size.spelled, parse_length(size.value, "sglang") or "NUMBER"),
             location=Location(size.file, size.line, size.column),
         )
 
@@ -244,7 +265,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 program.report,
                 f"{option.spelled} {problem}",
                 fix=_suggest_value(option, option.candidates[0]),
-                evidence={"release": program.title},
+                evidence={"release": program.title, **_list_words(option)},
                 location=place,
             )
             yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
@@ -263,6 +284,12 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, variable.name, report)
+
+
+def _list_words(option: FlagOccurrence) -> dict[str, list[str]]:
+    """The words behind a flag, if there are several, as evidence."""
+    words = [clip(word.text or "", 60) for word in option.following]
+    return {"words": words} if len(words) > 1 else {}
 
 
 def _find_connector_problems(program: Program) -> Iterator[Problem]:

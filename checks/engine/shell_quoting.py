@@ -113,6 +113,7 @@ def _check_word(
         yield fail(
             f"{glued[1]} and its value are one word, which {launch.module} does not split",
             fix=replace_words(glued[0], f"{glued[1]}={glued[2].strip()}"),
+            evidence={"word": clip(glued[0], 60)},
             location=place,
         )
     for name in sorted({match[1] for match in _REFERENCE.finditer(word.text or "")}):

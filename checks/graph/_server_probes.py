@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 from dynocheck import Location, Result, fail, judged
 from dynocheck.checks.graph._probe_fields import PROBES, Probe, find_target_port, list_named_ports
 from dynocheck.core.fixes import set_flag, set_value
+from dynocheck.data.servers import find_default_port, find_server
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Recipe, find_server_template
-
-_PORTS = {"sglang": 30000, "vllm": 8000}
 
 
 def find_server_probes(recipes: Iterable[Recipe]) -> Iterator[tuple[Probe, EngineInstance]]:
@@ -30,7 +29,9 @@ def find_server_probes(recipes: Iterable[Recipe]) -> Iterator[tuple[Probe, Engin
 def check_server_probe(probe: Probe, engine: EngineInstance) -> Iterator[Result]:
     """Judges the port of a probe by the one on which an engine's own server listens."""
     given, port = engine.given.get("port"), find_target_port(probe.value)
-    listens = _PORTS.get(engine.engine.name) if given is None else given.integer
+    server = find_server(engine.launch.module)
+    default = find_default_port(engine.launch.module, engine.container.image or "")
+    listens = default if given is None else given.integer
     alone = len(engine.container.commands) == 1
     number = port.data if port is not None else None
     if isinstance(number, str):
@@ -44,9 +45,9 @@ def check_server_probe(probe: Probe, engine: EngineInstance) -> Iterator[Result]
             fix=set_value("port", listens),
             location=Location(probe.graph.file, port.line, port.column),
         )
-    elif engine.engine.name == "sglang" and engine.given.get("host") is None:
+    elif server is not None and server.local and engine.given.get("host") is None:
         yield fail(
-            f"{probe.component.name}: its {probe.name} reaches nothing, SGLang listens on 127.0.0.1 "
+            f"{probe.component.name}: its {probe.name} reaches nothing, {server.title} listens on 127.0.0.1 "
             "without --host",
             fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
             location=Location(probe.graph.file, engine.launch.line, engine.launch.column),

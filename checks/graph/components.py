@@ -47,7 +47,9 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
     for graph in graphs:
         yield from _check_replicas(graph)
         names = shared[graph.file, graph.name]
-        if _has_frontend(graph) or _is_pool(graph) or names & served:
+        if not graph.components:
+            continue  # manifest.admission reports it
+        if _has_frontend(graph) or _is_pool(graph) or (names | {_GLOBAL_NAMESPACE}) & served:
             yield judged(1, "graphs")
         elif any(component.role == "epp" for component in graph.components):
             yield judged(1, "graphs")
@@ -231,7 +233,7 @@ def _find_shared(recipes: Recipes) -> dict[tuple[str, str], set[str]]:
                 shared[manifest.file, manifest.name].add(name)
     times = Counter(name for names in shared.values() for name in names)
     for graph, names in shared.items():
-        if times[graph[1]] == 1:
+        if times[graph[1]] == 1 and graph[1] != _GLOBAL_NAMESPACE:
             names.discard(graph[1])
     return shared
 

@@ -11,7 +11,7 @@ from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set
 from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
+from dynocheck.facts import Component, Container, Graph, PodTemplate, Recipes, Value, list_pod_templates
 
 # The name of each engine's image, in any registry.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
@@ -128,7 +128,7 @@ def _check_modules(graph: Graph) -> Iterator[Finding]:
         for launch in (launch for container in component.containers for launch in container.launches):
             if launch.module in _MODULES or not launch.module.startswith("dynamo."):
                 continue
-            if close := difflib.get_close_matches(launch.module, _MODULES, 1, _MISSPELT):
+            if close := difflib.get_close_matches(launch.module.lower(), _MODULES, 1, _MISSPELT):
                 yield fail(
                     f"{component.name} starts {launch.module}, which Dynamo does not have",
                     fix=f"start {close[0]}",
@@ -155,12 +155,12 @@ def _suggest_reference(image: str) -> str:
 
 @check(
     "graph.images-pinned",
-    title="Graph images are pinned to a release",
+    title="Images of graphs and Jobs are pinned to a release",
     explained_by={"manifest.admission": same_place},
 )
 def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     """Without a tag, or with a mutable one, the next node may pull another image: two workers of one graph
-    then run different code.
+    then run different code, and a download or a load test is another one next time.
 
     Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer operators
     reject a worker's tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest,
@@ -170,8 +170,13 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     Fix: use a release's tag, and its digest if the image must never change
     """
     overridden = _find_overrides(recipes)
-    yield from _check_init_images(recipes)
-    for graph in _list_graphs(recipes):
+    templates = [template for recipe in recipes for template in list_pod_templates(recipe)]
+    graphs = [graph for recipe in recipes for graph in recipe.graphs]
+    if not graphs and not any(map(_is_of_job, templates)):
+        raise Skip("no DynamoGraphDeployment, and no Job")
+    for template in templates:
+        yield from _check_other_images(template)
+    for graph in graphs:
         for used in _list_images(graph):
             tag, pinned = used.reference.tag, "@" in used.image
             subject = f"{used.component.name} runs {used.image}"
@@ -208,16 +213,26 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 )
 
 
-def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
-    """Reports init containers of components whose image has a mutable tag or none."""
-    for template in (t for recipe in recipes for t in list_pod_templates(recipe) if t.of_graph):
-        for container in template.spec.get_items("initContainers"):
-            image = container.get("image") or container
-            name, tag = image.text or "", parse_image(image.text or "").tag
-            if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):
-                owner = template.owner.removeprefix("component ")
-                place = Location(template.manifest.file, image.line, image.column)
-                yield _warn_mutable_tag(f"{owner} runs {name} first", name, place)
+def _is_of_job(template: PodTemplate) -> bool:
+    return template.manifest.kind in ("Job", "CronJob")
+
+
+def _check_other_images(template: PodTemplate) -> Iterator[Finding]:
+    """Reports images with a mutable tag, or none, of a Job and of the init containers of a component."""
+    first = template.of_graph or _is_of_job(template)
+    for container in template.spec.get_items("initContainers") if first else ():
+        yield from _check_tag(template, container, " first")
+    for container in template.spec.get_items("containers") if _is_of_job(template) else ():
+        yield from _check_tag(template, container)
+
+
+def _check_tag(template: PodTemplate, container: Value, when: str = "") -> Iterator[Finding]:
+    image = container.get("image") or container
+    name, tag = image.text or "", parse_image(image.text or "").tag
+    if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):
+        owner = template.owner.removeprefix("component ")
+        place = Location(template.manifest.file, image.line, image.column)
+        yield _warn_mutable_tag(f"{owner} runs {name}{when}", name, place)
 
 
 def _warn_mutable_tag(subject: str, image: str, place: Location, graph: Graph | None = None) -> Finding:

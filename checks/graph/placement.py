@@ -5,18 +5,23 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.core.fixes import add_element, replace_words
+from dynocheck.data.gpus import find_misspelt_product
+from dynocheck.engines.memory_budget import PRODUCT_LABELS
 from dynocheck.facts import (
     CLASS_LABEL,
     COMPONENT_LABEL,
     GRAPH_LABEL,
+    POD_TEMPLATE_PATHS,
     SUBTYPE_LABEL,
     TYPE_LABEL,
     LabelledPod,
     Manifest,
+    PodTemplate,
     Recipe,
     Recipes,
     Value,
     label_pods,
+    list_pod_templates,
     may_match_any,
 )
 
@@ -62,23 +67,51 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`), the
     component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
-    not judged, nor are Services without the name of a graph.
+    not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
+    judged whose labels a pod of its file has with other values. A GPU product a letter away from a known one
+    is on no node.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
-    judged = False
-    for recipe in recipes:
-        pods = list(label_pods(recipe)) if recipe.graphs else []
-        for term in (term for pod in pods for term in _find_terms(pod)):
-            judged = True
-            if not may_match_any(term.selector, pods):
-                yield from _report_unmatched(recipe, term)
-        for service, selector in _list_services(recipe):
-            judged = True
-            if not may_match_any(selector, pods):
-                yield _report_empty(service, selector)
+    judged = [result for recipe in recipes for result in _judge(recipe)]
     if not judged:
-        raise Skip("no affinity rule and no Service selects the labels of Dynamo's operator")
+        raise Skip("no affinity rule and no Service selects pods of the recipe by labels that are known")
+    yield from filter(None, judged)
+
+
+def _judge(recipe: Recipe) -> Iterator[Finding | None]:
+    """What is wrong with each rule, Service and GPU product; None for one that is judged and right."""
+    pods = list(label_pods(recipe)) if recipe.graphs else []
+    for term in (term for pod in pods for term in _find_terms(pod)):
+        yield None
+        if not may_match_any(term.selector, pods):
+            yield from _report_unmatched(recipe, term)
+    for service, selector in _list_services(recipe):
+        yield None if may_match_any(selector, pods) else _report_empty(service, selector)
+    for service, selector, known in _list_server_services(recipe):
+        yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
+    for template in list_pod_templates(recipe):
+        for product in _list_products(template.spec):
+            if meant := find_misspelt_product(product.text or ""):
+                yield _report_product(template, product, meant)
+
+
+def _list_products(spec: Value) -> Iterator[Value]:
+    """The GPU products that a pod's node must or should have."""
+    selector = spec.get("nodeSelector")
+    yield from (value for label in PRODUCT_LABELS if selector and (value := selector.get(label)))
+    for expressions in spec.find_all("matchExpressions"):
+        for expression in expressions.sequence:
+            if expression.get_text("key") in PRODUCT_LABELS:
+                yield from expression.get_items("values")
+
+
+def _report_product(template: PodTemplate, product: Value, meant: str) -> Finding:
+    return warn(
+        f"{template.owner}: no node has GPUs of the product {product.text}: it looks like {meant}",
+        fix=replace_words(product.text or "", meant),
+        location=Location(template.manifest.file, product.line, product.column),
+    )
 
 
 def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
@@ -88,6 +121,38 @@ def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
         labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
         if labels is not None and labels.get_text(GRAPH_LABEL) in graphs and labels.mapping.keys() <= _LABELS:
             yield manifest, Value({"matchLabels": labels}, labels.line, labels.column)
+
+
+def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, list[LabelledPod]]]:
+    """The Services of files with an engine without Dynamo: selector, and every pod that it may mean.
+
+    Left out are files with pods whose labels their operators complete, and selectors of which no label is
+    that of a pod there: what they mean is elsewhere.
+    """
+    pods = list(label_pods(recipe)) if recipe.servers else []
+    for file in dict.fromkeys(server.file for server in recipe.servers):
+        own = [pod for pod in pods if pod.template.manifest.file == file]
+        if any(pod.template.manifest.kind not in POD_TEMPLATE_PATHS for pod in own):
+            continue
+        for manifest in recipe.own_manifests:
+            labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
+            pairs = {key: value.text for key, value in labels.mapping.items()} if labels is not None else {}
+            if manifest.file != file or labels is None or None in pairs.values():
+                continue
+            if any(labels.mapping.keys() <= pod.labels.keys() for pod in own):
+                yield manifest, Value({"matchLabels": labels}, labels.line, labels.column), pods
+
+
+def _report_unselected(service: Manifest, selector: Value, pods: list[LabelledPod]) -> Finding:
+    labels = selector.get("matchLabels")
+    wanted = {key: value.text or "" for key, value in labels.mapping.items()} if labels is not None else {}
+    there = sorted({value for key in wanted for pod in pods for value in pod.labels.get(key, ())})
+    return warn(
+        f"Service {service.name} selects {', '.join(f'{k}={v}' for k, v in wanted.items())}, "
+        "which no pod of the recipe has",
+        fix=f"select one of {', '.join(there[:3])}, or label the pods so",
+        location=Location(service.file, selector.line, selector.column),
+    )
 
 
 def _report_empty(service: Manifest, selector: Value) -> Finding:

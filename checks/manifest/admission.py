@@ -170,7 +170,8 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
     elif not _RELEASE_TAG.fullmatch(parse_image(part.image).tag):
         yield _Refusal(
             part.image_at,
-            f"{part.name}: the tag of {part.image} names no release, and runtimeVersionOverride is not set",
+            f"{part.name}: the tag of {part.image} is no semantic version, "
+            "and runtimeVersionOverride is not set",
             set_value(
                 f"{locate_component(part.name, legacy=part.older)}.runtimeVersionOverride",
                 find_release(part.image).near or "RELEASE",

@@ -1,15 +1,22 @@
 """Checks the environment variables of a recipe's pods."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, same_place, warn
 from dynocheck.core.fixes import replace_words
-from dynocheck.data.variables import find_misspelt_variable
-from dynocheck.facts import Manifest, Recipe, Recipes, Value, list_pod_templates
+from dynocheck.core.spelling import find_slip
+from dynocheck.data.variables import find_misspelt_variable, is_known_variable
+from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Value, list_pod_templates
 
 _LISTS = ("env", "envs")
+_FOLDERS = ("HF_HOME", "HF_HUB_CACHE")
+_RELATIVE = re.compile(r"\w[^$<{]*")
+_USES = re.compile(r"\$\{?([A-Za-z_]\w{4,60})(?=[^\w:?+=-]|$)")  # without those that have a default
+_SETS = re.compile(
+    r"(?<![\w$])([A-Za-z_]\w{0,60})(?:\[[^\]\n]{0,60}\])?\+?=|\b(?:for|read|local|export|declare|mapfile)\b([^;\n]{0,200})"
+)
 _MAX_SCRIPT = 64 * 1024  # characters of a container's commands in which names are sought
 
 
@@ -39,7 +46,8 @@ def environment(recipes: Recipes) -> Iterator[Finding]:
 
     A name is misspelt if it is a letter away from a variable that Dynamo, an engine, Hugging Face, NCCL, UCX
     or PyTorch document, and the container's commands do not use it. A second value that contains the first,
-    as in $(NAME), is fine.
+    as in $(NAME), is fine. In a script it is misspelt if nothing sets it and it is a letter away from one
+    that is set. A cache at a relative path is below whichever folder a program starts in.
 
     Fix: remove one, or correct the name
     """
@@ -49,6 +57,9 @@ def environment(recipes: Recipes) -> Iterator[Finding]:
     for variables in every:
         yield from _check_repeats(variables)
         yield from _check_spelling(variables)
+        yield from _check_folders(variables)
+    for template in (template for recipe in recipes for template in list_pod_templates(recipe)):
+        yield from _check_scripts(template)
 
 
 def _list_variables(recipe: Recipe) -> Iterator[_Variables]:
@@ -92,7 +103,7 @@ def _check_spelling(variables: _Variables) -> Iterator[Finding]:
     names = {entry.get_text("name") for entry in variables.entries}
     for entry in variables.entries:
         name = entry.get_text("name")
-        meant = find_misspelt_variable(name)
+        meant = find_misspelt_variable(name) if not _has_family(name, names) else None
         used = re.search(rf"\b{re.escape(name)}\b", variables.script)
         if (
             meant
@@ -103,3 +114,55 @@ def _check_spelling(variables: _Variables) -> Iterator[Finding]:
             yield variables.report(
                 entry, f"nothing reads {name}: it looks like {meant}{remark}", replace_words(name, meant)
             )
+
+
+def _has_family(name: str, names: Collection[str]) -> bool:
+    """Whether other variables, of which none is known, begin as this one does: a program of that name."""
+    family = [each for each in names if each.startswith(f"{name.partition('_')[0]}_")]
+    return len(family) > 1 and not any(map(is_known_variable, family))
+
+
+def _check_folders(variables: _Variables) -> Iterator[Finding]:
+    for entry in variables.entries:
+        name, value = entry.get_text("name"), entry.get_text("value")
+        if name in _FOLDERS and _RELATIVE.fullmatch(value):
+            message = f"{name} is the relative path {value}: each program has its cache where it starts"
+            yield variables.report(entry, message, f"write /{value}, on the claim")
+
+
+def _check_scripts(template: PodTemplate) -> Iterator[Finding]:
+    """Reports variables in scripts that nothing sets, and that look like one that is set."""
+    for container in template.containers:
+        words = [*container.get_items("command"), *container.get_items("args")]
+        if container.get("envFrom") or template.around.get("envFromSecret"):
+            continue
+        script = "\n".join(word.text or "" for word in words)[:_MAX_SCRIPT]
+        known = _list_names(container, template) | _find_assigned(script)
+        uses = {name: line for word in words for name, line in _find_uses(word)}
+        for name, line in uses.items():
+            if meant := find_slip(name, known):
+                yield warn(
+                    f"{template.owner}: the script uses {name}, which nothing sets: it looks like {meant}",
+                    fix=replace_words(name, meant),
+                    location=Location(template.manifest.file, line),
+                )
+
+
+def _find_uses(word: Value) -> Iterator[tuple[str, int]]:
+    """The variables that a script uses, and the line of each."""
+    text = (word.text or "")[:_MAX_SCRIPT]
+    first = word.line + ("\n" in text)  # a block begins below its key
+    for use in _USES.finditer(text):
+        yield use[1], first + text.count("\n", 0, use.start())
+
+
+def _list_names(container: Value, template: PodTemplate) -> set[str]:
+    """The variables that a container has from its manifest."""
+    spec = template.manifest.root.get("spec")
+    holders = [(container, "env"), (template.around, "envs"), *((spec, key) for key in _LISTS)]
+    return {entry.get_text("name") for holder, key in holders if holder for entry in holder.get_items(key)}
+
+
+def _find_assigned(script: str) -> set[str]:
+    """The names that a script may set itself."""
+    return {name for found in _SETS.findall(script) for part in found for name in re.findall(r"\w+", part)}

@@ -1,10 +1,12 @@
 """Checks that the objects which pods name are in the recipe."""
 
 import difflib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeGuard
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.fixes import replace_words
 from dynocheck.engines import find_instances
 from dynocheck.engines.arguments import find_config_file
 from dynocheck.facts import POD_TEMPLATE_PATHS, SECRET_MAKERS, Manifest, Recipe, Recipes, Value
@@ -32,6 +34,16 @@ _PRESENT = {
     "Secret": ("hf-token-secret",),
     _ACCOUNT: ("default", "planner-serviceaccount", "epp-serviceaccount"),
     _PRIORITY: ("system-cluster-critical", "system-node-critical"),
+}
+# What `kubectl create` makes, by the word behind it.
+_CREATES = {
+    "secret": "Secret",
+    "configmap": "ConfigMap",
+    "cm": "ConfigMap",
+    "serviceaccount": _ACCOUNT,
+    "sa": _ACCOUNT,
+    "priorityclass": _PRIORITY,
+    "pc": _PRIORITY,
 }
 _ENGINE_FILES = ("config", "engine-config-json", "extra-engine-args")  # the arguments that name a file
 _HOLDS_DATA = ("data", "stringData", "binaryData")
@@ -65,8 +77,10 @@ def references(recipes: Recipes) -> Iterator[Finding]:
 
     The check fails where the recipe makes objects of this kind but not the one that is named, as after a
     rename in one place only; in folders without a recipe only the same file counts. Otherwise the object
-    must be in the cluster already, which is a warning. Objects that a README creates are there. Secrets are
-    usually made by hand: they are judged beside others, and `platform.secrets` looks for them in a cluster.
+    must be in the cluster already, which is a warning. Objects that a README creates are there, with the keys
+    that it gives them. Secrets are usually made by hand: they are judged beside others, and
+    `platform.secrets` looks for them in a cluster. A ConfigMap beside an engine without Dynamo that nothing
+    names is a warning, unless it has labels.
 
     Fix: add the object, or name the one that the recipe makes
     """
@@ -81,14 +95,45 @@ def references(recipes: Recipes) -> Iterator[Finding]:
             same = [(n, m) for kind, n, m in made if kind == reference.kind]
             if any(n == name for n, _ in same):
                 yield from _check_keys(reference, [m for n, m in same if n == name])
-            elif name not in created and (reference.kind, name) not in reported:
+            elif pasted := [c for c in created if c.name == name and c.kind in ("", reference.kind)]:
+                yield from _check_created(reference, pasted)
+            elif (reference.kind, name) not in reported:
                 reported.add((reference.kind, name))
                 file = reference.manifest.file
                 siblings = {n for n, m in same if joined or m.file == file}
                 yield from _report_missing(reference, name, siblings)
         yield from _check_engine_files(recipe, made)
-    if not judged:
+        yield from _check_unused(recipe)
+    if not judged and not any(recipe.servers for recipe in recipes):
         raise Skip("no pod names a ConfigMap, Secret, ServiceAccount, PriorityClass or ResourceClaimTemplate")
+
+
+def _check_unused(recipe: Recipe) -> Iterator[Finding]:
+    """Reports ConfigMaps beside an engine without Dynamo that nothing names: their settings have no effect.
+
+    One with labels or annotations may be for whoever looks for these.
+    """
+    beside = {server.file for server in recipe.servers}
+    unused = {
+        manifest.name: manifest
+        for manifest in recipe.own_manifests
+        if manifest.kind == "ConfigMap" and manifest.file in beside and manifest.name
+        if manifest.root.get("metadata", "labels") is None
+        if manifest.root.get("metadata", "annotations") is None
+    }
+    for value in (value for m in recipe.manifests for value in (m.root.walk() if unused else ())):
+        for name in [name for name in unused if value.text and name in value.text]:
+            if value is not unused[name].root.get("metadata", "name"):
+                del unused[name]
+    words = {word.text for page in recipe.pages for command in page.commands for word in command}
+    for name, manifest in unused.items():
+        if not any(name in (word or "") for word in words):
+            place = manifest.root.get("metadata", "name") or manifest.root
+            yield warn(
+                f"ConfigMap {name} is named by nothing: what it says has no effect",
+                fix="mount it, or import it with envFrom, where it is to be read",
+                location=Location(manifest.file, place.line, place.column),
+            )
 
 
 def _check_engine_files(recipe: Recipe, made: list[tuple[str, str, Manifest]]) -> Iterator[Finding]:
@@ -179,12 +224,44 @@ def _list_made(recipe: Recipe) -> list[tuple[str, str, Manifest]]:
     return made
 
 
-def _list_created(recipe: Recipe) -> set[str]:
-    """The names that a README's commands create, or that kustomize generates."""
-    commands = [[word.text or "" for word in words] for page in recipe.pages for words in page.commands]
-    names = {text for texts in commands if "create" in texts for text in texts}
+class _Created(NamedTuple):
+    """An object that a page's command or a kustomization makes, and its keys; None if they are unknown."""
+
+    kind: str
+    name: str
+    keys: frozenset[str] | None = None
+
+
+def _list_created(recipe: Recipe) -> list[_Created]:
+    created = []
+    for words in (words for page in recipe.pages for words in page.commands):
+        texts = [word.text or "" for word in words]
+        what = texts[texts.index("create") + 1 :] if "create" in texts else []
+        keys = _read_literals(what)
+        created += [_Created(_CREATES.get(what[0], ""), text, keys) for text in what]
     for file in recipe.files:
         for root in file.documents:
-            for generator in ("configMapGenerator", "secretGenerator"):
-                names |= {entry.get_text("name") for entry in root.get_items(generator)}
-    return names
+            for kind in ("ConfigMap", "Secret"):
+                generated = root.get_items(f"{kind[0].lower()}{kind[1:]}Generator")
+                created += [_Created(kind, entry.get_text("name")) for entry in generated]
+    return created
+
+
+def _read_literals(texts: Sequence[str]) -> frozenset[str] | None:
+    """The keys of `kubectl create`, from --from-literal; None if it has others."""
+    options = " ".join(texts).replace("--from-literal ", "--from-literal=")
+    keys = re.findall(r"--from-literal=([\w.-]+)=", options)
+    return frozenset(keys) if keys and options.count("--from-") == len(keys) else None
+
+
+def _check_created(reference: _Reference, made: Sequence[_Created]) -> Iterator[Finding]:
+    """Reports keys that no command of a page gives to an object."""
+    given = {key for each in made for key in each.keys or ()}
+    for key in reference.keys if all(each.keys for each in made) else ():
+        if key.text and "$" not in key.text and key.text not in given:
+            yield fail(
+                f"{reference.kind} {reference.name.text} has no key {key.text}: a page creates it with "
+                f"{', '.join(sorted(given))}",
+                fix=replace_words(key.text, min(given)),
+                location=reference.locate(key),
+            )

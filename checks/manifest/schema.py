@@ -155,7 +155,7 @@ def _report_unknown_kind(
     return unjudged(
         f"{manifest.kind} {manifest.name} of {manifest.api_version}",
         why="no schema for its kind",
-        needs="--crds DIR with its CustomResourceDefinition, or --cluster",
+        needs="--crds DIR with its CustomResourceDefinition" + (", or --cluster" if served is None else ""),
         location=Location(manifest.file, manifest.root.line, manifest.root.column),
     )
 

@@ -4,6 +4,12 @@ from dynocheck import Location, unjudged
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines.memory_budget import SizedEngine
 from dynocheck.engines.model_lookup import CONFIG_FILES, find_config
+from dynocheck.facts import Nodes
+
+
+def offer_cluster(needs: str, nodes: Nodes | None) -> str:
+    """What would tell the GPU; a cluster too, where none was looked at."""
+    return needs if nodes is not None else f"{needs}, or --cluster"
 
 
 def describe_unsized(engine: SizedEngine, why: str = "", needs: str | None = None) -> Unjudged:
@@ -36,6 +42,5 @@ def _explain(engine: SizedEngine) -> tuple[str, str | None]:
     if engine.budget is None:
         return "its arguments do not show how it loads the model", None
     if engine.gpu.most is None:
-        needs = "--cluster, or nvidia.com/gpu.memory in the nodeSelector"
-        return f"the memory of {engine.product} is unknown", needs
+        return f"the memory of {engine.product} is unknown", "nvidia.com/gpu.memory in the nodeSelector"
     return "it changes the precision of the weights while it loads them", None

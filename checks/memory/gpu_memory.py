@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
-from dynocheck.checks.memory._coverage import describe_unsized
+from dynocheck.checks.memory._coverage import describe_unsized, offer_cluster
 from dynocheck.core.fixes import set_argument
 from dynocheck.engines.memory import GIB, MemoryEstimate
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
 from dynocheck.engines.model_lookup import add_hub_configs
 from dynocheck.facts import Autoscalers, HubModels, Nodes, Recipes, ResourceSlices, list_gpu_nodes
 
-_NEEDS = "a nodeSelector on nvidia.com/gpu.product, or --cluster"
+_NEEDS = "a nodeSelector on nvidia.com/gpu.product"
 
 
 @check("memory.weights-fit", title="Model weights fit the requested GPUs")
@@ -42,7 +42,9 @@ def weights_fit(
             yield describe_unsized(engine)
         elif room.fits and not least.fits and not engine.gpu.products:
             yield describe_unsized(
-                engine, "the recipe names no GPU, and not every one is large enough", _NEEDS
+                engine,
+                "the recipe names no GPU, and not every one is large enough",
+                offer_cluster(_NEEDS, nodes),
             )
         elif not engine.draft_sized and least.fits and least.limit < 2 * least.weights:
             yield describe_unsized(
@@ -108,7 +110,9 @@ def kv_cache(
             yield describe_unsized(engine, "its weights do not fit each GPU that it may get")
         else:
             yield describe_unsized(
-                engine, "the recipe names no GPU, and not every one is large enough", _NEEDS
+                engine,
+                "the recipe names no GPU, and not every one is large enough",
+                offer_cluster(_NEEDS, nodes),
             )
 
 

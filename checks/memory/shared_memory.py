@@ -60,8 +60,12 @@ _GRAPH = "DynamoGraphDeployment"
 
 
 def _check_media(recipe: Recipe) -> Iterator[Finding]:
+    judged = (server for server in recipe.servers if any(map(_shares_memory, server.components)))
+    told = {(server.file, server.name) for server in judged}  # by _check_server
     for template in list_pod_templates(recipe):
         yield from _check_place(template)
+        if not template.of_graph and (template.manifest.file, template.manifest.name) not in told:
+            yield from _check_size(template)
         for volume in template.spec.get_items("volumes"):
             medium = volume.get("emptyDir", "medium")
             if medium is not None and medium.text and not _is_medium(medium.text):
@@ -85,6 +89,23 @@ def _check_place(template: PodTemplate) -> Iterator[Finding]:
                 fix=set_value("mountPath", _SHM),
                 location=Location(template.manifest.file, at.line, at.column),
             )
+
+
+def _check_size(template: PodTemplate) -> Iterator[Finding]:
+    """Reports too small a volume at /dev/shm in a pod of several GPUs, whatever runs in it but llama.cpp."""
+    if any("llama.cpp" in container.get_text("image") for container in template.spec.get_items("containers")):
+        return  # its GPUs do not communicate through memory
+    limits = [c.get("resources", "limits", "nvidia.com/gpu") for c in template.spec.get_items("containers")]
+    gpus = sum(parse_quantity(limit.data) or 0 for limit in limits if limit is not None)
+    own = _find_own_volume(template.spec)
+    size = own.get("sizeLimit") if own is not None and own.get_text("medium") == "Memory" else None
+    found = parse_quantity(size.data) if size is not None else None
+    if gpus > 1 and size is not None and found is not None and found < _LEAST:
+        yield warn(
+            f"{template.owner}: {int(gpus)} GPUs share {size.data} of {_SHM}",
+            fix=set_value("sizeLimit", _ENOUGH),
+            location=Location(template.manifest.file, size.line, size.column),
+        )
 
 
 def _is_below_shm(mount: Value) -> bool:

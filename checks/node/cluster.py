@@ -39,6 +39,7 @@ def _count_rates(report: NodeReport) -> str:
 _TRAITS: Mapping[str, Callable[[NodeReport], object]] = {
     "GPUs": lambda report: len(report.gpus.devices),
     "driver": lambda report: report.gpus.driver,
+    "firmware": lambda report: ", ".join(sorted({gpu.firmware for gpu in report.gpus.usable})),
     "MIG GPUs": lambda report: sum(gpu.mig is True for gpu in report.gpus.devices),
     "RDMA links": _count_rates,
     "kernel": lambda report: report.rdma.kernel,

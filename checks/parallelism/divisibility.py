@@ -10,6 +10,7 @@ from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import Model
 from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
 from dynocheck.engines.model_lookup import add_hub_configs
+from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
 from dynocheck.facts import HubModels, Manifest, Recipes, Value, list_placements, parse_quantity
 
 _LARGEST_NODE = 16  # GPUs of the largest node that any vendor sells
@@ -155,7 +156,8 @@ def _check_ranks(engine: SizedEngine) -> _Problem | None:
     given, name = engine.instance.given, engine.instance.engine.name
     tensor, experts = given.size("tensor-parallel-size"), given.size("expert-parallel-size")
     data = given.size("data-parallel-size") if given.is_enabled("enable-dp-attention") else None
-    if name == "vllm" or tensor is None or not given.complete:
+    rejected = has_rejected_parallel_args(engine.instance.container, engine.instance.launch)
+    if name == "vllm" or tensor is None or not given.complete or rejected:
         return None
     if name == "sglang" and data is not None and tensor % data:
         problem = f"attention data parallel size {data} does not divide tensor parallel size {tensor}"

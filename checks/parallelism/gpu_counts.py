@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.parallelism._triton import check_ranks
 from dynocheck.core.fixes import set_gpus, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.servers import PROGRAMS
@@ -24,7 +25,8 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     Expert parallelism and SGLang's attention data parallelism divide existing ranks.
 
     With fewer GPUs than ranks the engine does not start; additional GPUs stay idle, unless expert parallelism
-    is elastic. Arguments count wherever
+    is elastic, and TGI without --num-shard takes all. Triton starts an engine of TensorRT-LLM with a rank of
+    MPI for each GPU: alone it is one. Arguments count wherever
     the engine reads them: flags, variables, engine YAML. Not judged are an engine whose parallel flags are
     invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
     worker whose command starts no recognizable engine.
@@ -45,6 +47,8 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     for graph, component, splits in workers:
         known = [split for split in splits if split is not None]
         reason = _explain_unjudged(graph, component, splits)
+        if not splits and not graph.of_dynamo:
+            yield from check_ranks(graph, component)
         if reason is not None:
             yield _describe_unjudged(graph, component, *reason)
         else:
@@ -143,7 +147,9 @@ def _each(split: Parallelism) -> str:
 
 
 def _is_elastic(engine: EngineInstance) -> bool:
-    """Whether an engine may take further GPUs while it runs."""
+    """Whether an engine may take further GPUs: while it runs, or as TGI every one that it sees."""
+    if engine.engine.name == "tgi" and engine.given.get("num-shard", "sharded") is None:
+        return True
     return engine.given.get("enable-elastic-ep", "elastic-ep-backend") is not None
 
 

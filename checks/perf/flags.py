@@ -11,6 +11,7 @@ from dynocheck.data.aiperf import AiperfFlag, find_flags, list_releases
 from dynocheck.facts import Benchmark, Recipes, Word
 
 _PINNED = re.compile(r"aiperf(?:\[[\w,-]*\])?==([\w.]+)")
+_COUNTS = ("--concurrency", "--num-requests", "--request-count")  # at least 1
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 
 
@@ -28,8 +29,8 @@ class _Flag(NamedTuple):
 
 @check("perf.flags", title="Flags exist in the load generator's release")
 def flags(recipes: Recipes) -> Iterator[Result]:
-    """AIPerf exits at an unknown flag or kind of endpoint: the benchmark fails once its model is loaded, and
-    a Job runs it again and again.
+    """AIPerf exits at an unknown flag or kind of endpoint, and at a load of nothing: the benchmark fails once
+    its model is loaded, and a Job runs it again and again.
 
     Checked is `aiperf profile`, by the flags of the release that the benchmark installs with `==`. Without
     one, only what no known release has is reported. Flags of other load generators are not judged.
@@ -85,6 +86,8 @@ def _find_problem(flag: _Flag, known: Mapping[str, AiperfFlag]) -> str | None:
     if row is None:
         return f"has no {flag.name}"
     value = (flag.value or "").lower().replace("-", "_")
+    if flag.normalize() in _COUNTS and value and not value.strip("0"):
+        return f"takes no {flag.name} {flag.value}: at least 1"
     if row.choices and value and "$" not in value and value not in row.choices:
         return f"takes no {flag.name} {flag.value}"
     return None
@@ -109,6 +112,8 @@ def _suggest_name(flag: _Flag, known: Iterable[str]) -> str:
 
 
 def _suggest_value(flag: _Flag, row: AiperfFlag) -> str:
+    if not row.choices:
+        return set_argument(flag.name, 1, "or more")
     close = get_close_matches(flag.value or "", row.choices, n=1)
     others = f"one of {', '.join(row.choices)}"
     return set_argument(flag.name, close[0] if close else "VALUE", others)

@@ -9,9 +9,10 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.checks.storage._fetches import Fetch, find_fetches, parse_amount
 from dynocheck.core.fixes import replace_words, set_flag
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs
-from dynocheck.facts import HubModels, Recipe, Recipes, Value
+from dynocheck.facts import EnvVar, HubModels, Recipe, Recipes, Value
 
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like
+_OFFLINE, _TRUE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"), ("1", "ON", "YES", "TRUE")
 _JOB_KINDS = ("Job", "CronJob")
 _FASTEST, _USUAL = 0.5e9, 0.1e9  # bytes per second of a download
 _DURATION, _SECONDS = re.compile(r"(\d{1,9})(s|m|h)"), {"s": 1, "m": 60, "h": 3600}
@@ -26,7 +27,8 @@ _USES = re.compile(
 def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """What a Job writes to its container's filesystem or to an emptyDir is deleted with its pod, and every
     worker downloads the model again. The kubelet evicts the pod when a model is larger than the `sizeLimit`
-    of the emptyDir or the container's limit of ephemeral-storage. A misspelt `hf download` fetches nothing.
+    of the emptyDir or the container's limit of ephemeral-storage. A misspelt `hf download`, or one under
+    HF_HUB_OFFLINE, fetches nothing.
 
     Where a Job leaves its files is not checked when its script does something with them. A README's `kubectl
     wait` whose timeout asks for more than 0.5 GB/s gives up before the download is complete.
@@ -42,6 +44,12 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
                 f"hf has no command {fetch.download.verb}: {fetch.label} is not downloaded",
                 fix=replace_words(fetch.download.verb, "download"),
                 location=fetch.locate(fetch.download),
+            )
+        if (offline := _find_offline(fetch)) is not None:
+            yield fail(
+                f"{offline.name} is set: {fetch.label} is not downloaded",
+                fix=f"remove {offline.name} from the Job",
+                location=Location(fetch.template.manifest.file, offline.line, offline.column),
             )
         if fetch.size is None and _find_limits(fetch):
             yield unjudged(
@@ -63,6 +71,13 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
             )
     for recipe in recipes:
         yield from _check_waits(recipe, fetches)
+
+
+def _find_offline(fetch: Fetch) -> EnvVar | None:
+    """The variable that keeps a download from the hub; None where its script has a say in it."""
+    container = fetch.download.container
+    found = (container.find_variable(name) for name in _OFFLINE if name not in fetch.script)
+    return next((each for each in found if each and (each.value or "").upper() in _TRUE), None)
 
 
 def _check_waits(recipe: Recipe, fetches: list[Fetch]) -> Iterator[Finding]:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage._claims import list_claimed_classes
-from dynocheck.data import provisioner
-from dynocheck.data.volumes import find_csi_driver, is_known_driver, volume_reach
+from dynocheck.data.volumes import find_csi_driver, find_reach, is_known_driver
 from dynocheck.facts import (
     CsiDrivers,
     Node,
@@ -59,7 +58,7 @@ def _explain_misplacement(
     storage_class: StorageClass, drivers: CsiDrivers, nodes: Nodes
 ) -> tuple[str, dict[str, list[str]]] | None:
     """Why a volume of this class may be out of reach of its pod, with evidence; None when it is not."""
-    match _find_reach(storage_class, drivers):
+    match find_reach(storage_class, drivers):
         case "node":
             usable = [node.name for node in nodes if not node.unschedulable]
             if len(usable) < 2:
@@ -82,20 +81,6 @@ def _compare_zones(storage_class: StorageClass, nodes: Nodes) -> tuple[str, dict
     if len(possible) > 1:
         return f"a volume is in any of {len(possible)} zones, and its pods can only run there", evidence
     return None
-
-
-def _find_reach(storage_class: StorageClass, drivers: CsiDrivers) -> str | None:
-    """`zone` or `node` for what a volume of this class is bound to, by the table or else by the topology keys
-    that its driver registers on nodes; None when it is bound to neither.
-    """
-    name = storage_class.provisioner
-    row, access = volume_reach(name), provisioner(name)
-    if row is not None and row.reach is not None:
-        return row.find_reach(storage_class.parameters)
-    driver = find_csi_driver(name)
-    if driver is None or (access is not None and access.rwx == "yes"):  # a shared file system
-        return None
-    return "zone" if any(key.endswith("zone") for key in drivers.find_topology_keys(driver)) else None
 
 
 @check("storage.csi-driver", title="CSI drivers of the StorageClasses in use are installed")

@@ -79,7 +79,7 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
         ):
             continue
         findings = [*_check_deployment(recipe)]
-        if recipe.shape == "model" and not _has_links_out(recipe):
+        if recipe.shape == "model" and not _has_unread(recipe):
             findings += _check_cache(recipe)
         judged = judged or bool(findings) or recipe.shape == "model" or _is_variant(recipe)
         yield from findings
@@ -88,9 +88,8 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
-    is_missing = any(part.missing for part in recipe.unread)
-    if any(file.problems for file in recipe.own_files) or _has_links_out(recipe) or is_missing:
-        return  # the unread part may be the graph
+    if _has_unread(recipe) or any(part.missing for part in recipe.unread):
+        return  # that may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
     helm = any(part.chart for part in recipe.unread)
@@ -110,9 +109,10 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
         )
 
 
-def _has_links_out(recipe: Recipe) -> bool:
-    """Whether a link leads to what is not read, which may be anything."""
-    return any(hollow.why == "outside" for hollow in recipe.hollow)
+def _has_unread(recipe: Recipe) -> bool:
+    """Whether a file does not parse, or a link leads to what is not read: either may hold anything."""
+    outside = any(hollow.why == "outside" for hollow in recipe.hollow)
+    return outside or any(file.problems for file in recipe.own_files)
 
 
 def _locate_unrendered(recipe: Recipe) -> Location:

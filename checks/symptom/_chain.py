@@ -11,6 +11,7 @@ from dynocheck.secrets import clip
 _OWNERS = "part of"
 _NODE = "node"
 _CLAIMS = "claims"
+AWAITED = "waits for"  # graphs, by kind and name
 PRESSURE = "pressure"  # what a node lacks, by the name of its condition
 # Rules of log lines that say that a peer is missing; the empty one stands for no rule.
 _FOLLOWING = (
@@ -46,6 +47,14 @@ def is_part(cause: Finding, effect: Finding) -> bool:
     if subject is None:
         return False
     return cause.subject == subject or f"{subject.kind} {subject.name}" in cause.evidence.get(_OWNERS, ())
+
+
+def is_waited_for(cause: Finding, effect: Finding) -> bool:
+    """The cause is about a graph that the object of the effect waits for, or about a part of it."""
+    if cause.subject is None:
+        return False
+    about = {f"{cause.subject.kind} {cause.subject.name}", *cause.evidence.get(_OWNERS, ())}
+    return not about.isdisjoint(effect.evidence.get(AWAITED, ()))
 
 
 def is_node_of(cause: Finding, effect: Finding) -> bool:

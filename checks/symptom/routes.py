@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Result, Skip, check, fail, unjudged, warn
+from dynocheck import Finding, Result, Skip, check, fail, unjudged, warn
 from dynocheck.checks.symptom._chain import describe_owners, make_subject, shorten
-from dynocheck.facts import DeployedObject, NamespaceState
+from dynocheck.facts import DeployedObject, DeployedPod, NamespaceState, ObjectKey, PoolState
 
 _KINDS = ("HTTPRoute", "InferencePool")
+_RESOURCES = ("httproutes", "inferencepools")
 _DECISIVE = ("Accepted", "ResolvedRefs")
 # What to do, by the reason of the condition (Gateway API v1, InferencePool v1).
 _FIXES = {
@@ -23,19 +24,42 @@ _FIXES = {
 }
 
 
-@check("symptom.route", title="Routes and pools are attached")
+_PODS = "pods"
+
+
+def _is_pod_of(cause: Finding, effect: Finding) -> bool:
+    """The cause is about a pod that is not ready, for which the link of the effect is broken."""
+    return cause.subject is not None and cause.subject.name in effect.evidence.get(_PODS, ())
+
+
+@check(
+    "symptom.route",
+    title="Routes and pools are attached",
+    explained_by={
+        "symptom.unscheduled": _is_pod_of,
+        "symptom.image": _is_pod_of,
+        "symptom.start": _is_pod_of,
+        "symptom.crash": _is_pod_of,
+        "symptom.not-ready": _is_pod_of,
+        "symptom.ended": _is_pod_of,
+    },
+)
 def route(state: NamespaceState) -> Iterator[Result]:
     """A request comes from a Gateway by an HTTPRoute to an InferencePool, whose endpoint picker takes a pod.
 
     Fix: kubectl describe httproute,inferencepool   # status.parents
     """
     found = [*state.list_objects(*_KINDS)]
-    if not found and not state.unlisted:
+    unlisted = {name: state.unlisted[name] for name in _RESOURCES if name in state.unlisted}
+    if not found and not unlisted:
         raise Skip("no route and no pool here")
-    for resource, reason in state.unlisted.items():
+    for resource, reason in unlisted.items():
         yield unjudged(resource, why=f"they cannot be read: {reason}", needs="dynocheck rbac --diagnose")
     for each in found:
         yield from _judge_link(state, each)
+    for pool in state.pools:
+        yield from _judge_picker(state, pool)
+        yield from _judge_members(state, pool)
 
 
 def _judge_link(state: NamespaceState, each: DeployedObject) -> Iterator[Result]:
@@ -57,3 +81,72 @@ def _judge_link(state: NamespaceState, each: DeployedObject) -> Iterator[Result]
             subject=subject,
             evidence=evidence,
         )
+
+
+def _judge_picker(state: NamespaceState, pool: PoolState) -> Iterator[Result]:
+    """Whether the pool's endpoint picker answers; a gateway asks it for each request."""
+    key = ObjectKey("InferencePool", pool.name)
+    told = f"{key}: its endpoint picker, Service {pool.picker},"
+    look = f"kubectl get service,endpointslices -n {state.namespace}   # and endpointPickerRef of the pool"
+    subject = make_subject(state, key)
+    if not pool.picker:
+        return
+    if not pool.services_read:
+        yield unjudged(
+            f"the endpoint picker of {key}", why="Services cannot be read", needs="list on services"
+        )
+    elif pool.picker_pods is None:
+        if not _is_told(state, key):
+            yield fail(f"{told} does not exist", fix=look, subject=subject)
+    elif not pool.picker_pods:
+        yield fail(f"{told} selects no pod", fix=look, subject=subject)
+    elif (pods := _find_pods(state, pool.picker_pods)) and not any(pod.is_ready for pod in pods):
+        yield fail(
+            f"{told} has no ready pod",
+            fix=f"kubectl logs {pods[0].name} -n {state.namespace}",
+            subject=subject,
+            evidence={_PODS: [pod.name for pod in pods]},
+        )
+
+
+def _judge_members(state: NamespaceState, pool: PoolState) -> Iterator[Finding]:
+    """Whether the pool has pods to choose from; the picker drops those without its port silently."""
+    key = ObjectKey("InferencePool", pool.name)
+    subject = make_subject(state, key)
+    pods = _find_pods(state, pool.members)
+    deaf = [pod for pod in pods if _is_deaf(pod, pool)]
+    if not pool.members:
+        fix = f"kubectl get pods -n {state.namespace} --show-labels   # and correct the selector of the pool"
+        yield fail(f"{key}: its selector matches no pod", fix=fix, subject=subject)
+    elif pods and not any(pod.is_ready for pod in pods):
+        yield fail(
+            f"{key}: none of its {len(pods)} pods is ready",
+            fix=f"dynocheck diagnose pod/{pods[0].name} -n {state.namespace}",
+            subject=subject,
+            evidence={_PODS: [pod.name for pod in pods]},
+        )
+    elif deaf:
+        ports = ", ".join(map(str, pool.ports))
+        judge = fail if len(deaf) == len(pods) else warn
+        yield judge(
+            f"{key}: {len(deaf)} of its {len(pods)} pods, such as {deaf[0].name}, lack its target port "
+            f"{ports}: the endpoint picker leaves them out without a word",
+            fix="correct targetPorts of the pool, or the ports of the containers",
+            subject=subject,
+        )
+
+
+def _is_told(state: NamespaceState, key: ObjectKey) -> bool:
+    """Whether a gateway already says of the pool that its picker cannot be found."""
+    pools = (each for each in state.list_objects(key.kind) if each.key == key)
+    return any(c.type == "ResolvedRefs" and c.status == "False" for pool in pools for c in pool.conditions)
+
+
+def _find_pods(state: NamespaceState, names: tuple[str, ...]) -> list[DeployedPod]:
+    return [pod for pod in state.pods if pod.name in names and not pod.has_ended]
+
+
+def _is_deaf(pod: DeployedPod, pool: PoolState) -> bool:
+    """Whether a pod declares ports, and none of the pool's."""
+    declared = {port.number for container in pod.containers for port in container.ports}
+    return bool(declared) and declared.isdisjoint(pool.ports)

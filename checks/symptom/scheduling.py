@@ -28,6 +28,7 @@ _SCHEDULER_EVENTS = (
     *("FailedScheduling", "GangSchedulingPending"),
     *("Unschedulable", "UnschedulableOnNodePool"),  # of KAI
 )
+_UNSCHEDULABLE = ("UnschedulableOnNodePool", "Unschedulable")  # conditions of a PodGroup of KAI
 _NO_NODE = re.compile(
     r"^\d+/(\d+) nodes are available: (.*?)\.?(?: preemption:.*| no new claims.*)?$", re.DOTALL
 )
@@ -101,14 +102,17 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
     subject, evidence = make_subject(state, pod.key), describe_pod(pod)
     condition = pod.get_condition("PodScheduled")
     events = state.list_events(pod.key, *_SCHEDULER_EVENTS)
-    message = (condition.message if condition else "") or (events[0].message if events else "")
+    message = _explain_group(state, pod) or (condition.message if condition else "")
+    message = message or (events[0].message if events else "")
     age = measure_age_s(state, pod.created)
     if pod.gates:
         held = ", ".join(pod.gates)
         gang = "   # Grove takes it away when the whole gang is made" if _GROVE_GATE in pod.gates else ""
+        stale = _find_stale_clique(state, pod)
         yield warn(
             f"pod {pod.name} is held back by the scheduling gate {held}"
-            + (f" for {format_age(age)}" if age else ""),
+            + (f" for {format_age(age)}" if age else "")
+            + (f", while {stale} says that it is scheduled: of the pods before (grove#809)" if stale else ""),
             fix=f"kubectl get podgangs,podcliques -n {state.namespace}{gang}"
             if gang
             else f"kubectl describe pod {pod.name} -n {state.namespace}",
@@ -133,6 +137,23 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
             subject=subject,
             evidence=evidence,
         )
+
+
+def _explain_group(state: NamespaceState, pod: DeployedPod) -> str:
+    """Why KAI does not schedule the PodGroup of a pod; its pods say less."""
+    groups = (each for each in state.list_objects("PodGroup") if each.key.name == pod.group)
+    bad = (c for group in groups for c in group.conditions if c.type in _UNSCHEDULABLE and c.status == "True")
+    return next((f"{c.reason}: {c.message}" for c in bad), "")
+
+
+def _find_stale_clique(state: NamespaceState, pod: DeployedPod) -> str:
+    """The clique that says of pods without a node that they are scheduled."""
+    for clique in state.list_objects("PodClique"):
+        condition = clique.get_condition("PodCliqueScheduled")
+        if clique.key in pod.owners and condition is not None and condition.status == "True":
+            mates = (other for other in state.pods if clique.key in other.owners)
+            return "" if any(mate.node for mate in mates) else str(clique.key)
+    return ""
 
 
 def _list_pressures(message: str) -> list[str]:

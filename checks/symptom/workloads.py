@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
 from dynocheck.checks.symptom._chain import (
+    AWAITED,
     describe_owners,
     is_part,
     is_past_run,
     is_starting,
+    is_waited_for,
     make_subject,
     shorten,
 )
@@ -24,11 +26,28 @@ _OF_PODS = {
     "symptom.not-ready": is_part,
     "symptom.ended": is_part,
 }
-_GANG = {"MinAvailableBreached": "True", "PodCliqueScheduled": "False", "TopologyLevelsUnavailable": "True"}
+_GANG = {
+    "MinAvailableBreached": "True",
+    "PodCliqueScheduled": "False",
+    "TopologyLevelsUnavailable": "True",
+    "GangTerminationInProgress": "True",
+}
+_GANG_ENDED = "PodCliqueSetReplicaDeleteSuccessful"
 _ROLES = ("prefill", "decode")
 _SETTLED = ("successful", "Deployed", "Ready")
 _PASSING = ("Profiling", "Deploying")  # of a request; the operator works on it
-_DECISIVE = ("Ready", "EndpointsReady", "Succeeded")
+_REQUEST, _MODEL = "DynamoGraphDeploymentRequest", "DynamoModel"
+# The stages of a request and of a model, in their order, and what to do when one fails.
+_STAGES = {
+    "Validation": "kubectl edit dgdr {name} -n {namespace}   # what the message names",
+    "Profiling": "kubectl logs -l dgdr.nvidia.com/name={name} -n {namespace} --all-containers   # its Job",
+    "SpecGenerated": "kubectl describe dgdr {name} -n {namespace}   # its events",
+    "DeploymentReady": "kubectl get dgd -l dgdr.nvidia.com/name={name} -n {namespace}   # then diagnose it",
+    "ServicesFound": "kubectl get dynamomodel {name} -n {namespace} -o yaml   # correct baseModelName: "
+    "workers of this namespace must serve it",
+    "EndpointsReady": "kubectl describe dynamomodel {name} -n {namespace}   # which endpoints are not ready",
+}
+_DECISIVE = (*_STAGES, "Ready", "Succeeded")
 
 
 @check("symptom.unread", title="Everything that belongs to the deployment can be read")
@@ -55,7 +74,8 @@ def workload(state: NamespaceState) -> Iterator[Finding]:
             told = f"{each.key} has failed: {shorten(failed.message or failed.reason)}"
             fix = f"kubectl logs job/{each.key.name} -n {state.namespace} --all-pods"
         elif each.key.kind == "PodCliqueSet":
-            told = f"{each.key} does not run as a gang{_describe_gang(each)}"
+            ended = "; Grove has deleted its pods" if state.list_events(each.key, _GANG_ENDED) else ""
+            told = f"{each.key} does not run as a gang{_describe_gang(each)}{ended}"
             fix = f"kubectl describe podcliqueset {each.key.name} -n {state.namespace}"
             if not _describe_gang(each):
                 continue
@@ -80,7 +100,19 @@ def _is_progressing(state: NamespaceState, each: DeployedObject) -> bool:
     return bool(pods) and all(pod.is_ready or is_starting(state, pod) for pod in pods)
 
 
-@check("symptom.graph", title="Every graph is ready", explained_by={**_OF_PODS, "symptom.workload": is_part})
+def _is_needed(cause: Finding, effect: Finding) -> bool:
+    """The cause is about the object of the effect, a part of it, or workers that it waits for."""
+    return is_part(cause, effect) or is_waited_for(cause, effect)
+
+
+@check(
+    "symptom.graph",
+    title="Every graph is ready",
+    explained_by={
+        **dict.fromkeys((*_OF_PODS, "symptom.workload"), _is_needed),
+        "symptom.graph": lambda cause, effect: cause.subject != effect.subject and _is_needed(cause, effect),
+    },
+)
 def graph(state: NamespaceState) -> Iterator[Finding]:
     """The operator says in the status of a graph whether it is ready, and why not.
 
@@ -90,12 +122,33 @@ def graph(state: NamespaceState) -> Iterator[Finding]:
     if not graphs:
         raise Skip("no graph of Dynamo here")
     for each in graphs:
-        fix = f"kubectl describe {each.key.kind.lower()} {each.key.name} -n {state.namespace}"
         if told := _describe_trouble(each):
-            passing = each.terminating or each.state in _PASSING or _is_progressing(state, each)
+            phase = each.state.partition(" ")[0]
+            passing = each.terminating or phase in _PASSING or _is_progressing(state, each)
             judge = warn if passing else fail
-            yield judge(told, fix=fix, subject=make_subject(state, each.key), evidence=describe_owners(each))
+            yield judge(
+                told,
+                fix=_choose_stage_fix(state, each),
+                subject=make_subject(state, each.key),
+                evidence=describe_owners(each) | _find_missing_workers(state, each),
+            )
         yield from _judge_roles(state, each)
+
+
+def _choose_stage_fix(state: NamespaceState, each: DeployedObject) -> str:
+    """What to do about the first stage that has failed; to look at the object, where it has no stages."""
+    stages = (name for name in _STAGES if (c := each.get_condition(name)) and c.status == "False")
+    fix = _STAGES.get(next(stages, ""), f"kubectl describe {each.key.kind.lower()} {{name}} -n {{namespace}}")
+    return fix.format(name=each.key.name, namespace=state.namespace)
+
+
+def _find_missing_workers(state: NamespaceState, each: DeployedObject) -> dict[str, list[str]]:
+    """The graphs without a ready worker, for a model that has no endpoints."""
+    if each.key.kind != _MODEL or each.ready:
+        return {}
+    serving = {owner for pod in state.pods if pod.is_ready for owner in pod.owners}
+    graphs = [g for g in state.list_objects("DynamoGraphDeployment") if g.key not in serving]
+    return {AWAITED: [str(graph.key) for graph in graphs]} if graphs else {}
 
 
 def _judge_roles(state: NamespaceState, graph: DeployedObject) -> Iterator[Finding]:
@@ -122,7 +175,11 @@ def _describe_trouble(each: DeployedObject) -> str:
     bad = [c for c in each.conditions if c.type in _DECISIVE and c.status == "False"]
     if not bad and each.state in ("", *_SETTLED):
         return ""
-    return f"{each.key} is {each.state or 'not ready'}{_describe_conditions(bad)}"
+    bad.sort(key=lambda c: _DECISIVE.index(c.type))
+    stage = f" at {bad[0].type}" if bad and bad[0].type in _STAGES else ""
+    return (
+        f"{each.key} is {each.state or 'not ready'}{stage}{_describe_conditions(bad[:1] if stage else bad)}"
+    )
 
 
 def _describe_conditions(conditions: list[Condition]) -> str:

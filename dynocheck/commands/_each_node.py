@@ -1,7 +1,7 @@
 """Checks of one machine, made into checks of every GPU node of a cluster; what the nodes said, in a file."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,14 @@ def join_reports(run: Run, context: RunContext, file: str | None) -> tuple[Run, 
         if isinstance(nodes := known.facts.get(Nodes), Nodes):
             known.facts[Nodes] = apply_reports(nodes, reports)
 
+    def describe(known: Mapping[type[Fact], Any]) -> dict[str, Any]:
+        return {**context.describe_target(known), "with": file}
+
     facts: dict[type[Fact], Fact] = {NodeReports: reports, NodeRequest: NodeRequest()}
     joined = dataclasses.replace(run, checks=judge_on_nodes(run.checks, reports))
-    return joined, dataclasses.replace(context, facts={**context.facts, **facts}, amend=amend)
+    return joined, dataclasses.replace(
+        context, facts={**context.facts, **facts}, amend=amend, describe_target=describe
+    )
 
 
 def judge_on_nodes(checks: Iterable[Check], reports: NodeReports) -> tuple[Check, ...]:

@@ -12,6 +12,8 @@ from dynocheck.data.servers import PROGRAMS, read_server_release
 
 _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
+_TGI = "text-generation-launcher"
+_TGI_RELEASE = "https://github.com/huggingface/text-generation-inference/releases/tag/v{}"
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
 
 
@@ -200,7 +202,7 @@ def find_program_release(module: str, image: str, runtime: str = "") -> ImageRel
     if release in known:
         return ImageRelease(None, release, tuple(known[known.index(release) :][:2]))
     newer = bool(release and known) and _parse_release(release) > _parse_release(known[-1])
-    return ImageRelease(None, None, () if release else known, newer)
+    return ImageRelease(None, None, () if release else _list_server_minors(module), newer)
 
 
 def _parse_release(release: str) -> list[int]:
@@ -213,6 +215,12 @@ def list_releases(module: str) -> tuple[str, ...]:
         return list_minors()
     known = _table().programs.get(module)
     return known.releases if known is not None else ()
+
+
+@cache
+def _list_server_minors(module: str) -> tuple[str, ...]:
+    """The last known release of each minor of an engine's own server, oldest first."""
+    return tuple([*group][-1] for _, group in groupby(list_releases(module), parse_version))
 
 
 def dynamo_release(image: str) -> str | None:
@@ -314,6 +322,7 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
         return None
     package = "ai-dynamo" if program.startswith("dynamo.") else program.partition(" ")[0]
     source = f"https://pypi.org/project/{package}/{release}/"
+    source = _TGI_RELEASE.format(release) if program == _TGI else source
     title = f"{_program_title(program)} {release}"
     flags, mappings = _flags_by_name(program, release), _mappings(program, release)
     return FlagTable(title, source, flags, mappings, _variables(program, release))
@@ -360,4 +369,6 @@ def _program_title(program: str) -> str:
 
 @cache
 def _table() -> _Table:
-    return msgspec.json.decode(read_table("flags.json"), type=_Table)
+    table = msgspec.json.decode(read_table("flags.json"), type=_Table)
+    table.programs[_TGI] = msgspec.json.decode(read_table("tgi_flags.json"), type=_Program)
+    return table

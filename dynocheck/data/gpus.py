@@ -7,6 +7,8 @@ from importlib.resources import files
 
 import msgspec
 
+from dynocheck.core.spelling import find_slip
+
 _SIZE = re.compile(r"(?<![0-9])([0-9]{2,3})GB(?![0-9a-z])", re.IGNORECASE)
 _SLICE = re.compile(r"-MIG-[0-9]+g\.([0-9]+)gb")
 
@@ -60,6 +62,11 @@ def parse_capability(version: str) -> tuple[int, int]:
 def gpu_type(product: str) -> GpuType | None:
     """The row of a product label, or None when the table does not have it."""
     return _types().get(product)
+
+
+def find_misspelt_product(product: str) -> str | None:
+    """The known product that a label's value must be a misspelling of; None if it is right, or unknown."""
+    return find_slip(product, _types())
 
 
 def find_memory_gb(product: str) -> int | None:

@@ -9,14 +9,16 @@ from dynocheck.data.images import parse_image
 
 # A release and how its image was built, as in v0.5.9-cu129-amd64; anything else is a build of its own.
 _BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|slim"
-_RELEASE = re.compile(rf"v(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
+_RELEASE = re.compile(rf"v?(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
 
 
 class Server(NamedTuple):
     """The server of an engine: the words that start it, its module, and its images.
 
     `images` are the ends of its images' names; those before `others` carry the engine's own releases as
-    their tags. `entrypoint` is the command of these images; none if they start their arguments.
+    their tags. The last part of an image's name may begin with one of `starts`. `entrypoint` is the command
+    of these images; none if they start their arguments. Without a flag it listens on `port`, that of its own
+    image if that sets one, and if `local` on localhost alone.
     """
 
     program: str
@@ -24,7 +26,10 @@ class Server(NamedTuple):
     module: str
     images: tuple[str, ...]
     others: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
+    port: int = 8000
+    local: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -48,16 +53,21 @@ _SERVERS = (
         *("sglang serve", "SGLang", "sglang.launch_server"),
         images=("lmsysorg/sglang",),
         others=("nvidia/sglang", "/sglang"),
+        port=30000,
+        local=True,
     ),
     Server(
         *("trtllm-serve", "TensorRT-LLM", "tensorrt_llm.commands.serve"),
         images=("nvidia/tensorrt-llm/release",),
+        local=True,
     ),
     Server(
         *("text-generation-launcher", "TGI", ""),
         images=("huggingface/text-generation-inference",),
         others=("/text-generation-inference",),
+        starts=("huggingface-text-generation-inference",),
         entrypoint=("text-generation-launcher",),
+        port=80,
     ),
     Server("tritonserver", "Triton", "", images=(), others=("/tritonserver",)),
     Server(
@@ -86,15 +96,36 @@ def find_server_program(words: Sequence[str]) -> tuple[str, int] | None:
     return server.program, len(server.words)
 
 
+def find_server(program: str) -> Server | None:
+    """The server that a program stands for."""
+    return next((server for server in _SERVERS if server.program == program), None)
+
+
 @lru_cache(1024)
 def find_server_image(image: str) -> Server | None:
     """The server in an image, by the end of its name; None if that tells nothing."""
     reference = parse_image(image)
     for server in _SERVERS:
-        if any(f"/{reference.name}".endswith(end) for end in _list_ends(server)):
+        last = reference.name.rpartition("/")[2]
+        if any(f"/{reference.name}".endswith(end) for end in _list_ends(server)) or (
+            server.starts and last.startswith(server.starts)
+        ):
             is_llama = server.program == "llama-server"
             return server if not is_llama or reference.tag.startswith("server") else None
     return None
+
+
+def find_default_port(program: str, image: str) -> int | None:
+    """Where a server listens without a flag or a variable; None if that is unknown."""
+    server = find_server(program)
+    if server is None or (server.program == "text-generation-launcher" and not _is_own(server, image)):
+        return None  # TGI's image sets it by a variable
+    return server.port
+
+
+def _is_own(server: Server, image: str) -> bool:
+    """Whether an image is one of the engine's own."""
+    return any(f"/{parse_image(image).name}".endswith(f"/{end}") for end in server.images)
 
 
 def read_server_release(image: str, program: str) -> tuple[str, str]:
@@ -102,11 +133,10 @@ def read_server_release(image: str, program: str) -> tuple[str, str]:
 
     Both are empty if the tag is no release, or the image is not the engine's own.
     """
-    server, reference = find_server_image(image), parse_image(image)
-    images = server.images if server is not None and server.program == program else ()
-    if not any(f"/{reference.name}".endswith(f"/{end}") for end in images):
+    server = find_server_image(image)
+    if server is None or server.program != program or not _is_own(server, image):
         return "", ""
-    found = _RELEASE.fullmatch(reference.tag)
+    found = _RELEASE.fullmatch(parse_image(image).tag)
     return (found[1], found[2]) if found is not None else ("", "")
 
 

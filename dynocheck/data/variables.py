@@ -22,6 +22,10 @@ def find_misspelt_variable(name: str) -> str | None:
     return find_slip(name, _names())
 
 
+def is_known_variable(name: str) -> bool:
+    return name in _names()
+
+
 @cache
 def _names() -> frozenset[str]:
     rows = msgspec.json.decode(read_table("variables.json"), type=list[_Library])

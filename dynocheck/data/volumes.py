@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from dynocheck.data import provisioner
+from dynocheck.facts import CsiDrivers, StorageClass
 
 
 class VolumeReach(msgspec.Struct, frozen=True):
@@ -50,6 +51,20 @@ def find_csi_driver(name: str) -> str | None:
 def is_known_driver(name: str) -> bool:
     """Whether a CSI driver of this name is known to exist."""
     return provisioner(name) is not None or volume_reach(name) is not None or ".csi." in f".{name}."
+
+
+def find_reach(storage_class: StorageClass, drivers: CsiDrivers) -> Literal["zone", "node"] | None:
+    """What a volume of this class is bound to, by the table or else by the topology keys that its driver
+    registers on nodes; None when it is bound to neither.
+    """
+    name = storage_class.provisioner
+    row, access = volume_reach(name), provisioner(name)
+    if row is not None and row.reach is not None:
+        return row.find_reach(storage_class.parameters)
+    driver = find_csi_driver(name)
+    if driver is None or (access is not None and access.rwx == "yes"):  # a shared file system
+        return None
+    return "zone" if any(key.endswith("zone") for key in drivers.find_topology_keys(driver)) else None
 
 
 _EXTERNAL = {"nfs-subdir-external-provisioner"}

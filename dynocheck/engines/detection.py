@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from dynocheck.engines import sglang, trtllm, vllm
+from dynocheck.engines import other_servers, sglang, trtllm, vllm
 from dynocheck.engines.base import Engine
 from dynocheck.facts import ConfigFile, Container, IdentityCache, Launch
 
-ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE)
+ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE, other_servers.TGI, other_servers.TRTLLM)
 
 _keys_files: IdentityCache[ConfigFile | None] = IdentityCache(4096)  # several checks ask for the same
 

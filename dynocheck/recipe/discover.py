@@ -66,7 +66,7 @@ _LONG_PAGE = f"a page with more than {MAX_CHARACTERS} characters"
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Recipe).decode
-_MANY = 8  # models; fewer are loaded as fast without workers
+_MANY = 16  # models; fewer are loaded as fast without workers
 _ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 

@@ -151,6 +151,8 @@ def _explain_exclusion(scheduler: Scheduler, kind: int, result: SchedulingResult
     if scheduler.allocate(kind, node, result.claimed) is None:
         shared = {claim.shared for claim in scheduler.batches[kind].claims} & result.claimed.shared.keys()
         return "a shared claim on another node" if shared else "a lack of free devices for its claims"
+    if (volumes := scheduler.explain_volumes(kind, node, result.mounted)) is not None:
+        return volumes
     refusal = scheduler.relations.explain_refusal(result.counted[kind], kind, node)
     return refusal or "a host port of another pod of the graph"
 

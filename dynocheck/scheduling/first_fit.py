@@ -5,7 +5,7 @@ They are therefore placed several times, in several orders and with several rand
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import log
 
 import msgspec
@@ -23,6 +23,7 @@ from dynocheck.scheduling.node_state import (
 from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape, ports_conflict
 from dynocheck.scheduling.quantities import PODS, Amounts
 from dynocheck.scheduling.relations import DomainCounts, Relations
+from dynocheck.scheduling.volumes import Attachments, PlacedVolumes, Volumes
 
 _MAX_WORK = 150_000  # nodes scored in all runs together, which takes well under a second
 _MAX_RUNS = 36
@@ -30,11 +31,12 @@ _PLENTY = ("cpu", "memory", "ephemeral-storage")
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """A number of pods of one shape, and what each of them claims."""
+    """A number of pods of one shape, what each of them claims, and what each mounts."""
 
     shape: Shape
     pods: int
     claims: tuple[DeviceClaim, ...] = ()
+    volumes: Volumes = ()
 
 
 class ClaimedDevices(msgspec.Struct, frozen=True):
@@ -45,8 +47,8 @@ class ClaimedDevices(msgspec.Struct, frozen=True):
 
 
 class SchedulingResult(msgspec.Struct, frozen=True):
-    """The nodes that the pods of each batch got in one run, how many got none (`lacking`), and what the
-    others use.
+    """The nodes that the pods of each batch got in one run, how many got none (`lacking`), what the others
+    use, and what they mount.
     """
 
     nodes: tuple[tuple[int, ...], ...]
@@ -54,6 +56,7 @@ class SchedulingResult(msgspec.Struct, frozen=True):
     counted: Sequence[DomainCounts]
     used: Mapping[int, Mapping[str, int]]
     claimed: ClaimedDevices = ClaimedDevices()
+    mounted: PlacedVolumes = PlacedVolumes({}, {})
 
     @property
     def is_complete(self) -> bool:
@@ -64,10 +67,15 @@ class Scheduler:
     """Places batches of pods on a cluster. Nodes and batches are known by their index."""
 
     def __init__(
-        self, cluster: ClusterState, batches: Sequence[Batch], allocator: DeviceAllocator | None = None
+        self,
+        cluster: ClusterState,
+        batches: Sequence[Batch],
+        allocator: DeviceAllocator | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
         self.cluster = cluster
         self._allocator = allocator
+        self._attachments = attachments
         self.batches = batches
         self.shapes = [batch.shape for batch in batches]
         self.relations = Relations(cluster, self.shapes)
@@ -121,7 +129,7 @@ class Scheduler:
             waiting = left if any(self.relations.matter[kind] for kind in left) else []
         nodes = tuple(tuple(each) for each in run.nodes)
         lacking = tuple(batch.pods - len(n) for batch, n in zip(self.batches, nodes, strict=True))
-        return SchedulingResult(nodes, lacking, run.counted, run.used, run.claimed)
+        return SchedulingResult(nodes, lacking, run.counted, run.used, run.claimed, run.mounted)
 
     def allocate(self, kind: int, node: int, claimed: ClaimedDevices) -> Allocation | None:
         """The devices of a node for a pod of this batch; None if they lack or a shared claim is elsewhere."""
@@ -134,6 +142,27 @@ class Scheduler:
         return self._allocator.allocate(
             self.cluster.nodes[node].node, new, claimed.taken.get(node, frozenset())
         )
+
+    def explain_volumes(self, kind: int, node: int, mounted: PlacedVolumes) -> str | None:
+        """Why a node cannot have the volumes of a pod of this batch; None if it can."""
+        wanted = self.batches[kind].volumes
+        if not wanted or self._attachments is None:
+            return None
+        for volume in wanted:
+            name, others = volume.claim.partition("/")[2], mounted.first.get(volume.claim)
+            if volume.single and (others is not None or volume.claim in self._attachments.mounted):
+                return f"claim {name} (ReadWriteOncePod, and another pod mounts it)"
+            if volume.claim and others is not None and not self._are_alike(node, others, volume.keys):
+                return f"the volume of claim {name} (made where another pod is)"
+        full = self._attachments.find_full(
+            self.cluster.nodes[node].node.name, wanted, mounted.by_node.get(node, ())
+        )
+        return f"the limit of volumes ({full})" if full else None
+
+    def _are_alike(self, node: int, other: int, keys: Iterable[str]) -> bool:
+        """Whether two nodes have the same values of these labels."""
+        labels = self.relations.labels
+        return all(labels[node].get(key) == labels[other].get(key) for key in keys)
 
     def copy_scores(self) -> list[dict[int, int]]:
         """For each batch, the scores of the nodes that have room for one of its pods."""
@@ -152,6 +181,7 @@ class _SchedulingRun:
         self.nodes: list[list[int]] = [[] for _ in scheduler.batches]
         self.used: dict[int, dict[str, int]] = {}
         self.claimed = ClaimedDevices({}, {})
+        self.mounted = PlacedVolumes({}, {})
         self._assumed: dict[int, tuple[int, int]] = {}
 
     def state(self, kind: int) -> bool:
@@ -169,6 +199,8 @@ class _SchedulingRun:
             refused = scheduler.relations.explain_refusal
             counted = self.counted[kind]
             scores = {i: s for i, s in scores.items() if not refused(counted, kind, i)}
+        if scheduler.batches[kind].volumes:
+            scores = {i: s for i, s in scores.items() if not scheduler.explain_volumes(kind, i, self.mounted)}
         allocations = {i: found for i in scores if (found := scheduler.allocate(kind, i, self.claimed))}
         scores = {i: scores[i] for i in allocations}
         if not scores or any(each.contradicts for each in allocations.values()):
@@ -233,6 +265,8 @@ class _SchedulingRun:
     def _take(self, kind: int, node: int) -> None:
         shape = self.scheduler.shapes[kind]
         self._take_devices(kind, node)
+        if volumes := self.scheduler.batches[kind].volumes:
+            self.mounted.add(node, volumes)
         used = self.used.setdefault(node, {PODS: 0})
         used[PODS] += 1
         for resource, value in shape.requests.items():

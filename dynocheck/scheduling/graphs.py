@@ -14,6 +14,7 @@ from dynocheck.facts import Component, Graph, Manifest, PodClasses, Recipe, Valu
 from dynocheck.scheduling.device_claims import DeviceClaim
 from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, parse_shape
 from dynocheck.scheduling.selectors import Labels
+from dynocheck.scheduling.volumes import Volumes
 
 GPU = "nvidia.com/gpu"
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
@@ -40,6 +41,7 @@ class ComponentPods(msgspec.Struct, frozen=True):
     gate: str = ""
     priority_class: str = ""
     claims: tuple[DeviceClaim, ...] = ()
+    volumes: Volumes = ()
 
     @property
     def pods(self) -> int:

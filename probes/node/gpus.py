@@ -64,6 +64,7 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
     return NodeGpu(
         index=index,
         name=ask(module.nvmlDeviceGetName) or "",
+        firmware=ask(module.nvmlDeviceGetVbiosVersion) or "",
         uuid=ask(module.nvmlDeviceGetUUID) or "",
         bus=str(pci.busId).lower() if pci else "",
         memory_mib=memory.total >> 20 if memory else None,

@@ -17,6 +17,7 @@ from dynocheck.facts import (
 )
 from dynocheck.kube import Cluster, KubeError, NotFound, run_parallel
 from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
+from dynocheck.probes._limits import READING_LIMIT_S
 
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -65,7 +66,8 @@ def given_kinds(paths: DefinitionPaths) -> GivenKinds:
     access=[
         Access("list", "customresourcedefinitions", "apiextensions.k8s.io"),
         Access("get", "customresourcedefinitions", "apiextensions.k8s.io"),
-    ]
+    ],
+    limit=lambda paths, cluster: READING_LIMIT_S,
 )
 def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
     """Reads only the groups that the recipes use, because all schemas of a cluster have megabytes."""

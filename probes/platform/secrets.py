@@ -7,6 +7,7 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access, NamedSecret, NamedSecrets, RecipePaths, Recipes, find_secret_references
 from dynocheck.kube import Cluster, NotFound, run_parallel
+from dynocheck.probes._limits import READING_LIMIT_S
 
 
 class _Secret(msgspec.Struct):
@@ -16,7 +17,7 @@ class _Secret(msgspec.Struct):
     data: dict[str, msgspec.Raw] | None = None
 
 
-@probe(access=[Access("get", "secrets", local=True)])
+@probe(access=[Access("get", "secrets", local=True)], limit=lambda cluster, paths: READING_LIMIT_S)
 def named_secrets(cluster: Cluster, paths: RecipePaths) -> NamedSecrets:
     """Gets each Secret by name, because its metadata has no keys. Secrets are never listed."""
     from dynocheck.recipe.discover import load_recipes  # imports YAML, which few runs need

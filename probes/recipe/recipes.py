@@ -2,11 +2,10 @@
 
 from dynocheck import probe
 from dynocheck.facts import RecipePaths, Recipes
+from dynocheck.probes._limits import READING_LIMIT_S
 
-_LIMIT_S = 300.0  # a tree of thousands of files takes longer than a server may
 
-
-@probe(limit=lambda paths: _LIMIT_S)
+@probe(limit=lambda paths: READING_LIMIT_S)
 def recipes(paths: RecipePaths) -> Recipes:
     from dynocheck.recipe.discover import load_recipes  # slow to import, and not needed for clusters
 

@@ -59,6 +59,69 @@ class _ObjectSpec(msgspec.Struct, rename="camel"):
         return self.leader_worker_template or self.pod_spec or (self.template or {}).get("spec")
 
 
+class _Reference(msgspec.Struct):
+    name: str = ""
+
+
+class _TargetPort(msgspec.Struct):
+    number: int = 0
+
+
+class PoolSpec(msgspec.Struct, rename="camel"):
+    """What an InferencePool selects, in v1 and in v1alpha2."""
+
+    selector: dict[str, Any] | None = None
+    target_ports: list[_TargetPort] | None = None
+    target_port_number: int = 0
+    endpoint_picker_ref: _Reference | None = None
+    extension_ref: _Reference | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        selector: dict[str, Any] = self.selector or {}
+        labels: dict[str, str] = selector.get("matchLabels", selector)
+        return labels
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(port.number for port in self.target_ports or ()) or (self.target_port_number,)
+
+    @property
+    def picker(self) -> str:
+        """The name of the Service of its endpoint picker."""
+        chosen = self.endpoint_picker_ref or self.extension_ref
+        return chosen.name if chosen else ""
+
+
+class _ServiceSpec(msgspec.Struct):
+    selector: dict[str, str] | None = None
+
+
+class ListedService(msgspec.Struct):
+    metadata: ListedMeta
+    spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
+
+
+class _Explanation(msgspec.Struct):
+    reason: str = ""
+    message: str = ""
+
+
+class _SchedulingCondition(msgspec.Struct):
+    """Why KAI does not schedule a group of pods."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    reasons: list[_Explanation] | None = None
+
+    def convert(self) -> StatusCondition:
+        told = self.reasons or [_Explanation(self.reason, self.message)]
+        messages = "; ".join(each.message for each in told if each.message)
+        return StatusCondition(self.type, self.status, told[0].reason, messages or self.message)
+
+
 class _Parent(msgspec.Struct):
     conditions: list[StatusCondition] | None = None
 
@@ -76,11 +139,22 @@ class _ObjectStatus(msgspec.Struct, rename="camel"):
     observed_generation: int | None = None
     conditions: list[StatusCondition] | None = None
     parents: list[_Parent] | None = None  # of a route or a pool: the gateways that have looked at it
+    scheduling_conditions: list[_SchedulingCondition] | None = None  # of a PodGroup of KAI
+    profiling_phase: str | None = None  # of a request
 
     @property
     def all_conditions(self) -> list[StatusCondition]:
-        """Its own conditions, and those that its parents have set."""
-        return [*(self.conditions or ()), *(c for each in self.parents or () for c in each.conditions or ())]
+        """Its own conditions, and those that its parents or its scheduler have set."""
+        return [
+            *(self.conditions or ()),
+            *(c for each in self.parents or () for c in each.conditions or ()),
+            *(each.convert() for each in self.scheduling_conditions or ()),
+        ]
+
+
+class ListedPool(msgspec.Struct):
+    metadata: ListedMeta
+    spec: PoolSpec = msgspec.field(default_factory=PoolSpec)
 
 
 class ListedObject(msgspec.Struct):

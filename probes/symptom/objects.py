@@ -19,6 +19,7 @@ from dynocheck.facts import (
     NamespaceState,
     ObjectEvent,
     ObjectKey,
+    PoolState,
     PortState,
 )
 from dynocheck.kube import Cluster, KubeError, run_parallel
@@ -33,6 +34,8 @@ from dynocheck.probes.symptom._types import (
     ListedNode,
     ListedObject,
     ListedPod,
+    ListedPool,
+    ListedService,
 )
 from dynocheck.secrets import HIDDEN, is_secret_name
 
@@ -85,22 +88,30 @@ _KINDS = (
     _Kind("Job", "jobs", ("/apis/batch/v1",)),
     _Kind("PersistentVolumeClaim", "persistentvolumeclaims", ("/api/v1",)),
 )
-# Of clusters with a gateway. Who may not list them is told that they are not judged.
-_ROUTING_KINDS = (
+_POOLS = _Kind(
+    "InferencePool",
+    "inferencepools",
+    ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
+)
+# Of clusters with a gateway, or with KAI. Who may not list them is told that they are not judged.
+_OPTIONAL_KINDS = (
     _Kind("HTTPRoute", "httproutes", ("/apis/gateway.networking.k8s.io/v1",)),
-    _Kind(
-        "InferencePool",
-        "inferencepools",
-        ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
-    ),
+    _POOLS,
+    _Kind("PodGroup", "podgroups", ("/apis/scheduling.run.ai/v2alpha2",)),
 )
 # What changes while a deployment is rolled out, by the path of its API and its resource.
 WATCHED = (("/api/v1", "pods"), ("/api/v1", "events"), *((kind.groups[0], kind.resource) for kind in _KINDS))
 _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
+_SERVICES = Access("list", "services", local=True)
 _CONFIG_MAPS = Access("list", "configmaps", local=True)
-_GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+# Labels that name what an object belongs to, where no owner does.
+_LABELED = {
+    "nvidia.com/dynamo-graph-deployment-name": "DynamoGraphDeployment",
+    "dgdr.nvidia.com/name": "DynamoGraphDeploymentRequest",
+}
+_GROUP = "pod-group-name"
 _TYPE_LABELS = ("nvidia.com/dynamo-sub-component-type", "nvidia.com/dynamo-component-type")
 _DEPTH = 20
 _NODE_SETTINGS = (
@@ -124,7 +135,16 @@ _SHORT = {
 }
 
 
-@probe(access=[_PODS, _EVENTS, _NODES, _CONFIG_MAPS, *(kind.access for kind in (*_KINDS, *_ROUTING_KINDS))])
+@probe(
+    access=[
+        _PODS,
+        _EVENTS,
+        _NODES,
+        _CONFIG_MAPS,
+        _SERVICES,
+        *(kind.access for kind in (*_KINDS, *_OPTIONAL_KINDS)),
+    ]
+)
 def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState:
     """Pods must be readable; what else cannot be read is named in the fact."""
     namespace = cluster.connection.namespace
@@ -137,7 +157,7 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     reads["events"] = partial(cluster.items, f"{core}/events", ListedEvent)
     reads["nodes"] = partial(cluster.items, "/api/v1/nodes", ListedNode)
     calls = [partial(_try_read, name, read, unread) for name, read in reads.items()]
-    routing = {kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _ROUTING_KINDS}
+    routing = {kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _OPTIONAL_KINDS}
     calls += [partial(_try_read, name, read, unlisted) for name, read in routing.items()]
     read_config_maps = partial(
         cluster.list_mapped, f"{core}/configmaps", ListedConfigMap, _convert_config_map
@@ -148,7 +168,7 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     found = dict(zip((*reads, *routing), lists, strict=True))
     objects = {
         ObjectKey(kind.name, each.metadata.name): each
-        for kind in (*_KINDS, *_ROUTING_KINDS)
+        for kind in (*_KINDS, *_OPTIONAL_KINDS)
         for each in found[kind.resource]
     }
     state = NamespaceState(
@@ -158,6 +178,7 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
         pods=tuple(_convert_pod(pod, objects) for pod in pods),
         events=tuple(_convert_events(found["events"])),
         hosts=tuple(_convert_node(node) for node in found["nodes"]),
+        pools=tuple(_list_pools(cluster, namespace, pods)) if found[_POOLS.resource] else (),
         unread=unread,
         unlisted=unlisted,
         config_maps=None if config_maps is None else tuple(config_maps),
@@ -237,10 +258,40 @@ def _list_owners(meta: ListedMeta, objects: Mapping[ObjectKey, ListedObject]) ->
     while owner is not None and owner not in owners:
         owners.append(owner)
         owner = objects[owner].metadata.owner if owner in objects else None
-    graph = ObjectKey("DynamoGraphDeployment", (meta.labels or {}).get(_GRAPH_LABEL, ""))
-    if graph not in owners and graph in objects:
-        owners.append(graph)
+    for known in (meta, *(objects[owner].metadata for owner in owners if owner in objects)):
+        for label, kind in _LABELED.items():
+            key = ObjectKey(kind, (known.labels or {}).get(label, ""))
+            if key not in owners and key in objects:
+                owners.append(key)
     return tuple(owners)
+
+
+def _list_pools(cluster: Cluster, namespace: str, pods: Sequence[ListedPod]) -> Iterator[PoolState]:
+    """The pools with the pods that they and the Services of their pickers select."""
+    paths = (f"{group}/namespaces/{namespace}/{_POOLS.resource}" for group in _POOLS.groups)
+    found = list_first(cluster, paths, ListedPool) or []
+    services = _read_or_none(
+        partial(cluster.items, f"/api/v1/namespaces/{namespace}/services", ListedService)
+    )
+    selectors = {each.metadata.name: each.spec.selector for each in services or ()}
+    for pool in found:
+        picker = selectors.get(pool.spec.picker)
+        yield PoolState(
+            name=pool.metadata.name,
+            members=_select(pods, pool.spec.labels),
+            ports=pool.spec.ports,
+            picker=pool.spec.picker,
+            picker_pods=_select(pods, picker) if pool.spec.picker in selectors else None,
+            services_read=services is not None,
+        )
+
+
+def _select(pods: Iterable[ListedPod], labels: Mapping[str, str] | None) -> tuple[str, ...]:
+    """The pods that have these labels; none without labels."""
+    wanted = (labels or {}).items()
+    return tuple(
+        pod.metadata.name for pod in pods if wanted and wanted <= (pod.metadata.labels or {}).items()
+    )
 
 
 def _convert_object(
@@ -259,7 +310,7 @@ def _convert_object(
         key=key,
         owners=_list_owners(meta, objects),
         created=meta.creation_timestamp or "",
-        state=status.state or status.phase or "",
+        state=" ".join(filter(None, [status.state or status.phase, status.profiling_phase])),
         conditions=make_conditions(status.all_conditions),
         desired=desired,
         created_pods=created,
@@ -301,6 +352,7 @@ def _convert_pod(pod: ListedPod, objects: Mapping[ObjectKey, ListedObject]) -> D
         requests=_sum_requests(spec.containers),
         component=_find_component(meta.labels or {}),
         metrics=_find_metrics(meta.annotations or {}),
+        group=(meta.annotations or {}).get(_GROUP, ""),
     )
 
 
@@ -404,6 +456,7 @@ def _narrow(state: NamespaceState, text: str) -> NamespaceState:
         pods=tuple(pods),
         events=tuple(event for event in state.events if event.about in known),
         hosts=tuple(host for host in state.hosts if host.name in hosts),
+        pools=tuple(pool for pool in state.pools if ObjectKey(_POOLS.name, pool.name) in known),
     )
 
 

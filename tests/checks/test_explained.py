@@ -61,6 +61,18 @@ def test_a_claim_of_another_name_is_why_each_pod_downloads(tmp_path: Path) -> No
     assert ("storage.model-path", "storage.claim-declared") in explained("recipe", recipe)
 
 
+@pytest.mark.parametrize(
+    ("word", "cause"),
+    [("stray", "engine.command-words"), ("--max-model-len 8192", "engine.shell-quoting")],
+)
+def test_a_word_too_many_is_told_once(tmp_path: Path, word: str, cause: str) -> None:
+    recipe = write(tmp_path, graph(engine(word)))
+    report = run_inside("recipe", recipe, "-o", "json").report
+    causes = ("engine.command-words", "engine.shell-quoting", "engine.values", "engine.flags-known")
+    told = [(v["check"], f) for v in report["verdicts"] for f in v["findings"] if v["check"] in causes]
+    assert [check for check, finding in told if not finding["explained_by"]] == [cause]
+
+
 def test_a_cache_without_a_claim_is_told_by_the_claim_that_its_download_mounts(tmp_path: Path) -> None:
     download = job("hf download Qwen/Qwen3-32B", name="get")
     for folder, each in (("model-cache", download), ("vllm/agg", graph(engine()))):

@@ -13,6 +13,7 @@ from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
 from tests.checks.judging import deploy, judge, places
+from tests.checks.manifests import engine, graph
 
 VLLM = "vllm/vllm-openai:v0.11.0"
 SGLANG = "lmsysorg/sglang:v0.5.9"
@@ -170,3 +171,8 @@ def test_gpus_of_other_kinds(tmp_path: Path, one: dict[str, Any], expected: list
 def test_a_port_that_kserve_names_is_not_missed(tmp_path: Path) -> None:
     given = deploy(tmp_path, kserve(readinessProbe={"httpGet": {"path": "/health", "port": "http"}}))
     assert "fail" not in judge(probes, given)
+
+
+def test_a_graph_s_engine_that_names_its_nodes_is_not_judged_alone(tmp_path: Path) -> None:
+    given = deploy(tmp_path, graph(engine("--tensor-parallel-size", "16", "--nnodes", "2", gpus=8)))
+    assert judge(gpus_match, given) == ["unjudged"]

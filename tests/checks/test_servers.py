@@ -10,7 +10,9 @@ from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
+from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.checks.manifest.references import references
 from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.divisibility import heads_divide
@@ -70,7 +72,7 @@ def test_a_pod_of_any_kind_has_the_gpus_of_its_ranks(tmp_path: Path, kind: str) 
         (serve("vllm/vllm-openai-cpu:v0.19.0", "--model", "a/b", gpus=0), ["skip"]),
         (serve(VLLM, "--model", "a/b", gpus=0), ["unjudged"]),
         (serve(VLLM, command=["/start.sh"]), ["unjudged"]),
-        (serve("ghcr.io/huggingface/text-generation-inference:2.0.3", "--num-shard", "2"), ["unjudged"]),
+        (serve("ghcr.io/huggingface/text-generation-inference:2.0.3", "--num-shard", "2"), ["fail"]),
         (serve(VLLM, "hf download a/b", command=["sh", "-c"], kind="Job"), ["skip"]),
         (serve("nginx:1", "-g", "daemon off;"), ["skip"]),
     ],
@@ -208,3 +210,37 @@ def test_servers_that_pass_on_a_kv_cache(
     tmp_path: Path, servers: list[dict[str, Any]], expected: list[str]
 ) -> None:
     assert judge(pair_agrees, deploy(tmp_path, *servers)) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"app": "e"}, []),
+        ({"app": "f"}, ["warn"]),
+        ({"other": "f"}, ["skip"]),  # of a pod that is elsewhere
+        ({"app": "e", "other": "f"}, ["skip"]),
+        ({}, ["skip"]),
+    ],
+)
+def test_a_service_selects_the_pods_beside_it(
+    tmp_path: Path, labels: dict[str, str], expected: list[str]
+) -> None:
+    spec = {"selector": labels} if labels else {}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
+    assert judge(placement, deploy(tmp_path, serve(VLLM, "--model", "a/b"), service)) == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "pod", "expected"),
+    [
+        ({"name": "settings"}, {}, ["warn"]),
+        ({"name": "settings", "labels": {"grafana_dashboard": "1"}}, {}, []),
+        ({"name": "settings"}, {"volumes": [{"name": "c", "configMap": {"name": "settings"}}]}, []),
+        ({"name": "settings"}, {"nodeSelector": {"reads": "settings"}}, []),
+    ],
+)
+def test_a_config_map_that_nothing_names(
+    tmp_path: Path, metadata: dict[str, Any], pod: dict[str, Any], expected: list[str]
+) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"TP": "1"}}
+    assert judge(references, deploy(tmp_path, serve(VLLM, "--model", "a/b", pod=pod), config)) == expected

@@ -101,7 +101,7 @@ def test_an_interrupt_ends_the_workers() -> None:
 def test_a_tree_is_judged_alike_with_and_without_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grow(24, 12).write(tmp_path)
+    grow(32, 16).write(tmp_path)
     monkeypatch.setattr(pipeline, "_MANY", 10)
 
     def judge_tree() -> list[dict[str, Any]]:

@@ -424,7 +424,7 @@ def _routed(kind: str, condition: str = "", reason: str = "") -> Callable[[Stage
     """A graph that serves, behind a route or a pool in whose status a gateway has written this."""
 
     def make(stage: Stage) -> None:
-        stage.deploy(ready=True, status=running(900, ready=True))
+        stage.deploy(ready=True, status=running(900, ready=True), labels={"app": WORKER})
         ref = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}
         specs: dict[str, Any] = {
             "gateway.networking.k8s.io/v1 HTTPRoute": {

@@ -16,7 +16,7 @@ from tests.diagnosis.stage import NODE, Stage
 @pytest.fixture(scope="module")
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     yield from controlplane.share(
-        *(crds / folder for folder in ("dynamo", "grove", "lws", "gaie", "gateway-api"))
+        *(crds / folder for folder in ("dynamo", "grove", "kai-scheduler", "lws", "gaie", "gateway-api"))
     )
 
 

@@ -24,6 +24,7 @@ _ATTACHED = (
 _STATUSES: dict[str, Object] = {
     "nvidia.com/v1beta1 DynamoGraphDeployment": {"state": "successful"},
     "nvidia.com/v1beta1 DynamoGraphDeploymentRequest": {"phase": "Deployed"},
+    "nvidia.com/v1alpha1 DynamoModel": {"readyEndpoints": 2, "totalEndpoints": 2},
     "grove.io/v1alpha1 PodCliqueSet": {},
     "grove.io/v1alpha1 PodClique": {},
     "leaderworkerset.x-k8s.io/v1 LeaderWorkerSet": {},
@@ -35,7 +36,10 @@ _STATUSES: dict[str, Object] = {
     _ATTACHED[0]: {},
     _ATTACHED[1]: {},
 }
-_BAD = ("MinAvailableBreached", "TopologyLevelsUnavailable", "ReplicaFailure", "Failed", "FailureTarget")
+_BAD = (
+    *("MinAvailableBreached", "TopologyLevelsUnavailable", "GangTerminationInProgress"),
+    *("ReplicaFailure", "Failed", "FailureTarget"),
+)
 
 
 def _mend_condition(condition: Object) -> Object:
@@ -147,6 +151,8 @@ class Stage:
                 self._mend_object(kind, each)
         for pod in self._list("v1 Pod"):
             self._mend_pod(pod)
+        for group in self._list("scheduling.run.ai/v2alpha2 PodGroup"):
+            self.cluster.delete(group)
         ready = [make_condition("Ready"), make_condition("DiskPressure", "False")]
         self.cluster.patch_status(make_object("Node", NODE, status={"conditions": ready}))
 
@@ -178,7 +184,23 @@ class Stage:
             parent = {"parentRef": {"name": "edge"}, "conditions": [make_condition("Accepted")]}
             parent |= {"controllerName": "example.com/gateway"} if kind.endswith("HTTPRoute") else {}
             fields["parents"] = [parent]
+        if kind == _ATTACHED[1]:
+            self._mend_pool(each)
         self.cluster.patch_status(make_object(kind, name, self.namespace, status=fields))
+
+    def _mend_pool(self, pool: Object) -> None:
+        """Give it the pods that are there, their port, and a picker."""
+        spec = {"selector": {"matchLabels": {"app": WORKER}}, "targetPorts": [{"number": 8000}]}
+        url = self.cluster.resource(pool).url(pool["metadata"])
+        self.cluster.request("PATCH", url, {"spec": spec}, content_type=_MERGE)
+        label = {"metadata": {"labels": {"app": WORKER}}}
+        self.cluster.request(
+            "PATCH", f"/api/v1/namespaces/{self.namespace}/pods/{POD}", label, content_type=_MERGE
+        )
+        name = pool["spec"]["endpointPickerRef"]["name"]
+        labels = {"app": name}
+        self.put("v1 Service", name, None, spec={"ports": [{"port": 9002}], "selector": labels})
+        self.cluster.pod(f"{name}-0", self.namespace, node=NODE, labels=labels)
 
     def _mend_pod(self, pod: Object) -> None:
         meta, spec = pod["metadata"], pod["spec"]
@@ -192,9 +214,11 @@ class Stage:
             target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
             binding = make_object("Binding", meta["name"], self.namespace, target=target)
             self.cluster.request("POST", f"{url}/binding", binding)
+        claims = {each["metadata"]["name"] for each in self._list("v1 PersistentVolumeClaim")}
         for volume in spec.get("volumes", ()):
-            if "persistentVolumeClaim" in volume:
-                self.claim(volume["persistentVolumeClaim"]["claimName"], "Bound")
+            name = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if name and name not in claims:
+                self.claim(name, "Bound")
         about = {"imageID": IMAGE, "ready": True, "restartCount": 0}
         about |= {"started": True, "state": {"running": {"startedAt": ago(300)}}}
         over = about | {"state": {"terminated": {"exitCode": 0, "finishedAt": ago(300)}}}

@@ -15,6 +15,7 @@ from dynocheck.cli import main
 from tests.clusters.objects import make_condition, make_object
 from tests.diagnosis.broken import BROKEN
 from tests.diagnosis.conftest import diagnose, list_problems
+from tests.diagnosis.linked import LINKED
 from tests.diagnosis.reported import REPORTED
 from tests.diagnosis.situation import Broken
 from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
@@ -30,7 +31,7 @@ def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     timer.join()
 
 
-SITUATIONS = [*BROKEN, *REPORTED]
+SITUATIONS = [*BROKEN, *REPORTED, *LINKED]
 SAMPLE = random.Random(17).sample(SITUATIONS, 36)  # what CI runs; the others are behind `verify`
 
 

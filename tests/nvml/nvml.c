@@ -152,6 +152,9 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
 }
 
 int nvmlDeviceGetName(void *d, char *value, unsigned length) { return text(index_of(d), "name", value, length); }
+int nvmlDeviceGetVbiosVersion(void *d, char *value, unsigned length) {
+    return text(index_of(d), "firmware", value, length);
+}
 int nvmlDeviceGetUUID(void *d, char *value, unsigned length) {
     snprintf(value, length, "GPU-00000000-0000-4000-8000-%012d", index_of(d));
     return SUCCESS;

@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 import pytest
 
-from dynocheck.checks.capacity._attachments import Attachments
+from dynocheck.checks.capacity._attachments import VolumeInventory
 from dynocheck.facts import Nodes, PodClasses, RunningPods
 from dynocheck.scheduling.device_allocation import DeviceAllocator
 from dynocheck.scheduling.device_claims import DeviceClaim, DeviceRequest
@@ -18,13 +18,29 @@ from dynocheck.scheduling.devices import DeviceInventory
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.graphs import ComponentPods, add_runtime_class
 from dynocheck.scheduling.node_state import ClusterState
-from dynocheck.scheduling.pod_spec_model import parse_shape
+from dynocheck.scheduling.pod_spec_model import Shape, parse_shape
+from dynocheck.scheduling.volumes import Attachments
 from tests.clusters import storage
 from tests.clusters.objects import make_object
+from tests.clusters.platform import merge
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
-from tests.scheduling.worlds import DEVICES, GPU, HOST, MODELS, RUNTIME, Kind, World, world
+from tests.scheduling.worlds import (
+    DEVICES,
+    EBS,
+    GPU,
+    HOST,
+    MODELS,
+    RUNTIME,
+    WAITS,
+    ZONE,
+    Kind,
+    World,
+    bound_volume,
+    storage_class,
+    world,
+)
 
 WORKERS = 8
 PATIENCE_S = 120.0
@@ -44,6 +60,13 @@ RUNTIME_CLASS = make_object(
     },
 )
 DEVICE_CLASS = make_object("resource.k8s.io/v1 DeviceClass", DEVICES, spec={"selectors": SELECTORS})
+
+CLASSES = (
+    storage_class("zonal", EBS, WAITS),
+    storage_class("local", "rancher.io/local-path", WAITS),
+    storage_class("shared", EBS, "Immediate"),
+)
+SELECTED = "volume.kubernetes.io/selected-node"
 
 
 @dataclass(frozen=True)
@@ -81,11 +104,18 @@ def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[in
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda node: make_node(cluster, node), [n for w in worlds for n in w.nodes]))
         list(pool.map(lambda pod: cluster.pod(**pod), [p for w in worlds for p in w.running]))
-    cluster.apply(DEVICE_CLASS, RUNTIME_CLASS, *(each for world in worlds for each in world.slices))
+    added = [each for world in worlds for each in (*world.slices, *world.volumes)]
+    cluster.apply(DEVICE_CLASS, RUNTIME_CLASS, *CLASSES, *added)
     nodes, running = look("nodes", cluster), look("running_pods", cluster)
     classes = look("pod_classes", cluster)
     devices = DeviceInventory(look("resource_slices", cluster), look("device_classes", cluster))
-    return [predict(each, nodes, running, classes, devices) for each in worlds]
+    volumes = see_volumes(cluster)
+    return [predict(each, nodes, running, classes, devices, volumes) for each in worlds]
+
+
+def see_volumes(cluster: ControlPlane) -> VolumeInventory:
+    probes = ("csi_drivers", "persistent_volumes", "claims", "storage_classes")
+    return VolumeInventory(*(look(name, cluster) for name in probes))
 
 
 def make_node(cluster: ControlPlane, node: Object) -> None:
@@ -98,7 +128,12 @@ def make_node(cluster: ControlPlane, node: Object) -> None:
 
 
 def predict(
-    each: World, nodes: Nodes, running: RunningPods, classes: PodClasses, devices: DeviceInventory
+    each: World,
+    nodes: Nodes,
+    running: RunningPods,
+    classes: PodClasses,
+    devices: DeviceInventory,
+    volumes: VolumeInventory,
 ) -> list[list[int]]:
     """By component, the pods without a node in several runs in the real order, and in a tight packing that
     is complete. All nodes of the cluster are considered, as the scheduler does.
@@ -107,17 +142,30 @@ def predict(
     shapes = [parse_shape(spec, "default", kind.labels) for spec, kind in zip(specs, each.kinds, strict=True)]
     pods = [(kind.claims, shape.requests) for kind, shape in zip(each.kinds, shapes, strict=True)]
     added, amounts = devices.add_devices(nodes.items, pods, ())
-    batches = [
-        Batch(msgspec.structs.replace(shape, requests={**shape.requests, **claimed}), kind.pods, kind.claims)
-        for kind, shape, claimed in zip(each.kinds, shapes, amounts, strict=True)
-    ]
-    scheduler = Scheduler(ClusterState(added, running), batches, DeviceAllocator(devices))
+    attachments = volumes.attach(running)
+    batches = []
+    for kind, shape, claimed in zip(each.kinds, shapes, amounts, strict=True):
+        whole = msgspec.structs.replace(shape, requests={**shape.requests, **claimed})
+        batches.append(mount_volumes(kind, whole, nodes, volumes, attachments))
+    scheduler = Scheduler(ClusterState(added, running), batches, DeviceAllocator(devices), attachments)
     order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
     runs = [scheduler.run_once(order, Random(seed)) for seed in range(RUNS)]
+    if any(volume.keys for batch in batches for volume in batch.volumes):
+        runs += scheduler.simulate()  # a pod waits until the volume of another is made, and comes later
     packed = scheduler.pack()
     if packed.is_complete:
         runs.append(packed)
     return [[run.lacking[number] for run in runs] for number in range(len(batches))]
+
+
+def mount_volumes(
+    kind: Kind, shape: Shape, nodes: Nodes, volumes: VolumeInventory, attachments: Attachments
+) -> Batch:
+    group = ComponentPods(kind.name, kind.pods, 1, shape, 1, 1, kind.spec)
+    mounted = volumes.list_volumes(group, "default")
+    barred = volumes.bar(group, mounted, nodes, attachments)
+    assert barred is not None
+    return Batch(barred, kind.pods, kind.claims, mounted)
 
 
 def schedule(cluster: ControlPlane, worlds: Sequence[World]) -> dict[str, int]:
@@ -128,6 +176,7 @@ def schedule(cluster: ControlPlane, worlds: Sequence[World]) -> dict[str, int]:
     wanted = {kind.name: kind.pods for each in worlds for kind in each.kinds}
     settled, since, deadline = "", time.monotonic(), time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
+        provision(cluster)
         pods = [p for p in cluster.get("/api/v1/pods")["items"] if "component" in p["metadata"]["labels"]]
         state = str(sorted((p["metadata"]["name"], p["spec"].get("nodeName")) for p in pods))
         seen = all(p["spec"].get("nodeName") or unschedulable(p) for p in pods)
@@ -140,6 +189,23 @@ def schedule(cluster: ControlPlane, worlds: Sequence[World]) -> dict[str, int]:
         if pod["spec"].get("nodeName"):
             wanted[pod["metadata"]["labels"]["component"]] -= 1
     return wanted
+
+
+def provision(cluster: ControlPlane) -> None:
+    """Make the volumes that wait for a node, in its zone or on it, as a provisioner does."""
+    url = "/api/v1/namespaces/default/persistentvolumeclaims"
+    for each in cluster.get(url)["items"]:
+        name, chosen = each["metadata"]["name"], each["metadata"].get("annotations", {}).get(SELECTED)
+        if chosen is None or each["spec"].get("volumeName"):
+            continue
+        labels = cluster.get(f"/api/v1/nodes/{chosen}")["metadata"]["labels"]
+        key = HOST if each["spec"]["storageClassName"] == "local" else ZONE
+        volume = bound_volume(each, (key, labels[key]) if key in labels else None)
+        volume["spec"]["claimRef"] |= {"uid": each["metadata"]["uid"]}
+        cluster.apply(volume)
+        done = {"pv.kubernetes.io/bind-completed": "yes"}
+        merge(cluster, f"{url}/{name}", {"metadata": {"annotations": done}, "spec": {"volumeName": name}})
+        merge(cluster, f"{url}/{name}/status", {"status": {"phase": "Bound"}})
 
 
 QUIET_S = 3.0  # longer than the scheduler's first back-off
@@ -241,14 +307,11 @@ def test_limits_of_volumes_agree_with_the_scheduler(
     )
     spec: Object = {"containers": [container], "volumes": mount(mounts)}
     shape = parse_shape(spec, "default")
-    group = ComponentPods("c", 1, 1, shape, 1, 1, spec)
-    known = [look(n, cluster) for n in ("csi_drivers", "persistent_volumes", "claims", "storage_classes")]
-    running = look("running_pods", cluster)
-    barred = Attachments(*known).bar(group, "default", look("nodes", cluster), running)
-    assert barred is not None
-    batches = [Batch(barred, 1)]
+    kind = Kind("c", 1, {}, spec)
+    known, running = see_volumes(cluster), look("running_pods", cluster)
+    batches = [mount_volumes(kind, shape, look("nodes", cluster), known, known.attach(running))]
     (lacking,) = Scheduler(ClusterState(look("nodes", cluster), running), batches).pack().lacking
-    real = schedule(cluster, [World("w", kinds=[Kind("c", 1, {}, spec)])])
+    real = schedule(cluster, [World("w", kinds=[kind])])
     assert (lacking, real) == (int(not fits), {"c": int(not fits)})
 
 

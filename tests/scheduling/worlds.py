@@ -15,6 +15,7 @@ DEVICES = "gpu.example.com"  # a driver, and the class of its devices
 RUNTIME = "sandboxed"  # a RuntimeClass with overhead
 GPU, RDMA = "nvidia.com/gpu", "rdma/ib"
 MODELS = ("NVIDIA-H200", "NVIDIA-B200")
+EBS, STORAGE, WAITS = "ebs.csi.aws.com", "storage.k8s.io/v1", "WaitForFirstConsumer"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -39,11 +40,14 @@ class World:
     running: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
     slices: list[Object] = field(default_factory=list)
+    volumes: list[Object] = field(default_factory=list)  # claims, volumes, classes and drivers
 
 
 def world(seed: int) -> World:
     """The cluster and pods of this seed."""
     rng = random.Random(seed)
+    if seed % 5 == 4:
+        return _mounting(rng, f"v{seed}")
     if seed % 4 == 3:
         return _claiming(rng, f"d{seed}")
     return _tight(rng, f"t{seed}") if seed % 3 == 0 else _mixed(rng, f"w{seed}")
@@ -81,6 +85,84 @@ def _claiming(rng: random.Random, name: str) -> World:
         if rng.random() < 0.8:
             made.kinds[number] = replace(kind, claims=make(rng, kind.name))
     return made
+
+
+def _mounting(rng: random.Random, name: str) -> World:
+    """Nodes that reach some volumes and can have only so many, some of which are still to be made."""
+    made = rng.choice((_mixed, _tight))(rng, name)
+    for node in made.nodes:
+        node["labels"] = {ZONE: f"{name}-{rng.choice('ab')}"} | node["labels"]
+    if rng.random() < 0.3:
+        allowed = [{"matchLabelExpressions": [{"key": ZONE, "values": [f"{name}-a"]}]}]
+        made.volumes.append(storage_class(f"{name}-a", EBS, WAITS, allowedTopologies=allowed))
+    for node in made.nodes:
+        keys = [ZONE] if ZONE in node["labels"] else None
+        limit = {"allocatable": {"count": rng.choice((1, 2, 3, 4))}} if rng.random() < 0.5 else {}
+        driver = {"name": EBS, "nodeID": node["name"], "topologyKeys": keys, **limit}
+        made.volumes.append(make_object(f"{STORAGE} CSINode", node["name"], spec={"drivers": [driver]}))
+    claims = [f"{name}-v{number}" for number in range(rng.randint(1, 5))]
+    for claim in claims:
+        made.volumes.extend(_claim(rng, made, claim))
+    bound = [c for c in claims if any(_is_volume(each, c) for each in made.volumes)]
+    for spec in [pod["spec"] for pod in made.running]:
+        spec["volumes"] = _mount(rng, bound)
+    for kind in made.kinds:
+        kind.spec["volumes"] = _mount(rng, claims)
+    return made
+
+
+def _is_volume(each: Object, name: str) -> bool:
+    return bool(each["kind"] == "PersistentVolume" and each["metadata"]["name"] == name)
+
+
+def _mount(rng: random.Random, claims: list[str]) -> list[Object]:
+    mounted = rng.sample(claims, min(len(claims), rng.choice((0, 1, 1, 2))))
+    return [{"name": f"v{n}", "persistentVolumeClaim": {"claimName": c}} for n, c in enumerate(mounted)]
+
+
+def storage_class(name: str, provisioner: str, binding: str, **fields: Any) -> Object:
+    """A StorageClass that is no default."""
+    fields |= {"provisioner": provisioner, "volumeBindingMode": binding}
+    return make_object(f"{STORAGE} StorageClass", name, **fields)
+
+
+def _claim(rng: random.Random, made: World, name: str) -> list[Object]:
+    """A claim and, if it is bound, its volume: everywhere, in a zone or on a node."""
+    own = [each["metadata"]["name"] for each in made.volumes if each["kind"] == "StorageClass"]
+    waits = rng.random() < 0.5
+    kind = rng.choice(("zonal", "zonal", "local", *own) if waits else ("zonal", "local", "shared"))
+    spec: Object = {
+        "accessModes": [rng.choice((("ReadWriteOnce",) * 6) + ("ReadWriteOncePod",))],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": kind,
+    }
+    claim = "PersistentVolumeClaim"
+    if waits:
+        return [make_object(claim, name, "default", spec=spec, status={"phase": "Pending"})]
+    node = rng.choice(made.nodes)
+    zone = node["labels"].get(ZONE)
+    place = {"local": (HOST, node["name"]), "zonal": (ZONE, zone) if zone else None}
+    done = {"pv.kubernetes.io/bind-completed": "yes"}
+    spec["volumeName"] = name
+    bound = make_object(claim, name, "default", annotations=done, spec=spec, status={"phase": "Bound"})
+    return [bound, bound_volume(bound, place.get(kind))]
+
+
+def bound_volume(claim: Object, place: tuple[str, str] | None) -> Object:
+    """The volume of a claim, of the same name, for nodes with this label."""
+    name, wanted = claim["metadata"]["name"], claim["spec"]
+    spec: Object = {
+        "accessModes": wanted["accessModes"],
+        "capacity": {"storage": "1Gi"},
+        "claimRef": {"namespace": "default", "name": name},
+        "storageClassName": wanted["storageClassName"],
+    }
+    is_local = wanted["storageClassName"] == "local"
+    spec |= {"hostPath": {"path": "/v"}} if is_local else {"csi": {"driver": EBS, "volumeHandle": name}}
+    if place:
+        term = {"matchExpressions": [{"key": place[0], "operator": "In", "values": [place[1]]}]}
+        spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
+    return make_object("PersistentVolume", name, spec=spec, status={"phase": "Bound"})
 
 
 _MEMORY = f"device.capacity['{DEVICES}'].memory"

@@ -86,6 +86,7 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     `requests` are what its containers ask for of extended resources, such as nvidia.com/gpu, in sum.
     `component` is its type in a graph, such as frontend, worker or decode; empty outside of graphs.
     `metrics` is where its annotations say that it serves metrics, as PORT/PATH; empty if they do not.
+    `group` is the PodGroup of KAI that it is scheduled with.
     """
 
     name: str
@@ -106,6 +107,7 @@ class DeployedPod(msgspec.Struct, frozen=True, kw_only=True):
     requests: dict[str, int] = {}
     component: str = ""
     metrics: str = ""
+    group: str = ""
 
     @property
     def key(self) -> ObjectKey:
@@ -169,6 +171,21 @@ class ObjectEvent(msgspec.Struct, frozen=True, kw_only=True):
     last: str = ""
 
 
+class PoolState(msgspec.Struct, frozen=True, kw_only=True):
+    """The pods of an InferencePool, `members`, its target ports, and its endpoint picker.
+
+    `picker` is the name of the picker's Service, `picker_pods` are the pods that it selects: None if there
+    is no such Service. `services_read` is false if Services could not be read.
+    """
+
+    name: str
+    members: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    picker: str = ""
+    picker_pods: tuple[str, ...] | None = None
+    services_read: bool = True
+
+
 class HostState(msgspec.Struct, frozen=True, kw_only=True):
     """A node that runs pods of the deployment.
 
@@ -196,6 +213,7 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
     pods: tuple[DeployedPod, ...] = ()
     events: tuple[ObjectEvent, ...] = ()
     hosts: tuple[HostState, ...] = ()
+    pools: tuple[PoolState, ...] = ()
     unread: dict[str, str] = {}  # noqa: RUF012
     unlisted: dict[str, str] = {}  # noqa: RUF012
     config_maps: tuple[DeployedObject, ...] | None = None

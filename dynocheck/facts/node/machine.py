@@ -42,6 +42,7 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     uuid: str = ""
     bus: str = ""
+    firmware: str = ""
     fault: str | None = None
     fault_code: int | None = None
     memory_mib: int | None = None

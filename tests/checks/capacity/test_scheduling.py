@@ -53,6 +53,62 @@ def test_no_node_is_large_enough(tmp_path: Path) -> None:
     assert (finding.fix or "").startswith("choose a variant")
 
 
+EBS = "ebs.csi.aws.com"
+
+
+def claims(**more: Any) -> facts.PersistentVolumeClaims:
+    """Two claims of a class."""
+    made = [facts.PersistentVolumeClaim(name=name, storage_class="disks", **more) for name in ("one", "two")]
+    return facts.PersistentVolumeClaims(tuple(made), namespace="here")
+
+
+def mounting(claim: str, replicas: int = 1, **more: Any) -> dict[str, Any]:
+    """A component whose pods mount a claim."""
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": claim}}
+    return workers(replicas, pod={"volumes": [volume]}, name=f"decode-{claim}", **more)
+
+
+def disks(provisioner: str = EBS, binding: str = "WaitForFirstConsumer", **more: Any) -> facts.StorageClasses:
+    return facts.StorageClasses((facts.StorageClass("disks", provisioner, binding_mode=binding, **more),))
+
+
+def csi(*limits: int | None) -> facts.CsiDrivers:
+    """The driver on nodes a and b, which have at most so many of its volumes."""
+    nodes = [
+        facts.CsiNode(name, (facts.NodeDriver(EBS, (ZONE,), limit),))
+        for name, limit in zip("ab", limits, strict=True)
+    ]
+    return facts.CsiDrivers((EBS,), tuple(nodes))
+
+
+ZONE = "topology.kubernetes.io/zone"
+IN_ZONES = [node(name, 8, **{ZONE: name}) for name in "ab"]
+
+
+@pytest.mark.parametrize(
+    ("components", "drivers", "found", "classes", "expected"),
+    [
+        ([mounting("one", gpus=4), mounting("two", gpus=4)], csi(1, 1), claims(), disks(), []),
+        ([mounting("one", gpus=8), mounting("two", gpus=8)], csi(1, 0), claims(), disks(), ["fail"]),
+        ([mounting("one", 2)], csi(None, None), claims(), disks(), ["fail"]),
+        ([mounting("one", 2, gpus=4)], csi(None, None), claims(), disks(), []),
+        ([mounting("one", 2)], csi(None, None), claims(), disks(binding="Immediate"), []),
+        ([mounting("one", 2)], csi(None, None), claims(volume="v"), disks(), []),
+        ([mounting("one", 2)], None, claims(), disks("rancher.io/local-path"), ["fail"]),
+        ([mounting("one", 2)], None, claims(), disks("efs.csi.aws.com"), []),
+        ([mounting("one"), mounting("two")], csi(None, None), claims(), disks(zones=("a",)), ["fail"]),
+        ([mounting("one"), mounting("two")], csi(None, None), claims(), disks(zones=("a", "b")), []),
+        ([mounting("one", 2, gpus=1)], None, claims(access_modes=("ReadWriteOncePod",)), None, ["fail"]),
+        ([mounting("one", gpus=1)], None, claims(access_modes=("ReadWriteOncePod",)), None, []),
+    ],
+)
+def test_volumes_decide_on_nodes(
+    tmp_path: Path, components: Any, drivers: Any, found: Any, classes: Any, expected: list[str]
+) -> None:
+    around = given(load(tmp_path, *components), IN_ZONES, storage=(drivers, None, found, classes))
+    assert outcomes(scheduling.fits, *around) == expected
+
+
 CLAIM: dict[str, Any] = {"pod": {"resourceClaims": [{"name": "c", "resourceClaimTemplateName": "t"}]}}
 SANDBOXED: dict[str, Any] = {"pod": {"runtimeClassName": "kata"}}
 ONE = [workers(1)]

@@ -36,6 +36,7 @@ def run(folder: Path, *args: str, command: list[str] | None = None) -> Recipes:
         (f"{START} --model\u00a0a/b", START),
         (f"{START} --model \u201ca/b\u201d", START),
         ("exec pyhton3 -m dynamo.vllm --model a/b", "pyhton3"),
+        ("exec python3 dynamo.vllm --model a/b", "dynamo.vllm"),
         (f"{START} foo --model a/b", f"- {START} foo --model a/b"),
         (f"{START} --model a/b c/d", f"- {START} --model a/b c/d"),
         (f"{START} --model a/b \\\n  wait\n", "wait"),

@@ -53,11 +53,14 @@ def test_connectors_are_those_of_vllm(tmp_path: Path, connector: str, expected: 
         assert outcomes(values, given) == expected
 
 
+@pytest.mark.parametrize("key", ["max_seq_len", "tensor_parallel_size", "moe_expert_parallel_size"])
 @pytest.mark.parametrize(("size", "expected"), [("8192", []), ("'8192'", []), ("128k", ["fail"])])
-def test_tensorrt_llm_takes_whole_numbers_in_its_file(tmp_path: Path, size: str, expected: list[str]) -> None:
+def test_tensorrt_llm_takes_whole_numbers_in_its_file(
+    tmp_path: Path, key: str, size: str, expected: list[str]
+) -> None:
     more = mount_config("c")
     worker = engine("--extra-engine-args=/config/e.yaml", module="dynamo.trtllm", image=TRTLLM, **more)
-    given = deploy(tmp_path, config_map("c", e=f"max_seq_len: {size}"), graph(worker))
+    given = deploy(tmp_path, config_map("c", e=f"{key}: {size}"), graph(worker))
     assert outcomes(values, given) == expected
 
 

@@ -8,7 +8,7 @@ from dynocheck.checks.engine import conflicting_args
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import deploy, judge, read_lines
+from tests.checks.judging import deploy, judge, outcomes, read_lines
 from tests.checks.manifests import FRONTEND, config_map, engine, graph, job, mount_config
 
 VLLM = ["python3", "-m", "dynamo.vllm", "--model", "m"]
@@ -116,6 +116,22 @@ def test_one_place(tmp_path: Path, module: str, file: str, args: list[str], expe
     worker = engine(module=f"dynamo.{module}", **mounted)
     given = deploy(tmp_path, config_map("config", engine=file), graph(worker))
     assert judge(conflicting_args.cli_vs_yaml, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ("--block-size 64 --block-size 128", ["warn"]),
+        ("--tensor-parallel-size 2 -tp 4", ["warn"]),
+        ("--block-size 64 --block-size 64", []),
+        ("--block-size 64 --max-num-seqs 128", []),
+        ("--block-size $(A) --block-size 128", []),
+        ("--block-size --block-size 128", []),  # engine.values tells of it
+    ],
+)
+def test_a_number_that_is_given_twice(tmp_path: Path, args: str, expected: list[str]) -> None:
+    given = deploy(tmp_path, graph(engine(*args.split())))
+    assert outcomes(conflicting_args.cli_vs_yaml, given) == expected
 
 
 def test_there_may_be_no_engine(tmp_path: Path) -> None:

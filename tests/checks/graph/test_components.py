@@ -11,7 +11,7 @@ from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes, startup_budget
 from dynocheck.core.declarations import Check
 from dynocheck.facts import Settings
-from tests.checks.judging import deploy, judge, read_lines, recipes, run_check
+from tests.checks.judging import deploy, judge, outcomes, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph, job
 
 MODE = "--disaggregation-mode"
@@ -119,6 +119,7 @@ def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list
         ("globalDynamoNamespace", True, True, []),
         ("dynamoNamespace", "a", "a", []),
         ("dynamoNamespace", "entry", "entry", []),
+        ("dynamoNamespace", "a", "dynamo", []),  # which watches every namespace
         ("dynamoNamespace", "a", "b", ["fail"]),
     ],
 )
@@ -183,6 +184,7 @@ def after(image: str) -> dict[str, Any]:
         (engine_agrees, graph(engine(image="r.example/mine:1.0.0"), backendFramework="vllm"), []),
         (engine_agrees, run("registry.example/vllm-runtime:1.3.0", module=SGLANG), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.vlm"), ["fail"]),
+        (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.VLLM"), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.profiler"), []),
         (images_pinned, run("r/vllm-runtime:1.3.0"), []),
         (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
@@ -211,6 +213,9 @@ def after(image: str) -> dict[str, Any]:
         (images_pinned, beside("r/tool:latest"), ["warn"]),
         (images_pinned, after("busybox:1.36"), []),
         (images_pinned, after("busybox"), ["warn"]),
+        (images_pinned, job("true", main={"image": "python:latest"}), ["warn"]),
+        (images_pinned, job("true", main={"image": "python:3.12"}), []),
+        (images_pinned, job("true", main={"image": "<registry>/tool:latest"}), []),
         (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
         (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
         (one_release, run("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), ["unjudged"]),
@@ -406,6 +411,21 @@ def test_services(tmp_path: Path, labels: dict[str, str], expected: list[str]) -
 )
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> None:
     assert judge(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("product", "expected"),
+    [("NVIDIA-H200", []), ("NVIDA-H200", ["warn"]), ("NVIDIA-H20", []), ("Mine", []), ("${GPU}", [])],
+)
+@pytest.mark.parametrize("selected", [True, False], ids=["selected", "required"])
+def test_a_misspelt_gpu_product(tmp_path: Path, product: str, expected: list[str], *, selected: bool) -> None:
+    label = "nvidia.com/gpu.product"
+    expressions = [{"key": label, "operator": "In", "values": [product]}]
+    terms = {"nodeSelectorTerms": [{"matchExpressions": expressions}]}
+    required = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    pod = {"nodeSelector": {label: product}} if selected else {"affinity": required}
+    found = outcomes(placement, deploy(tmp_path, graph(engine(pod=pod))))
+    assert [outcome for outcome in found if outcome != "skip"] == expected
 
 
 @pytest.mark.parametrize(

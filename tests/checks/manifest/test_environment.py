@@ -37,3 +37,31 @@ def test_a_variable_that_hides_an_earlier_one_is_told(
 ) -> None:
     entries = [{"name": "HF_HOME", "value": value} for value in ("/a", second)]
     assert _judge(tmp_path, *entries) == expected
+
+
+def test_variables_of_a_program_of_its_own_are_not_misspelt(tmp_path: Path) -> None:
+    assert _judge(tmp_path, {"name": "YLLM_PORT", "value": "80"}) == ["warn"]
+    assert _judge(tmp_path, *({"name": f"YLLM_{each}", "value": "80"} for each in ("PORT", "MODEL"))) == []
+
+
+@pytest.mark.parametrize(("value", "expected"), [("/cache", []), ("cache", ["warn"]), ("${CACHE}", [])])
+def test_a_cache_at_a_relative_path_is_told(tmp_path: Path, value: str, expected: list[str]) -> None:
+    assert _judge(tmp_path, {"name": "HF_HOME", "value": value}) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("run --model $MODEL_PATH", []),
+        ("run --model $MODLE_PATH", ["warn"]),
+        ("run --model ${MODEL_PAT}", ["warn"]),
+        ("run --model ${MODEL_PAT:-x}", []),
+        ("MODEL_PAT=x\nrun --model ${MODEL_PAT}", []),
+        ("for MODEL_PATHS in a b; do run $MODEL_PATHS; done", []),
+        ("read -r MODEL_PATHS && run $MODEL_PATHS", []),
+        ("run --model $CHECKPOINT", []),  # like none that is set: the image may have it
+        ("ROUNDS=3\nseq $ROUND", ["warn"]),
+    ],
+)
+def test_a_misspelt_variable_of_a_script_is_told(tmp_path: Path, script: str, expected: list[str]) -> None:
+    assert _judge(tmp_path, {"name": "MODEL_PATH", "value": "/x"}, script=script) == expected

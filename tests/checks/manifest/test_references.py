@@ -105,3 +105,25 @@ def test_the_file_of_an_engine_is_in_the_map_that_is_mounted(
     worker = engine("--config", path, **mount_config(name, "/etc/engine"))
     objects = [graph(worker), *([CONFIG] if name == "settings" else [])]
     assert outcomes(references, deploy(tmp_path, *objects)) == expected
+
+
+def name_secret_as_config(name: str) -> dict[str, Any]:
+    return graph(engine(main={"envFrom": [{"configMapRef": {"name": name}}]}))
+
+
+@pytest.mark.parametrize(
+    ("command", "one", "expected"),
+    [
+        ("generic tokens --from-literal=TOKEN=x", secret("tokens"), []),
+        ("generic tokens --from-literal TOKEN=x -n a", secret("tokens"), []),
+        ("generic tokens --from-literal=TOKEN=x", secret("tokens", "token"), ["fail"]),
+        ("generic tokens --from-literal=TOKEN=x --from-file=token", secret("tokens", "token"), []),
+        ("generic tokens --from-env-file=.env", secret("tokens", "token"), []),
+        ("generic tokens --from-literal=TOKEN=x", name_secret_as_config("tokens"), ["warn"]),
+    ],
+)
+def test_a_page_creates_a_secret_with_its_keys(
+    tmp_path: Path, command: str, one: dict[str, Any], expected: list[str]
+) -> None:
+    (tmp_path / "README.md").write_text(f"# Use\n\n```bash\nkubectl create secret {command}\n```\n")
+    assert outcomes(references, deploy(tmp_path, one)) == expected

@@ -75,5 +75,30 @@ def test_a_volume_for_shared_memory_that_is_mounted_elsewhere_is_told(
     assert [each for each in outcomes(shared_memory, given) if each != "skip"] == expected
 
 
+@pytest.mark.parametrize(
+    ("image", "gpus", "size", "expected"),
+    [
+        ("registry.example/server:1", 2, "64Mi", ["warn"]),
+        ("registry.example/server:1", 2, "16Gi", []),
+        ("registry.example/server:1", 1, "64Mi", []),
+        ("ghcr.io/ggml-org/llama.cpp:server-cuda", 2, "64Mi", []),
+    ],
+)
+def test_the_size_counts_whatever_the_pod_runs(
+    tmp_path: Path, image: str, gpus: int, size: str, expected: list[str]
+) -> None:
+    container = {
+        "name": "a",
+        "image": image,
+        "resources": {"limits": {"nvidia.com/gpu": gpus}},
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
+    }
+    volumes = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}]
+    pod = {"volumes": volumes, "containers": [container]}
+    workload = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod}
+    found = outcomes(shared_memory, deploy(tmp_path, workload))
+    assert [each for each in found if each != "skip"] == expected
+
+
 def test_a_medium_that_the_kubelet_does_not_know_fails(tmp_path: Path) -> None:
     assert outcomes(shared_memory, deploy(tmp_path, mount({"medium": "memory"}, "16Gi"))) == ["fail"]

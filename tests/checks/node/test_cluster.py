@@ -28,8 +28,16 @@ DEMO = ROOT / "dynocheck/data/demo.json"  # of a cluster with the nodes gpu-1 to
 UNREAD = NodeKernelLog(unread="no permission")
 
 
-def make_node(name: str, *, gpus: int = 8, driver: str = "580.95.05", rate: str = "400") -> NodeReport:
-    devices = tuple(NodeGpu(index=index, name="NVIDIA H100 80GB HBM3") for index in range(gpus))
+def make_node(
+    name: str,
+    *,
+    gpus: int = 8,
+    driver: str = "580.95.05",
+    rate: str = "400",
+    firmware: str = "96.00.AF.00.01",
+) -> NodeReport:
+    gpu = NodeGpu(index=0, name="NVIDIA H100 80GB HBM3", firmware=firmware)
+    devices = tuple(structs.replace(gpu, index=index) for index in range(gpus))
     port = RdmaPort("mlx5_0", 1, "ACTIVE", rate=rate)
     return NodeReport(
         name=name, gpus=NodeGpus(devices, driver), rdma=NodeRdma((port,), peermem=True), log=UNREAD
@@ -43,7 +51,13 @@ def record(path: Path, *reports: NodeReport) -> Path:
 
 
 @pytest.mark.parametrize(
-    "odd", [make_node("d", gpus=7), make_node("d", driver="575.57.08"), make_node("d", rate="200")]
+    "odd",
+    [
+        make_node("d", gpus=7),
+        make_node("d", driver="575.57.08"),
+        make_node("d", rate="200"),
+        make_node("d", firmware="96.00.61.00.01"),
+    ],
 )
 def test_the_odd_one_of_several_nodes_is_named(odd: NodeReport) -> None:
     nodes = tuple(make_node(name) for name in ("a", "b", "c"))
@@ -124,7 +138,7 @@ def test_drivers_and_gpus_are_what_the_nodes_said(tmp_path: Path, verb: str) -> 
     alone, together = run_inside(*words), run_inside(*words, "--with", file)
     assert (alone.outcomes["driver.cuda-matrix"], together.outcomes["driver.cuda-matrix"]) == ("pass", "fail")
     assert "450.80.02" in together.finding("driver.cuda-matrix")["message"]
-    assert together.outcomes["node.reached"] == "unknown"
+    assert (together.outcomes["node.reached"], together.report["target"]["with"]) == ("unknown", str(file))
     assert together.finding("node.driver-floor")["subject"]["name"] == "gpu-2"
     unknown = {check for check, outcome in together.outcomes.items() if outcome == "unknown"}
     assert unknown - {"node.reached"} == {c for c, outcome in alone.outcomes.items() if outcome == "unknown"}

@@ -33,6 +33,8 @@ def test_a_machine_is_judged_live_and_from_its_recording(tmp_path: Path) -> None
     assert (live.returncode, get_outcomes(live.stdout)["node.row-remap"]) == (1, "fail")
     assert run_on(machine, "snapshot", str(recording), "--node").returncode == 0
     recorded = dynocheck("node", "--snapshot", str(recording), "--expect-gpu", "8", "-o", "json")
+    (first, *_) = json.loads(recording.read_text())["facts"]["NodeGpus"]["devices"]
+    assert first["firmware"] == "96.00.AF.00.01"
     assert (recorded.code, recorded.outcomes) == (1, get_outcomes(live.stdout))
 
 

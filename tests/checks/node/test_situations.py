@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.facts import NodeRequest
+from dynocheck.checks.node.interconnect import paths
+from dynocheck.checks.node.topology import topology_table
+from dynocheck.facts import NodeFabric, NodeGpus, NodePackages, NodeRdma, NodeRequest, NodeTopology
 from tests.checks.node.machines import (
     CONTAINER,
     HUB,
@@ -409,3 +411,16 @@ def test_a_machine_that_shows_nothing_ends_in_reasons(
     """No NVML, no /proc, no /sys."""
     facts = gather(tmp_path, monkeypatch, "l40s", {"init": "!9"}, {}, {}, whole=False)
     assert judge(facts, NodeRequest()) <= {"disk warn", "disk fail", "nofile unknown"}
+
+
+def test_tables_tell_where_things_are_and_how_data_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = gather(tmp_path, monkeypatch, "dgx-h100", {}, {"dev/gdrdrv": ""}, {})
+    gpus, rdma = known[NodeGpus], known[NodeRdma]
+    rows = list(topology_table(gpus, known[NodeTopology]))
+    assert [row["NUMA node"] for row in rows] == [0] * 4 + [1] * 4
+    assert ([row["switch"] for row in rows], rows[7]["elsewhere"]) == (["mlx5_0"] * 4 + [""] * 4, "mlx5_0")
+    ways = {row["to"]: row["by"] for row in paths(rdma, gpus, known[NodeFabric], known[NodePackages])}
+    assert ways["GPUs of this machine"] == "144 NVLinks"
+    assert ways["other machines"] == "RDMA: 1 x 400 Gb/sec (4X NDR), by dma-buf, GDRCopy"

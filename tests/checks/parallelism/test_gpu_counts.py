@@ -62,6 +62,17 @@ VLLM = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 SCRIPT = ["bash", "/scripts/run.sh"]
 
 
+def test_several_containers_are_not_given_the_total_each(tmp_path: Path) -> None:
+    command = ["vllm", "serve", "Qwen/Qwen3-0.6B", "--tensor-parallel-size", "4"]
+    resources = {"limits": {"nvidia.com/gpu": "1"}}
+    containers = [{"name": n, "image": "i", "command": command, "resources": resources} for n in "ab"]
+    pod = {"metadata": {"labels": {"app": "w"}}, "spec": {"containers": containers}}
+    spec = {"selector": {"matchLabels": {"app": "w"}}, "template": pod}
+    made = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "w"}, "spec": spec}
+    (finding,) = run_check(gpus_match, deploy(tmp_path, made))
+    assert finding.fix == "request 4 GPUs in all of containers[a] and containers[b] together"
+
+
 @pytest.mark.parametrize(
     ("image", "command", "expected"),
     [

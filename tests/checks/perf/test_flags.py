@@ -16,6 +16,8 @@ PIN = "pip install aiperf==0.10.0\n"
     [
         (f"{PIN}aiperf profile --concurrency 4 --endpoint-type chat -m x", []),
         (f"{PIN}aiperf profile --concurency 4", ["fail"]),
+        (f"{PIN}aiperf profile --concurrency 0", ["fail"]),
+        (f"{PIN}aiperf profile --concurrency 10 --request_count 0", ["fail"]),
         (f"{PIN}aiperf profile --endpoint-type=chats", ["fail"]),
         (f"{PIN}aiperf profile --endpoint-type $KIND --extra_inputs a:1", []),
         ("aiperf profile --concurency 4", ["warn"]),

@@ -33,6 +33,9 @@ def disk(size: str) -> dict[str, Any]:
         (job(GET, env={"HF_HOME": "/models"}), []),
         (job(GET, env={"HF_HOME": "/model"}), ["warn"]),
         (job(f"{GET} --local-dir /models/x"), []),
+        (job(GET, env={"HF_HOME": "/models", "HF_HUB_OFFLINE": "1"}), ["fail"]),
+        (job(GET, env={"HF_HOME": "/models", "HF_HUB_OFFLINE": "0"}), []),
+        (job(f"HF_HUB_OFFLINE=0 {GET}", env={"HF_HOME": "/models", "HF_HUB_OFFLINE": "1"}), []),
         (job(f"{GET} --local-dir /opt/x"), ["warn"]),
         (job(f"{GET} --local-dir models/x"), []),  # relative to an unknown folder
         (job(f"cd /models\n{GET} --local-dir ./x"), []),

@@ -90,6 +90,13 @@ def test_a_folder_with_and_without_a_graph(
     assert outcomes(layout.files, given) == []
 
 
+def test_a_file_that_is_no_yaml_may_be_the_claim(tmp_path: Path) -> None:
+    write(tmp_path, "vllm/agg/deploy.yaml", DEPLOY)
+    write(tmp_path, "model-cache/model-cache.yaml", "a: b: c\n")
+    write(tmp_path, "model-cache/model-download.yaml", JOB)
+    assert outcomes(layout.layout, load(tmp_path)) == []
+
+
 OVERLAY = """
 resources:
   - ../base

@@ -1,0 +1,65 @@
+"""Routes in front of engines: what they send again, and to which pod."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.network.routes import routes
+from tests.checks.judging import deploy, judge
+from tests.checks.test_servers import VLLM, serve
+
+SERVER = serve(VLLM, "--model", "a/b")
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "s"},
+    "spec": {"selector": {"app": "e"}},
+}
+OTHER = serve("nginx:1", "-g", "daemon off;")
+
+
+def route(host: str = "s.ns.svc.cluster.local", **retries: Any) -> dict[str, Any]:
+    rule: dict[str, Any] = {"route": [{"destination": {"host": host}}]}
+    rule |= {"retries": retries} if retries else {}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "v"},
+        "spec": {"http": [rule]},
+    }
+
+
+def ingress(service: str = "s", **annotations: str) -> dict[str, Any]:
+    known = {f"nginx.ingress.kubernetes.io/{key.replace('_', '-')}": annotations[key] for key in annotations}
+    path = {"path": "/v1", "backend": {"service": {"name": service, "port": {"number": 80}}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "i", "annotations": known},
+        "spec": {"rules": [{"http": {"paths": [path]}}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (route(attempts=3, retryOn="5xx,reset,connect-failure"), ["warn"]),
+        (route(attempts=3, retryOn="connect-failure, 503"), ["warn"]),
+        (route(attempts=3, retryOn="connect-failure,refused-stream"), []),
+        (route(attempts=0, retryOn="5xx"), []),
+        (route(attempts=3), []),  # Istio's own conditions are those of a connection
+        (route(), []),
+        (route("elsewhere", attempts=3, retryOn="5xx"), ["skip"]),
+        (ingress(upstream_hash_by="$request_uri"), ["warn"]),
+        (ingress(upstream_hash_by="$http_x_user_id"), []),
+        (ingress(proxy_read_timeout="600"), []),
+        (ingress("elsewhere", upstream_hash_by="$request_uri"), ["skip"]),
+    ],
+)
+def test_routes_to_an_engine(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(routes, deploy(tmp_path, SERVER, SERVICE, one)) == expected
+
+
+def test_routes_to_another_program_are_not_judged(tmp_path: Path) -> None:
+    assert judge(routes, deploy(tmp_path, OTHER, SERVICE, route(attempts=3, retryOn="5xx"))) == ["skip"]

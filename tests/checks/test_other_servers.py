@@ -1,0 +1,107 @@
+"""TGI, trtllm-serve and Triton are judged by what their own programs do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.engine.flags import flags_known, values
+from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.checks.model.sources import token
+from dynocheck.checks.parallelism.gpu_counts import gpus_match
+from dynocheck.facts import Settings
+from tests.checks.judging import deploy, judge
+from tests.checks.test_servers import serve
+
+TGI = "ghcr.io/huggingface/text-generation-inference:2.0.3"
+OLD_TGI = "ghcr.io/huggingface/text-generation-inference:1.4.5"
+GKE_TGI = "us-docker.pkg.dev/d/r/huggingface-text-generation-inference-cu121.2-2.ubuntu2204.py310"
+TRTLLM = "nvcr.io/nvidia/tensorrt-llm/release:1.0.0"
+TRITON = "nvcr.io/nvidia/tritonserver:24.01-trtllm-python-py3"
+SERVE = ["trtllm-serve", "a/b"]
+LAUNCH = ["python3", "scripts/launch_triton_server.py", "--model_repo=/models"]
+ALONE = ["tritonserver", "--model-repository=/models"]
+RANKS = ["mpirun", "--allow-run-as-root", "-n", "4", *ALONE]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve(TGI, "--model-id", "a/b", gpus=4), []),  # takes all
+        (serve(TGI, "--model-id=a/b", "--num-shard=4", gpus=4), []),
+        (serve(TGI, "--model-id=a/b", "--num-shard=4", gpus=2), ["fail"]),
+        (serve(TGI, "--model-id=a/b", "--num-shard=2", gpus=4), ["warn"]),
+        (serve(TGI, "--model-id=a/b", "--sharded=false", gpus=4), ["warn"]),
+        (serve(TGI, gpus=2, env=[{"name": "NUM_SHARD", "value": "4"}]), ["fail"]),
+        (serve(TGI, "--num-shard=2", gpus=2, env=[{"name": "NUM_SHARD", "value": "4"}]), []),
+        (serve(GKE_TGI, gpus=2, env=[{"name": "NUM_SHARD", "value": "2"}]), []),
+        (serve(TRTLLM, *SERVE, "--tp_size", "4", gpus=4), []),
+        (serve(TRTLLM, *SERVE, "--tp_size", "4", "--pp_size=2", gpus=4), ["fail"]),
+        (serve(TRTLLM, *SERVE, "--tp_size", "2", gpus=4), ["warn"]),
+        (serve(TRTLLM, *SERVE, "--extra_llm_api_options", "/x.yaml", gpus=4), ["unjudged"]),
+        (serve(TRTLLM, "trtllm-serve", "disaggregated", "-c", "/x.yaml", gpus=4), ["unjudged"]),
+        (serve(TRITON, *RANKS, gpus=4), ["unjudged"]),
+        (serve(TRITON, *RANKS, gpus=2), ["fail", "unjudged"]),
+        (serve(TRITON, *RANKS, gpus=8), ["warn", "unjudged"]),
+        (serve(TRITON, *ALONE, gpus=4), ["warn", "unjudged"]),
+        (serve(TRITON, *ALONE, gpus=1), ["unjudged"]),
+        (serve("nvcr.io/nvidia/tritonserver:24.01-vllm-python-py3", *ALONE, gpus=4), ["unjudged"]),
+        (
+            serve(TRITON, *ALONE, gpus=4, env=[{"name": "TRTLLM_ORCHESTRATOR", "value": "1"}]),
+            ["unjudged"],
+        ),
+        (serve(TRITON, *LAUNCH, "--world_size=4", gpus=4), ["unjudged"]),
+        (serve(TRITON, *LAUNCH, "--world_size", "4", gpus=2), ["fail", "unjudged"]),
+    ],
+)
+def test_gpus(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "known", "valued"),
+    [
+        (TGI, "--model-id=a/b --port 80 --json-output --sharded true", [], []),
+        (TGI, "--model-id=a/b --enable-cuda-graphs", ["fail"], []),  # went with 2.0
+        (OLD_TGI, "--model-id=a/b --enable-cuda-graphs", [], []),
+        (TGI, "--model-id=a/b --quantize=awq --dtype=float16", [], ["fail"]),
+        (TGI, "--model-id=a/b --quantize=bitsandbytes --dtype=float16", [], []),
+        (TGI, "--model-id=a/b --quantize=int4", [], ["fail"]),
+        (TGI, "--model-id=a/b --max-total-tokens=many", [], ["fail"]),
+        (TRTLLM, "trtllm-serve a/b --anything", ["unjudged"], ["unjudged"]),
+    ],
+)
+def test_flags(tmp_path: Path, image: str, args: str, known: list[str], valued: list[str]) -> None:
+    given = deploy(tmp_path, serve(image, *args.split()))
+    assert judge(flags_known, given) == known
+    assert judge(values, given) == valued
+
+
+def test_variables_of_tgi_are_its_flags(tmp_path: Path) -> None:
+    env = [{"name": "MODEL_ID", "value": "meta-llama/Llama-3.1-8B"}, {"name": "MAX_BATCH_SIZE", "value": "x"}]
+    given = deploy(tmp_path, serve(TGI, env=env))
+    assert judge(values, given) == ["fail"]
+    assert judge(token, given) == ["fail"]
+
+
+PROBE: dict[str, Any] = {"httpGet": {"path": "/health", "port": 8000}}
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve(TGI, "--model-id=a/b", readinessProbe=PROBE), ["fail"]),  # its image says 80
+        (serve(TGI, "--model-id=a/b", "--port=8000", readinessProbe=PROBE), []),
+        (serve(TGI, env=[{"name": "PORT", "value": "8000"}], readinessProbe=PROBE), []),
+        (serve("mirror/tgi:1", "text-generation-launcher", readinessProbe=PROBE), []),
+        (serve(TRTLLM, *SERVE, readinessProbe=PROBE), ["fail"]),  # on localhost alone
+        (serve(TRTLLM, *SERVE, "--host", "0.0.0.0", readinessProbe=PROBE), []),
+    ],
+)
+def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(probes, deploy(tmp_path, one)) == expected
+
+
+def test_tgi_has_time_to_load(tmp_path: Path) -> None:
+    big = serve(TGI, "--model-id=meta-llama/Llama-3.3-70B-Instruct", gpus=4, livenessProbe=PROBE)
+    assert judge(startup_budget, deploy(tmp_path, big), Settings()) == ["warn"]
