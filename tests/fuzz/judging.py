@@ -41,7 +41,7 @@ def judge_path(
 ) -> JudgedRun:
     """Judge a path by the checks selected; report it as JSON and in another format, in files of this folder.
 
-    :param select: ids or patterns of checks, with blanks between them.
+    :param select: ids or patterns of checks, with blanks between them; none for what a run tells unasked.
     :raises TooLong: it did not end in time.
     """
     report = folder / "report.json"
