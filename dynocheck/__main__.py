@@ -8,19 +8,23 @@ import sys
 
 
 def main() -> int:
-    """Run the command line of this process and return its exit code."""
+    """Run the command line of this process and return its exit code.
+
+    Under a limit of memory, libraries may not load, and the message about it may not be printed either.
+    """
     try:
         _leave_folder_out()
         from dynocheck.cli import main as run
+
+        return run()
     except KeyboardInterrupt:
         os.write(2, b"error: interrupted\n")
         return 130
-    except (MemoryError, ImportError) as error:  # a limit of memory keeps libraries from being loaded too
+    except (MemoryError, ImportError) as error:
         if os.environ.get("DYNOCHECK_DEBUG"):
             raise
         os.write(2, f"error: cannot start: {error or 'out of memory'}\n".encode())
         return 3
-    return run()
 
 
 def _leave_folder_out() -> None:

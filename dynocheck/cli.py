@@ -13,6 +13,7 @@ import click
 from dynocheck._version import __version__
 from dynocheck.commands import _streams as streams
 from dynocheck.commands._help import Verb
+from dynocheck.commands._memory import share_arena
 from dynocheck.commands._options import (
     POSITIVE,
     VIA,
@@ -551,6 +552,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     forget()
     if arguments is None:
+        share_arena()
         streams.secure()
         handle_sigterm()
     was_enabled = gc.isenabled()
