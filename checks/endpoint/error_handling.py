@@ -13,45 +13,53 @@ from dynocheck.facts import (
     Cancellation,
     Refusals,
     Reply,
+    Server,
     Skills,
 )
 
-_LOGS = "kubectl logs -l nvidia.com/dynamo-component-type=frontend"
+_UNKNOWN = Server()
 
 
 @check("endpoint.unknown-model", title="Unknown model names are rejected")
-def unknown_model(refusals: Refusals) -> Iterator[Finding]:
+def unknown_model(refusals: Refusals, server: Server | None = None) -> Iterator[Finding]:
     """A server that answers to any model name hides configuration mistakes: requests for another model are
     served by this one. It should reject them with a 4xx status, so that clients do not retry.
+
+    llama.cpp, SGLang, TensorRT-LLM and TGI do so by design, and are not judged.
 
     Fix: use the model name that /v1/models lists; put a gateway that checks model names in front of the
     server.
     """
+    server = server or _UNKNOWN
+    if server.answers_any_name and (refusals.unknown_model.ok or refusals.unknown_model_stream.ok):
+        raise Skip(f"{server.name} answers to any name; check model names in a gateway")
     for name, reply in (("chat", refusals.unknown_model), ("streamed chat", refusals.unknown_model_stream)):
         if reply.ok:
             yield warn(
-                f"{name}: a request for an unknown model is answered, as llama.cpp does",
+                f"{name}: a request for an unknown model is answered",
                 fix="check model names in a gateway",
             )
         else:
-            yield from _check_refusal(name, reply)
+            yield from _check_refusal(name, reply, server)
 
 
 @check("endpoint.bad-request", title="Malformed JSON is rejected")
-def bad_request(refusals: Refusals) -> Iterator[Finding]:
+def bad_request(refusals: Refusals, server: Server | None = None) -> Iterator[Finding]:
     """A client error should return a 4xx status. On 5xx, clients and gateways retry and mark the server as
     unhealthy.
 
     Fix: upgrade the server.
     """
+    server = server or _UNKNOWN
     if refusals.bad_json.ok:
-        yield fail("a truncated JSON body is answered with 200", fix=_LOGS)
+        fix = server.suggest_logs(component="frontend")
+        yield fail("a truncated JSON body is answered with 200", fix=fix)
     else:
-        yield from _check_refusal("a truncated JSON body", refusals.bad_json)
+        yield from _check_refusal("a truncated JSON body", refusals.bad_json, server)
 
 
 @check("endpoint.too-long", title="Prompts longer than the context are rejected")
-def too_long(refusals: Refusals) -> Iterator[Finding]:
+def too_long(refusals: Refusals, server: Server | None = None) -> Iterator[Finding]:
     """The status should be 4xx. Dynamo's frontend forwards its worker's error: 500 for a plain response, and
     200 with an error event for a stream. Clients then retry, and error-rate alerts fire. A prompt that is
     silently truncated gets a wrong answer.
@@ -62,7 +70,7 @@ def too_long(refusals: Refusals) -> Iterator[Finding]:
         raise Skip(refusals.untried or "not tried")
     for name, reply in (("chat", refusals.too_long), ("streamed chat", refusals.too_long_stream)):
         if not reply.ok:
-            yield from _check_refusal(f"{name} with {refusals.words} words", reply)
+            yield from _check_refusal(f"{name} with {refusals.words} words", reply, server or _UNKNOWN)
         elif reply.prompt_tokens is not None and reply.prompt_tokens >= refusals.words:
             continue  # the context is longer than the server reports
         else:
@@ -74,7 +82,7 @@ def too_long(refusals: Refusals) -> Iterator[Finding]:
 
 
 @check("endpoint.serves-on", title="Server survives rejected requests")
-def serves_on(refusals: Refusals) -> Iterator[Finding]:
+def serves_on(refusals: Refusals, server: Server | None = None) -> Iterator[Finding]:
     """One bad request must not take the server down for everyone: some engines crash on a prompt that is too
     long.
 
@@ -83,23 +91,24 @@ def serves_on(refusals: Refusals) -> Iterator[Finding]:
     if refusals.after.trouble is not None:
         yield fail(
             f"the request after the rejected ones failed: {refusals.after.trouble}",
-            fix="kubectl get pods   # did a worker restart?",
+            fix=(server or _UNKNOWN).suggest_logs("did it restart?"),
         )
 
 
 @check("endpoint.cancelled", title="Server survives a cancelled stream")
-def cancelled(cancellation: Cancellation) -> Iterator[Finding]:
+def cancelled(cancellation: Cancellation, server: Server | None = None) -> Iterator[Finding]:
     """Users close browser tabs. An engine that does not notice keeps generating, or corrupts its state.
 
     Fix: upgrade the engine, or the gateway in front of it.
     """
+    server = server or _UNKNOWN
     if cancellation.after.trouble is not None:
         yield fail(
             f"the request after a cancelled stream failed: {cancellation.after.trouble}",
-            fix="kubectl get pods   # did a worker restart?",
+            fix=server.suggest_logs("did it restart?"),
         )
     elif cancellation.broken.trouble is not None:
-        yield fail(f"the stream to cancel failed: {cancellation.broken.trouble}", fix=_LOGS)
+        yield fail(f"the stream to cancel failed: {cancellation.broken.trouble}", fix=server.suggest_logs())
     elif not cancellation.stopped:
         raise Skip("the answer ended before it could be cancelled")
 
@@ -188,7 +197,7 @@ def _report_cut(tokens: int, before: str, reply: Reply) -> Finding:
     )
 
 
-def _check_refusal(what: str, reply: Reply) -> Iterator[Finding]:
+def _check_refusal(what: str, reply: Reply, server: Server) -> Iterator[Finding]:
     """Pass a 4xx, warn of a 5xx, an error event or an overloaded server, and fail anything else."""
     trouble = reply.trouble
     assert trouble is not None
@@ -207,4 +216,4 @@ def _check_refusal(what: str, reply: Reply) -> Iterator[Finding]:
     elif trouble.is_busy:
         yield warn(f"{what}: the server is overloaded: {trouble.message}", evidence=evidence)
     else:
-        yield fail(f"{what}: not rejected: {trouble}", fix=_LOGS, evidence=evidence)
+        yield fail(f"{what}: not rejected: {trouble}", fix=server.suggest_logs(), evidence=evidence)

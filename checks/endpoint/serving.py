@@ -14,6 +14,7 @@ from dynocheck.facts import (
     Readiness,
     Reply,
     Rollout,
+    Server,
 )
 
 _MAX_FLUSH_S = 0.5  # an API server's proxy flushes five times a second
@@ -21,11 +22,11 @@ _MIN_REPEATS = 8  # characters
 _MARKER = re.compile(r"<\|\w{1,30}\|>|</s>|\[/INST\]|<(end|start)_of_turn>")  # chat template tokens
 _MAX_COLD_START_S = 30.0  # common client libraries give up after a minute or less
 
-_FIX_BY_STAGE = {
-    "connect": "kubectl get pods,services   # is the frontend running, and is this its address?",
-    "list": "kubectl logs -l nvidia.com/dynamo-component-class=worker   # why does no worker register?",
-    "ready": "kubectl get pods -l nvidia.com/dynamo-component-class=worker   # which type is missing?",
-    "answer": "kubectl logs -l nvidia.com/dynamo-component-class=worker   # what do the workers say?",
+_UNKNOWN = Server()
+_QUESTIONS = {  # for the logs, by the stage that was reached
+    "list": "why is no model served?",
+    "ready": "what is missing?",
+    "answer": "what does it say of these requests?",
 }
 
 
@@ -68,7 +69,7 @@ def rolled_out(rollout: Rollout) -> Iterator[Finding]:
 
 
 @check("endpoint.ready", title="Model is listed, ready, and answers three times in a row")
-def ready(address: Address, readiness: Readiness) -> Iterator[Finding]:
+def ready(address: Address, readiness: Readiness, server: Server | None = None) -> Iterator[Finding]:
     """A frontend returns 200 on /health even without workers, and a listed worker may not be able to answer
     yet. So the model must be in /v1/models, be reported ready where the server reports it (Dynamo does, at
     /v1/models/NAME/ready), and complete three requests in a row within `--timeout`.
@@ -93,10 +94,10 @@ def ready(address: Address, readiness: Readiness) -> Iterator[Finding]:
         message = f"not ready after {readiness.waited_s:.0f} s: {message}"
     if readiness.stage == "list" and readiness.health == 200:
         message += "; /health returns 200 nevertheless"
-    yield fail(message, fix=_suggest_fix(address, readiness), evidence=evidence)
+    yield fail(message, fix=_suggest_fix(address, readiness, server or _UNKNOWN), evidence=evidence)
 
 
-def _suggest_fix(address: Address, readiness: Readiness) -> str:
+def _suggest_fix(address: Address, readiness: Readiness, server: Server) -> str:
     trouble = readiness.trouble
     if trouble is not None and trouble.status in (401, 403) and address.key_secret:
         return f"give the key of Secret {address.key_secret}: kubectl port-forward, --url and --api-key-env"
@@ -104,10 +105,7 @@ def _suggest_fix(address: Address, readiness: Readiness) -> str:
         return suggest_remedy(trouble.kind, trouble.status, trouble.message)
     if readiness.stage == "list" and readiness.listed:
         return f"--model {readiness.listed[0]}"
-    if address.deployment is not None and address.kind != "DynamoGraphDeployment":
-        namespace, _, name = address.deployment.partition("/")
-        return f"kubectl -n {namespace} logs {address.kind.lower()}/{name}   # is the model loaded?"
-    return _FIX_BY_STAGE[readiness.stage]
+    return server.suggest_logs(_QUESTIONS.get(readiness.stage, ""))
 
 
 @check("endpoint.listed", title="Model is listed in /v1/models")
@@ -147,7 +145,7 @@ def cold_start(readiness: Readiness) -> Iterator[Finding]:
 
 
 @check("endpoint.answers", title="Chat and text completions work, streamed and not")
-def endpoint_answers(answers: Answers) -> Iterator[Finding]:
+def endpoint_answers(answers: Answers, server: Server | None = None) -> Iterator[Finding]:
     """A response is good if its status is 200, it generates something, has a `finish_reason`, and, if
     streamed, is well-formed and ends with `[DONE]`. An error event in a stream is a failure whatever the
     status: that is how a worker that dies midway looks. A single repeated character points to numeric
@@ -172,7 +170,7 @@ def endpoint_answers(answers: Answers) -> Iterator[Finding]:
         else:
             yield fail(
                 f"{name}: {reply.trouble}",
-                fix=_FIX_BY_STAGE["answer"],
+                fix=(server or _UNKNOWN).suggest_logs(_QUESTIONS["answer"]),
                 evidence={"class": reply.trouble.kind, "chunks": reply.chunks},
             )
 
@@ -298,7 +296,7 @@ def max_tokens(answers: Answers) -> Iterator[Finding]:
 
 
 @check("endpoint.adapters", title="Listed LoRA adapters answer under their names")
-def adapters(replies: AdapterReplies) -> Iterator[Finding]:
+def adapters(replies: AdapterReplies, server: Server | None = None) -> Iterator[Finding]:
     """A listed adapter may fail to load on its first request, or answer as its base model.
 
     Fix: read the workers' logs; the adapter's rank may exceed --max-lora-rank.
@@ -308,10 +306,13 @@ def adapters(replies: AdapterReplies) -> Iterator[Finding]:
     for each in replies:
         reply = each.reply
         if reply.trouble is not None:
-            yield fail(f"{each.name}: {reply.trouble}", fix=_FIX_BY_STAGE["answer"])
+            yield fail(
+                f"{each.name}: {reply.trouble}", fix=(server or _UNKNOWN).suggest_logs(_QUESTIONS["answer"])
+            )
         elif reply.model != each.name:
             yield warn(
-                f"{each.name}: response names {reply.model or 'no model'}", fix=_FIX_BY_STAGE["answer"]
+                f"{each.name}: response names {reply.model or 'no model'}",
+                fix=(server or _UNKNOWN).suggest_logs(_QUESTIONS["answer"]),
             )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts import Address, Brim, Prefix, Readiness, Spread
+from dynocheck.facts import Address, Brim, Prefix, Readiness, Server, Spread
 
 _MIN_CACHED = 0.25  # share of the tokens that could come from the cache
 _REQUESTS_PER_WORKER = 10  # enough that a router that picks at random leaves no worker out
@@ -12,7 +12,7 @@ _SHORT_PROMPT = "the repeated prompt is shorter than two cache blocks"
 
 
 @check("endpoint.steady", title="Requests keep succeeding after the first success")
-def steady(spread: Spread, prefix: Prefix) -> Iterator[Finding]:
+def steady(spread: Spread, prefix: Prefix, server: Server | None = None) -> Iterator[Finding]:
     """A frontend that has just discovered its workers, or is losing one, returns 404 or 5xx now and then. One
     failure among a few dozen short requests is already enough to roll a release back.
 
@@ -26,13 +26,13 @@ def steady(spread: Spread, prefix: Prefix) -> Iterator[Finding]:
         overloaded = ": the server is overloaded" if example.is_busy else ""
         yield fail(
             f"{count} of {len(replies)} requests failed: {example}{overloaded}",
-            fix="kubectl get pods -l nvidia.com/dynamo-component-class=worker   # restarts, readiness",
+            fix=(server or Server()).suggest_logs("did it restart?"),
             evidence={"class": kind},
         )
 
 
 @check("endpoint.every-worker", title="Every worker answers requests")
-def every_worker(readiness: Readiness, spread: Spread) -> Iterator[Finding]:
+def every_worker(readiness: Readiness, spread: Spread, server: Server | None = None) -> Iterator[Finding]:
     """A frontend may have registered a worker that never answers: its share of requests is slow or lost,
     while the rest succeed. Each request has a different prompt, so that a router has no reason to prefer one
     worker.
@@ -56,10 +56,12 @@ def every_worker(readiness: Readiness, spread: Spread) -> Iterator[Finding]:
         raise Skip("the frontend's metrics do not name the worker that answered")
     for kind, workers in answered.items():
         if workers and len(workers) < known[kind]:
-            yield from _report_silent_workers(kind, workers, known[kind], spread)
+            yield from _report_silent_workers(kind, workers, known[kind], spread, server or Server())
 
 
-def _report_silent_workers(kind: str, answered: set[str], known: int, spread: Spread) -> Iterator[Finding]:
+def _report_silent_workers(
+    kind: str, answered: set[str], known: int, spread: Spread, server: Server
+) -> Iterator[Finding]:
     workers = f"{kind} workers".strip()
     message = f"{len(answered)} of {known} {workers} answered {len(spread.replies)} requests"
     needed = _REQUESTS_PER_WORKER * known
@@ -67,7 +69,7 @@ def _report_silent_workers(kind: str, answered: set[str], known: int, spread: Sp
         raise Skip(f"{message}, too few to judge; use --requests {needed}")
     yield fail(
         message,
-        fix="kubectl logs -l nvidia.com/dynamo-component-class=worker --prefix",
+        fix=server.suggest_logs("which of the workers answers nothing?"),
         evidence={"answered": sorted(answered)},
     )
 
@@ -102,7 +104,9 @@ def replicas(address: Address, readiness: Readiness) -> Iterator[Finding]:
 
 
 @check("endpoint.disaggregated", title="Prefill and decode workers both serve")
-def disaggregated(address: Address, readiness: Readiness, spread: Spread) -> Iterator[Finding]:
+def disaggregated(
+    address: Address, readiness: Readiness, spread: Spread, server: Server | None = None
+) -> Iterator[Finding]:
     """If prefill workers are unusable, Dynamo's decode workers may do all the work: every request succeeds
     while half of the GPUs sit idle.
 
@@ -119,7 +123,7 @@ def disaggregated(address: Address, readiness: Readiness, spread: Spread) -> Ite
         if good and served == 0:
             yield fail(
                 f"{good} requests succeeded, none on a {phase} worker",
-                fix=f"kubectl logs -l nvidia.com/dynamo-component-type={phase}",
+                fix=(server or Server()).suggest_logs(f"why does no {phase} worker serve?"),
                 evidence={"requests": spread.phases},
             )
 

@@ -12,6 +12,7 @@ from dynocheck.facts import (
     LoadLimits,
     LoadPoint,
     LoadRun,
+    Server,
 )
 from dynocheck.loadtest.stats.comparison import Comparison, compare_runs, find_mismatch
 from dynocheck.loadtest.stats.metrics import (
@@ -23,7 +24,6 @@ from dynocheck.loadtest.stats.metrics import (
     summarize_latency,
 )
 
-_DIAGNOSE = "kubectl get pods; kubectl logs deploy/FRONTEND"
 _PRINTED = "read the engine's output on standard error"
 _SPARE = "use a machine with a spare core, or several workers: --workers N"
 _MORE_REQUESTS = "measure more requests: --requests N"
@@ -39,7 +39,7 @@ def _is_same_failure(cause: Finding, effect: Finding) -> bool:
     title="All load test requests succeed",
     explained_by={"endpoint.steady": _is_same_failure},
 )
-def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
+def errors(run: LoadRun, limits: LoadLimits | None, server: Server | None = None) -> Iterator[Finding]:
     """Latencies of the successful requests mean little if others failed: a failing server looks fast.
 
     A stream that ends without [DONE] or a finish reason, or that contains an error, counts as failed whatever
@@ -47,7 +47,11 @@ def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
 
     Fix: read the logs of the frontend and the workers from the time of the run.
     """
-    diagnose = _PRINTED if run.path == "in-process" else _DIAGNOSE
+    diagnose = (
+        _PRINTED
+        if run.path == "in-process"
+        else (server or Server()).suggest_logs("what does it say of these requests?")
+    )
     allowed = any(limit.metric == ERROR_RATE and limit.bound > 0 for limit in limits or ())
     for point in run.points:
         for failures in point.failures:

@@ -9,7 +9,16 @@ from dynocheck.commands._endpoint_options import EndpointOptions
 from dynocheck.commands._run import Run, RunContext
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import SIMULATED_OWNER, Address, EndpointFact, Fact, LoadFact, LoadLimits, Readiness
+from dynocheck.facts import (
+    SIMULATED_OWNER,
+    Address,
+    EndpointFact,
+    Fact,
+    LoadFact,
+    LoadLimits,
+    Readiness,
+    Server,
+)
 from dynocheck.kube import Cluster
 from dynocheck.kube.auth_export import export_auth
 from dynocheck.probes.endpoint._client import Target
@@ -105,6 +114,7 @@ def _describe_target(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
     """The endpoint in the target of a report, with the way to it, which measured times include."""
     address: Address | None = facts.get(Address)
     readiness: Readiness | None = facts.get(Readiness)
+    server: Server | None = facts.get(Server)
     limits: LoadLimits | None = facts.get(LoadLimits)
     target: dict[str, Any] = {}
     if address is not None:
@@ -112,6 +122,10 @@ def _describe_target(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
         target |= {"url": address.url, "way": address.way}
     if readiness is not None and readiness.model:
         target["model"] = readiness.model
+    if server is not None and server.name:
+        target["server"] = f"{server.name} {server.version}".strip()
+    elif readiness is not None and readiness.stage != "connect":
+        target["server"] = "unknown; it does not say"
     if readiness is not None and readiness.owner == SIMULATED_OWNER:
         target["engine"] = "simulated: no model, no GPU"
     if limits is not None and limits.items:

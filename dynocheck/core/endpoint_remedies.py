@@ -6,7 +6,7 @@ _BY_STATUS = {
     404: "give the address of an OpenAI-compatible server: --url http://HOST:PORT",
     429: "wait, or reduce the load on the server",
 }
-_LOGS = "kubectl logs -l nvidia.com/dynamo-component-type=frontend   # why does it answer so?"
+_LOGS = "read the log of the server: why does it answer so?"
 _HTTP = "give an http URL if the server has no TLS: --url http://HOST:PORT"
 # By a part of the message, the first that fits.
 _BY_MESSAGE = {
@@ -16,15 +16,11 @@ _BY_MESSAGE = {
     ("tls", "certificate"): "trust its certificate authority: --ca-file FILE",
     ("tls", ""): _HTTP,
     ("timeout", "TLS handshake"): _HTTP,
-    ("timeout", "no connection"): "kubectl get pods,services,networkpolicies   "
-    "# is it running, and is the way to it open?",
+    ("timeout", "no connection"): "is it running, and does no firewall or network policy stand in the way?",
     ("timeout", ""): _LOGS,
     ("truncated", "before responding"): "give an https URL if the port speaks TLS: --url https://HOST:PORT",
-    (
-        "connect",
-        "unknown host",
-    ): "kubectl get services   # whose name is it, and does this machine resolve it?",
-    ("connect", ""): "kubectl get pods,services   # is the frontend running, and is this its address?",
+    ("connect", "unknown host"): "give a host that this machine resolves: --url http://HOST:PORT",
+    ("connect", ""): "start the server, or give the address at which it listens: --url http://HOST:PORT",
     ("not-http", ""): "give the port that speaks HTTP, or an https URL: --url https://HOST:PORT",
     ("redirect", ""): "give the address that it redirects to: --url URL",
     ("client", ""): "ulimit -n 65536",

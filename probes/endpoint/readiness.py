@@ -34,8 +34,8 @@ _UNKNOWN_MODEL = {*REJECTED_STATUSES, 404}
 
 
 class _Model(msgspec.Struct):
-    """An entry of /v1/models. The context is `max_model_len` in vLLM and SGLang, `context_window` in Dynamo;
-    adapters have a `parent`.
+    """An entry of /v1/models. The context is `max_model_len` in vLLM and SGLang, `context_window` in Dynamo,
+    `meta.n_ctx` in llama.cpp; adapters have a `parent`.
     """
 
     id: str
@@ -43,6 +43,17 @@ class _Model(msgspec.Struct):
     parent: Any = None
     max_model_len: Any = None
     context_window: Any = None
+    meta: Any = None
+
+    @property
+    def lengths(self) -> dict[str, Any]:
+        """The context, by the name of the field that gives it."""
+        meta = self.meta if isinstance(self.meta, dict) else {}
+        return {
+            "max_model_len": self.max_model_len,
+            "context_window": self.context_window,
+            "n_ctx": meta.get("n_ctx"),
+        }
 
 
 class _Models(msgspec.Struct):
@@ -119,6 +130,7 @@ class _ReadinessWait:
         """The stage that was reached, and the message and failure of the next one."""
         response = await client.get("/v1/models", limits=make_limits(min(self.left_s, _LOOK_S)))
         failure = make_trouble(response.failure)
+        self.fields["software"] = response.headers.get("server", "")
         if failure is not None and self.target.model and failure.status in MISSING_PATH_STATUSES:
             self.fields |= {"listed": (), "adapters": ()}  # a gateway may serve completions only
             return await self._complete(client, self.target.model)
@@ -152,11 +164,10 @@ class _ReadinessWait:
         name = self.target.model or (min(bases) if len(bases) == 1 else None)
         entry = next((model for model in models if model.id in (name, f"{name}:latest")), None)
         if entry is not None:
-            lengths = {"max_model_len": entry.max_model_len, "context_window": entry.context_window}
             self.fields |= {
-                "context": next(filter(None, map(read_count, lengths.values())), None),
+                "context": next(filter(None, map(read_count, entry.lengths.values())), None),
                 "owner": entry.owned_by if isinstance(entry.owned_by, str) else "",
-                "odd": describe_odd_counts(lengths),
+                "odd": describe_odd_counts(entry.lengths),
             }
         return name
 

@@ -34,6 +34,7 @@ _MAX_REQUESTS = 512
 _REPEATS = 3
 _PREFIX_WORDS = 600
 _TOKENS_A_WORD = 8  # upper bound for our words in any tokenizer
+_TEMPLATE = 256  # tokens of a chat template and the answer, in any tokenizer
 _LOOKS = 3
 _SETTLE_S = 0.5  # KV events reach the router shortly after the response
 
@@ -87,7 +88,8 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
 @probe(limit=lambda target, address, readiness, spread: target.estimate_seconds(1 + _REPEATS))
 def prefix(target: Target, address: Address, readiness: Readiness, spread: Spread) -> Prefix:
     """Runs after the others, so that the metrics count only its own requests."""
-    words = min(_PREFIX_WORDS, max((readiness.context or 4096) // _TOKENS_A_WORD, 16))
+    room = (readiness.context or 4096) - _TEMPLATE
+    words = min(_PREFIX_WORDS, max(room // _TOKENS_A_WORD, 16))
     text = make_prompt(uuid4().hex, words)
 
     async def send(client: "Client") -> Prefix:

@@ -54,9 +54,9 @@ def test_tls_to_a_port_without(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         assert "--url http://" in remedy(f"https://127.0.0.1:{port}")
-        assert remedy(f"http://127.0.0.1:{port}").startswith("kubectl logs")
-    assert remedy(f"http://127.0.0.1:{port}").startswith("kubectl get pods,services ")
-    assert "resolve it" in remedy("http://no-such-host.invalid")
+        assert remedy(f"http://127.0.0.1:{port}").startswith("read the log")
+    assert remedy(f"http://127.0.0.1:{port}").startswith("start the server")
+    assert "this machine resolves" in remedy("http://no-such-host.invalid")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_tls_to_a_port_without(tmp_path: Path) -> None:
         (403, "--api-key-env"),
         (404, "--url http://HOST:PORT"),
         (429, "reduce the load"),
-        (503, "kubectl logs"),
+        (503, "read the log of the server"),
     ],
 )
 def test_answers_with_a_status(status: int, expected: str) -> None:

@@ -11,19 +11,21 @@ from typing import Any
 from tests.smoke.lying import ProxiedCall
 
 NAME = "simulated-model"
+CONTEXT = 2048
 Dialect = Callable[[ProxiedCall], None]
 
 
 def vllm(call: ProxiedCall) -> None:
     """`{"error": {...}}`, an empty /health."""
-    list_as(call, NAME, owned_by="vllm", root="/models/it", parent=None, max_model_len=2048)
+    list_as(call, NAME, owned_by="vllm", root="/models/it", parent=None, max_model_len=CONTEXT)
+    tell(call, "/version", version="0.19.0")
     report_health(call, b"")
     reject(call, lambda code, text: {"error": {"message": text, "type": "BadRequestError", "code": code}})
 
 
 def sglang(call: ProxiedCall) -> None:
     """`{"object": "error"}`, and an answer to any name."""
-    list_as(call, NAME, owned_by="sglang", root=NAME, max_model_len=2048)
+    list_as(call, NAME, owned_by="sglang", root=NAME, max_model_len=CONTEXT)
     report_health(call, b"")
     answer_any_name(call, lambda: call.asked["model"])
     reject(call, lambda code, text: {"object": "error", "message": text, "type": "Bad Request", "code": code})
@@ -53,6 +55,7 @@ def triton(call: ProxiedCall) -> None:
 def tgi(call: ProxiedCall) -> None:
     """Text Generation Inference: lists its model's repository, answers any name with it, `data:` unspaced."""
     list_as(call, "org/repository", owned_by="org/repository")
+    tell(call, "/info", model_id="org/repository", version="3.3.6", router="text-generation-router")
     report_health(call, b"")
     answer_any_name(call, lambda: "org/repository")
     if call.path.endswith("completions") and call.status == 200:
@@ -64,7 +67,8 @@ def tgi(call: ProxiedCall) -> None:
 def llamacpp(call: ProxiedCall) -> None:
     """A path as the name, an answer to any, and a connection that is gone after each stream."""
     path = "/models/it.gguf"
-    list_as(call, path, owned_by="llamacpp", meta={"n_ctx_train": 2048})
+    list_as(call, path, owned_by="llamacpp", meta={"n_ctx": CONTEXT, "n_ctx_train": 4096})
+    tell(call, "/props", build_info="b8000-1a2b3c4", total_slots=4)
     report_health(call, b'{"status":"ok"}')
     answer_any_name(call, lambda: path)
     if call.streamed:
@@ -91,13 +95,23 @@ def list_as(call: ProxiedCall, name: str, **more: Any) -> None:
         call.status, call.kind, call.body = 404, "text/plain", b"Not Found"
 
 
+def tell(call: ProxiedCall, path: str, **fields: Any) -> None:
+    """What it says of itself there."""
+    if call.path == path:
+        call.status, call.kind, call.body = 200, "application/json", json.dumps(fields).encode()
+
+
 def report_health(call: ProxiedCall, body: bytes) -> None:
     if call.path == "/health":
         call.status, call.kind, call.body = 200, "text/plain", body
 
 
 def answer_any_name(call: ProxiedCall, named: Callable[[], str]) -> None:
+    """It is asked for a model; a prompt longer than the context is refused all the same."""
     if call.status == 404 and call.asked.get("model"):
+        if len(json.dumps(call.asked).split()) > CONTEXT:
+            call.status = 400
+            return
         said = {"role": "assistant", "content": "yes"}
         answer: dict[str, Any] = {"delta": said} if call.streamed else {"message": said, "text": "yes"}
         usage = {"prompt_tokens": 12, "completion_tokens": 1}

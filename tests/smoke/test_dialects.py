@@ -13,25 +13,35 @@ from tests.smoke.asking import bad, failure, smoke
 from tests.smoke.dialects import NAME, Dialect
 from tests.smoke.lying import ProxiedCall, serve_lies
 
-ANY_NAME = {"endpoint.unknown-model": "warn"}
-
-HEALTHY: dict[str, tuple[Dialect, dict[str, str]]] = {
-    "vllm": (dialects.vllm, {}),
-    "sglang": (dialects.sglang, ANY_NAME),
-    "trtllm": (dialects.trtllm, ANY_NAME),
-    "triton": (dialects.triton, {"endpoint.usage": "warn"}),
-    "tgi": (dialects.tgi, ANY_NAME),
-    "llamacpp": (dialects.llamacpp, ANY_NAME),
-    "ollama": (dialects.ollama, {}),
+HEALTHY: dict[str, tuple[Dialect, dict[str, str], str]] = {
+    "vllm": (dialects.vllm, {}, "vLLM 0.19.0"),
+    "sglang": (dialects.sglang, {}, "SGLang"),
+    "trtllm": (dialects.trtllm, {}, "TensorRT-LLM"),
+    "triton": (dialects.triton, {"endpoint.usage": "warn"}, "Triton"),
+    "tgi": (dialects.tgi, {}, "TGI 3.3.6"),
+    "llamacpp": (dialects.llamacpp, {}, "llama.cpp b8000-1a2b3c4"),
+    "ollama": (dialects.ollama, {}, "Ollama"),
 }
 
 
 @pytest.mark.parametrize("server", HEALTHY)
 def test_a_healthy_server_is_fit(server: str) -> None:
-    dialect, warnings = HEALTHY[server]
+    dialect, warnings, said = HEALTHY[server]
     with serve_lies(dialect) as url:
         ended = smoke(url, "--timeout", "10", *(["--model", NAME] if server == "ollama" else []))
     assert (ended.code, bad(ended)) == (0, warnings)
+    assert ended.report["target"]["server"] == said
+
+
+def test_a_server_that_does_not_say_what_it_is_is_judged_by_its_answers() -> None:
+    def hide(call: ProxiedCall) -> None:
+        dialects.sglang(call)
+        dialects.list_as(call, NAME, owned_by="me")
+
+    with serve_lies(hide) as url:
+        ended = smoke(url, "--select", "endpoint.ready", "--select", "endpoint.unknown-model")
+    assert bad(ended) == {"endpoint.unknown-model": "warn"}
+    assert ended.report["target"]["server"].startswith("unknown")
 
 
 @pytest.mark.parametrize("name", ["tgi", "org/repository"])
@@ -111,6 +121,8 @@ def test_a_broken_server_fails_the_right_check(dialect: Dialect, fault: Dialect,
         )
     assert ended.code == 1
     assert [name for name, outcome in ended.outcomes.items() if outcome == "fail"] == [check]
+    fixes = [finding.get("fix", "") for finding in ended.findings(check)]
+    assert not [fix for fix in fixes if "kubectl" in fix or "ynamo" in fix]
 
 
 def test_requests_that_were_sent_again_are_counted() -> None:

@@ -134,7 +134,7 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     of /health, `instances` the number of Dynamo instances listed there. `first_s` is the duration of the
     first successful completion, `usual_s` of the third. `chat` is false if only text completions work.
     `context` is the maximum number of tokens of prompt and completion together. `odd` are numbers in
-    /v1/models that are not integers.
+    /v1/models that are not integers. `owner` is the model's there, `software` the response's Server header.
     """
 
     stage: str
@@ -155,6 +155,7 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     chat: bool = True
     context: int | None = None
     owner: str = ""
+    software: str = ""
     odd: tuple[str, ...] = ()
 
     @property
@@ -170,6 +171,40 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
         """:raises Unavailable: it never became ready."""
         if not self.ready:
             raise Unavailable(f"not run: the endpoint never became ready: {self.said}")
+
+
+class Server(EndpointFact, frozen=True, kw_only=True):
+    """The software that answers, by what it says of itself: empty strings where it says nothing.
+
+    `kind`, `namespace` and `workload` are those of the graph or workload that the user named.
+    """
+
+    name: str = ""
+    version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    workload: str = ""
+
+    @property
+    def answers_any_name(self) -> bool:
+        """Whether servers of this kind answer a request for any model with the one that they have."""
+        return self.name in ("llama.cpp", "SGLang", "TensorRT-LLM", "TGI")
+
+    def suggest_logs(self, question: str = "", component: str = "worker") -> str:
+        """Where its logs are.
+
+        :param question: what they may answer.
+        :param component: the component of a graph whose logs these are.
+        """
+        why = f"   # {question}" if question else ""
+        if self.kind == "DynamoGraphDeployment":
+            labels = f"nvidia.com/dynamo-graph-deployment-name={self.workload}"
+            labels += f",nvidia.com/dynamo-component-class={component}"
+            return f"kubectl -n {self.namespace} logs -l {labels}{why}"
+        if self.kind:
+            return f"kubectl -n {self.namespace} logs {self.kind.lower()}/{self.workload}{why}"
+        software = "Dynamo's frontend and workers" if self.name == "Dynamo" else self.name or "the server"
+        return f"read the log of {software}" + (f": {question}" if question else "")
 
 
 class Answers(EndpointFact, frozen=True, kw_only=True):

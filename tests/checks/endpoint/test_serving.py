@@ -6,7 +6,7 @@ import pytest
 
 from dynocheck.checks.endpoint import serving
 from dynocheck.core.declarations import Check
-from dynocheck.facts import Address, Answers, Reply, RequestFailure
+from dynocheck.facts import Address, Answers, Reply, RequestFailure, Server
 from tests.checks.endpoint.facts import URL, ready
 from tests.checks.judging import outcomes, run_check
 
@@ -49,6 +49,7 @@ def test_failure_that_waiting_does_not_cure(stage: str, trouble: RequestFailure,
 
 
 VLLM = Address(url="http://chat", deployment="models/chat", kind="Deployment", key_secret="chat-key/token")
+RUN = Server(name="vLLM", kind="Deployment", namespace="models", workload="chat")
 UNAUTHORIZED = RequestFailure("http-4xx", "HTTP 401: Unauthorized", status=401)
 LOADING = RequestFailure("http-5xx", "HTTP 503: Loading model", status=503)
 
@@ -57,10 +58,27 @@ LOADING = RequestFailure("http-5xx", "HTTP 503: Loading model", status=503)
     ("trouble", "names"), [(UNAUTHORIZED, "chat-key/token"), (LOADING, "-n models logs deployment/chat ")]
 )
 def test_the_fix_for_a_workload_names_its_own_objects(trouble: RequestFailure, names: str) -> None:
-    (finding,) = run_check(
-        serving.ready, VLLM, ready(stage="answer", waited_s=0.1, said=str(trouble), trouble=trouble)
-    )
+    failed = ready(stage="answer", waited_s=0.1, said=str(trouble), trouble=trouble)
+    (finding,) = run_check(serving.ready, VLLM, failed, RUN)
     assert names in (finding.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("server", "start"),
+    [
+        (Server(), "read the log of the server: "),
+        (Server(name="vLLM"), "read the log of vLLM: "),
+        (Server(name="Dynamo"), "read the log of Dynamo's frontend and workers: "),
+        (
+            Server(name="Dynamo", kind="DynamoGraphDeployment", namespace="models", workload="g"),
+            "kubectl -n models logs -l nvidia.com/dynamo-graph-deployment-name=g,",
+        ),
+    ],
+)
+def test_the_fix_names_what_is_known_to_be_there(server: Server, start: str) -> None:
+    failed = ready(stage="answer", waited_s=0.1, said=str(LOADING), trouble=LOADING)
+    (finding,) = run_check(serving.ready, URL, failed, server)
+    assert (finding.fix or "").startswith(start)
 
 
 def test_reasoning_counts_as_an_answer() -> None:

@@ -91,7 +91,7 @@ def test_fewer_workers_than_replicas(wanted: Address, found: Readiness, expected
 )
 def test_prefill_and_decode_both_serve(phases: dict[str, int], idle: str | None) -> None:
     findings = run_check(workers.disaggregated, URL, SPLIT, spread(phases=phases))
-    fix = f"kubectl logs -l nvidia.com/dynamo-component-type={idle}"
+    fix = f"read the log of the server: why does no {idle} worker serve?"
     assert [(f.outcome, f.fix) for f in findings] == ([("fail", fix)] if idle else [])
 
 
