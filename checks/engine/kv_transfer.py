@@ -169,9 +169,13 @@ def _find_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstan
 
 
 def _find_server_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstance]]:
-    """Each prefill server without Dynamo, with each decode server of its file, engine and model."""
+    """Each prefill server without Dynamo, with each decode server of its file, engine and model.
+
+    A config of KServe is a template, to which the LLMInferenceService adds the connector.
+    """
     for recipe in recipes:
-        servers = [(each, _find_side(each)) for server in recipe.servers for each in find_instances(server)]
+        whole = [each for each in recipe.servers if each.kind != "LLMInferenceServiceConfig"]
+        servers = [(each, _find_side(each)) for server in whole for each in find_instances(server)]
         for prefill, side in servers:
             for decode, other in servers if side == "prefill" else ():
                 is_near = prefill.graph.file == decode.graph.file and prefill.engine is decode.engine

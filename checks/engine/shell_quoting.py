@@ -8,7 +8,17 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.engine._programs import list_programs
 from dynocheck.core.fixes import replace_words
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
+    Container,
+    Graph,
+    Launch,
+    Manifest,
+    Recipe,
+    Recipes,
+    Value,
+    Word,
+)
 from dynocheck.secrets import clip
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|z|k)?sh")
@@ -18,6 +28,7 @@ _GLUED = re.compile(r"(--[a-z][\w.-]*)[ \t]+(\S.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 _UNITS = re.compile(r"(\d)[kmgtKMGT]\b(?=[\s,}\]])")  # vLLM takes 16k for a number in JSON too
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
+_KNOWN_ENV = (*POD_TEMPLATE_PATHS, "LeaderWorkerSet")  # operators of other kinds may add variables
 _JSON = (
     "--compilation-config",
     "--eplb-config",
@@ -116,7 +127,8 @@ def _check_word(
             evidence={"word": clip(glued[0], 60)},
             location=place,
         )
-    for name in sorted({match[1] for match in _REFERENCE.finditer(word.text or "")}):
+    undefined = sorted({match[1] for match in _REFERENCE.finditer(word.text or "")})
+    for name in undefined if graph.of_dynamo or graph.kind in _KNOWN_ENV else ():
         yield fail(
             f"$({name}) reaches {launch.module} unexpanded: the container has no such variable",
             fix=f"define {name} in the container's env, or write its value",

@@ -114,7 +114,7 @@ def _report_missing(engine: EngineInstance, wanted: str | None, fetched: list[st
     place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
     fix = _suggest_revision(engine, fetched[0])
     if _SNAPSHOT.search(engine.model or ""):
-        yield fail(f"{message}: there is no such folder", fix=fix, location=place)
+        yield warn(f"{message}: only something else can have filled that folder", fix=fix, location=place)
     elif engine.is_offline:
         yield fail(f"{message}, and HF_HUB_OFFLINE is set: it finds nothing", fix=fix, location=place)
     else:

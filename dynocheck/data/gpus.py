@@ -66,7 +66,10 @@ def gpu_type(product: str) -> GpuType | None:
 
 def find_misspelt_product(product: str) -> str | None:
     """The known product that a label's value must be a misspelling of; None if it is right, or unknown."""
-    return find_slip(product, _types())
+    meant = find_slip(product, _types())
+    known = {word for name in _types() for word in name.split("-")}
+    strange = set(product.split("-")) - set((meant or "").split("-"))
+    return None if strange <= known else meant  # H100 is no misspelling of A100
 
 
 def find_memory_gb(product: str) -> int | None:

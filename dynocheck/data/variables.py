@@ -19,7 +19,7 @@ class _Library(msgspec.Struct, frozen=True):
 @cache
 def find_misspelt_variable(name: str) -> str | None:
     """The variable that a name must be a misspelling of; None if it is right, or somebody's own."""
-    return find_slip(name, _names())
+    return None if name.startswith("HCCL_") else find_slip(name, _names())  # Huawei's twin of NCCL
 
 
 def is_known_variable(name: str) -> bool:

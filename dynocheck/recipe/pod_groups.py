@@ -27,7 +27,8 @@ def measure_group(
     """
     own = count_pod_gpus(template)
     if template.partial:
-        return PodGroup(1, own or None)
+        alone = all(map(starts, siblings))  # otherwise the rest may work for this engine
+        return PodGroup(1, (own or None) if alone else None)
     if template.manifest.kind == "LeaderWorkerSet":
         members = list(_list_workers(template, siblings))
     elif template.manifest.group == "ray.io":

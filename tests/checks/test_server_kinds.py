@@ -7,6 +7,7 @@ import pytest
 
 from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known
+from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.checks.graph.probes import probes
 from dynocheck.checks.memory.shared_memory import shared_memory
@@ -161,11 +162,39 @@ def test_a_flag_that_kserve_passes_on_is_told_where_it_is_written(tmp_path: Path
             make("StormService", "aibrix.ai/v1", {"roles": [{"template": pod("vllm serve a/b -tp 9")}]}),
             ["fail"],
         ),
+        (
+            make(
+                "ModelServing",
+                "x.io/v1",
+                {"entryTemplate": pod("vllm serve a/b -tp 16", 8), "workerTemplate": pod("ray start", 8)},
+            ),
+            ["unjudged"],
+        ),
         (make("Widget", "x.io/v1", {"containers": ["vllm/vllm-openai"]}), ["skip"]),
     ],
 )
 def test_gpus_of_other_kinds(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "expected"), [("ReplicaSet", "apps/v1", ["fail"]), ("ModelServing", "x.io/v1", [])]
+)
+def test_an_operator_of_another_kind_may_add_variables(
+    tmp_path: Path, kind: str, version: str, expected: list[str]
+) -> None:
+    one = make(kind, version, {"template": pod(["vllm", "serve", "a/b", "--host", "$(ADDRESS)"])})
+    assert judge(shell_quoting, deploy(tmp_path, one)) == expected
+
+
+def test_a_config_of_kserve_gets_its_connector_from_the_service(tmp_path: Path) -> None:
+    halves = {"template": pod("vllm serve /m")["spec"], "prefill": {"template": pod("vllm serve /m")["spec"]}}
+    configs = [
+        make("LLMInferenceServiceConfig", "serving.kserve.io/v1alpha2", {side: spec})
+        | {"metadata": {"name": f"e-{side}"}}
+        for side, spec in (("decode", halves), ("prefill", halves["prefill"]))
+    ]
+    assert judge(pair_agrees, deploy(tmp_path, *configs)) == ["skip"]
 
 
 def test_a_port_that_kserve_names_is_not_missed(tmp_path: Path) -> None:

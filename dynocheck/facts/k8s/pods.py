@@ -117,7 +117,8 @@ def read_pod_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     partial = manifest.kind not in POD_TEMPLATE_PATHS and manifest.group not in _WHOLE
     for path, template, spec in _find_pod_specs(manifest):
         labels = template.get("metadata", "labels") or _NOTHING
-        owner = f"{manifest.kind} {manifest.name}"
+        name = manifest.name or manifest.root.get_text("metadata", "generateName")
+        owner = f"{manifest.kind} {name}"
         yield PodTemplate(
             manifest=manifest, owner=owner, spec=spec, path=path, labels=labels, partial=partial
         )

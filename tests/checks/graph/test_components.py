@@ -415,7 +415,13 @@ def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> 
 
 @pytest.mark.parametrize(
     ("product", "expected"),
-    [("NVIDIA-H200", []), ("NVIDA-H200", ["warn"]), ("NVIDIA-H20", []), ("Mine", []), ("${GPU}", [])],
+    [
+        ("NVIDIA-H200", []),
+        ("NVIDA-H200", ["warn"]),
+        ("NVIDIA-H100-SXM4-80GB", []),
+        ("Mine", []),
+        ("${GPU}", []),
+    ],
 )
 @pytest.mark.parametrize("selected", [True, False], ids=["selected", "required"])
 def test_a_misspelt_gpu_product(tmp_path: Path, product: str, expected: list[str], *, selected: bool) -> None:
@@ -446,3 +452,9 @@ def test_placement_of_others(tmp_path: Path, objects: list[dict[str, Any]], expe
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
     alone = dump_objects(job("aiperf", pod=near(component_type="frontend")))
     assert judge(placement, recipes(tmp_path, perf=alone)) == ["skip"]
+
+
+def test_a_job_without_a_name_is_told_by_its_prefix(tmp_path: Path) -> None:
+    one = job("true", main={"image": "busybox"}) | {"metadata": {"generateName": "get-"}}
+    (finding,) = run_check(images_pinned, deploy(tmp_path, one))
+    assert finding.message.startswith("Job get- runs busybox")

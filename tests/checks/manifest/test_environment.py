@@ -21,6 +21,7 @@ def _judge(tmp_path: Path, *env: dict[str, str], script: str = "true") -> list[s
         ("HF_HOME", "true", []),
         ("HF_HMOE", "true", ["warn"]),
         ("NCCL_SOCKET_IFNAM", "true", ["warn"]),
+        ("HCCL_SOCKET_IFNAME", "true", []),
         ("DYN_SYSTEM_PROT", "true", ["warn"]),
         ("SGLANG_ENABLE_SPEC_V3", "true", []),
         ("HF_HOMES", 'echo "$HF_HOMES"', []),
