@@ -48,7 +48,7 @@ def scrape(port: int, namespace: str, folder: Path) -> Iterator[str]:
     own = free_port()
     url = f"http://127.0.0.1:{own}"
     program = unpack("prometheus", without="libc6") / "usr" / "bin" / "prometheus"
-    command = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{own}"]
+    command = [str(program), f"--config.file={config}", f"--web.listen-address=127.0.0.1:{own}"]
     with subprocess.Popen(
         [*command, f"--storage.tsdb.path={folder / 'data'}"], stderr=subprocess.DEVNULL
     ) as process:

@@ -118,7 +118,7 @@ def test_endpoint_pickers(found: InferencePool, running: list[Workload], expecte
 
 
 def test_of_the_light_picker_only_whether_it_runs_is_judged() -> None:
-    light = replace(with_config("- a"), dynamo=False, picker=replace(with_config("- a").picker, light=True))
+    light = replace(with_picker(configs=(PickerConfig("cm", "epp.yaml", "- a"),), light=True), dynamo=False)
     assert judge(epp, pools(light), routes(ROUTE), workloads(TWO), None) == ["unjudged"]
     assert judge(epp, pools(light), routes(ROUTE), workloads(DOWN), None) == ["fail", "unjudged"]
 
