@@ -72,7 +72,7 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
         yield unjudged(
             f"Node {node.name}",
             why="it has no driver label",
-            needs=f"GPU Feature Discovery, which sets {_LABEL}",
+            needs=f"GPU Feature Discovery, which sets {_LABEL}, or --with what node --cluster recorded",
             subject=Subject("Node", node.name),
         )
     yield from _check_images(known, uses) if uses else _check_releases(known)

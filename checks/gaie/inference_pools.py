@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
+from dynocheck import Finding, Result, Skip, Subject, check, fail, unjudged, unknown, warn
 from dynocheck.checks.gaie._scope import NOTHING, explain_condition, uses_inference_pool
 from dynocheck.core.outcomes import Outcome
 from dynocheck.facts import (
@@ -116,7 +116,7 @@ def _check_service(pool: InferencePool) -> Iterator[Finding]:
 @check("gaie.epp", title="Inference pools have one working endpoint picker")
 def epp(
     pools: InferencePools, routes: InferenceRoutes, workloads: Workloads, recipes: Recipes | None
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """The endpoint picker chooses the worker of each request. Without it a Gateway answers 500 or 503, or
     picks at random if the pool sets FailOpen.
 
@@ -134,9 +134,14 @@ def epp(
         if pool.picker is not None and pool.picker.ports is not None:
             judged = True
             running = _check_running(pool, pool.picker, _find_workloads(pool, pool.picker, workloads))
-            configs = (
-                finding for config in pool.picker.configs for finding in _check_config(pool, config, unread)
-            )
+            read = () if pool.picker.light else pool.picker.configs
+            configs = (finding for config in read for finding in _check_config(pool, config, unread))
+            if pool.picker.light:
+                yield unjudged(
+                    f"InferencePool {pool.name}",
+                    why="its endpoint picker is the light one, whose settings and replicas are not modelled",
+                    subject=Subject("InferencePool", pool.name, pool.namespace),
+                )
             yield from _downgrade_unused([*running, *configs], pool, routes)
     if not judged:
         raise Skip("no endpoint picker has an existing Service; see gaie.pool")
@@ -191,7 +196,7 @@ def _check_running(
             evidence={f"{w.kind}/{w.name}": w.desired for w in workloads},
             subject=subject,
         )
-    elif count > 1 and not picker.election:
+    elif count > 1 and not (picker.election or picker.light):
         yield warn(
             f"{count} endpoint pickers run without leader election, and may not share their state",
             fix="set replicas to 1, or start them with --ha-enable-leader-election",

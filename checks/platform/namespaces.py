@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, unjudged, warn
 from dynocheck.facts import (
     Namespace,
     PodClasses,
@@ -42,7 +42,7 @@ def namespace(found: Namespace, recipes: Recipes | None) -> Iterator[Finding]:
 
 
 @check("platform.pod-classes", title="Priority and runtime classes exist")
-def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
+def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Result]:
     """A pod whose PriorityClass or RuntimeClass does not exist, or whose RuntimeClass selects other nodes
     than its nodeSelector, is rejected: it is not Pending but absent, and only events of its owner show why.
 
@@ -67,6 +67,13 @@ def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
     for kind, recipe, template, value, names in named:
         if value.text not in names and not _has_manifest(recipe, kind, value.text or ""):
             yield _report_missing(kind, template, value, names)
+        elif found.adds_unknown(value.text or "") and template.spec.get("nodeSelector") is not None:
+            yield unjudged(
+                f"{template.owner} with RuntimeClass {value.text}",
+                why="the recording does not say which nodes the class selects",
+                needs="a recording by this release of dynocheck",
+                location=Location(template.manifest.file, value.line, value.column),
+            )
         elif kind == "RuntimeClass" and value.text in found.rules:
             yield from _report_conflict(found.rules[value.text], template, value)
 

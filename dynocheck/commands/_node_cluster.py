@@ -19,6 +19,7 @@ from dynocheck.commands._run import Run, run_probes
 from dynocheck.core import snapshot
 from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
+from dynocheck.core.files import check_writable
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
@@ -92,6 +93,7 @@ def run_on_nodes(options: CommonOptions, cluster_options: ClusterOptions, reques
         raise UsageError("--pull-secret: name with -n the namespace that has the Secret")
     if cluster_options.record and not cluster_options.apply:
         raise UsageError("--record: only with --apply")
+    check_writable("--record", cluster_options.record)
     objects = make_objects(cluster_options, options.namespace)
     if not cluster_options.apply:
         click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)

@@ -6,15 +6,17 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dynocheck.commands._rollout import PAUSE_S, LiveView, Rollout
 from dynocheck.commands._run import Run, RunContext
 from dynocheck.core import snapshot
 from dynocheck.core.errors import UsageError
+from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import DiagnosisFact, EarlierState, Fact, NamespaceState
-from dynocheck.probes.symptom.objects import WATCHED, DiagnosisTarget
+from dynocheck.facts import DiagnosisFact, EarlierState, Fact, NamespaceState, Unavailable
+from dynocheck.probes.symptom.objects import WATCHED, DiagnosisTarget, narrow
 
 _AGO = re.compile(r"(\d{1,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -87,6 +89,8 @@ def run(
     if (wait_s or watch) and options.snapshot:
         raise UsageError("--wait, --watch: not with --snapshot")
     extra = extra or DiagnoseOptions()
+    if extra.prometheus and options.snapshot:
+        raise UsageError("--prometheus: not with --snapshot, which has its own metrics or none")
     if not watch:
         return _judge(options, target, extra, Rollout(wait_s))
     view = LiveView()
@@ -125,11 +129,24 @@ def _judge(
         sources={DiagnosisTarget: extra.make_target(target)},
         facts=extra.find_earlier(),
         describe_target=lambda facts: {"deployment": target} if target else {},
+        amend=partial(_narrow_recorded, target) if options.snapshot and target else lambda known: None,
         look_again=rollout.look_again,
         describe_waiting=lambda: rollout.waiting_for,
         end_view=end_view,
     )
     return Run.begin("diagnose", options, DiagnosisFact).judge(cluster=True, context=context)
+
+
+def _narrow_recorded(target: str, known: Knowledge) -> None:
+    """Leave in a recording, which is of a whole namespace, only what belongs to the target."""
+    state = known.facts.get(NamespaceState)
+    if not isinstance(state, NamespaceState):
+        return
+    try:
+        known.facts[NamespaceState] = narrow(state, target)
+    except Unavailable as error:
+        del known.facts[NamespaceState]
+        known.missing[NamespaceState] = MissingFact(str(error), error.fix)
 
 
 def _parse_moment(text: str) -> str:

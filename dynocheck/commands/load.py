@@ -12,7 +12,7 @@ from dynocheck.commands._run import Run
 from dynocheck.core import snapshot
 from dynocheck.core.cancellation import INTERRUPTED
 from dynocheck.core.errors import UsageError
-from dynocheck.core.files import MIB, read_bounded
+from dynocheck.core.files import MIB, check_writable, read_bounded
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
 from dynocheck.facts import LoadBaseline, LoadFact, LoadLimits, LoadRun, Unavailable
@@ -72,7 +72,7 @@ def run(common: CommonOptions, options: LoadOptions, runner: LoadRunner | None =
     run = Run.begin("load", common, LoadFact, options.judged_paths)
     limits = options.resolve_limits(run.config).with_defaults(runner.limits if runner else LoadLimits())
     earlier = _read_baseline(options)
-    _check_writable(options.save)
+    check_writable("--save", options.save)
 
     if options.recorded:
         known, target = _read_saved_run(options.recorded)
@@ -219,12 +219,6 @@ def _read_baseline(options: LoadOptions) -> LoadBaseline | None:
     if not isinstance(load_run, LoadRun):
         raise UsageError(f"{options.baseline}: its load test has no measurements")
     return LoadBaseline(load_run, options.tolerance, options.baseline)
-
-
-def _check_writable(save: str | None) -> None:
-    """:raises UsageError: the file of --save cannot be written, which is better known before the load."""
-    if save is not None and (not Path(save).absolute().parent.is_dir() or Path(save).is_dir()):
-        raise UsageError(f"--save {save}: not a file in an existing directory")
 
 
 def _save(save: str | None, known: Knowledge, target: dict[str, Any]) -> str | None:

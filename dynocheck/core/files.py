@@ -6,9 +6,17 @@ import select
 import time
 from pathlib import Path
 
+from dynocheck.core.errors import UsageError
+
 MIB = 1024 * 1024
 LIMIT_S = 10.0
 RENDERED = " (rendered)"  # the end of the path of what a kustomization makes, which is no file
+
+
+def check_writable(option: str, path: str | None) -> None:
+    """:raises UsageError: the option's file cannot be written, which is better told before the work."""
+    if path is not None and (not Path(path).absolute().parent.is_dir() or Path(path).is_dir()):
+        raise UsageError(f"{option} {path}: not a file in an existing directory")
 
 
 def read_bounded(path: str | Path, most: int, limit_s: float | None = None) -> bytes:

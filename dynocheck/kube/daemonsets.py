@@ -75,11 +75,14 @@ class DaemonSetRunner:
         self._selector, self._all_runs = _join_labels(labels), f"{_NAME}={labels[_NAME]}"
 
     def remove_leftovers(self) -> None:
-        """Delete what runs left whose process is gone, and name what others may still use."""
+        """Delete what runs left whose process is gone, and name what others may still use.
+
+        :raises KubeError: there is no answer, nor will there be one to what follows.
+        """
         root = self._objects[0]
         try:
             found = self._get_resource(root).get(label_selector=self._all_runs, **self._place(root)).items
-        except KubeError as error:
+        except StatusError as error:
             self._notify(f"leftovers of earlier runs not looked for: {error}")
             return
         for left in (each for each in found if not each.metadata.deletionTimestamp):

@@ -197,7 +197,8 @@ def _explain_unjudged(component: Mapping[str, Any]) -> str:
 
 def _explain_runtime_class(spec: Spec, classes: PodClasses | None) -> str:
     name = spec.get("runtimeClassName")
-    return f"what its RuntimeClass {name} adds is unknown" if name and classes is None else ""
+    is_unknown = name and (classes is None or classes.adds_unknown(name))
+    return f"what its RuntimeClass {name} adds is unknown" if is_unknown else ""
 
 
 def _make_labels(

@@ -34,6 +34,7 @@ class _Mount(msgspec.Struct, rename="camel"):
 
 
 class _Container(msgspec.Struct, rename="camel"):
+    image: str = ""
     command: list[str] | None = None
     args: list[str] | None = None
     volume_mounts: list[_Mount] | None = None
@@ -94,6 +95,11 @@ def has_flag(pod: WirePod, flag: str) -> bool:
     """Whether a container of the pod is started with this flag."""
     containers = pod.spec.containers or ()
     return any(True for container in containers for _ in _find_values(_list_words(container), flag))
+
+
+def has_image(pod: WirePod, part: str) -> bool:
+    """Whether the image of a container of the pod has this in its name."""
+    return any(part in container.image for container in pod.spec.containers or ())
 
 
 def find_mounted_files(pod: WirePod, flag: str) -> Iterator[tuple[str, str]]:

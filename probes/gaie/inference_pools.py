@@ -19,7 +19,14 @@ from dynocheck.facts import (
 from dynocheck.kube import Cluster, Forbidden, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.probes._listing import list_first
-from dynocheck.probes.capacity.pods import WirePod, convert_pod, filter_live, find_mounted_files, has_flag
+from dynocheck.probes.capacity.pods import (
+    WirePod,
+    convert_pod,
+    filter_live,
+    find_mounted_files,
+    has_flag,
+    has_image,
+)
 from dynocheck.probes.gaie.gateways import WireParentStatus, convert_statuses
 
 _VERSIONS = {GAIE: "v1", GAIE_EXPERIMENTAL: "v1alpha2"}
@@ -27,6 +34,7 @@ _DEFAULT_PORT = 9002  # of v1alpha2, for an extension without a port
 _DYNAMO = "nvidia.com/dynamo-"
 _CONFIG_FLAG = "config-file"
 _ELECTION_FLAG = "ha-enable-leader-election"
+_LIGHT = "lwepp"
 
 
 class _Number(msgspec.Struct):
@@ -154,6 +162,7 @@ def _examine_picker(cluster: Cluster, picker: _Picker, namespace: str) -> Endpoi
         selector=selector,
         pods=tuple(convert_pod(pod) for pod in pods),
         election=any(has_flag(pod, _ELECTION_FLAG) for pod in pods),
+        light=any(has_image(pod, _LIGHT) for pod in pods),
         configs=tuple(_read_configs(cluster, namespace, pods)),
     )
 

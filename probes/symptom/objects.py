@@ -183,7 +183,7 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
         unlisted=unlisted,
         config_maps=None if config_maps is None else tuple(config_maps),
     )
-    return _narrow(state, target.text)
+    return narrow(state, target.text)
 
 
 def _try_read(name: str, read: Callable[[], Any], unread: dict[str, str]) -> Any:
@@ -436,7 +436,7 @@ def _convert_node(node: ListedNode) -> HostState:
     )
 
 
-def _narrow(state: NamespaceState, text: str) -> NamespaceState:
+def narrow(state: NamespaceState, text: str) -> NamespaceState:
     """The part of the state that belongs to the target, with the claims and nodes of its pods.
 
     :raises Unavailable: there is no such object, or nothing at all.

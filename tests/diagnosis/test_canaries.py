@@ -11,8 +11,8 @@ from tests.command import run_inside
 from tests.controlplane.api import Object
 from tests.diagnosis.pages import find_own_address, serve_http
 from tests.diagnosis.stage import IMAGE, NODE, POD, Stage, ago, crashed, running
-from tests.gate.test_canaries import list_leaks
-from tests.gate.test_live_canaries import ONE_FORM, Canaries, run_in_every_format
+from tests.gate.test_canaries import ONE_FORM, list_leaks
+from tests.gate.test_live_canaries import Canaries, run_in_every_format
 
 KEY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj"  # the form of a private key's line
 CUT = "hf_StraddlesThePlaceWhereALineIsCut0123"

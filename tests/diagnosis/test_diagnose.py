@@ -18,7 +18,7 @@ from tests.diagnosis.conftest import diagnose, list_problems
 from tests.diagnosis.linked import LINKED
 from tests.diagnosis.reported import REPORTED
 from tests.diagnosis.situation import Broken
-from tests.diagnosis.stage import GRAPH, NODE, POD, WORKER, Stage, crashed, running
+from tests.diagnosis.stage import GRAPH, IMAGE, NODE, POD, WORKER, Stage, crashed, running
 from tests.diagnosis.test_recordings import CAUSES
 
 
@@ -159,12 +159,19 @@ def test_what_may_not_be_read_is_told(stage: Stage) -> None:
 
 def test_a_recording_is_judged_alike(stage: Stage) -> None:
     find("a gated model").make(stage)
+    labels = {"app": "healthy"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": IMAGE}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    stage.put("apps/v1 Deployment", "healthy", None, spec=spec, status={"observedGeneration": 1})
     config = str(stage.cluster.kubeconfig(namespace=stage.namespace))
     file = stage.logs / "recording.json"
     main(["snapshot", str(file), "--workloads", "--select", "symptom", "--kubeconfig", config])
     live, recorded = diagnose(stage), diagnose(stage, "--snapshot", str(file))
     assert list_problems(recorded[1]) == list_problems(live[1])
     assert recorded[0] == live[0] == 1
+    assert list_problems(diagnose(stage, "--snapshot", str(file), "deployment/healthy")[1]) == []
+    code, verdicts = diagnose(stage, "--snapshot", str(file), "deployment/none-such")
+    assert (code, {v["outcome"] for v in verdicts}) == (3, {"unknown"})
 
 
 @pytest.mark.parametrize("form", ["table", "json", "junit", "sarif", "markdown", "html", "github"])

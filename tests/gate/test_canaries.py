@@ -12,7 +12,9 @@ import pytest
 from dynocheck.core import snapshot
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.registry import load
+from dynocheck.facts import NodeReports
 from dynocheck.reports import FORMATS
+from tests.checks.node.test_cluster import make_node, record
 from tests.command import ROOT, run_inside
 
 FORMS: dict[str, Callable[[str], str]] = {
@@ -20,6 +22,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64": lambda token: base64.b64encode(f"user:{token}".encode()).decode(),
     "url": lambda token: quote(f"redis://:{token}%@cache", safe=""),
 }
+ONE_FORM = [pytest.param(form, marks=() if form == "url" else pytest.mark.verify) for form in FORMS]
 # Where in a manifest; `{}` stands for the secret, and each has one of its own.
 MANIFEST = """
 apiVersion: apps/v1
@@ -117,3 +120,42 @@ def test_a_secret_by_its_name_alone(tmp_path: Path) -> None:
     )
     written = snapshot.encode(Knowledge(facts.facts), target).decode()
     assert ("plumage" in written, "feathers" in written, "kept" in written) == (False, False, True)
+
+
+def fill_texts(value: Any, make: Callable[[], str]) -> None:
+    """Put a text into every place of recorded facts that has or may have one, but the names of nodes."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in list(items):
+        if isinstance(item, str) or (item is None and key in ("unseen", "fix", "absent", "fault", "unread")):
+            value[key] = make()
+        fill_texts(item, make)
+
+
+@pytest.mark.parametrize("form", ONE_FORM)
+def test_what_nodes_said(tmp_path: Path, form: str) -> None:
+    file = record(tmp_path / "nodes.json", *(make_node(f"gpu-{number}") for number in range(3)))
+    recorded = json.loads(file.read_text())
+    tokens: list[str] = []
+
+    def make() -> str:
+        tokens.append(f"hf_Canary{form}{len(tokens):03}QwErTyUiOp")
+        return FORMS[form](tokens[-1])
+
+    first, second, third = recorded["facts"]["NodeReports"]["items"]
+    fill_texts(first, make)
+    for report in (second, third):
+        report["gpus"]["devices"] = report["gpus"]["devices"][:1]
+        fill_texts(report, make)
+        report["unseen"] = make() if report is third else None
+    file.write_text(json.dumps(recorded))
+    demo = ROOT / "dynocheck/data/demo.json"
+    outputs = [word for name in FORMATS for word in ("-o", f"{name}={tmp_path / name}")]
+    for words in ("node --cluster --snapshot", f"preflight --snapshot {demo} --with"):
+        ended = run_inside(*words.split(), file, "-v", *outputs)
+        assert ended.code in (0, 1, 3), ended.err
+        told = "".join((tmp_path / name).read_text() for name in FORMATS) + ended.out + ended.err
+        assert "[hidden]" in told
+        assert list_leaks(told, tokens) == []
+    assert len(tokens) >= 60
+    facts, target = snapshot.read(file, [NodeReports])
+    assert list_leaks(snapshot.encode(Knowledge(facts.facts), target).decode(), tokens) == []

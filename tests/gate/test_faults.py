@@ -27,6 +27,8 @@ VERBS = {
     "snapshot": "snapshot -",
     "node": "node",
     "diagnose": "diagnose --kubeconfig {t}/refused.yaml",
+    "node --cluster": "node --cluster --image i --apply --kubeconfig {t}/refused.yaml",
+    "smoke KIND/NAME": "smoke deployment/vllm --kubeconfig {t}/refused.yaml",
     "snapshot --node": "snapshot - --node",
 }
 REFUSED = f"""
@@ -58,6 +60,20 @@ OUTPUTS = {
     "--select no.such": "no check here matches",
     "--skip no.such": "no check here matches",
 }
+CLUSTER = "node --cluster --image registry.example/dynocheck"
+WITH = (f"preflight --snapshot {DEMO}", f"recipe {RECIPE} --snapshot {DEMO}")
+NO_NODES = {
+    "{t}/nowhere": "No such file",
+    "{t}/text": "not a snapshot",
+    "{t}/binary": "not a snapshot",
+    "{t}/other.json": "not a snapshot",
+    "/dev/zero": "larger than 512 MiB",
+    DEMO: "holds no GPU nodes",
+}
+ON_WORKLOADS = [
+    f"{verb} --kubeconfig {{t}}/refused.yaml" for verb in ("smoke", "load --in-cluster --image i")
+]
+NO_WORKLOADS = ("nonsense/vllm", "deployment/", "/vllm", "deployment/a/b")
 ONE_VERB = {
     "recipe": "no recipe given",
     "recipe {t}/nowhere": "No such file",
@@ -117,6 +133,27 @@ ONE_VERB = {
     "node --timeout 0": "--timeout",
     "node --baseline {t}/text": "not a baseline",
     "node --write-baseline {t}": "Is a directory",
+    "node --apply": "only with --cluster",
+    "node --record {t}/x": "only with --cluster",
+    "node --cluster": "--image",
+    f"{CLUSTER} --record {{t}}/x": "only with --apply",
+    f"{CLUSTER} --exercise": "not with --cluster",
+    f"{CLUSTER} --pull-secret s": "-n",
+    f"{CLUSTER} --node-selector gpu": "KEY=VALUE",
+    f"{CLUSTER} --tolerate a:b": "KEY[=VALUE]",
+    f"{CLUSTER} --wait soon": "--wait",
+    f"{CLUSTER} --apply --record {{t}}/nowhere/x": "not a file in an existing directory",
+    f"{CLUSTER} --apply --record {{t}}": "not a file in an existing directory",
+    f"{CLUSTER} --apply --kubeconfig {{t}}/nowhere": "no kubeconfig at",
+    f"{CLUSTER} --apply --snapshot {{t}}/text": "not with --apply",
+    "node --cluster --snapshot {t}/nowhere": "No such file",
+    "node --cluster --snapshot {t}/text": "not a snapshot",
+    "node --cluster --snapshot {t}/binary": "not a snapshot",
+    "node --cluster --snapshot {t}/other.json": "not a snapshot",
+    f"node --cluster --snapshot {DEMO}": "holds no GPU nodes",
+    "node --cluster --snapshot /dev/zero": "larger than 512 MiB",
+    **{f"{verb} --with {file}": says for verb in WITH for file, says in NO_NODES.items()},
+    f"recipe {RECIPE} --with {DEMO}": "only with --cluster or --snapshot",
     "diagnose --snapshot {t}/nowhere": "No such file",
     "diagnose --snapshot {t}/text": "not a snapshot",
     "diagnose --snapshot {t}/binary": "not a snapshot",
@@ -125,6 +162,32 @@ ONE_VERB = {
     "diagnose --kubeconfig {t}/binary": "not a kubeconfig",
     "diagnose --kubeconfig /dev/zero": "larger than 64 MiB",
     "diagnose --wait soon": "--wait",
+    f"diagnose --snapshot {DEMO} --watch": "--watch",
+    f"diagnose --snapshot {DEMO} --prometheus {URL}": "--prometheus",
+    "diagnose --watch --wait soon": "--wait",
+    "diagnose --watch --kubeconfig {t}/nowhere": "no kubeconfig at",
+    "diagnose --prometheus nonsense": "not a URL",
+    "diagnose --prometheus ftp://x": "not a URL",
+    "diagnose --prometheus-token-env HOME": "only with --prometheus",
+    f"diagnose --prometheus {URL} --prometheus-token-env NO_SUCH_VARIABLE": "contains no key",
+    "diagnose --compare {t}/nowhere": "No such file",
+    "diagnose --compare {t}/text": "not a snapshot",
+    "diagnose --compare {t}/binary": "not a snapshot",
+    "diagnose --compare {t}/other.json": "not a snapshot",
+    "diagnose --compare /dev/zero": "larger than 512 MiB",
+    f"diagnose --compare {DEMO}": "holds no workloads",
+    f"diagnose --compare {DEMO} --since 2h": "give one",
+    "diagnose --since soon": "neither a time",
+    **{f"{verb} {name}": "KIND/NAME" for verb in ON_WORKLOADS for name in NO_WORKLOADS},
+    f"smoke deployment/vllm --url {URL}": "not with a deployment",
+    "smoke deployment/vllm --kubeconfig {t}/nowhere": "no kubeconfig at",
+    "smoke deployment/vllm --via nothing": "--via",
+    "load deployment/vllm": "only with --in-cluster",
+    "explain": "ID",
+    "config -o xml": "xml",
+    "rbac --bind x": "not of the form",
+    "rbac --smoke --diagnose": "give one",
+    "rbac --workload": "only with --smoke",
     "config {t}/nowhere": "no such file",
 }
 USAGE = [

@@ -17,7 +17,7 @@ from tests.clusters.objects import make_condition, make_namespace, make_object
 from tests.command import dynocheck, run_inside
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.gate.test_canaries import FORMS, list_leaks
+from tests.gate.test_canaries import FORMS, ONE_FORM, list_leaks
 from tests.kinds import NODE_INFO
 from tests.kube.servers import Request, reply, serve
 from tests.kube.test_misbehaving import free_port
@@ -44,9 +44,6 @@ def run_in_every_format(folder: Path, *words: str | Path, env: dict[str, str] | 
     ended = dynocheck(*words, "-v", *outputs, env={**DEBUG, **(env or {})})
     assert ended.code in (0, 1, 3), ended.err
     return "".join((folder / name).read_text() for name in FORMATS) + ended.out + ended.err
-
-
-ONE_FORM = [pytest.param(form, marks=() if form == "url" else pytest.mark.verify) for form in FORMS]
 
 
 @pytest.mark.parametrize("form", ONE_FORM)

@@ -110,7 +110,7 @@ class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
     """The Service of a pool's endpoint picker, and the pods that it selects.
 
     `ports` is None if the Service does not exist. `election` is true if the picker has a setting for leader
-    election.
+    election, and `light` if it is the one that the inference extension has after 1.6.
     """
 
     reference: ObjectReference
@@ -118,6 +118,7 @@ class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
     selector: dict[str, str] = {}
     pods: tuple[Pod, ...] = ()
     election: bool = False
+    light: bool = False
     configs: tuple[PickerConfig, ...] = ()
 
 

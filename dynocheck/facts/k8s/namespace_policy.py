@@ -27,11 +27,17 @@ class RuntimeRule(msgspec.Struct, frozen=True):
 
 
 class PodClasses(ClusterFact, frozen=True):
-    """The names of all PriorityClasses and RuntimeClasses; `rules` tells by name what RuntimeClasses add."""
+    """The names of all PriorityClasses and RuntimeClasses; `rules` tells by name what RuntimeClasses add,
+    of which recordings of earlier releases say nothing.
+    """
 
     priorities: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     rules: dict[str, RuntimeRule] = msgspec.field(default_factory=dict)
+
+    def adds_unknown(self, runtime: str) -> bool:
+        """Whether this RuntimeClass exists, and what it adds was not recorded."""
+        return runtime in self.runtimes and runtime not in self.rules
 
 
 class IpBlock(msgspec.Struct, frozen=True):

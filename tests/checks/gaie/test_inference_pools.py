@@ -13,7 +13,7 @@ from dynocheck.facts import (
     RouteParent,
     Workload,
 )
-from tests.checks.judging import outcomes, run_check
+from tests.checks.judging import judge, outcomes, run_check
 from tests.checks.routing import (
     DEPLOYMENT,
     EPP,
@@ -115,6 +115,12 @@ TWO = replace(DEPLOYMENT, desired=2, ready=1)
 )
 def test_endpoint_pickers(found: InferencePool, running: list[Workload], expected: list[str]) -> None:
     assert judge_picker(found, *running) == expected
+
+
+def test_of_the_light_picker_only_whether_it_runs_is_judged() -> None:
+    light = replace(with_picker(configs=(PickerConfig("cm", "epp.yaml", "- a"),), light=True), dynamo=False)
+    assert judge(epp, pools(light), routes(ROUTE), workloads(TWO), None) == ["unjudged"]
+    assert judge(epp, pools(light), routes(ROUTE), workloads(DOWN), None) == ["fail", "unjudged"]
 
 
 def test_a_picker_of_others_that_no_route_leads_to_is_a_warning() -> None:

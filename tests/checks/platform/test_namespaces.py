@@ -5,10 +5,10 @@ import pytest
 
 from dynocheck.checks.platform import namespaces
 from dynocheck.facts import Namespace, PodClasses, RuntimeRule
-from tests.checks.judging import deploy, outcomes, run_check
+from tests.checks.judging import deploy, judge, outcomes, run_check
 from tests.checks.manifests import engine, graph, job
 
-CLASSES = PodClasses(("system-cluster-critical", "urgent"), ("nvidia",))
+CLASSES = PodClasses(("system-cluster-critical", "urgent"), ("nvidia",), {"nvidia": RuntimeRule()})
 OWN = {
     "apiVersion": "scheduling.k8s.io/v1",
     "kind": "PriorityClass",
@@ -51,6 +51,14 @@ def test_a_runtime_class_that_selects_nodes(tmp_path: Path, pool: str, expected:
     pod = {"runtimeClassName": "kata", "nodeSelector": {"pool": pool, "zone": "a"}}
     classes = PodClasses(runtimes=("kata",), rules={"kata": RuntimeRule(node_selector={"pool": "gpus"})})
     assert outcomes(namespaces.pod_classes, classes, deploy(tmp_path, graph(engine(pod=pod)))) == expected
+
+
+@pytest.mark.parametrize(("more", "expected"), [({}, []), ({"nodeSelector": {"a": "b"}}, ["unjudged"])])
+def test_a_recording_that_does_not_say_what_a_class_adds(
+    tmp_path: Path, more: dict[str, Any], expected: list[str]
+) -> None:
+    recipe = deploy(tmp_path, graph(engine(pod={"runtimeClassName": "nvidia", **more})))
+    assert judge(namespaces.pod_classes, PodClasses(runtimes=("nvidia",)), recipe) == expected
 
 
 def test_classes_in_v1alpha1_and_in_jobs(tmp_path: Path) -> None:
