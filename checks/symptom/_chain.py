@@ -14,6 +14,9 @@ _CLAIMS = "claims"
 AWAITED = "waits for"  # graphs, by kind and name
 PRESSURE = "pressure"  # what a node lacks, by the name of its condition
 # Rules of log lines that say that a peer is missing; the empty one stands for no rule.
+_NEW_S = 60.0  # a scheduler, a kubelet and most programs say within it what is wrong
+_IDLE = ("ContainerCreating", "PodInitializing")
+_WAITING = ("", "ray.waiting")  # rules of a leader that says no more than that its workers are missing
 _FOLLOWING = (
     "",
     "nccl.timeout",
@@ -77,7 +80,9 @@ def is_leader_of(cause: Finding, effect: Finding) -> bool:
 
 def is_gang_mate(cause: Finding, effect: Finding) -> bool:
     """The two are about leader and worker of a multi-node group: each waits for the other."""
-    return is_leader_of(cause, effect) or (not effect.evidence.get("rule") and _leads(effect, cause))
+    return is_leader_of(cause, effect) or (
+        effect.evidence.get("rule", "") in _WAITING and _leads(effect, cause)
+    )
 
 
 def _leads(leader: Finding, worker: Finding) -> bool:
@@ -106,19 +111,41 @@ def is_past_run(state: NamespaceState, job: DeployedObject) -> bool:
 
 
 def is_starting(state: NamespaceState, pod: DeployedPod) -> bool:
-    """Whether a pod is on its way: its image is being pulled, or its startup probe still has time."""
-    if not pod.node or pod.has_ended or pod.terminating:
+    """Whether a pod is on its way: it is new, its image is being pulled, or its startup probe has time."""
+    if pod.has_ended or pod.terminating:
         return False
-    return all(
+    if _is_new(state, pod):
+        return True
+    return bool(pod.node) and all(
         each.ready or each.init or is_pulling(state, pod) or has_startup_time(state, each)
+        for each in pod.containers
+    )
+
+
+def _is_new(state: NamespaceState, pod: DeployedPod) -> bool:
+    """Whether a pod is in its first minute, and nobody has said that anything is wrong with it."""
+    age, placed = measure_age_s(state, pod.created), pod.get_condition("PodScheduled")
+    if (
+        age is None
+        or age > _NEW_S
+        or pod.gates
+        or (placed is not None and placed.status == "False" and placed.message)
+    ):
+        return False
+    if any(event.type == "Warning" for event in state.list_events(pod.key)):
+        return False
+    return not any(
+        each.previous
+        or each.waiting not in ("", *_IDLE)
+        or (each.ended and each.ended.is_failure)
+        or (measure_age_s(state, each.running_since) or 0) > _NEW_S
         for each in pod.containers
     )
 
 
 def is_pulling(state: NamespaceState, pod: DeployedPod) -> bool:
     """Whether the last event before its containers run is that an image is being pulled."""
-    idle = ("ContainerCreating", "PodInitializing")
-    if any(each.waiting not in idle and not (each.init and each.ended) for each in pod.containers):
+    if any(each.waiting not in _IDLE and not (each.init and each.ended) for each in pod.containers):
         return False
     events = [e for e in state.list_events(pod.key) if e.reason != "Scheduled"]
     return bool(events) and events[0].reason in ("Pulling", "Pulled")

@@ -150,12 +150,13 @@ def _explain_end(
     if killed := _find_kill(state, pod, container, end):
         return killed, _choose_probe_fix(pod, container, state.namespace), {}
     lines = log.lines if log else ()
-    if match is not None and find_last_words(lines) == lines[-1].strip():  # no exception says more
+    last_words = find_last_words(lines, ended=True)
+    if match is not None and last_words == lines[-1].strip():  # no exception says more
         return _describe_match(match), match.rule.fix, {"source": match.rule.source}
     if end.reason == "StartError" or (end.message and not lines):
         told = explain_message("start", end.message, namespace=state.namespace, pod=pod.name)
         return told.means or shorten(end.message), told.fix or look, {"message": shorten(end.message)}
-    words = shorten(find_last_words(lines))
+    words = shorten(last_words)
     if log is None:
         words = "its log was not read"
     elif log.problem:

@@ -107,15 +107,12 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
     age = measure_age_s(state, pod.created)
     if pod.gates:
         held = ", ".join(pod.gates)
-        gang = "   # Grove takes it away when the whole gang is made" if _GROVE_GATE in pod.gates else ""
         stale = _find_stale_clique(state, pod)
         yield warn(
             f"pod {pod.name} is held back by the scheduling gate {held}"
             + (f" for {format_age(age)}" if age else "")
             + (f", while {stale} says that it is scheduled: of the pods before (grove#809)" if stale else ""),
-            fix=f"kubectl get podgangs,podcliques -n {state.namespace}{gang}"
-            if gang
-            else f"kubectl describe pod {pod.name} -n {state.namespace}",
+            fix=_choose_gate_fix(state, pod),
             subject=subject,
             evidence=evidence,
         )
@@ -137,6 +134,18 @@ def _judge_unscheduled(state: NamespaceState, pod: DeployedPod) -> Iterator[Find
             subject=subject,
             evidence=evidence,
         )
+
+
+def _choose_gate_fix(state: NamespaceState, pod: DeployedPod) -> str:
+    """To look at what is to take the gate of a pod away."""
+    if _GROVE_GATE in pod.gates:
+        gang = "Grove takes it away when the whole gang is made"
+        return f"kubectl get podgangs,podcliques -n {state.namespace}   # {gang}"
+    if any(gate.startswith("kueue.x-k8s.io/") for gate in pod.gates):
+        return (
+            f"kubectl describe workloads.kueue.x-k8s.io -n {state.namespace}   # why Kueue does not admit it"
+        )
+    return f"kubectl describe pod {pod.name} -n {state.namespace}"
 
 
 def _explain_group(state: NamespaceState, pod: DeployedPod) -> str:

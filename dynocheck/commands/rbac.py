@@ -19,7 +19,7 @@ from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
 from dynocheck.probes.endpoint.graph import DeploymentRef, rollout
 from dynocheck.probes.endpoint.workload import RIGHTS as WORKLOAD_RIGHTS
-from dynocheck.probes.symptom.objects import DiagnosisTarget
+from dynocheck.probes.symptom.objects import WATCHED, DiagnosisTarget
 
 _API_GROUP = "rbac.authorization.k8s.io"
 _NAME = re.compile(r"[^\s/%]+")  # as the API server takes it: a segment of a path
@@ -88,7 +88,8 @@ def run(
     if not configmaps and any(check.id == _PICKERS for check in checks):
         click.echo(_NOTE)
     named = [Access("get", "configmaps", names=tuple(configmaps))] if configmaps else []
-    rights = [*(right for right in planned.access if right not in others), *named]
+    watched = _list_watches() if diagnose else ()
+    rights = [*(right for right in planned.access if right not in others), *named, *watched]
     return _print_roles(name, rights, subjects)
 
 
@@ -100,6 +101,13 @@ def _list_ways(via: str | None, *, workload: bool) -> Iterator[Access]:
     for way, rights in RIGHTS.items():
         if via in (None, way):
             yield from rights
+
+
+def _list_watches() -> Iterator[Access]:
+    """The rights by which diagnose --watch follows a rollout."""
+    for path, resource in WATCHED:
+        _, _, api = path.partition("/apis/")
+        yield Access("watch", resource, api.rpartition("/")[0], local=True)
 
 
 def _print_roles(name: str, access: Iterable[Access], subjects: Sequence[dict[str, str]]) -> int:

@@ -20,6 +20,7 @@ _CODE = re.compile(r'\b(?:raise|except|return)\b|File "')
 _SURVIVED = re.compile(
     r"^.{0,80}(?<!NCCL )\b(?:WARN|WARNING|INFO|DEBUG)\b|\b[Rr]etry|\b[Ff]all(?:ing|s|ed)? ?back"
 )
+_ERROR = re.compile(r"^E\d{4} |^.{0,80}\bERROR\b")
 _OF_PYDANTIC = "validation error"  # the next line says which
 _DETAIL = re.compile(r"(?:Value error, |Input should |Field required|Extra inputs ).*")
 _END = 20
@@ -75,6 +76,7 @@ def find_cause(lines: Sequence[str]) -> LogMatch | None:
     The first cause counts, since what follows from it is reported by others after it: but not one that is
     logged as a warning or tried again while an error stands elsewhere, and a generic one only near the end.
     """
+    lines = _unfold(lines)
     matches = [match for match in map(match_line, lines) if match is not None]
     causes = [match for match in matches if match.rule.level == "cause"]
     errors = [match for match in causes if not match.is_survived]
@@ -90,10 +92,28 @@ def find_hints(lines: Sequence[str]) -> list[LogMatch]:
     return list({match.rule.id: match for match in matches if match.rule.level == "hint"}.values())
 
 
-def find_last_words(lines: Sequence[str]) -> str:
-    """The line in which a program says why it ends: the last exception of its own, else the last line."""
+def find_last_words(lines: Sequence[str], *, ended: bool = False) -> str:
+    """The line in which a program says why it ends: the last exception of its own, else the last line.
+
+    :param ended: it has ended, so that without an exception its last error counts.
+    """
+    lines = _unfold(lines)
     own = _find_exceptions(lines)
+    if ended and not own:
+        own = [line.strip() for line in lines[-_END:] if _is_own_error(line)]
     return (own or [line.strip() for line in lines if line.strip()] or [""])[-1]
+
+
+def _is_own_error(line: str) -> bool:
+    """Whether a program logs a line as an error that neither follows from another one nor is survived."""
+    known = match_line(line)
+    own = known is None or known.rule.level != "secondary"
+    return own and _ERROR.search(line) is not None and not _SURVIVED.search(line)
+
+
+def _unfold(lines: Sequence[str]) -> list[str]:
+    """The lines, where a logger that writes JSON has put a traceback into one of them."""
+    return [part for line in lines for part in (line.split("\\n") if line.startswith("{") else (line,))]
 
 
 def _find_exceptions(lines: Sequence[str]) -> list[str]:

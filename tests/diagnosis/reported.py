@@ -266,6 +266,19 @@ def _list_programs() -> Iterator[Broken]:
     )
     make = _started_wrong(no_program)
     yield crash("an image without vllm", make, says="vllm", source="vllm-project/production-stack#454")
+    hook = "unable to start container process: error during container init: error running prestart hook #0: "
+    hook += "exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'\nnvidia-container-cli: "
+    make = _started_wrong(f"{hook}ldcache error: process /sbin/ldconfig terminated with signal 9: unknown")
+    source = "NVIDIA/k8s-device-plugin#1400"
+    yield crash("a broken container toolkit", make, says="ldconfig terminated", source=source)
+    log = "INFO 02-16 ray_utils.py:214] Waiting for creating a placement group of specs for 70 seconds.\n"
+    log += "(autoscaler) Error: No available node types can fulfill resource request {'GPU': 1.0}.\n"
+    told = 'MountVolume.SetUp failed for volume "efs-pv" : rpc error: code = DeadlineExceeded desc = context '
+    make = make_told("FailedMount", f"{told}deadline exceeded")
+    source = "kubernetes-sigs/aws-efs-csi-driver#228"
+    yield Broken("a driver that does not mount", make, "symptom.start", says="in time", source=source)
+    source = "vllm-project/vllm#13388"
+    yield Broken("Ray without workers", make_running(log), "symptom.not-ready", says="Ray", source=source)
     make = make_crashing(
         137, "DEBUG: A default silent WAV file has been stored (utils.py:31)\n", reason="OOMKilled"
     )
@@ -469,6 +482,67 @@ _LOGS = (
         "start byte\n",
         "UnicodeDecodeError",
         "ai-dynamo/nixl#699",
+    ),
+    (
+        "TGI: a traceback in JSON",
+        1,
+        '{"level":"ERROR","fields":{"message":"Shard 0 failed to start:\\nTraceback (most recent call '
+        'last):\\n    raise RuntimeError(f\\"weight {tensor_name} does not exist\\")\\n\\nRuntimeError: '
+        'weight encoder.embed_tokens.weight does not exist\\n\\n"},"target":"text_generation_launcher"}\n'
+        "Error: ShardCannotStart\n",
+        "RuntimeError: weight encoder.embed_tokens.weight does not exist",
+        "huggingface/text-generation-inference#556",
+    ),
+    (
+        "Triton: no such backend",
+        1,
+        "E0813 10:00:00.584833 1 model_lifecycle.cc:654] \"failed to load 'ambernet' version 1: Invalid "
+        "argument: unable to find backend library for backend 'onnxruntime', try specifying runtime on the "
+        'model configuration."\nerror: creating server: Internal - failed to load all models\n',
+        "onnxruntime",
+        "triton-inference-server/server#8342",
+    ),
+    (
+        "Triton: no repository",
+        1,
+        "I0209 22:18:33.528474 1 server.cc:246] No server context available. Exiting immediately.\nerror: "
+        "creating server: Internal - failed to stat file  s3://https://URL/triton-model-repository\n",
+        "model repository",
+        "triton-inference-server/server#5341",
+    ),
+    (
+        "Mooncake without a device",
+        1,
+        "E0115 05:20:19.945159   309 rdma_context.cpp:81] Failed to open device mlx5_8 on port  with GID 0\n"
+        "E0115 05:20:19.945191   309 rdma_transport.cpp:662] RdmaTransport: No available RNIC\n"
+        "[2026-01-15 05:20:20] Received sigquit from a child process. It usually means the child failed.\n",
+        "RDMA devices",
+        "kvcache-ai/Mooncake#1384",
+    ),
+    (
+        "TensorRT-LLM: an assertion",
+        1,
+        'E0224 3081 backend_model.cc:692] "ERROR: Failed to create instance: [TensorRT-LLM][ERROR] '
+        'Assertion failed: Do not set crossKvCacheFraction for decoder-only model"\n'
+        "error: creating server: Internal - failed to load all models\n",
+        "crossKvCacheFraction",
+        "NVIDIA/TensorRT-LLM#2814",
+    ),
+    (
+        "a name of NATS that is not resolved",
+        1,
+        f"{_TRACE}Exception: Failed to connect to NATS: DNS error: failed to lookup address information: "
+        "Temporary failure in name resolution. Verify NATS server is running and accessible.\n",
+        "not resolved",
+        "aws-samples/aws-do-eks#52",
+    ),
+    (
+        "a compiler's cache at the root",
+        1,
+        "torch._inductor.exc.InductorError: PermissionError: [Errno 13] Permission denied: "
+        "'/.triton'\nRuntimeError: Engine core initialization failed. See root cause above.\n",
+        "/.triton",
+        "llm-d/llm-d#1430",
     ),
     ("no word at all", 1, "", "log is empty", "vllm-project/vllm#25287"),
 )

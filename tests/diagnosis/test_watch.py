@@ -8,13 +8,14 @@ import signal
 import time
 
 import pytest
+import yaml
 
 from dynocheck import kube
 from dynocheck.commands._rollout import LiveView
 from dynocheck.kube.changes import ChangeWatch
 from dynocheck.probes.symptom.objects import WATCHED
 from tests.clusters.objects import make_object
-from tests.command import interrupt, start
+from tests.command import interrupt, run_inside, start
 from tests.diagnosis.conftest import diagnose, list_problems
 from tests.diagnosis.stage import POD, Stage, running, unscheduled, waiting
 from tests.diagnosis.test_diagnose import run_later
@@ -80,6 +81,20 @@ def test_what_may_not_be_watched_is_looked_at_often(stage: Stage) -> None:
         while "pods" not in changes.unwatched and time.monotonic() < deadline:
             time.sleep(0.1)
         assert "pods" in changes.unwatched
+
+
+def test_the_printed_role_is_enough_to_watch(stage: Stage) -> None:
+    stage.deploy(ready=False, status=running(5, ready=False))
+    printed = [*yaml.safe_load_all(run_inside("rbac", "--diagnose").out)]
+    rules = next(role["rules"] for role in printed if role["kind"] == "Role")
+    user = stage.cluster.user("follower", rules=rules, namespace=stage.namespace)
+    config = str(stage.cluster.kubeconfig(user, namespace=stage.namespace))
+    connection = kube.find_connection(config, None, None)
+    with ChangeWatch(kube.Cluster(connection, timeout_s=60), stage.namespace, WATCHED) as changes:
+        assert not changes.wait(2.0)
+        patch_pod(stage, running(5, ready=True))
+        assert changes.wait(20.0)
+        assert changes.unwatched == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
