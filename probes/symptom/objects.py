@@ -472,10 +472,11 @@ def _find_target(state: NamespaceState, text: str) -> ObjectKey:
     if slash and kind in ("service", "services"):
         why = f"{text}: a Service is not diagnosed; name what runs its pods, such as deployment/NAME"
         raise Unavailable(why, fix=f"kubectl get endpointslices -l kubernetes.io/service-name={name}")
-    found_objects = (*state.objects, *state.pods)
-    keys = [each.key for each in found_objects]
+    chains = [(each.key, *each.owners) for each in state.objects]
+    chains += [(pod.key, *pod.owners) for pod in state.pods]
     # An owner counts although its kind is not read, such as KServe's InferenceService.
-    known = [*dict.fromkeys([*keys, *(owner for each in found_objects for owner in each.owners)])]
+    owners = (owner for chain in chains for owner in chain[1:])
+    known = [*dict.fromkeys((*(chain[0] for chain in chains), *owners))]
     if slash:
         found = [
             key for key in known if key.name == name and kind in (key.kind.lower(), f"{key.kind.lower()}s")
