@@ -109,7 +109,7 @@ def _suggest_fix(address: Address, readiness: Readiness, server: Server) -> str:
 
 
 @check("endpoint.listed", title="Model is listed in /v1/models")
-def listed(readiness: Readiness) -> Iterator[Finding]:
+def listed(readiness: Readiness, server: Server | None = None) -> Iterator[Finding]:
     """Clients and gateways pick models from /v1/models, so they cannot find a model that answers but is not
     listed.
 
@@ -121,7 +121,9 @@ def listed(readiness: Readiness) -> Iterator[Finding]:
         listed = next(iter(readiness.listed), None)
         yield warn(
             f"{readiness.model} answers, but /v1/models does not list it",
-            fix=f"--model {listed}" if listed else "serve it under a name: --served-model-name NAME",
+            fix=f"--model {listed}"
+            if listed
+            else f"serve it under a name: {(server or _UNKNOWN).name_flag} NAME",
             evidence={"listed": list(readiness.listed)},
         )
     for odd in readiness.odd:
@@ -226,7 +228,7 @@ def streams(answers: Answers, cancellation: Cancellation) -> Iterator[Finding]:
 
 
 @check("endpoint.model-name", title="Responses name the requested model")
-def model_name(answers: Answers) -> Iterator[Finding]:
+def model_name(answers: Answers, server: Server | None = None) -> Iterator[Finding]:
     """Billing and routing by model read the name in the response.
 
     Fix: start the worker with the name that clients use: --served-model-name NAME.
@@ -238,7 +240,7 @@ def model_name(answers: Answers) -> Iterator[Finding]:
         if reply.model != answers.model:
             yield warn(
                 f"{name}: requested {answers.model}, response names {reply.model or 'no model'}",
-                fix=f"--served-model-name {answers.model}",
+                fix=f"{(server or _UNKNOWN).name_flag} {answers.model}",
             )
 
 

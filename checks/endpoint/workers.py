@@ -26,7 +26,7 @@ def steady(spread: Spread, prefix: Prefix, server: Server | None = None) -> Iter
         overloaded = ": the server is overloaded" if example.is_busy else ""
         yield fail(
             f"{count} of {len(replies)} requests failed: {example}{overloaded}",
-            fix=(server or Server()).suggest_logs("did it restart?"),
+            fix=(server or Server()).suggest_logs("did it restart, or what does it say of these requests?"),
             evidence={"class": kind},
         )
 

@@ -162,7 +162,9 @@ class _ReadinessWait:
         adapters = tuple(Adapter(m.id, m.parent) for m in models if m.parent is not None)
         self.fields |= {"listed": tuple(model.id for model in models), "adapters": adapters}
         name = self.target.model or (min(bases) if len(bases) == 1 else None)
-        entry = next((model for model in models if model.id in (name, f"{name}:latest")), None)
+        named = [model for model in models if model.id in (name, f"{name}:latest")]
+        only = [model for model in models if len(bases) == 1 and model.id in bases]  # answers to any name
+        entry = next(iter(named or only), None)
         if entry is not None:
             self.fields |= {
                 "context": next(filter(None, map(read_count, entry.lengths.values())), None),

@@ -132,6 +132,8 @@ _SHORT = {
     "pcs": "PodCliqueSet",
     "pclq": "PodClique",
     "pcsg": "PodCliqueScalingGroup",
+    "isvc": "InferenceService",
+    "svc": "Service",
 }
 
 
@@ -467,7 +469,14 @@ def _find_target(state: NamespaceState, text: str) -> ObjectKey:
     """
     kind, slash, name = text.rpartition("/")
     kind = _SHORT.get(kind.lower(), kind).lower()
-    known = [*(each.key for each in state.objects), *(pod.key for pod in state.pods)]
+    if slash and kind in ("service", "services"):
+        why = f"{text}: a Service is not diagnosed; name what runs its pods, such as deployment/NAME"
+        raise Unavailable(why, fix=f"kubectl get endpointslices -l kubernetes.io/service-name={name}")
+    chains = [(each.key, *each.owners) for each in state.objects]
+    chains += [(pod.key, *pod.owners) for pod in state.pods]
+    # An owner counts although its kind is not read, such as KServe's InferenceService.
+    owners = (owner for chain in chains for owner in chain[1:])
+    known = [*dict.fromkeys((*(chain[0] for chain in chains), *owners))]
     if slash:
         found = [
             key for key in known if key.name == name and kind in (key.kind.lower(), f"{key.kind.lower()}s")

@@ -147,6 +147,22 @@ def test_a_target_by_kind(stage: Stage, target: str) -> None:
     assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
 
 
+def test_an_owner_whose_kind_is_not_read_is_a_target(stage: Stage) -> None:
+    service = make_object("serving.kserve.io/v1beta1 InferenceService", "chat", stage.namespace)
+    service["metadata"]["uid"] = "5d3f1c52-0d5e-4f0a-9a53-1f4c6d0f7a11"
+    stage.deploy(ready=False, status=running(900, ready=False), owner=service)
+    stage.log("")
+    _, verdicts = diagnose(stage, "isvc/chat")
+    assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
+
+
+def test_a_service_is_told_to_be_none(stage: Stage) -> None:
+    stage.deploy(ready=True)
+    code, verdicts = diagnose(stage, f"svc/{WORKER}")
+    assert code == 3
+    assert "a Service is not diagnosed" in verdicts[0]["message"]
+
+
 def test_a_target_that_is_not_there(stage: Stage) -> None:
     stage.deploy(ready=True)
     code, verdicts = diagnose(stage, "chatt")

@@ -49,7 +49,8 @@ def test_one_worker(dynamo: Dynamo) -> None:
     ended = smoke(dynamo.url)
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     assert skipped(ended) == {"endpoint.disaggregated", "endpoint.every-worker", "endpoint.kv-routing"}
-    assert ended.report["target"] == {"url": dynamo.url, "way": "direct", "model": MODEL}
+    target = {"url": dynamo.url, "way": "direct", "model": MODEL, "server": "Dynamo"}
+    assert ended.report["target"] == target
     assert [row[0] for row in ended.tables["endpoint.measured"]["rows"]][:2] == ["first of all", "chat"]
     assert ended.tables["load.requests"]["rows"][0][:4] == ["4 at a time", 32, 32, 0]
     assert [row[3] > 0 for row in ended.tables["endpoint.cache"]["rows"]] == [False, True, True, True]

@@ -190,6 +190,11 @@ class Server(EndpointFact, frozen=True, kw_only=True):
         """Whether servers of this kind answer a request for any model with the one that they have."""
         return self.name in ("llama.cpp", "SGLang", "TensorRT-LLM", "TGI")
 
+    @property
+    def name_flag(self) -> str:
+        """The flag that names its model."""
+        return "--alias" if self.name == "llama.cpp" else "--served-model-name"
+
     def suggest_logs(self, question: str = "", component: str = "worker") -> str:
         """Where its logs are.
 
