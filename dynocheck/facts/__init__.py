@@ -48,8 +48,7 @@ _NAMES = {
     "endpoint.answers": """
         Adapter AdapterReplies AdapterReply Address Answers Brim CAPITAL_SCHEMA CITY_SCHEMA Cancellation
         EndpointFact MISSING_PATH_STATUSES NO_CHAT_STATUSES Prefix REJECTED_STATUSES Readiness Refusals Reply
-        RequestFailure Rollout SIMULATED_OWNER Server ServingWorker Skills Spread
-        TOOL_NAME
+        RequestFailure Rollout SIMULATED_OWNER Server ServingWorker Skills Spread TOOL_NAME
     """,
     "identity_cache": "IdentityCache",
     "k8s.autoscaling": "Autoscalers",
