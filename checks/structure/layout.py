@@ -248,6 +248,8 @@ def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
 def _check_missing(recipe: Recipe) -> Iterator[Finding]:
     """Reports what kustomizations name and is neither there nor made by a page's commands."""
     made = {posixpath.basename(path) for page in recipe.pages for path in page.made}
+    names = [posixpath.basename(file.path) for file in recipe.files]
+    made |= {name.replace(".tpl.", ".") for name in names if ".tpl." in name}  # a script fills it in
     for part in recipe.unread:
         if part.missing and posixpath.basename(part.what) not in made:
             yield fail(

@@ -114,6 +114,11 @@ patches:
     [
         ({}, "", ["../base", "../shared", "patch.yaml"]),
         ({"base/kustomization": KUSTOMIZATION, "base/deploy": DEPLOY}, "", ["../shared", "patch.yaml"]),
+        (
+            {"base/kustomization": KUSTOMIZATION, "base/deploy": DEPLOY, "overlay/tpl/patch.tpl": DEPLOY},
+            "",
+            ["../shared"],  # patch.yaml is made of its template
+        ),
         ({}, "```bash\nenvsubst < x > overlay/patch.yaml\n```\n", ["../base", "../shared"]),
     ],
 )
