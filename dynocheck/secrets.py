@@ -68,7 +68,7 @@ KINDS = (
     SecretKind(
         "basic credentials",
         "asic ",
-        r"(?<=[Bb]asic )[A-Za-z0-9+/]{8,}=*",
+        r"(?<=[Bb]asic )(?![A-Z]?[a-z]+\b)[A-Za-z0-9+/]{8,}=*",  # no word, as in "basic information"
         "Authorization: Basic dXNlcjpRd0Vy",
     ),
     SecretKind(

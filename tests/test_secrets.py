@@ -68,6 +68,7 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "hf_token: hf_xxxxxxxxxxxxxxxxxxxx",
         "git clone https://oauth2:$HUGGING_FACE_HUB_TOKEN@huggingface.co/a/b https://u:${PASS}@host",
         "git@github.com:org/repo.git https://host:8000/x",
+        "lists the models, with basic information about each",
     ],
 )
 def test_what_is_no_secret(text: str) -> None:
