@@ -1,6 +1,6 @@
 """A server that answers as the API server did when a pod that really broke was recorded.
 
-The moments in a recording are moved, so that it was taken just now.
+The moments in a recording are moved, so that it was taken just now, or before its cause was mended.
 """
 
 import datetime
@@ -20,13 +20,20 @@ from tests.controlplane.access import User
 _MOMENT = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _LOG = re.compile(r"/api/v1/namespaces/[^/]+/pods/([^/]+)/log")
 _NODE = {"metadata": {"name": "node-1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+_MENDING_S = 300
+_COUNTS = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
 _EMPTY = ("statefulsets", "jobs", "persistentvolumeclaims")
 
 
 @contextmanager
-def replay(file: Path, folder: Path) -> Iterator[Path]:
-    """Serve a recording, and give the kubeconfig by which it is reached."""
-    recording = json.loads(_move(file.read_text()))
+def replay(file: Path, folder: Path, *, mended: bool = False) -> Iterator[Path]:
+    """Serve a recording, and give the kubeconfig by which it is reached.
+
+    :param mended: as it would be once its cause is gone; events and logs stay.
+    """
+    recording = json.loads(_move(file.read_text(), seconds_ago=_MENDING_S if mended else 0))
+    if mended:
+        _mend(recording)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -54,15 +61,54 @@ def replay(file: Path, folder: Path) -> Iterator[Path]:
         server.server_close()
 
 
-def _move(text: str) -> str:
+def _mend(recording: dict[str, Any]) -> None:
+    pods = recording.setdefault("pods", [])
+    for pod in pods:
+        _mend_pod(pod)
+    for each in [*recording.get("deployments", ()), *recording.get("replicasets", ())]:
+        counts = dict.fromkeys(_COUNTS, each["spec"].get("replicas", 1))
+        each["status"] = {**counts, "observedGeneration": each["metadata"]["generation"]}
+    for job in recording.get("jobs", ()):
+        job["status"] = {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}
+    volumes = [volume for pod in pods for volume in pod["spec"].get("volumes", ())]
+    recording["persistentvolumeclaims"] = [
+        {"metadata": {"name": claim["claimName"]}, "status": {"phase": "Bound"}}
+        for claim in (volume.get("persistentVolumeClaim") for volume in volumes)
+        if claim
+    ]
+
+
+def _mend_pod(pod: dict[str, Any]) -> None:
+    """Let it run and be ready, as a pod that was made just now."""
+    meta, spec = pod["metadata"], pod["spec"]
+    meta["creationTimestamp"] = _format_time(datetime.datetime.now(datetime.UTC))
+    spec["nodeName"] = _NODE["metadata"]["name"]
+    runs = {"state": {"running": {"startedAt": meta["creationTimestamp"]}}, "started": True}
+    done = {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    pod["status"] = {
+        "phase": "Running",
+        "conditions": [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Ready")],
+    }
+    for name, containers, state in (
+        ("initContainerStatuses", spec.get("initContainers", ()), done),
+        ("containerStatuses", spec["containers"], runs),
+    ):
+        about = ({"name": c["name"], "image": c["image"], "ready": True} for c in containers)
+        pod["status"][name] = [each | state for each in about]
+
+
+def _move(text: str, seconds_ago: float) -> str:
     last = max(map(datetime.datetime.fromisoformat, _MOMENT.findall(text)))
-    since = datetime.datetime.now(datetime.UTC) - last
+    since = datetime.datetime.now(datetime.UTC) - last - datetime.timedelta(seconds=seconds_ago)
 
     def move(match: re.Match[str]) -> str:
-        moment = datetime.datetime.fromisoformat(match[0]) + since
-        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return _format_time(datetime.datetime.fromisoformat(match[0]) + since)
 
     return _MOMENT.sub(move, text)
+
+
+def _format_time(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _answer(recording: dict[str, Any], target: str) -> bytes | None:

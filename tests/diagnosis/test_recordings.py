@@ -77,3 +77,14 @@ def test_the_cause_is_named(name: str, tmp_path: Path) -> None:
     assert findings[0][1]["subject"]["name"].startswith(subject)
     assert says in findings[0][1]["message"]
     assert findings[0][1]["fix"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.verify] * (i % 6 != 3)) for i, name in enumerate(CAUSES)]
+)
+def test_nothing_is_named_once_the_cause_is_gone(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    with replay(FOLDER / f"{name}.json", tmp_path, mended=True) as config:
+        main(["diagnose", "--kubeconfig", str(config), "-o", f"json={file}"])
+    verdicts = json.loads(file.read_text())["verdicts"]
+    assert [(v["check"], f["message"]) for v in verdicts for f in v["findings"]] == []

@@ -1,5 +1,6 @@
 """What runs in one namespace, and how: the objects of a deployment, from its graph down to its containers."""
 
+import datetime
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -7,6 +8,8 @@ import msgspec
 
 from dynocheck.facts.base import Fact, FactList
 from dynocheck.facts.k8s.cluster import Condition
+
+_CLOCKS_DIFFER = datetime.timedelta(seconds=30)
 
 
 class DiagnosisFact(Fact, frozen=True):
@@ -229,10 +232,21 @@ class NamespaceState(DiagnosisFact, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _events_by_object(self) -> dict[ObjectKey, list[ObjectEvent]]:
+        """Without those of an earlier pod of the same name, as a StatefulSet's."""
         by_object: dict[ObjectKey, list[ObjectEvent]] = {}
+        since = {pod.key: _find_first_moment(pod.created) for pod in self.pods}
         for event in self.events:
-            by_object.setdefault(event.about, []).append(event)
+            if not event.last or event.last >= since.get(event.about, ""):
+                by_object.setdefault(event.about, []).append(event)
         return by_object
+
+
+def _find_first_moment(created: str) -> str:
+    """The first moment, RFC 3339, of which an event of a pod may tell; nodes' clocks differ."""
+    try:
+        return (datetime.datetime.fromisoformat(created) - _CLOCKS_DIFFER).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError):
+        return ""
 
 
 class EarlierState(DiagnosisFact, frozen=True, kw_only=True):
