@@ -19,7 +19,8 @@ from tests.controlplane.access import User
 
 _MOMENT = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _LOG = re.compile(r"/api/v1/namespaces/[^/]+/pods/([^/]+)/log")
-_NODE = {"metadata": {"name": "node-1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+_HOST = "node-1"
+_NODE = {"metadata": {"name": _HOST}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 _MENDING_S = 300
 _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
 _EMPTY = ("statefulsets", "jobs", "persistentvolumeclaims")
@@ -82,7 +83,7 @@ def _mend_pod(pod: dict[str, Any]) -> None:
     """Let it run and be ready, as a pod that was made just now."""
     meta, spec = pod["metadata"], pod["spec"]
     meta["creationTimestamp"] = _format_time(datetime.datetime.now(datetime.UTC))
-    spec["nodeName"] = _NODE["metadata"]["name"]
+    spec["nodeName"] = _HOST
     runs = {"state": {"running": {"startedAt": meta["creationTimestamp"]}}, "started": True}
     done = {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
     pod["status"] = {
