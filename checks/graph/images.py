@@ -87,9 +87,12 @@ def _check_image(engine: EngineInstance) -> Finding | None:
     contained = _ENGINES.get(parse_image(container.image or "").dynamo_name)
     if contained is None or contained == name:
         return None
+    fix = replace_words(_IMAGES[contained], _IMAGES[name], f"or start dynamo.{contained}")
+    if engine.graph.framework == contained:
+        fix = replace_words(engine.launch.module, f"dynamo.{contained}")
     return fail(
         f"{engine.component.name} starts {engine.launch.module} in an image of {contained}",
-        fix=replace_words(_IMAGES[contained], _IMAGES[name], f"or start dynamo.{contained}"),
+        fix=fix,
         evidence={"image": container.image},
         location=Location(engine.graph.file, container.image_line, container.image_column),
     )

@@ -74,8 +74,7 @@ def _build_header(
     yield make_element("p", shorten(f"{report.tool.name} {report.command}"), class_="what")
     yield make_element("h1", f"{MARKS[deciding]} {text}", class_=deciding.value)
     yield make_element("p", describe_counts(report, causes), class_="counts")
-    coverage = [("judged", "; ".join(list_coverage(report)))]
-    yield _build_list([*flatten(report.target), *(each for each in coverage if each[1])], "target")
+    yield _build_list(flatten(report.target), "target")
 
 
 def _format_footer(report: Report) -> Iterator[str]:
@@ -98,6 +97,8 @@ def _build_problems(report: Report, causes: Sequence[Cause]) -> Iterator[Element
         yield make_element("section", *map(_build_cause, causes))
     if groups := group_unjudged(report):
         yield make_element("section", *map(_build_unjudged, groups))
+    if coverage := list_coverage(report):
+        yield make_element("p", shorten(f"judged: {'; '.join(coverage)}"), class_="counts")
 
 
 def _build_cause(cause: Cause) -> Element:

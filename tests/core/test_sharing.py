@@ -85,17 +85,27 @@ def test_a_limit_of_processes_leaves_the_work_to_this_one(monkeypatch: pytest.Mo
     assert {*share(lambda _: os.getpid(), 5)} == {HERE}
 
 
-def test_an_interrupt_ends_the_workers() -> None:
+def test_an_interrupt_ends_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers: list[int] = []
+    fork = os.fork
+
+    def fork_and_tell() -> int:
+        workers.append(fork())
+        return workers[-1]
+
     def interrupt(number: int) -> int:
         if os.getpid() == HERE:
             raise KeyboardInterrupt
         time.sleep(60)
         return number
 
+    monkeypatch.setattr(os, "fork", fork_and_tell)
     with pytest.raises(KeyboardInterrupt):
         share(interrupt, 5)
-    with pytest.raises(ChildProcessError):  # none is left
-        os.waitpid(-1, os.WNOHANG)
+    assert len(workers) == 2
+    for worker in workers:
+        with pytest.raises(ChildProcessError):  # it has ended, and was waited for
+            os.waitpid(worker, os.WNOHANG)
 
 
 def test_a_tree_is_judged_alike_with_and_without_workers(
