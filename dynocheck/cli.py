@@ -250,11 +250,11 @@ def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **o
     """
     from dynocheck.commands import _node_cluster, node
 
-    cluster_options = pop_options(_node_cluster.ClusterOptions, options)
+    nodes = pop_options(_node_cluster.ClusterOptions, options)
     common = CommonOptions(**options)
     if agent:
         return _node_cluster.write_facts(common, node.this_machine())
-    return node.run(common, cluster_options, gpus=gpus, release=release, exercise=exercise)
+    return node.run(common, nodes, gpus=gpus, release=release, exercise=exercise)
 
 
 @cli.command(

@@ -34,6 +34,16 @@ from dynocheck.facts import (
 )
 
 KINDS = (NodeFact, NodeReports)
+# What a pod sees, by the fields of NodeReport.
+SEEN: dict[str, type[NodeFact]] = {
+    "gpus": NodeGpus,
+    "host": NodeHost,
+    "rdma": NodeRdma,
+    "log": NodeKernelLog,
+    "topology": NodeTopology,
+    "fabric": NodeFabric,
+    "counters": NodeCounters,
+}
 # What a pod without GPUs of its own sees of its machine. The other checks are about the engine's own pod.
 _OF_MACHINES = {
     f"node.{topic}"
@@ -118,18 +128,10 @@ def judge_each(check: Check) -> Check:
 
 
 def _get_facts(report: NodeReport, request: NodeRequest) -> dict[type[Fact], Fact]:
-    return {
-        NodeGpus: report.gpus,
-        NodeHost: report.host,
-        NodeRdma: report.rdma,
-        NodeKernelLog: report.log,
-        NodeTopology: report.topology,
-        NodeFabric: report.fabric,
-        NodeCounters: report.counters,
-        NodeEnvironment: NodeEnvironment(),
-        NodePackages: NodePackages(),
-        NodeRequest: request,
-    }
+    """What the checks of a machine take: what its pod saw, and nothing of an engine's own pod."""
+    facts: dict[type[Fact], Fact] = {kind: getattr(report, field) for field, kind in SEEN.items()}
+    facts |= {NodeEnvironment: NodeEnvironment(), NodePackages: NodePackages(), NodeRequest: request}
+    return facts
 
 
 def _name_node(node: str, result: Finding | Unjudged) -> Finding | Unjudged:

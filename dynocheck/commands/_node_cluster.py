@@ -14,7 +14,7 @@ import click
 import yaml
 from msgspec import structs
 
-from dynocheck.commands._each_node import KINDS, judge_on_nodes, read_reports
+from dynocheck.commands._each_node import KINDS, SEEN, judge_on_nodes, read_reports
 from dynocheck.commands._run import Run, run_probes
 from dynocheck.core import snapshot
 from dynocheck.core.cancellation import INTERRUPTED
@@ -24,18 +24,11 @@ from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
 from dynocheck.facts import (
-    NodeCounters,
-    NodeFabric,
     NodeFact,
-    NodeGpus,
-    NodeHost,
-    NodeKernelLog,
-    NodeRdma,
     NodeReport,
     NodeReports,
     NodeRequest,
     NodeRoot,
-    NodeTopology,
     Unavailable,
 )
 from dynocheck.kube import Cluster, find_connection
@@ -50,16 +43,6 @@ _ANSWER = re.compile(rf"^{_MARK} ([\w+/=]+)\n", re.ASCII | re.MULTILINE)
 _MAX_FACTS = 1 << 26  # bytes of a node's decompressed facts
 _REQUEST_S = 20.0
 _LIBRARY_NOT_FOUND = 12  # nvmlReturn_t
-# What a pod sees, by the fields of NodeReport.
-_SEEN: dict[str, type[NodeFact]] = {
-    "gpus": NodeGpus,
-    "host": NodeHost,
-    "rdma": NodeRdma,
-    "log": NodeKernelLog,
-    "topology": NodeTopology,
-    "fabric": NodeFabric,
-    "counters": NodeCounters,
-}
 _CUT_SHORT = "interrupted: nodes that had not answered by then are unknown"
 
 
@@ -266,12 +249,12 @@ def _read_answer(name: str, packed: str) -> NodeReport:
     decompressor = zlib.decompressobj()
     try:
         content = decompressor.decompress(base64.b64decode(packed, validate=True), _MAX_FACTS)
-        known = snapshot.decode(content, name, _SEEN.values())
+        known = snapshot.decode(content, name, SEEN.values())
     except (ValueError, zlib.error, UsageError) as error:
         return NodeReport(name=name, unseen=f"its answer cannot be read: {error}")
-    facts: dict[str, Any] = {name: known.facts[kind] for name, kind in _SEEN.items() if kind in known.facts}
+    facts: dict[str, Any] = {name: known.facts[kind] for name, kind in SEEN.items() if kind in known.facts}
     report = NodeReport(name=name, **facts)
-    missing = next((known.missing[kind].reason for kind in _SEEN.values() if kind in known.missing), None)
+    missing = next((known.missing[kind].reason for kind in SEEN.values() if kind in known.missing), None)
     if missing is None and not report.gpus.devices and report.gpus.absent_code in (None, _LIBRARY_NOT_FOUND):
         missing = f"its pod is given no GPU: {report.gpus.absent or 'NVML sees none'}"
     fix = "add --runtime-class NAME of the NVIDIA runtime (kubectl get runtimeclass)" if missing else None
