@@ -5,6 +5,7 @@ A socket's own timeout limits a single wait, which a server that sends one byte 
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,12 +61,14 @@ class BoundedTLSSocket(ssl.SSLSocket):
 
 
 def connect(host: str, port: int, timeout_s: float) -> BoundedSocket:
-    """A connection to the first address of this host that accepts one; all addresses share the timeout.
+    """A connection to the first address of this host that accepts one; the lookup and all addresses share the
+    timeout.
 
+    :raises LookupTimeoutError: no answer of the resolver in time.
     :raises OSError: no address accepts a connection.
     """
     end = time.monotonic() + timeout_s
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = _resolve(host, port, timeout_s)
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         opened = BoundedSocket(family, kind, protocol)
         try:
@@ -80,6 +83,37 @@ def connect(host: str, port: int, timeout_s: float) -> BoundedSocket:
             opened.settimeout(max(end - time.monotonic(), 0.001))
             return opened
     raise OSError("no address")
+
+
+class LookupTimeoutError(TimeoutError):
+    """The resolver did not answer in time."""
+
+
+class _Lookup(threading.Thread):
+    """One question to the system's resolver, which knows no time limit. A process that ends leaves it."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(name=f"lookup of {host}", daemon=True)
+        self._asked = host, port
+        self.addresses: list[tuple[Any, ...]] = []
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.addresses = socket.getaddrinfo(*self._asked, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
+            self.error = error
+
+
+def _resolve(host: str, port: int, timeout_s: float) -> list[tuple[Any, ...]]:
+    lookup = _Lookup(host, port)
+    lookup.start()
+    lookup.join(timeout_s)
+    if lookup.is_alive():
+        raise LookupTimeoutError
+    if lookup.error is not None:
+        raise lookup.error
+    return lookup.addresses
 
 
 def _apply_deadline(opened: socket.socket) -> None:

@@ -25,7 +25,7 @@ from urllib3.exceptions import (
 from dynocheck._version import __version__
 from dynocheck.kube import tls
 from dynocheck.kube.auth import Identity
-from dynocheck.kube.deadline import BoundedSocket, Deadline, connect
+from dynocheck.kube.deadline import BoundedSocket, Deadline, LookupTimeoutError, connect
 from dynocheck.kube.errors import CredentialsFailed, InvalidResponse, TimedOut, Unreachable
 from dynocheck.kube.kubeconfig import ClusterEntry
 from dynocheck.kube.proxy_env import find_proxy
@@ -250,6 +250,8 @@ def _connect(connection: HTTPConnection) -> BoundedSocket:
         return connect(
             connection.host, connection.port or 443, timeout if isinstance(timeout, float) else _CONNECT_S
         )
+    except LookupTimeoutError:
+        raise ConnectTimeoutError("the lookup of its name timed out") from None
     except TimeoutError:
         raise ConnectTimeoutError("the connection attempt timed out") from None
     except OSError as error:

@@ -1,9 +1,15 @@
 """A cluster that nobody can reach: one reason, told once in every format, by each verb that reads it."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import cycle
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +18,7 @@ from tests.command import run_inside
 from tests.kube.servers import FakeServer, Handler, Request, items, make_trusted_tls, reply, serve
 from tests.kube.test_misbehaving import answer_busy, free_port, reset
 
+_RESOLVE = socket.getaddrinfo
 RECIPE = "recipes/qwen3-32b"
 VERBS = {
     "preflight": "preflight",
@@ -21,6 +28,8 @@ VERBS = {
 REASONS = {
     "nobody listens": "Connection refused",
     "no such host": "cannot reach https://nowhere.invalid",
+    "slow resolver": "the lookup of its name timed out",
+    "resolver slow at times": "Name or service not known",
     "not its certificate": "TLS: ",
     "silent": "no complete response within 2 s",
     "resets": "Connection reset by peer",
@@ -40,10 +49,19 @@ def serve_badly(how: str, folder: Path) -> Iterator[FakeServer]:
     elif how == "not its certificate":
         context = serve(reply(200, items()), make_trusted_tls(folder)[0])
     else:
-        host = "nowhere.invalid" if how == "no such host" else f"127.0.0.1:{free_port()}"
+        host = f"127.0.0.1:{free_port()}" if how == "nobody listens" else "nowhere.invalid"
         context = nullcontext(FakeServer(f"https://{host}", b""))  # type: ignore[assignment]
-    with context as server:
+    waits = {"slow resolver": (3.0,), "resolver slow at times": (3.0, 0.0)}.get(how, (0.0,))
+    with context as server, patch("socket.getaddrinfo", partial(_resolve_late, cycle(waits))):
         yield server
+
+
+def _resolve_late(waits: Iterator[float], *asked: Any, **options: Any) -> Any:
+    """What the system's resolver says, some seconds later: the network of a laptop, or of a CI machine."""
+    if asked[0] == "nowhere.invalid":
+        time.sleep(next(waits))
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return _RESOLVE(*asked, **options)
 
 
 @pytest.mark.parametrize(
