@@ -296,3 +296,36 @@ class NodeExercise(NodeFact, frozen=True):
     absent: str | None = None
     gpus: tuple[ExercisedGpu, ...] = ()
     unfinished: str | None = None
+
+
+class TransferRequest(msgspec.Struct, frozen=True):
+    """The user wants transfers measured, for so many seconds at most: among the GPUs of this machine, or with
+    a peer, which is the address of one of the two machines that run this.
+    """
+
+    limit_s: float
+    peer: str | None = None
+    port: int = 12345
+
+
+class MeasuredTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer that a program measured, in GB/s where it told. `by` are the transports that it named.
+
+    `device` is the RDMA device it was bound to, `wrong` whether other data arrived than was sent, `fault` how
+    the program failed.
+    """
+
+    program: str
+    to: str
+    gb_s: float | None = None
+    by: tuple[str, ...] = ()
+    device: str = ""
+    wrong: bool = False
+    fault: str | None = None
+
+
+class NodeTransfer(NodeFact, frozen=True):
+    """The transfers that were measured. `absent` is why none was."""
+
+    items: tuple[MeasuredTransfer, ...] = ()
+    absent: str | None = None
