@@ -200,7 +200,7 @@ def smoke(**options: Any) -> int:
 @click.option(
     "--exercise",
     is_flag=True,
-    help="Let each GPU copy and multiply through torch, for 60 s at most.",
+    help="Let each GPU copy and multiply through torch or cupy, for 60 s at most.",
 )
 @click.option(
     "--transfer",

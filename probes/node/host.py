@@ -13,6 +13,10 @@ _SIGNS = (".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io/serv
 _SHM = "/dev/shm"  # noqa: S108
 _SHM_SIZE = re.compile(r"size=(\d+)([kmg]?)")
 _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (\d{1,4})")
+# Of NVLink 5: the unit, how severe it is, the link, and the first of the registers
+_DETAILS = re.compile(
+    r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (14[4-9]|150), ([^\n(]{1,120}\(0x[0-9a-fA-F]{1,8})"
+)
 _LOG_BYTES = 8 << 20
 _UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -60,8 +64,11 @@ def node_kernel_log(root: NodeRoot) -> NodeKernelLog:
             return NodeKernelLog(unread=f"/dev/kmsg: {error.strerror}")
     finally:
         os.close(file)
-    found = _XID.findall(content.decode(errors="replace"))
-    return NodeKernelLog(tuple((bus.lower(), int(code)) for bus, code in found))
+    text = content.decode(errors="replace")
+    return NodeKernelLog(
+        xids=tuple((bus.lower(), int(code)) for bus, code in _XID.findall(text)),
+        details=tuple((bus.lower(), int(code), detail) for bus, code, detail in _DETAILS.findall(text)),
+    )
 
 
 class _Reader:

@@ -46,6 +46,8 @@ def _read_port(port: Path) -> RdmaPort:
         v2_gids=v2_gids,
         slot_gbit_s=_read_slot(device / "device"),
         driver=driver.resolve().name if driver.exists() else "",
+        board=read(device / "board_id"),
+        firmware=read(device / "fw_ver"),
     )
 
 

@@ -33,9 +33,10 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
 
     `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `slices` counts its MIG
     devices, `uncorrected` uncorrected ECC errors since the last reset. `links` says for each NVLink whether
-    it is active. `throttle` holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action,
-    `fabric_state`, `fabric_status` and `fabric_health` NVML's state, return code and health mask of the
-    NVLink fabric. Of the `processes`, those in `gone` are not in /proc.
+    it is active. `generation` is that of PCIe now, which a GPU lowers when it rests, `performance` the number
+    of its P-state, 0 at full clocks. `throttle` holds NVML's bits of clocks event reasons, `recovery` NVML's
+    GPU recovery action, `fabric_state`, `fabric_status` and `fabric_health` NVML's state, return code and
+    health mask of the NVLink fabric. Of the `processes`, those in `gone` are not in /proc.
     """
 
     index: int
@@ -59,6 +60,9 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[bool, ...] = ()
     width: int | None = None
     width_max: int | None = None
+    generation: int | None = None
+    generation_max: int | None = None
+    performance: int | None = None
     throttle: int | None = None
     recovery: int | None = None
     power_limit_w: int | None = None
@@ -114,17 +118,21 @@ class NodeHost(NodeFact, frozen=True):
 
 
 class NodeKernelLog(NodeFact, frozen=True):
-    """The XID messages of the kernel log, the oldest first. `unread` is why it cannot be read."""
+    """The XID messages of the kernel log, the oldest first. `unread` is why it cannot be read.
+
+    `details` holds what follows the code in those of NVLink 5, which tells what to do.
+    """
 
     xids: tuple[tuple[str, int], ...] = ()  # PCI address, code
     unread: str | None = None
+    details: tuple[tuple[str, int, str], ...] = ()
 
 
 class RdmaPort(msgspec.Struct, frozen=True):
     """A port of an RDMA device as in sysfs.
 
     `roce_v2` is whether it has a GID of RoCE v2, `v2_gids` at which indices. `slot_gbit_s` is what the PCIe
-    link of its card carries in Gb/s, None where that is not told.
+    link of its card carries in Gb/s, None where that is not told. `board` is the model of the card.
     """
 
     device: str
@@ -138,6 +146,8 @@ class RdmaPort(msgspec.Struct, frozen=True):
     driver: str = ""
     v2_gids: tuple[int, ...] = ()
     slot_gbit_s: float | None = None
+    board: str = ""
+    firmware: str = ""
 
 
 class NodeRdma(NodeFact, frozen=True):
@@ -227,10 +237,14 @@ class NodePackage(msgspec.Struct, frozen=True):
 
 
 class NodePackages(NodeFact, frozen=True):
-    """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins."""
+    """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins.
+
+    `libraries` are NCCL and UCX with the version of their files, where they are not of a package.
+    """
 
     items: tuple[NodePackage, ...] = ()
     backends: tuple[str, ...] = ()
+    libraries: dict[str, str] = msgspec.field(default_factory=dict)
 
     def find(self, name: str) -> NodePackage | None:
         """The package of this normalised name."""

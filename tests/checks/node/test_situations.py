@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from dynocheck.checks.node.interconnect import paths
+from dynocheck.checks.node.software import software
 from dynocheck.checks.node.topology import topology_table
 from dynocheck.facts import NodeFabric, NodeGpus, NodePackages, NodeRdma, NodeRequest, NodeTopology
 from tests.checks.node.machines import (
@@ -80,6 +81,14 @@ def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
     return {"dev/kmsg": f"3,9,9,-;NVRM: Xid (PCI:{bus}): {code}, pid='<unknown>', name=<unknown>\n"}
 
 
+def nvlink_xid(code: int, what: str, register: int) -> dict[str, str | None]:
+    """An error of NVLink 5, as NVIDIA's catalog writes it."""
+    line = (
+        f"NVRM: Xid (PCI:0000:10:00): {code}, {what} XC0 i0 Link 08 (0x{register:08x} 0x00000040 0x00000000)"
+    )
+    return {"dev/kmsg": f"3,9,9,-;{line}\n"}
+
+
 CASES = {
     # GPUs that are not there
     "GPU lost": Case("dgx-h100", "gpu-visible fail", {"gpu.3.handle": "!15"}, pci(8)),
@@ -143,9 +152,46 @@ CASES = {
     "XID 88, video decoder": Case("h200", "", {"recovery": "!3"}, xid(88)),
     "XID 101, JPEG decoder": Case("h200", "", {"recovery": "!3"}, xid(101)),
     "XID 74, NVLink": Case("a100", "xid warn", {"recovery": "!3"}, xid(74)),
+    "XID 145, fatal": Case(
+        "hgx-b200", "xid fail", {"recovery": "!3"}, nvlink_xid(145, "RLW_REMAP Fatal", 0x82)
+    ),
+    "XID 145, fatal and recovered": Case(
+        "hgx-b200", "xid warn", files=nvlink_xid(145, "RLW_REMAP Fatal", 0x82)
+    ),
+    "XID 144, not fatal": Case(
+        "gb200-tray", "", {"recovery": "!3"}, nvlink_xid(144, "SAW_MVB Nonfatal", 0x1)
+    ),
+    "XID 145, whose meaning the driver's version tells": Case(
+        "gb200-tray", "xid unjudged", {"recovery": "!3"}, nvlink_xid(145, "RLW_RXPIPE Nonfatal", 0x86)
+    ),
+    "XID 149, link down": Case(
+        "gb200-tray", "xid fail", {"recovery": "!3"}, nvlink_xid(149, "NETIR_LINK_EVT Fatal", 0x04505C6)
+    ),
+    "XID 149, link down by a user": Case(
+        "gb200-tray", "", {"recovery": "!3"}, nvlink_xid(149, "NETIR_LINK_DOWN Fatal", 0x26 << 20 | 0x11)
+    ),
+    "XID 149, cut off": Case("gb200-tray", "xid unjudged", {"recovery": "!3"}, xid(149)),
     "no kernel log": Case("l40s", "xid unknown", files={"dev/kmsg": None}),
     "PCIe x8": Case("dgx-h100", "pcie warn", {"gpu.4.width": 8}),
     "PCIe x4 slot": Case("l40s", "pcie warn", {"gpu.1.width": 4, "gpu.1.width_max": 4}),
+    "PCIe of an older generation, unlike its neighbours": Case("h200", "pcie warn", {"gpu.6.generation": 1}),
+    "PCIe of an older generation, at work": Case("a100", "pcie warn", {"generation": 3, "throttle": 0}),
+    "PCIe of a lower generation, at rest": Case("a100", "", {"generation": 1, "performance": 8}),
+    "PCIe of a slot of an older generation": Case(
+        "h200", "", {"generation": 4, "generation_max": 4, "throttle": 0}
+    ),
+    "one at rest beside those at work": Case(
+        "l40s",
+        "",
+        {
+            "throttle": 0,
+            "performance": 0,
+            "generation": 4,
+            "gpu.2.throttle": 1,
+            "gpu.2.performance": 8,
+            "gpu.2.generation": 1,
+        },
+    ),
     "NVLink down on a pair": Case(
         "dgx-h100", "nvlink fail", {"gpu.0.nvlinks_down": 1, "gpu.1.nvlinks_down": 1}
     ),
@@ -460,7 +506,16 @@ def test_a_machine_that_shows_nothing_ends_in_reasons(
 def test_tables_tell_where_things_are_and_how_data_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = gather(tmp_path, monkeypatch, "dgx-h100", {}, {"dev/gdrdrv": ""}, {})
+    files = {
+        "dev/gdrdrv": "",
+        "usr/lib/x86_64-linux-gnu/libnccl.so.2.27.3": "",
+        "usr/local/ucx/lib/pkgconfig/ucx.pc": "Name: ucx\nVersion: 1.19.0\n",
+    }
+    known = gather(tmp_path, monkeypatch, "dgx-h100", {}, files, {})
+    assert {row["name"]: row["version"] for row in software(known[NodePackages])}.items() >= {
+        ("NCCL", "2.27.3"),
+        ("UCX", "1.19.0"),
+    }
     gpus, rdma = known[NodeGpus], known[NodeRdma]
     rows = list(topology_table(gpus, known[NodeTopology]))
     assert [row["NUMA node"] for row in rows] == [0] * 4 + [1] * 4
