@@ -42,6 +42,7 @@ _TRAITS: Mapping[str, Callable[[NodeReport], object]] = {
     "firmware": lambda report: ", ".join(sorted({gpu.firmware for gpu in report.gpus.usable})),
     "MIG GPUs": lambda report: sum(gpu.mig is True for gpu in report.gpus.devices),
     "RDMA links": _count_rates,
+    "MTUs of RDMA links": lambda report: ", ".join(sorted({str(port.mtu) for port in report.rdma.ports})),
     "kernel": lambda report: report.rdma.kernel,
 }
 

@@ -176,8 +176,8 @@ def _on(state: bool | None) -> str:
 
 @check("node.row-remap", title="No GPU waits for or failed row remapping")
 def row_remap(gpus: NodeGpus) -> Iterator[Result]:
-    """From Ampere on a GPU replaces faulty memory rows at its next reset. A pending replacement harms nobody
-    until then; one that failed means that the GPU is to be replaced.
+    """From Ampere on a GPU replaces faulty memory rows at its next reset, an older one gives up pages. What
+    is pending harms nobody until then; where it failed, the GPU is to be replaced.
 
     Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
     """
@@ -190,7 +190,11 @@ def row_remap(gpus: NodeGpus) -> Iterator[Result]:
             yield fail(f"GPU {gpu.index}: row remapping failed", fix=REPLACE, subject=subject)
         elif gpu.remap_pending:
             fix = describe_step(RESET, gpu)
-            yield warn(f"GPU {gpu.index}: row remapping is pending", fix=fix, subject=subject)
+            yield warn(
+                f"GPU {gpu.index}: faulty memory is to be left out after the next reset",
+                fix=fix,
+                subject=subject,
+            )
         elif gpu.remap_pending is None and gpu.mig:
             yield unjudged(
                 f"GPU {gpu.index}", why="with MIG on, NVML tells no row remapping", subject=subject

@@ -30,6 +30,7 @@ _MODULES = {
 }
 _PLUGIN = re.compile(r"libplugin_([A-Z_]{1,40})\.so")
 _LIBRARIES = {
+    "CUDA forward compatibility": ("usr/local/cuda*/compat/libcuda.so.*.*",),
     "NCCL": ("usr/lib/*/libnccl.so.2.*", "usr/local/lib/libnccl.so.2.*", "usr/lib64/libnccl.so.2.*"),
     "UCX": (
         "usr/local/ucx/lib/pkgconfig/ucx.pc",
@@ -37,7 +38,7 @@ _LIBRARIES = {
         "usr/lib/*/pkgconfig/ucx.pc",
     ),
 }
-_VERSION = re.compile(r"(?:libnccl\.so\.|\bVersion: )(\d{1,3}(?:\.\d{1,4}){1,3})")
+_VERSION = re.compile(r"(?:lib(?:nccl|cuda)\.so\.|\bVersion: )(\d{1,3}(?:\.\d{1,4}){1,3})")
 _PREFIXES = ("CUDA_", "DYN_", "HF_", "NCCL_", "NIXL_", "NVIDIA_", "TRANSFORMERS_", "UCX_", "VLLM_NIXL_")
 
 

@@ -219,6 +219,9 @@ int nvmlDeviceGetNvLinkState(void *d, unsigned link, unsigned *active) {
 }
 int nvmlDeviceGetCurrPcieLinkWidth(void *d, unsigned *value) { return small(index_of(d), "width", value); }
 int nvmlDeviceGetMaxPcieLinkWidth(void *d, unsigned *value) { return small(index_of(d), "width_max", value); }
+int nvmlDeviceGetRetiredPagesPendingStatus(void *d, unsigned *value) {
+    return small(index_of(d), "retiring", value);
+}
 int nvmlDeviceGetCurrPcieLinkGeneration(void *d, unsigned *value) { return small(index_of(d), "generation", value); }
 int nvmlDeviceGetMaxPcieLinkGeneration(void *d, unsigned *value) {
     return small(index_of(d), "generation_max", value);

@@ -98,8 +98,8 @@ class NodeHost(NodeFact, frozen=True):
     """Memory, shared memory and limits of this process; a limit of None is unlimited.
 
     `cgroup_used_mib` leaves out caches that the kernel can drop, `oom_kills` counts the processes of the
-    cgroup that the kernel killed for memory, `huge_pages_free_mib` is reserved and used by nobody. `unread`
-    names the files that could not be read.
+    cgroup that the kernel killed for memory. `cgroup_cpus` is the time of how many CPUs the cgroup may use,
+    `huge_pages_free_mib` is reserved and used by nobody. `unread` names the files that could not be read.
     """
 
     container: bool = False
@@ -109,6 +109,7 @@ class NodeHost(NodeFact, frozen=True):
     cgroup_used_mib: int | None = None
     oom_kills: int = 0
     huge_pages_free_mib: int = 0
+    cgroup_cpus: float | None = None
     cgroup_pids: int | None = None
     processes: int | None = None
     memlock: int | None = None
@@ -132,7 +133,8 @@ class RdmaPort(msgspec.Struct, frozen=True):
     """A port of an RDMA device as in sysfs.
 
     `roce_v2` is whether it has a GID of RoCE v2, `v2_gids` at which indices. `slot_gbit_s` is what the PCIe
-    link of its card carries in Gb/s, None where that is not told. `board` is the model of the card.
+    link of its card carries in Gb/s, None where that is not told. `board` is the model of the card,
+    `mtu` that of the net device behind it, which in a container may not be seen.
     """
 
     device: str
@@ -148,6 +150,7 @@ class RdmaPort(msgspec.Struct, frozen=True):
     slot_gbit_s: float | None = None
     board: str = ""
     firmware: str = ""
+    mtu: int | None = None
 
 
 class NodeRdma(NodeFact, frozen=True):
@@ -258,12 +261,13 @@ class NodeEnvironment(NodeFact, frozen=True):
 
 
 class CachedModel(msgspec.Struct, frozen=True):
-    """A model in the Hugging Face cache, with its unfinished downloads and what its snapshots lack."""
+    """A model in the Hugging Face cache, with its unfinished downloads, its revisions and what they lack."""
 
     name: str
     incomplete: int = 0
     missing: tuple[str, ...] = ()
     size_gb: float = 0.0
+    revisions: tuple[str, ...] = ()
 
 
 class NodeModelCache(NodeFact, frozen=True):
