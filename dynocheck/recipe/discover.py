@@ -18,6 +18,7 @@ from dynocheck.core.files import RENDERED
 from dynocheck.core.sharing import map_shared
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
+    AdapterConfig,
     Manifest,
     ModelConfig,
     PlaceholderFile,
@@ -28,7 +29,7 @@ from dynocheck.facts import (
     UnreadPart,
     Value,
 )
-from dynocheck.recipe.configs import read_model_config
+from dynocheck.recipe.configs import read_adapter_config, read_model_config
 from dynocheck.recipe.files import (
     YAML_SUFFIXES,
     LoadedFile,
@@ -252,6 +253,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
         recipe,
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
+        adapters=tuple(scan.adapters),
         unread=(*recipe.unread, *scan.unread),
     )
 
@@ -296,6 +298,7 @@ class _Scan:
     pages: list[Path] = field(default_factory=list)
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
+    adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
@@ -335,6 +338,8 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
+        adapter = read_adapter_config(folder, leaves)
+        scan.adapters.extend([adapter] if adapter is not None else [])
     scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 
