@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import set_value, set_variable
+from dynocheck.engines.instances import find_component_instances
 from dynocheck.facts import (
     Component,
     Graph,
@@ -24,6 +25,7 @@ _SCRAPED = "prometheus.io/scrape"
 _ALERTS = ("PrometheusRule", "Rules", "ClusterRules", "VMRule")
 _AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject", "DynamoGraphDeploymentScalingAdapter")
 _POLICIES = ("NetworkPolicy", "CiliumNetworkPolicy", "AuthorizationPolicy")
+_ALL = ("1", "1.0", "")
 _GRACE_S = 30  # Kubernetes' default
 
 
@@ -221,9 +223,9 @@ def _is_set_apart(server: _Server) -> bool:
 @check("production.signals", title="Servers are monitored, alerted on and scaled by load", on_request=True)
 def signals(recipes: Recipes) -> Iterator[Finding]:
     """Without metrics nobody sees that requests wait or fail; without an alert nobody is told; without an
-    autoscaler GPUs idle at night, which is most of what serving costs, or too few serve by day. What another
-    repository or a chart adds is not seen here. Dynamo's chart makes PodMonitors for graphs, whose planner
-    scales them.
+    autoscaler GPUs idle at night, which is most of what serving costs, or too few serve by day. Traces of
+    every request cost more than they tell. What another repository or a chart adds is not seen here. Dynamo's
+    chart makes PodMonitors for graphs, whose planner scales them.
 
     Source: https://docs.vllm.ai/en/latest/usage/metrics.html
 
@@ -243,6 +245,24 @@ def signals(recipes: Recipes) -> Iterator[Finding]:
         "nothing scales it with its load",
         "add a HorizontalPodAutoscaler or a ScaledObject by waiting requests",
     )
+    yield from _warn(
+        filter(_traces_all, servers),
+        "it traces each request",
+        set_variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "and OTEL_TRACES_SAMPLER_ARG=0.05"),
+    )
+
+
+def _traces_all(server: _Server) -> bool:
+    """Whether a vLLM or SGLang sends a trace of each request that has no parent, as SDKs do by default."""
+    for engine in find_component_instances(server.deployment, server.component):
+        sampler = engine.find_variable("OTEL_TRACES_SAMPLER")
+        share = engine.find_variable("OTEL_TRACES_SAMPLER_ARG")
+        ratio = sampler is not None and (sampler.value is None or "traceidratio" in sampler.value)
+        off = sampler is not None and (sampler.value or "").endswith("always_off")
+        part = share is not None and share.value not in _ALL
+        if engine.given.get("otlp-traces-endpoint") is not None and not off and not (ratio and part):
+            return True
+    return False
 
 
 def _is_annotated(server: _Server) -> bool:
