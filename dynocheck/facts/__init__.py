@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.k8s.gpu import *
     from dynocheck.facts.k8s.label_selectors import *
     from dynocheck.facts.k8s.labels import *
+    from dynocheck.facts.k8s.live_objects import *
     from dynocheck.facts.k8s.monitoring import *
     from dynocheck.facts.k8s.namespace_policy import *
     from dynocheck.facts.k8s.namespace_state import *
@@ -73,6 +74,7 @@ _NAMES = {
     "k8s.labels": """
         CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match_any
     """,
+    "k8s.live_objects": "LiveObjects",
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
     "k8s.namespace_policy": """
         IpBlock NamedSecret NamedSecrets Namespace NetworkPolicies NetworkPolicy NetworkPolicyPeer

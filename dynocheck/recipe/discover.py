@@ -1,5 +1,6 @@
 """Loads recipes from the paths that the user names: folders of models, models, variants, manifest files."""
 
+import json
 import os
 import re
 import stat
@@ -90,6 +91,15 @@ def load_recipes(
     loaded = [list(_load_path(path, variables, render=render)) for path in paths]
     recipes = [recipe for by_path in loaded for recipe in by_path]
     return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
+
+
+def read_objects(name: str, objects: Iterable[Mapping[str, Any]]) -> Recipe:
+    """Objects of a cluster as a recipe.
+
+    :param name: what stands for the path of their file.
+    """
+    text = "\n---\n".join(json.dumps(each, indent=1, ensure_ascii=False) for each in objects)
+    return _build_recipe(Path(name), "manifests", [read_rendered(name, text)])
 
 
 def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
