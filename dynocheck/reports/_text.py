@@ -137,9 +137,9 @@ def format_place(finding: Finding) -> str:
 
 
 def format_unjudged(item: Unjudged) -> str:
-    """What was not judged and why, what would let us judge it, and the baseline that accepts it."""
+    """What was not judged and why, what would let us judge it, and what accepts it."""
     needs = f" (needs {item.needs})" if item.needs else ""
-    accepted = f" (accepted in the baseline {item.accepted})" if item.accepted else ""
+    accepted = f" ({item.acceptance})" if item.acceptance else ""
     return f"{item.description}{needs}{accepted}"
 
 
