@@ -93,7 +93,10 @@ def _list_relabelings(manifest: Manifest) -> Iterator[Value]:
 
 
 def list_recorded(recipe: Recipe) -> set[str]:
-    """The names that a recipe's recording rules, and the rules of its metrics adapters, make."""
+    """The names that a recipe's recording rules, and the rules of its metrics adapters, make.
+
+    A name that an adapter makes of a series' own has `$1` or `${1}` for a part of it.
+    """
     recorded = {
         rule.get_text("record")
         for manifest in recipe.own_manifests
@@ -105,9 +108,16 @@ def list_recorded(recipe: Recipe) -> set[str]:
         for manifest in recipe.own_manifests
         if manifest.kind == "ConfigMap"
         for value in _read_data(manifest).values()
-        for name in re.findall(r"\bas: {0,4}[\"']?([\w:]{1,200})", value.text or "")
+        for name in _read_adapted(value.text or "")
     )
     return {name for name in (*recorded, *adapted, *embedded) if name}
+
+
+def _read_adapted(rules: str) -> list[str]:
+    """The names that an adapter's rules make, in the text of a ConfigMap."""
+    names = re.findall(r"\bas: {0,4}[\"']?([\w:${}]{1,200})", rules)
+    is_default = "metricsQuery:" in rules and rules.count("matches:") > len(names)
+    return [*names, "$1"] if is_default else names
 
 
 def _read_data(manifest: Manifest) -> dict[str, Value]:

@@ -1,7 +1,7 @@
 """Checks of the queries in alerts, dashboards and autoscalers: syntax, metrics, thresholds."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -30,6 +30,7 @@ _WITHOUT_COLON = re.compile(r"^(?!.*(?:vllm|sglang)(?:[:.]|\[))\W{0,4}(?:vllm|sg
 _COPIES = "DCGM_FI_DEV_MEM_COPY_UTIL"
 _FILL = "DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE)"
 _MEMORY = re.compile(r"mem(?:ory)?(?![a-z]*_?copy)|vram|framebuffer|\u663e\u5b58", re.IGNORECASE)
+_GROUP = re.compile(r"\$\{?\w{1,20}\}?")
 _BANDWIDTH = re.compile(r"bandwidth|copy|clock|busy|\bbw\b", re.IGNORECASE)
 
 
@@ -115,8 +116,14 @@ def _list_uses(recipe: Recipe, asked: list[Query], scaling: list[ScalingMetric])
     """The series of known exporters that are named, without those that the recipe makes."""
     recorded = list_recorded(recipe) if asked or scaling else ()
     uses = [_Use(n, q.owner, q.location) for q in asked for n in parse_query(q.text).series]
-    uses += [_Use(m.name, m.owner, m.location, renamed=True) for m in scaling]
+    uses += [_Use(m.name, m.owner, m.location, renamed=True) for m in scaling if not _is_adapted(m, recorded)]
     return [use for use in uses if use.name not in recorded and find_series(use.name) is not None]
+
+
+def _is_adapted(metric: ScalingMetric, made: Collection[str]) -> bool:
+    """Whether an adapter may make this name of another."""
+    parts = (_GROUP.split(name) for name in made if "$" in name)
+    return any(metric.name.startswith(first) and metric.name.endswith(last) for first, *_, last in parts)
 
 
 def _report_lost(kept: tuple[str, str, Location]) -> Finding:

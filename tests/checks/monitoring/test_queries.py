@@ -118,6 +118,21 @@ def test_what_the_recipe_records_or_adapts_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ('{matches: "^vllm:(.*)$", as: "vllm_${1}"}', []),
+        ('{matches: "^vllm:(.*)$", as: "vllm_$1"}', []),
+        ('{matches: "^vllm:(.*)$", as: "llm_$1"}', ["warn"]),
+        ('{matches: "^(.*)$"}', []),
+    ],
+)
+def test_a_name_that_an_adapter_makes_of_a_series(tmp_path: Path, name: str, expected: list[str]) -> None:
+    rules = f"rules:\n- seriesQuery: 'vllm:num_requests_waiting'\n  name: {name}\n  metricsQuery: 'sum(x)'\n"
+    adapter = config_map("adapter", config=rules)
+    assert judge(metrics, deploy(tmp_path, hpa("vllm_num_requests_waiting"), adapter)) == expected
+
+
+@pytest.mark.parametrize(
     ("tag", "metric", "expected"),
     [
         ("v0.8.5", "vllm:gpu_cache_usage_perc", []),
