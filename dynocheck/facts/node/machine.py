@@ -154,16 +154,18 @@ class RdmaPort(msgspec.Struct, frozen=True):
 
 
 class NodeRdma(NodeFact, frozen=True):
-    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem is loaded.
+    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem or nv_peer_mem is
+    loaded.
 
-    `open_modules` is whether the NVIDIA driver has open kernel modules, which can share memory by dma-buf.
-    `gdrcopy` is whether GDRCopy's device is there, `topology_override` the driver's
-    GrdmaPciTopoCheckOverride, None where it has none.
+    `peers` is whether the RDMA stack lists that module in sysfs. `open_modules` is whether the NVIDIA driver
+    has open kernel modules, which can share memory by dma-buf. `gdrcopy` is whether GDRCopy's device is
+    there, `topology_override` the driver's GrdmaPciTopoCheckOverride, None where it has none.
     """
 
     ports: tuple[RdmaPort, ...] = ()
     verbs: tuple[str, ...] = ()
     peermem: bool = False
+    peers: bool | None = None
     open_modules: bool | None = None
     kernel: str = ""
     gdrcopy: bool = False

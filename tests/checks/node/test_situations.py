@@ -39,6 +39,10 @@ ONLY_EFA: dict[str, Content] = {
     **port("efa_0", link_layer="Unspecified"),
     "sys/class/infiniband/efa_0/device/driver": Link("sys/bus/pci/drivers/efa"),
 }
+UNLISTED_PEERMEM = {
+    "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+    "sys/module/nvidia_peermem/refcnt": "1",
+}
 ROCE = {"link_layer": "Ethernet", "lid": "0x0"}
 POD_GIDS = port(**ROCE, gid_attrs__types__6="IB/RoCE v1", gid_attrs__types__7="RoCE v2")
 INDEX = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
@@ -79,6 +83,11 @@ def nic_slot(speed: str, width: int) -> dict[str, str]:
 
 def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
     return {"dev/kmsg": f"3,9,9,-;NVRM: Xid (PCI:{bus}): {code}, pid='<unknown>', name=<unknown>\n"}
+
+
+def pci_of(count: int) -> dict[str, Content]:
+    """No other GPUs on the PCI bus than so many."""
+    return {f"sys/bus/pci/devices/0000:{0x10 + index:02x}:00.0": None for index in range(count, 8)}
 
 
 def roce_ports(*mtus: int) -> dict[str, Content]:
@@ -230,6 +239,20 @@ CASES = {
     "NVLink of one GPU gone": Case("a100", "nvlink fail", {"gpu.7.nvlinks": 11}),
     "NVLinks all down": Case("hgx-b200", "nvlink fail", {"nvlinks_down": 0x3FFFF}),
     "no bridge": Case("h200", "", {"name": "NVIDIA H100 PCIe", "nvlinks_down": 0x3FFFF}),
+    "bridge over some of the NVLinks": Case(
+        "h200", "", {"name": "NVIDIA H100 NVL", "nvlinks_down": 0b110000110000110000}
+    ),
+    "bridge over fewer NVLinks than others": Case(
+        "h200",
+        "nvlink fail",
+        {"name": "NVIDIA H100 NVL", "nvlinks_down": 0b110000110000110000, "gpu.3.nvlinks_down": 0x3FFF0},
+    ),
+    "one GPU with NVLinks, alone": Case(
+        "h200", "", {"gpus": 1, "nvlinks_down": 0x3FFFF, "fabric_state": 0}, pci_of(1)
+    ),
+    "one GPU of eight with NVLinks": Case(
+        "h200", "nvlink fail", {"gpus": 1, "nvlinks_down": 0x3FFFF, "fabric_state": 0}, CONTAINER
+    ),
     "hot": Case("l40s", "throttled warn", {"gpu.0.throttle": 0x40}),
     "power brake": Case("dgx-h100", "throttled warn", {"gpu.0.throttle": 0x88}),
     "at the power cap": Case("dgx-h100", "", {"throttle": 4}),
@@ -448,6 +471,19 @@ CASES = {
             "sys/module/nvidia_peermem/refcnt": "1",
         },
     ),
+    "closed modules with the older peermem": Case(
+        "a100",
+        "",
+        files={
+            "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+            "sys/module/nv_peer_mem/refcnt": "0",
+            "sys/kernel/mm/memory_peers/nv_mem/version": "1.3",
+        },
+    ),
+    "peermem that an older NCCL does not see": Case(
+        "a100", "gpudirect warn", files={**UNLISTED_PEERMEM, "usr/lib64/libnccl.so.2.22.3": ""}
+    ),
+    "peermem that NCCL sees": Case("a100", "", files={**UNLISTED_PEERMEM, "usr/lib64/libnccl.so.2.23.4": ""}),
     "EFA of GB200 without the override": Case(
         "gb200-tray",
         "gpudirect fail, rdma-link unjudged, interconnect unjudged",
