@@ -50,14 +50,14 @@ def gpu_visible(gpus: NodeGpus, host: NodeHost, request: NodeRequest) -> Iterato
             report = unknown if gpu.fault_code in (_NO_PERMISSION, _IN_USE) else fail
             fix = None if report is unknown else REBOOT
             yield report(f"GPU {gpu.index}: {gpu.fault}", fix=fix, subject=name_gpu(gpu))
-    seen = len(gpus.devices)
+    seen, limited = len(gpus.devices), host.container and not gpus.given_all
     if request.gpus is not None and seen != request.gpus:
         yield fail(
             f"{seen} GPUs, {request.gpus} expected" + (f": {gpus.absent}" if gpus.absent else ""),
-            fix="request them in the pod's limits (nvidia.com/gpu)" if host.container else REBOOT,
+            fix="request them in the pod's limits (nvidia.com/gpu)" if limited else REBOOT,
             evidence={"nvml": seen, "pci": gpus.pci},
         )
-    elif not host.container and gpus.pci > seen:
+    elif not limited and gpus.pci > seen:
         mismatch = gpus.absent_code == _MISMATCH
         yield (unknown if gpus.absent_code in (None, _LIBRARY_NOT_FOUND) and not seen else fail)(
             f"{gpus.pci} GPUs on the PCI bus, {seen} in NVML" + (f": {gpus.absent}" if gpus.absent else ""),
@@ -150,6 +150,9 @@ def ecc(gpus: NodeGpus) -> Iterator[Finding]:
     Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
     """
     for gpu, on in require_known(gpus, "ecc", "ECC mode"):
+        if gpu.sram_exceeded:
+            message = f"GPU {gpu.index}: ECC errors of its caches passed NVIDIA's threshold for replacement"
+            yield fail(message, fix=REPLACE, subject=name_gpu(gpu))
         if gpu.uncorrected:
             yield fail(
                 f"GPU {gpu.index}: {gpu.uncorrected} uncorrected ECC errors since its last reset",

@@ -39,6 +39,7 @@ ONLY_EFA: dict[str, Content] = {
     **port("efa_0", link_layer="Unspecified"),
     "sys/class/infiniband/efa_0/device/driver": Link("sys/bus/pci/drivers/efa"),
 }
+POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
 UNLISTED_PEERMEM = {
     "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
     "sys/module/nvidia_peermem/refcnt": "1",
@@ -167,6 +168,7 @@ CASES = {
     "runtime of the same": Case("h200", "", packages={"nvidia-cuda-runtime": "13.0.48"}),
     # faults of GPUs
     "ECC double bit": Case("dgx-h100", "ecc fail", {"gpu.5.uncorrected_volatile": 2}),
+    "ECC errors of caches": Case("dgx-h100", "ecc fail", {"sram_exceeded": 0, "gpu.5.sram_exceeded": 1}),
     "ECC off": Case("a100", "ecc warn", {"gpu.1.ecc": 0}),
     "ECC waits for a reset": Case("l40s", "ecc warn", {"gpu.1.ecc_pending": 0}),
     "remap pending": Case("dgx-h100", "row-remap warn", {"gpu.2.remap_pending": 1}),
@@ -179,6 +181,7 @@ CASES = {
     "recovery: reboot": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 2}, xid(79)),
     "recovery: of tomorrow": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 9}),
     "XID 79, older driver": Case("a100", "xid fail", {"recovery": "!3"}, xid(79)),
+    "XID 95 of a MIG instance": Case("a100", "xid fail", {"recovery": "!3"}, xid(95, "0000:10:00 GPU-I:05")),
     "XID 119, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(119)),
     "XID 64, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(64)),
     "XID 79, recovered": Case("h200", "xid warn", files=xid(79)),
@@ -272,6 +275,9 @@ CASES = {
     "memory held, from a container": Case(
         "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, CONTAINER
     ),
+    "memory held, from a pod without a token": Case(
+        "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, environment=POD
+    ),
     "power limit lowered": Case("dgx-h100", "throttled warn", {"gpu.2.power_limit": 400000}),
     "heat, told by software": Case("h200", "throttled warn", {"gpu.2.throttle": 0x20}),
     # links and fabric
@@ -281,6 +287,8 @@ CASES = {
     "fabric degraded": Case("gb200-tray", "fabric warn", {"gpu.1.fabric_health": 0x1A9}),
     "fabric of another chassis": Case("gb200-tray", "fabric fail", {"gpu.1.fabric_health": 0x3AA}),
     "no fabric manager": Case("a100", "fabric fail", files=NVSWITCH),
+    "fabric manager that ended": Case("dgx-h100", "fabric warn", files=NVSWITCH),
+    "fabric manager of a pod's machine": Case("a100", "", files=NVSWITCH, environment=POD),
     "fabric manager": Case("a100", "", files={**NVSWITCH, "proc/77/comm": "nv-fabricmanage\n"}),
     "fabric manager unseen": Case("a100", "", files={**CONTAINER, **NVSWITCH}),
     "no IMEX channel": Case("gb200-tray", "fabric fail", environment={"NCCL_MNNVL_ENABLE": "1"}),
@@ -522,6 +530,17 @@ CASES = {
     "GPUDirect off": Case("h200", "transport-env warn", environment={"UCX_IB_GPU_DIRECT_RDMA": "no"}),
     # the one answer
     "TCP by its transports": Case("h200", "interconnect warn", environment={"UCX_TLS": "tcp,cuda_copy"}),
+    "UCX without RDMA": Case(
+        "h200", "interconnect warn", files={"usr/local/ucx/lib/ucx/libuct_cuda.so.0": ""}
+    ),
+    "UCX without CUDA": Case(
+        "h200", "interconnect warn", files={"usr/lib/x86_64-linux-gnu/ucx/libuct_ib.so.0": ""}
+    ),
+    "UCX with both": Case(
+        "h200",
+        "",
+        files={f"usr/local/ucx/lib/ucx/libuct_{name}.so.0.0.0": "" for name in ("cuda", "ib", "ib_mlx5")},
+    ),
     "any transport": Case("h200", "", environment={"UCX_TLS": "all"}),
     "EFA without libfabric": Case(
         "h200",
