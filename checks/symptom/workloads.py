@@ -13,6 +13,7 @@ from dynocheck.checks.symptom._chain import (
     make_subject,
     shorten,
 )
+from dynocheck.core.outcomes import Outcome
 from dynocheck.facts import Condition, DeployedObject, NamespaceState
 
 _WORKLOADS = ("Deployment", "StatefulSet", "Job", "LeaderWorkerSet", "PodCliqueSet", "PodClique")
@@ -32,6 +33,7 @@ _GANG = {
     "TopologyLevelsUnavailable": "True",
     "GangTerminationInProgress": "True",
 }
+_UNSEEN = "not seen by the operator"
 _GANG_ENDED = "PodCliqueSetReplicaDeleteSuccessful"
 _ROLES = ("prefill", "decode")
 _SETTLED = ("successful", "Deployed", "Ready")
@@ -111,6 +113,9 @@ def _is_needed(cause: Finding, effect: Finding) -> bool:
     explained_by={
         **dict.fromkeys((*_OF_PODS, "symptom.workload"), _is_needed),
         "symptom.graph": lambda cause, effect: cause.subject != effect.subject and _is_needed(cause, effect),
+        "symptom.operator": lambda cause, effect: (
+            cause.outcome is Outcome.FAIL and _UNSEEN in effect.evidence
+        ),
     },
 )
 def graph(state: NamespaceState) -> Iterator[Finding]:
@@ -130,7 +135,9 @@ def graph(state: NamespaceState) -> Iterator[Finding]:
                 told,
                 fix=_choose_stage_fix(state, each),
                 subject=make_subject(state, each.key),
-                evidence=describe_owners(each) | _find_missing_workers(state, each),
+                evidence=describe_owners(each)
+                | _find_missing_workers(state, each)
+                | ({_UNSEEN: True} if _is_unseen(each) else {}),
             )
         yield from _judge_roles(state, each)
 
@@ -149,6 +156,11 @@ def _find_missing_workers(state: NamespaceState, each: DeployedObject) -> dict[s
     serving = {owner for pod in state.pods if pod.is_ready for owner in pod.owners}
     graphs = [g for g in state.list_objects("DynamoGraphDeployment") if g.key not in serving]
     return {AWAITED: [str(graph.key) for graph in graphs]} if graphs else {}
+
+
+def _is_unseen(each: DeployedObject) -> bool:
+    """Whether the operator has not looked at it since it was changed."""
+    return not each.observed or not (each.state or each.conditions)
 
 
 def _judge_roles(state: NamespaceState, graph: DeployedObject) -> Iterator[Finding]:

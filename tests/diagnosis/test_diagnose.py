@@ -156,11 +156,32 @@ def test_an_owner_whose_kind_is_not_read_is_a_target(stage: Stage) -> None:
     assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
 
 
-def test_a_service_is_told_to_be_none(stage: Stage) -> None:
-    stage.deploy(ready=True)
-    code, verdicts = diagnose(stage, f"svc/{WORKER}")
-    assert code == 3
-    assert "a Service is not diagnosed" in verdicts[0]["message"]
+@pytest.mark.parametrize("app", [WORKER, "other"])
+def test_a_service_leads_to_what_runs_its_pods(stage: Stage, app: str) -> None:
+    stage.deploy(ready=False, status=crashed(1))
+    stage.log("ValueError: No available memory for the cache blocks\n")
+    label = {"metadata": {"labels": {"app": WORKER}}}
+    path = f"/api/v1/namespaces/{stage.namespace}/pods/{POD}"
+    stage.cluster.request("PATCH", path, label, content_type="application/merge-patch+json")
+    ports = [{"port": 8000}]
+    stage.put("v1 Service", "front", None, spec={"ports": ports, "selector": {"app": app}})
+    _, verdicts = diagnose(stage, "svc/front")
+    told = [(check, finding["subject"]["name"]) for check, finding in list_problems(verdicts)]
+    assert told == ([("symptom.crash", POD)] if app == WORKER else [("symptom.route", "front")])
+
+
+def test_an_operator_that_lost_its_lease(stage: Stage) -> None:
+    stage.deploy(ready=True, status=running(900, ready=True))
+    place, name = stage.cluster.namespace("operator"), "platform-dynamo-operator-0"
+    labels = {"control-plane": "controller-manager", "app.kubernetes.io/name": "dynamo-operator"}
+    stage.cluster.pod(name, place, node=NODE, labels=labels, ready=False, status=crashed(1))
+    log = 'ERROR setup problem running manager {"error": "leader election lost"}\n'
+    (stage.logs / f"{place}_{name}.log").write_text(log)
+    _, verdicts = diagnose(stage)
+    stage.cluster.delete(make_object("Pod", name, place))
+    (problem,) = list_problems(verdicts)
+    assert (problem[0], problem[1]["subject"]["namespace"]) == ("symptom.operator", place)
+    assert "etcd" in problem[1]["fix"]
 
 
 def test_a_target_that_is_not_there(stage: Stage) -> None:
