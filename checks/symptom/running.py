@@ -35,6 +35,7 @@ _GRAPHS = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoModel
 _RECENT_S = 3600.0
 _BACK_OFF = "CrashLoopBackOff"
 _KILLED, _SEGMENT_FAULT, _TERMINATED = 137, 139, 143
+_ILLEGAL_INSTRUCTION, _ABORTED, _BUS_ERROR = 132, 134, 135
 _LOG_LINES = 5
 _READ, _UNREAD = "log read of", "log not read of"  # with the owner: of replicas that fail alike some are read
 _PATIENCE_S = 60.0
@@ -43,6 +44,9 @@ _MEANINGS = {
     _KILLED: "it was killed",
     _SEGMENT_FAULT: "segmentation fault",
     _TERMINATED: "it was told to end",
+    _ILLEGAL_INSTRUCTION: "the processor does not know an instruction of the program",
+    _ABORTED: "it aborted",
+    _BUS_ERROR: "bus error",
     126: "the program cannot be run",
     127: "the program is not in the image",
     128: "the container could not be started",

@@ -20,6 +20,7 @@ from tests.diagnosis.reported import REPORTED
 from tests.diagnosis.situation import Broken
 from tests.diagnosis.stage import GRAPH, IMAGE, NODE, POD, WORKER, Stage, crashed, running
 from tests.diagnosis.test_recordings import CAUSES
+from tests.diagnosis.threads import THREADS
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     timer.join()
 
 
-SITUATIONS = [*BROKEN, *REPORTED, *LINKED]
+SITUATIONS = [*BROKEN, *REPORTED, *LINKED, *THREADS]
 SAMPLE = random.Random(17).sample(SITUATIONS, 20)  # what CI runs; the others are behind `verify`
 
 
