@@ -1,5 +1,6 @@
 """Loads recipes from the paths that the user names: folders of models, models, variants, manifest files."""
 
+import json
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from dynocheck.core.files import RENDERED
 from dynocheck.core.sharing import map_shared
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
+    AdapterConfig,
     Manifest,
     ModelConfig,
     PlaceholderFile,
@@ -28,7 +30,7 @@ from dynocheck.facts import (
     UnreadPart,
     Value,
 )
-from dynocheck.recipe.configs import read_model_config
+from dynocheck.recipe.configs import read_adapter_config, read_model_config
 from dynocheck.recipe.files import (
     YAML_SUFFIXES,
     LoadedFile,
@@ -89,6 +91,15 @@ def load_recipes(
     loaded = [list(_load_path(path, variables, render=render)) for path in paths]
     recipes = [recipe for by_path in loaded for recipe in by_path]
     return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
+
+
+def read_objects(name: str, objects: Iterable[Mapping[str, Any]]) -> Recipe:
+    """Objects of a cluster as a recipe.
+
+    :param name: what stands for the path of their file.
+    """
+    text = "\n---\n".join(json.dumps(each, indent=1, ensure_ascii=False) for each in objects)
+    return _build_recipe(Path(name), "manifests", [read_rendered(name, text)])
 
 
 def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
@@ -252,6 +263,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
         recipe,
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
+        adapters=tuple(scan.adapters),
         unread=(*recipe.unread, *scan.unread),
     )
 
@@ -296,6 +308,7 @@ class _Scan:
     pages: list[Path] = field(default_factory=list)
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
+    adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
@@ -335,6 +348,8 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
+        adapter = read_adapter_config(folder, leaves)
+        scan.adapters.extend([adapter] if adapter is not None else [])
     scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 

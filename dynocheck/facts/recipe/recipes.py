@@ -233,6 +233,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.file.rpartition("/")[0]
 
 
+class AdapterConfig(msgspec.Struct, frozen=True):
+    """The `adapter_config.json` of a LoRA adapter: the name of its folder, and its rank."""
+
+    name: str
+    rank: int
+
+
 class PlaceholderFile(msgspec.Struct, frozen=True):
     """A file without its contents: `why` is pointer (of Git LFS), dangling (a link), outside (a
     link out of the tree) or empty.
@@ -278,6 +285,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ignores: tuple[IgnoreComment, ...] = ()
     hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
+    adapters: tuple[AdapterConfig, ...] = ()
     unread: tuple[UnreadPart, ...] = ()
 
     @property
