@@ -294,16 +294,17 @@ def _describe_log(log: ContainerLog | None) -> str:
 
 
 @check("symptom.operator", title="The operator of Dynamo runs")
-def operator(state: NamespaceState, operators: OperatorState) -> Iterator[Result]:
+def operator(state: NamespaceState, operators: OperatorState | None) -> Iterator[Result]:
     """Without its operator a graph stays as it is: changes are not seen, and its status is outdated.
 
     Fix: kubectl get pods -A -l app.kubernetes.io/name=dynamo-operator
     """
     if not any(state.list_objects(*_GRAPHS)):
         raise Skip("no graph of Dynamo here")
-    if operators.problem:
-        needs = "dynocheck rbac --diagnose"
-        yield unjudged("the operator", why=f"its pods cannot be read: {operators.problem}", needs=needs)
+    if operators is None or operators.problem:
+        why = f"cannot be read: {operators.problem}" if operators else "were not read"
+        yield unjudged("the operator", why=f"its pods {why}", needs="dynocheck rbac --diagnose")
+        return
     logs = ContainerLogs(operators.logs)
     for place in operators.namespaces:
         found = [result for judge in (unscheduled, image) for result in judge(place) or ()]
