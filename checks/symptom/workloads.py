@@ -36,6 +36,8 @@ _GANG = {
 _UNSEEN = "not seen by the operator"
 _GANG_ENDED = "PodCliqueSetReplicaDeleteSuccessful"
 _ROLES = ("prefill", "decode")
+_WORKERS = (*_ROLES, "worker")
+_AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject", "DynamoGraphDeploymentScalingAdapter")
 _SETTLED = ("successful", "Deployed", "Ready")
 _PASSING = ("Profiling", "Deploying")  # of a request; the operator works on it
 _REQUEST, _MODEL = "DynamoGraphDeploymentRequest", "DynamoModel"
@@ -68,6 +70,7 @@ def workload(state: NamespaceState) -> Iterator[Finding]:
 
     Fix: kubectl describe deployment NAME
     """
+    yield from _judge_idle(state)
     for each in state.list_objects(*_WORKLOADS):
         if each.terminating or not each.desired or is_past_run(state, each):
             continue
@@ -88,6 +91,28 @@ def workload(state: NamespaceState) -> Iterator[Finding]:
             continue
         judge = warn if _is_progressing(state, each) else fail
         yield judge(told, fix=fix, subject=make_subject(state, each.key), evidence=describe_owners(each))
+
+
+def _judge_idle(state: NamespaceState) -> Iterator[Finding]:
+    """Whether a graph, or the workload that is diagnosed, has no worker by its own wish, and nothing that
+    wakes it.
+    """
+    scaled = {owner for each in state.list_objects(*_AUTOSCALERS) for owner in each.owners}
+    for each in state.objects:
+        is_graph = each.key.kind == "DynamoGraphDeployment"
+        if not is_graph and str(each.key) != state.target:
+            continue
+        parts = [w for w in state.list_objects(*_WORKLOADS) if each.key in (w.key, *w.owners)]
+        workers = [part for part in parts if part.component in _WORKERS] or parts
+        stopped = workers and all(w.desired == 0 and w.key.kind != "Job" for w in workers)
+        if stopped and scaled.isdisjoint({each.key, *(w.key for w in workers)}):
+            scale = f"kubectl scale {each.key.kind.lower()}/{each.key.name} --replicas=1 -n {state.namespace}"
+            edit = f"kubectl edit dgd {each.key.name} -n {state.namespace}   # replicas of its workers"
+            yield warn(
+                f"{each.key} serves nothing: {', '.join(str(w.key) for w in workers)} is scaled to 0",
+                fix=edit if is_graph else scale,
+                subject=make_subject(state, each.key),
+            )
 
 
 def _describe_gang(each: DeployedObject) -> str:

@@ -210,7 +210,7 @@ def test_what_may_not_be_read_is_told(stage: Stage) -> None:
 
 def test_a_recording_is_judged_alike(stage: Stage) -> None:
     find("a gated model").make(stage)
-    labels = {"app": "healthy"}
+    labels = {"app": "healthy"}  # and scaled to 0
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": IMAGE}]}}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
     stage.put("apps/v1 Deployment", "healthy", None, spec=spec, status={"observedGeneration": 1})
@@ -220,7 +220,12 @@ def test_a_recording_is_judged_alike(stage: Stage) -> None:
     live, recorded = diagnose(stage), diagnose(stage, "--snapshot", str(file))
     assert list_problems(recorded[1]) == list_problems(live[1])
     assert recorded[0] == live[0] == 1
-    assert list_problems(diagnose(stage, "--snapshot", str(file), "deployment/healthy")[1]) == []
+    (idle,) = list_problems(diagnose(stage, "--snapshot", str(file), "deployment/healthy")[1])
+    assert (idle[0], idle[1]["outcome"], idle[1]["subject"]["name"]) == (
+        "symptom.workload",
+        "warn",
+        "healthy",
+    )
     code, verdicts = diagnose(stage, "--snapshot", str(file), "deployment/none-such")
     assert (code, {v["outcome"] for v in verdicts}) == (3, {"unknown"})
 
