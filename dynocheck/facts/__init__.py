@@ -118,8 +118,8 @@ _NAMES = {
     "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",
     "recipe.recipes": """
-        Benchmark Claim Component Download Graph IgnoreUse IgnoreUses Mention ModelConfig Page PlaceholderFile
-        ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
+        Benchmark Claim Component Download EngineBuild Graph IgnoreUse IgnoreUses Mention ModelConfig Page
+        PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
     """,
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -47,7 +47,7 @@ from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.templates import has_renderer, is_marked
-from dynocheck.recipe.workloads import find_benchmarks, find_downloads, read_claims
+from dynocheck.recipe.workloads import find_benchmarks, find_builds, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
 
 FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
@@ -453,6 +453,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
         "graphs": [],
         "servers": [],
         "downloads": [],
+        "builds": [],
         "benchmarks": [],
         "ignores": [c for file, text in reads for c in limit_comments(find_in_yaml(file.path, text), unread)],
     }
@@ -466,6 +467,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
         for manifest in file.manifests:
             built["claims"].extend(read_claims(manifest))
             built["downloads"].extend(find_downloads(manifest, reader))
+            built["builds"].extend(find_builds(manifest, reader))
             if file.role is Role.MANIFEST:
                 built["benchmarks"].extend(find_benchmarks(manifest, reader))
                 if is_graph(manifest):
