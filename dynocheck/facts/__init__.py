@@ -112,7 +112,7 @@ _NAMES = {
         NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage NodePackages
         NodeRdma NodeRequest NodeRoot NodeTopology PciDevice RdmaPort
     """,
-    "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
+    "recipe.containers": "ConfigFile Container EnvVar Launch Mount TritonModel Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",
     "recipe.engines": "EngineParsers Ruling Rulings",
     "recipe.hub": "HubAccess HubModel HubModels",

@@ -25,6 +25,7 @@ from dynocheck.facts import (
     Recipe,
     Role,
     SourceFile,
+    TritonModel,
     UnreadPart,
     Value,
 )
@@ -47,6 +48,7 @@ from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.templates import has_renderer, is_marked
+from dynocheck.recipe.triton_models import read_triton_folder
 from dynocheck.recipe.workloads import find_benchmarks, find_builds, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
 
@@ -252,6 +254,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
         recipe,
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
+        triton_models=tuple(scan.triton_models),
         unread=(*recipe.unread, *scan.unread),
     )
 
@@ -296,6 +299,7 @@ class _Scan:
     pages: list[Path] = field(default_factory=list)
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
+    triton_models: list[TritonModel] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
@@ -335,6 +339,7 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
+        scan.triton_models.extend(read_triton_folder(folder, leaves))
     scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.facts.base import Fact, FactList
-from dynocheck.facts.recipe.containers import Container, EnvVar, Mount, Word
+from dynocheck.facts.recipe.containers import Container, EnvVar, Mount, TritonModel, Word
 from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile, Value
 from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
 
@@ -303,6 +303,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ignores: tuple[IgnoreComment, ...] = ()
     hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
+    triton_models: tuple[TritonModel, ...] = ()
     unread: tuple[UnreadPart, ...] = ()
 
     @property
