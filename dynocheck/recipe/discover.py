@@ -1,5 +1,6 @@
 """Loads recipes from the paths that the user names: folders of models, models, variants, manifest files."""
 
+import json
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from dynocheck.core.files import RENDERED
 from dynocheck.core.sharing import map_shared
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
+    AdapterConfig,
     Manifest,
     ModelConfig,
     PlaceholderFile,
@@ -29,7 +31,7 @@ from dynocheck.facts import (
     UnreadPart,
     Value,
 )
-from dynocheck.recipe.configs import read_model_config
+from dynocheck.recipe.configs import read_adapter_config, read_model_config
 from dynocheck.recipe.files import (
     YAML_SUFFIXES,
     LoadedFile,
@@ -91,6 +93,15 @@ def load_recipes(
     loaded = [list(_load_path(path, variables, render=render)) for path in paths]
     recipes = [recipe for by_path in loaded for recipe in by_path]
     return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
+
+
+def read_objects(name: str, objects: Iterable[Mapping[str, Any]]) -> Recipe:
+    """Objects of a cluster as a recipe.
+
+    :param name: what stands for the path of their file.
+    """
+    text = "\n---\n".join(json.dumps(each, indent=1, ensure_ascii=False) for each in objects)
+    return _build_recipe(Path(name), "manifests", [read_rendered(name, text)])
 
 
 def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
@@ -255,6 +266,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
         triton_models=tuple(scan.triton_models),
+        adapters=tuple(scan.adapters),
         unread=(*recipe.unread, *scan.unread),
     )
 
@@ -300,6 +312,7 @@ class _Scan:
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
     triton_models: list[TritonModel] = field(default_factory=list)
+    adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
@@ -340,6 +353,8 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
         scan.triton_models.extend(read_triton_folder(folder, leaves))
+        adapter = read_adapter_config(folder, leaves)
+        scan.adapters.extend([adapter] if adapter is not None else [])
     scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 

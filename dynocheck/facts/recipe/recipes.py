@@ -257,6 +257,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.file.rpartition("/")[0]
 
 
+class AdapterConfig(msgspec.Struct, frozen=True):
+    """The `adapter_config.json` of a LoRA adapter: the name of its folder, and its rank."""
+
+    name: str
+    rank: int
+
+
 class PlaceholderFile(msgspec.Struct, frozen=True):
     """A file without its contents: `why` is pointer (of Git LFS), dangling (a link), outside (a
     link out of the tree) or empty.
@@ -304,6 +311,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
     triton_models: tuple[TritonModel, ...] = ()
+    adapters: tuple[AdapterConfig, ...] = ()
     unread: tuple[UnreadPart, ...] = ()
 
     @property
