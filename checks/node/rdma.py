@@ -1,7 +1,8 @@
 """RDMA links, what a container gets of them, and GPUDirect."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from dynocheck import Finding, Skip, Subject, check, fail, unjudged, unknown, warn
 from dynocheck.core.outcomes import Result
@@ -61,6 +62,7 @@ def rdma_link(rdma: NodeRdma) -> Iterator[Result]:
             yield fail(f"{subject} has no GID of RoCE v2", fix=fix, subject=subject)
         else:
             yield from _judge_speed(port, subject)
+    yield from _judge_mtu([port for port in ports if port.state == "ACTIVE" and port.mtu])
 
 
 def _judge_speed(port: RdmaPort, subject: Subject) -> Iterator[Finding]:
@@ -75,6 +77,21 @@ def _judge_speed(port: RdmaPort, subject: Subject) -> Iterator[Finding]:
             fix="reseat the card, or put it into a slot with all lanes of its generation",
             subject=subject,
         )
+
+
+def _judge_mtu(ports: Sequence[RdmaPort]) -> Iterator[Finding]:
+    """Whether ports of one kind have net devices of one MTU, which RoCE cuts its packets by."""
+    for port in ports:
+        alike = Counter(
+            each.mtu for each in ports if (each.rate, each.link_layer) == (port.rate, port.link_layer)
+        )
+        usual, count = alike.most_common(1)[0]
+        if port.link_layer == _ETHERNET and count * 2 > alike.total() and port.mtu != usual:
+            yield warn(
+                f"RDMA port {port.device}/{port.number}: the MTU is {port.mtu}, that of the others {usual}",
+                fix=f"ip link set DEVICE mtu {usual}",
+                subject=Subject("RDMA port", f"{port.device}/{port.number}"),
+            )
 
 
 @check("node.rdma-in-container", title="RDMA devices can be opened where they are wanted")

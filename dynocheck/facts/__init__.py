@@ -110,9 +110,10 @@ _NAMES = {
     """,
     "node.cluster": "NodeReport NodeReports apply_reports",
     "node.machine": """
-        CachedModel ExerciseRequest ExercisedGpu LinkCounter NodeCounters NodeEnvironment NodeExercise
-        NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage NodePackages
-        NodeRdma NodeRequest NodeRoot NodeTopology PciDevice RdmaPort
+        CachedModel ExerciseRequest ExercisedGpu LinkCounter MeasuredTransfer NodeCounters NodeEnvironment
+        NodeExercise NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage
+        NodePackages NodeRdma NodeRequest NodeRoot NodeTopology NodeTransfer PciDevice RdmaPort
+        TransferRequest
     """,
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -101,11 +101,13 @@ class _Lookup(threading.Thread):
     def run(self) -> None:
         try:
             self.addresses = socket.getaddrinfo(*self._asked, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
+        except Exception as error:  # raised again for the one who asked
             self.error = error
 
 
 def _resolve(host: str, port: int, timeout_s: float) -> list[tuple[Any, ...]]:
+    with suppress(socket.gaierror):  # an address needs no resolver
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     lookup = _Lookup(host, port)
     lookup.start()
     lookup.join(timeout_s)

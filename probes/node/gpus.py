@@ -56,7 +56,8 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
         ask(module.nvmlDeviceGetMigMode) or (None, None),
         ask(module.nvmlDeviceGetEccMode) or (None, None),
     )
-    rows = ask(module.nvmlDeviceGetRemappedRows) or (None,) * 4
+    rows = ask(module.nvmlDeviceGetRemappedRows) or (None, None, None, None)
+    retiring = ask(module.nvmlDeviceGetRetiredPagesPendingStatus)  # before Ampere
     fabric = _read_fabric(nvml, handle)
     pci = ask(module.nvmlDeviceGetPciInfo)
     running = ask(module.nvmlDeviceGetComputeRunningProcesses)
@@ -80,11 +81,14 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
             module.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
             module.NVML_VOLATILE_ECC,
         ),
-        remap_pending=_to_bool(rows[2]),
+        remap_pending=_to_bool(retiring if rows[2] is None else rows[2]),
         remap_failed=_to_bool(rows[3]),
         links=_read_links(nvml, handle),
         width=ask(module.nvmlDeviceGetCurrPcieLinkWidth),
         width_max=ask(module.nvmlDeviceGetMaxPcieLinkWidth),
+        generation=ask(module.nvmlDeviceGetCurrPcieLinkGeneration),
+        generation_max=ask(module.nvmlDeviceGetMaxPcieLinkGeneration),
+        performance=ask(module.nvmlDeviceGetPerformanceState),
         throttle=ask(module.nvmlDeviceGetCurrentClocksEventReasons),
         recovery=nvml.read_field(handle, module.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION),
         power_limit_w=_to_watts(ask(module.nvmlDeviceGetEnforcedPowerLimit)),

@@ -33,7 +33,7 @@ def _read_port(port: Path) -> RdmaPort:
     lid = read(port / "lid")
     types = sorted((port / "gid_attrs/types").glob("*"))[:256]
     v2_gids = tuple(sorted(int(entry.name) for entry in types if read(entry) == "RoCE v2"))
-    driver = device / "device/driver"
+    driver, nets = device / "device/driver", sorted(device.glob("device/net/*/mtu"))
     return RdmaPort(
         device=device.name,
         number=int(port.name),
@@ -46,6 +46,9 @@ def _read_port(port: Path) -> RdmaPort:
         v2_gids=v2_gids,
         slot_gbit_s=_read_slot(device / "device"),
         driver=driver.resolve().name if driver.exists() else "",
+        board=read(device / "board_id"),
+        firmware=read(device / "fw_ver"),
+        mtu=next((int(text) for net in nets if (text := read(net)).isdigit()), None),
     )
 
 

@@ -219,6 +219,14 @@ int nvmlDeviceGetNvLinkState(void *d, unsigned link, unsigned *active) {
 }
 int nvmlDeviceGetCurrPcieLinkWidth(void *d, unsigned *value) { return small(index_of(d), "width", value); }
 int nvmlDeviceGetMaxPcieLinkWidth(void *d, unsigned *value) { return small(index_of(d), "width_max", value); }
+int nvmlDeviceGetRetiredPagesPendingStatus(void *d, unsigned *value) {
+    return small(index_of(d), "retiring", value);
+}
+int nvmlDeviceGetCurrPcieLinkGeneration(void *d, unsigned *value) { return small(index_of(d), "generation", value); }
+int nvmlDeviceGetMaxPcieLinkGeneration(void *d, unsigned *value) {
+    return small(index_of(d), "generation_max", value);
+}
+int nvmlDeviceGetPerformanceState(void *d, unsigned *value) { return small(index_of(d), "performance", value); }
 int nvmlDeviceGetCurrentClocksEventReasons(void *d, unsigned long long *value) {
     return number(index_of(d), "throttle", value);
 }
