@@ -40,7 +40,7 @@ def render(report: Report, options: ReportOptions) -> str:
         left[command] = sum(1 for _ in _rank(alike)) - len(shown)
     rest = [f"{many} more {command}{'s' if many > 1 else ''}" for command, many in left.items() if many]
     if rest:
-        text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
+        text = f"{' and '.join(rest)} in {len(causes)} causes; -o html and -o json have all"
         lines.append(f"::notice title=dynocheck::{_escape_data(text)}")
     lines += [render_error(line).rstrip() for line in _list_undecided(report, options)]
     if config := "\n".join(describe_config(report)):

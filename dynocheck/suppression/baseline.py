@@ -49,6 +49,7 @@ class Baseline:
         for entry in findings:
             counts[Fingerprint(entry.check, entry.file, entry.subject, entry.message)] += entry.count
         self.path = path
+        self._files = {fingerprint.file for fingerprint in counts if fingerprint.file}
         self._known = KnownFindings(_resolve_parent(path), counts)
 
     def suppress(self, check: str, findings: Sequence[Finding]) -> list[SuppressedFinding | None]:
@@ -74,13 +75,22 @@ class Baseline:
         :param paths: the files and directories that were judged.
         """
         judged = list_judged(verdicts)
-        roots = [os.path.realpath(path) for path in paths]
+        inside = self._list_inside(paths)
         for entry in self._known.list_left():
-            place = os.path.realpath(Path(_resolve_parent(self.path), entry.file))
-            covered = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
-            if entry.check in judged and covered:
+            if entry.check in judged and (not entry.file or entry.file in inside):
                 about = ": ".join(part for part in (entry.file, entry.subject) if part)
                 yield entry.check, about, entry.message
+
+    def is_elsewhere(self, paths: Collection[str]) -> bool:
+        """Whether it has findings in files, none of which is in these files and directories."""
+        return bool(self._files) and not self._list_inside(paths)
+
+    def _list_inside(self, paths: Collection[str]) -> set[str]:
+        """Those of its files that are in these files and directories."""
+        roots = {Path(os.path.realpath(path)) for path in paths}
+        folder = _resolve_parent(self.path)
+        places = {file: Path(os.path.realpath(Path(folder, file))) for file in self._files}
+        return {file for file, place in places.items() if not roots.isdisjoint((place, *place.parents))}
 
 
 def read_baseline(path: Path) -> Baseline:

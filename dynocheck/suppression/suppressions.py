@@ -94,9 +94,11 @@ class Suppressions:
         return [None] * len(suppressed)
 
     def describe_refused(self) -> list[str]:
-        """What in the judged tree would silence findings and does not."""
+        """What would silence findings and does not: in the judged tree, or a baseline of other files."""
         refused = self._comments.list_refused() if self._comments else []
         path = self._baseline.path if self._baseline else None
+        if self._baseline and self._paths and self._baseline.is_elsewhere(self._paths):
+            refused.append(f"{path}: none of its files is judged: their paths are relative to its directory")
         return refused + [
             f"{path}: {count} of {check} not applied: {ONLY_OPERATOR}"
             for check, count in self._refused.items()

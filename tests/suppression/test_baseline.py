@@ -116,6 +116,15 @@ def test_stale_findings_are_listed(house: Path) -> None:
     assert gone(beside) == [], "its file was not judged"
 
 
+def test_a_baseline_of_other_files_says_so(house: Path) -> None:
+    run(house, "--write-baseline", "old.json")
+    (house / "elsewhere").mkdir()
+    (house / "old.json").rename(house / "elsewhere" / "old.json")
+    ended = run(house, "--baseline", "elsewhere/old.json")
+    (note,) = ended.report["target"]["config notes"]
+    assert note.startswith("elsewhere/old.json: none of its files is judged")
+
+
 def test_sarif_has_the_suppression(house: Path) -> None:
     ended = run_inside("recipe", "m", "-o", "sarif", "--baseline", "old.json", "--select", CHECK, cwd=house)
     (result,) = json.loads(ended.out)["runs"][0]["results"]
