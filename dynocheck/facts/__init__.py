@@ -82,8 +82,8 @@ _NAMES = {
     """,
     "k8s.namespace_state": """
         ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact EarlierState
-        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey PoolState PortState
-        ServingMetrics Termination
+        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey OperatorState PoolState
+        PortState ServingMetrics Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
@@ -115,14 +115,14 @@ _NAMES = {
         NodePackages NodeRdma NodeRequest NodeRoot NodeTopology NodeTransfer PciDevice RdmaPort
         TransferRequest
     """,
-    "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
+    "recipe.containers": "ConfigFile Container EnvVar Launch Mount TritonModel Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",
     "recipe.engines": "EngineParsers Ruling Rulings",
     "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",
     "recipe.recipes": """
-        AdapterConfig Benchmark Claim Component Download Graph IgnoreUse IgnoreUses Mention ModelConfig Page
-        PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
+        AdapterConfig Benchmark Claim Component Download EngineBuild Graph IgnoreUse IgnoreUses Mention
+        ModelConfig Page PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
     """,
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
