@@ -6,6 +6,7 @@ from dynocheck import Finding, Skip, check, fail, unknown, warn
 from dynocheck.facts import NodeGpus, NodeHost, NodeRdma, NodeTopology
 
 _SHM_MIB = 1024  # dev/sanity_check.py of Dynamo warns below
+_SHM_FREE = 0.05
 _NOFILE = 65536  # the docker commands of Dynamo's documentation
 _PIDS = 4096
 _MEMORY_USED, _HUGE_PAGES = 0.95, 0.25
@@ -14,7 +15,7 @@ _MEMORY_USED, _HUGE_PAGES = 0.95, 0.25
 @check("node.shm", title="Shared memory is large enough")
 def shm(host: NodeHost, gpus: NodeGpus) -> Iterator[Finding]:
     """NCCL and the engines exchange data between processes in /dev/shm. Containers get 64 MiB unless told
-    otherwise, which several GPUs do not fit into.
+    otherwise, which several GPUs do not fit into. Processes that are killed leave their segments there.
 
     Fix: mount an emptyDir with medium: Memory at /dev/shm, or docker run --shm-size=10G
     """
@@ -28,6 +29,11 @@ def shm(host: NodeHost, gpus: NodeGpus) -> Iterator[Finding]:
             size,
             fix="mount an emptyDir with medium: Memory at /dev/shm, or docker run --shm-size=10G",
             evidence={"shm_mib": host.shm_mib, "wanted_mib": _SHM_MIB},
+        )
+    elif host.shm_free_mib is not None and host.shm_free_mib < _SHM_FREE * host.shm_mib:
+        yield warn(
+            f"{host.shm_free_mib} of {host.shm_mib} MiB of /dev/shm are free",
+            fix="remove what processes that were killed left there, such as /dev/shm/nccl-*",
         )
 
 

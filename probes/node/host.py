@@ -34,6 +34,7 @@ def node_host(root: NodeRoot) -> NodeHost:
     return NodeHost(
         container=pod or signs >= 2,  # one file alone is found on plain machines too
         shm_mib=_find_shm(root.path, reader.read("proc/mounts")),
+        shm_free_mib=_find_free(root.path / "dev/shm"),
         memory_mib=int(memory[1]) >> 10 if memory else None,
         cgroup_memory_mib=_to_mib(reader.read_limit("memory.max", "memory/memory.limit_in_bytes")),
         cgroup_used_mib=_to_mib(_find_used(reader)),
@@ -156,6 +157,15 @@ def _find_shm(root: Path, mounts: str) -> int | None:
     except OSError:
         return None
     return status.f_blocks * status.f_frsize >> 20
+
+
+def _find_free(folder: Path) -> int | None:
+    """The free space of a mounted file system in MiB; None where none is mounted there."""
+    try:
+        status = os.statvfs(folder) if os.path.ismount(folder) else None
+    except OSError:
+        return None
+    return status and status.f_bavail * status.f_frsize >> 20
 
 
 def _to_mib(size: int | None) -> int | None:

@@ -108,6 +108,7 @@ class NodeHost(NodeFact, frozen=True):
 
     container: bool = False
     shm_mib: int | None = None
+    shm_free_mib: int | None = None
     memory_mib: int | None = None
     cgroup_memory_mib: int | None = None
     cgroup_used_mib: int | None = None
