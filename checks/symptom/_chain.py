@@ -12,10 +12,16 @@ _OWNERS = "part of"
 _NODE = "node"
 _CLAIMS = "claims"
 AWAITED = "waits for"  # graphs, by kind and name
+LOST_GPU = "lost GPU"  # that a GPU of a node has failed
 PRESSURE = "pressure"  # what a node lacks, by the name of its condition
 # Rules of log lines that say that a peer is missing; the empty one stands for no rule.
 _NEW_S = 60.0  # a scheduler, a kubelet and most programs say within it what is wrong
 _IDLE = ("ContainerCreating", "PodInitializing")
+# Rules of log lines of programs that lose a GPU.
+_OF_GPU = (
+    *("cuda.ecc", "cuda.illegal-access", "cuda.no-gpu", "cuda.device-lost", "cuda.fabric"),
+    *("nccl.timeout", "nccl.unhandled", "sglang.watchdog", "trtllm.rank-hang"),
+)
 _WAITING = ("", "ray.waiting")  # rules of a leader that says no more than that its workers are missing
 _FOLLOWING = (
     "",
@@ -63,6 +69,12 @@ def is_waited_for(cause: Finding, effect: Finding) -> bool:
 def is_node_of(cause: Finding, effect: Finding) -> bool:
     """The cause is about the node of the pod that the effect is about."""
     return cause.subject is not None and effect.evidence.get(_NODE) == cause.subject.name
+
+
+def is_lost_gpu_of(cause: Finding, effect: Finding) -> bool:
+    """The cause is a failed GPU of the node of the pod whose program, by its log, lost one."""
+    lost = LOST_GPU in cause.evidence and effect.evidence.get("rule") in _OF_GPU
+    return lost and is_node_of(cause, effect)
 
 
 def is_claim_of(cause: Finding, effect: Finding) -> bool:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, check, fail, warn
+from dynocheck import Finding, Result, check, fail, unjudged, warn
 from dynocheck.checks.symptom._chain import (
+    LOST_GPU,
     PRESSURE,
     is_node_of,
     make_subject,
@@ -17,6 +18,7 @@ from dynocheck.data.xids import find_xid
 from dynocheck.facts import HostState, NamespaceState, ObjectEvent, ObjectKey
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+_EVENTS = "events of nodes"
 _RECENT_S = 3600.0
 _XID = re.compile(r"\bXid \([^)]{1,60}\)[^:\n]{0,80}: (\d{1,4})\b|\bXID[ :]{1,2}(\d{1,4})\b")
 _STEPS = {
@@ -80,12 +82,14 @@ def pressure(state: NamespaceState) -> Iterator[Finding]:
     title="Kernels and devices of the nodes report no trouble",
     explained_by={"symptom.node": same_place},
 )
-def kernel(state: NamespaceState) -> Iterator[Finding]:
+def kernel(state: NamespaceState) -> Iterator[Result]:
     """node-problem-detector, the kubelet and agents of clouds write what the kernel says of a node into its
     events and conditions: GPU errors, processes that were killed, storage that does not answer.
 
     Fix: kubectl describe node NAME   # conditions and events
     """
+    if reason := state.unlisted.get(_EVENTS):
+        yield unjudged(_EVENTS, why=f"they cannot be read: {reason}", needs="dynocheck rbac --diagnose")
     for host in state.hosts:
         told = dict.fromkeys(_list_messages(state, host))
         for message in told:
@@ -95,7 +99,12 @@ def kernel(state: NamespaceState) -> Iterator[Finding]:
                     f"node {host.name}: {means}: {shorten(message)}",
                     fix=fix,
                     subject=make_subject(state, ObjectKey("Node", host.name)),
+                    evidence={LOST_GPU: True} if _is_of_gpu(message) else {},
                 )
+
+
+def _is_of_gpu(message: str) -> bool:
+    return _XID.search(message) is not None or "fallen off the bus" in message
 
 
 def _list_messages(state: NamespaceState, host: HostState) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dynocheck.checks.symptom._chain import (
     has_startup_time,
     is_gang_mate,
     is_leader_of,
+    is_lost_gpu_of,
     is_node_of,
     is_past_run,
     make_subject,
@@ -63,6 +64,7 @@ def _is_read_sibling(cause: Finding, effect: Finding) -> bool:
     title="No container crashes",
     explained_by={
         "symptom.node": is_node_of,
+        "symptom.kernel": is_lost_gpu_of,
         "symptom.unscheduled": is_leader_of,
         "symptom.image": is_leader_of,
         "symptom.start": is_leader_of,
@@ -202,6 +204,7 @@ def _choose_probe_fix(pod: DeployedPod, container: ContainerState, namespace: st
     title="Every container that runs is ready",
     explained_by={
         "symptom.node": is_node_of,
+        "symptom.kernel": is_lost_gpu_of,
         "symptom.unscheduled": is_gang_mate,
         "symptom.image": is_gang_mate,
         "symptom.crash": lambda cause, effect: same_place(cause, effect) or is_gang_mate(cause, effect),

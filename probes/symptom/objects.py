@@ -151,6 +151,7 @@ _SHORT = {
     access=[
         _PODS,
         _EVENTS,
+        Access("list", "events"),  # of nodes, in the namespace default
         _NODES,
         _CONFIG_MAPS,
         *(kind.access for kind in (*_KINDS, *_OPTIONAL_KINDS)),
