@@ -26,6 +26,7 @@ _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
 _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
 _FLAG = re.compile(r"--?[a-zA-Z][^\n]*")
+_NAME = re.compile(r"[a-zA-Z/][\w./:-]*")  # of a file, a model or a choice: numbers may have blanks
 _ONE_VALUE = ("value", "optional")
 
 
@@ -287,7 +288,7 @@ def _describe_oddity(text: str) -> tuple[str, str] | None:
     if _TYPOGRAPHIC.fullmatch(text):
         return f"{_shorten(text)} has a typographic dash or quote", "write plain - and quotes"
     stripped = text.strip()
-    if stripped != text and (not stripped or stripped.startswith("-")):
+    if stripped != text and (not stripped or stripped.startswith("-") or _NAME.fullmatch(stripped)):
         shown = f"{_shorten(text)!r} has a blank at its edge"
         return shown, "write the script with | instead of >-, or take the backslash before the blank out"
     return None

@@ -8,7 +8,7 @@ from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import locate_component, set_value
 from dynocheck.data.flags import find_release
 from dynocheck.data.images import parse_image
-from dynocheck.facts import Manifest, Recipes, Value, parse_quantity
+from dynocheck.facts import Manifest, Recipes, Role, Value, parse_quantity
 
 _BACKEND = "nvidia.com/vllm-distributed-executor-backend"
 _CHOICES = {
@@ -73,15 +73,20 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
     Fix: kubectl apply --dry-run=server -f FILE, against a cluster with the operator
     """
     graphs = [
-        manifest
+        (file, manifest)
         for recipe in recipes
-        for manifest in recipe.own_manifests
-        if manifest.kind == "DynamoGraphDeployment" and manifest.group == "nvidia.com"
+        for file in recipe.own_files
+        for manifest in file.manifests
+        if file.role is Role.MANIFEST
+        and manifest.kind == "DynamoGraphDeployment"
+        and manifest.group == "nvidia.com"
     ]
     if not graphs:
         raise Skip("no DynamoGraphDeployment")
-    for manifest in graphs:
+    for file, manifest in graphs:
         for refusal in _find_refusals(manifest):
+            if file.is_open(refusal.at):
+                continue
             place = Location(manifest.file, refusal.at.line, refusal.at.column)
             yield refusal.tell(refusal.message, fix=refusal.fix, location=place)
 
@@ -238,9 +243,15 @@ def _check_quantities(part: _ComponentSpec) -> Iterator[_Refusal]:
     custom = [listed.get("custom") for listed in lists if listed is not None]
     for listed in (*lists, *custom):
         for name, value in listed.mapping.items() if listed is not None else ():
-            if name not in ("custom", "gpuType") and value.text and parse_quantity(value.text) is None:
+            if name in ("custom", "gpuType") or not value.text:
+                continue
+            amount = parse_quantity(value.text)
+            if amount is None:
                 message = f"{part.name}: {name} {value.text} is no quantity: the operator drops it"
                 yield _Refusal(value, message, set_value(name, "VALUE"), fail if name == "gpu" else warn)
+            elif amount % 1 and (name == "gpu" or "/" in name):
+                message = f"{part.name}: {name} {value.text} is no whole number: its pods are not created"
+                yield _Refusal(value, message, set_value(name, -int(-amount // 1)))
 
 
 def _check_picker(part: _ComponentSpec) -> Iterator[_Refusal]:

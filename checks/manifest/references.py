@@ -159,6 +159,7 @@ def _is_absolute(path: object) -> TypeGuard[str]:
 
 
 def _report_missing(reference: _Reference, name: str, siblings: set[str]) -> Iterator[Finding]:
+    siblings = siblings - {""}  # a name that is no text is the schema's concern
     close = difflib.get_close_matches(name, sorted(siblings), n=1)
     by_hand = reference.kind == "Secret"
     if not close and (name in _PRESENT.get(reference.kind, ()) or (by_hand and not siblings)):

@@ -9,7 +9,7 @@ from dynocheck import Location
 from dynocheck.facts import Manifest, Recipe, Value, parse_quantity
 
 _RULES = ("PrometheusRule", "Rules", "ClusterRules", "GlobalRules")  # the last of managed Prometheus
-_MONITORS = ("PodMonitor", "ServiceMonitor", "PodMonitoring", "ClusterPodMonitoring")
+MONITORS = ("PodMonitor", "ServiceMonitor", "PodMonitoring", "ClusterPodMonitoring")
 _HPA = "HorizontalPodAutoscaler"
 _DASHBOARD_QUERY = re.compile(r'"expr": {0,4}("(?:[^"\\]|\\.){0,20000}")')
 _INTERVAL = re.compile(r"\[\$\{?\w{1,40}\}?(:\$?\w{0,40})?\]")
@@ -85,7 +85,7 @@ def list_kept(recipe: Recipe) -> Iterator[tuple[str, str, Location]]:
 
 
 def _list_relabelings(manifest: Manifest) -> Iterator[Value]:
-    if manifest.kind in _MONITORS:
+    if manifest.kind in MONITORS:
         for key in ("endpoints", "podMetricsEndpoints"):
             for endpoint in manifest.root.get_items("spec", key):
                 yield from endpoint.get_items("metricRelabelings")
@@ -93,7 +93,10 @@ def _list_relabelings(manifest: Manifest) -> Iterator[Value]:
 
 
 def list_recorded(recipe: Recipe) -> set[str]:
-    """The names that a recipe's recording rules, and the rules of its metrics adapters, make."""
+    """The names that a recipe's recording rules, and the rules of its metrics adapters, make.
+
+    A name that an adapter makes of a series' own has `$1` or `${1}` for a part of it.
+    """
     recorded = {
         rule.get_text("record")
         for manifest in recipe.own_manifests
@@ -105,9 +108,16 @@ def list_recorded(recipe: Recipe) -> set[str]:
         for manifest in recipe.own_manifests
         if manifest.kind == "ConfigMap"
         for value in _read_data(manifest).values()
-        for name in re.findall(r"\bas: {0,4}[\"']?([\w:]{1,200})", value.text or "")
+        for name in _read_adapted(value.text or "")
     )
     return {name for name in (*recorded, *adapted, *embedded) if name}
+
+
+def _read_adapted(rules: str) -> list[str]:
+    """The names that an adapter's rules make, in the text of a ConfigMap."""
+    names = re.findall(r"\bas: {0,4}[\"']?([\w:${}]{1,200})", rules)
+    is_default = "metricsQuery:" in rules and rules.count("matches:") > len(names)
+    return [*names, "$1"] if is_default else names
 
 
 def _read_data(manifest: Manifest) -> dict[str, Value]:

@@ -50,14 +50,14 @@ def gpu_visible(gpus: NodeGpus, host: NodeHost, request: NodeRequest) -> Iterato
             report = unknown if gpu.fault_code in (_NO_PERMISSION, _IN_USE) else fail
             fix = None if report is unknown else REBOOT
             yield report(f"GPU {gpu.index}: {gpu.fault}", fix=fix, subject=name_gpu(gpu))
-    seen = len(gpus.devices)
+    seen, limited = len(gpus.devices), host.container and not gpus.given_all
     if request.gpus is not None and seen != request.gpus:
         yield fail(
             f"{seen} GPUs, {request.gpus} expected" + (f": {gpus.absent}" if gpus.absent else ""),
-            fix="request them in the pod's limits (nvidia.com/gpu)" if host.container else REBOOT,
+            fix="request them in the pod's limits (nvidia.com/gpu)" if limited else REBOOT,
             evidence={"nvml": seen, "pci": gpus.pci},
         )
-    elif not host.container and gpus.pci > seen:
+    elif not limited and gpus.pci > seen:
         mismatch = gpus.absent_code == _MISMATCH
         yield (unknown if gpus.absent_code in (None, _LIBRARY_NOT_FOUND) and not seen else fail)(
             f"{gpus.pci} GPUs on the PCI bus, {seen} in NVML" + (f": {gpus.absent}" if gpus.absent else ""),
@@ -150,6 +150,9 @@ def ecc(gpus: NodeGpus) -> Iterator[Finding]:
     Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
     """
     for gpu, on in require_known(gpus, "ecc", "ECC mode"):
+        if gpu.sram_exceeded:
+            message = f"GPU {gpu.index}: ECC errors of its caches passed NVIDIA's threshold for replacement"
+            yield fail(message, fix=REPLACE, subject=name_gpu(gpu))
         if gpu.uncorrected:
             yield fail(
                 f"GPU {gpu.index}: {gpu.uncorrected} uncorrected ECC errors since its last reset",
@@ -239,27 +242,38 @@ def _find_usual(values: Iterable[int | None]) -> int:
 @check("node.nvlink", title="All NVLinks of the GPUs are active")
 def nvlink(gpus: NodeGpus) -> Iterator[Finding]:
     """Tensor parallelism moves activations over NVLink; with a link down it is slower, or NCCL fails. Links
-    of cards that need a bridge are judged only where some are active, and none with MIG on.
+    of cards that need a bridge are compared with those of the others, of which a bridge may leave some out. A
+    GPU alone in its machine needs none, and with MIG on none is judged.
 
     Fix: look for XID 74 and the fabric manager (systemctl status nvidia-fabricmanager), then reset the GPU
     """
-    linked = [gpu for gpu in require_gpus(gpus) if gpu.links and not gpu.mig and not _lacks_bridge(gpu)]
+    usable = require_gpus(gpus)
+    linked = [gpu for gpu in usable if gpu.links and not gpu.mig and not _is_unlinked(gpu, gpus)]
     if not linked:
         raise Skip("no GPU here has NVLinks in use")
     most = max(len(gpu.links) for gpu in linked)
     for gpu in linked:
-        down = [str(link) for link, active in enumerate(gpu.links) if not active]
-        if down or (len(gpu.links) < most and len({other.name for other in linked}) == 1):
+        alike = [other for other in linked if other.name == gpu.name]
+        wanted = max(sum(other.links) for other in alike) if _is_bridged(gpu) else most
+        active = sum(gpu.links)
+        if active < min(wanted, len(gpu.links)) or (len(gpu.links) < most and len(alike) == len(linked)):
+            down = [str(link) for link, active in enumerate(gpu.links) if not active]
             yield fail(
-                f"GPU {gpu.index}: {len(gpu.links) - len(down)} of {most} NVLinks active",
+                f"GPU {gpu.index}: {active} of {wanted} NVLinks active",
                 fix=f"systemctl status nvidia-fabricmanager; then {describe_step(RESET, gpu)}",
                 evidence={"down": ", ".join(down)},
                 subject=name_gpu(gpu),
             )
 
 
-def _lacks_bridge(gpu: NodeGpu) -> bool:
-    return not any(gpu.links) and any(word in gpu.name.upper() for word in _BRIDGED)
+def _is_unlinked(gpu: NodeGpu, gpus: NodeGpus) -> bool:
+    """Whether a GPU uses no NVLink, as one without a bridge, or alone in its machine and on no fabric."""
+    alone = len(gpus.usable) == 1 and gpus.pci <= 1 and not gpu.fabric_state
+    return not any(gpu.links) and (alone or _is_bridged(gpu))
+
+
+def _is_bridged(gpu: NodeGpu) -> bool:
+    return any(word in gpu.name.upper() for word in _BRIDGED)
 
 
 @check("node.throttled", title="No GPU is slowed by heat or power")

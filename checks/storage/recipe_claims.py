@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.checks.storage.weight_paths import find_download_target
+from dynocheck.checks.storage.weight_paths import find_cache, find_download_target, list_engines
 from dynocheck.core.fixes import set_value
 from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded
 from dynocheck.facts import (
@@ -194,7 +194,10 @@ def _guess_least(model: str) -> float:
 
 
 def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float | None]]:
-    """By file and claim, the models that the file downloads to the claim, with their bytes if known."""
+    """By file and claim, the models that are downloaded to the claim, with their bytes if known.
+
+    Workers download the models of a claim that no Job fills.
+    """
     weights: dict[tuple[str, str], dict[str, float | None]] = {}
     for download in recipe.downloads:
         target = find_download_target(download)
@@ -202,4 +205,12 @@ def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float | 
         if target is not None:
             models = weights.setdefault((download.file, target.partition(":")[0]), {})
             models[download.model or "a model"] = row.disk_bytes if row is not None else None
+    filled = {claim for _, claim in weights}
+    for engine in list_engines(recipe):
+        cache = find_cache(engine) or ""
+        claim, model = cache.partition(":")[0], engine.model
+        if model is not None and claim and claim not in filled:
+            row = resolve_downloaded(recipe, model)
+            models = weights.setdefault((engine.graph.file, claim), {})
+            models[model] = row.disk_bytes if row is not None else None
     return weights

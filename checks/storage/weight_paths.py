@@ -203,6 +203,14 @@ def _get_texts(container: Value) -> Iterator[str]:
         yield from (word.text for word in (words.sequence if words else ()) if word.text)
 
 
+def find_cache(engine: EngineInstance) -> str | None:
+    """The hub cache that a worker downloads its model to, as CLAIM:PATH; None when on no claim or unknown."""
+    home = find_hf_home(engine)
+    if home is None or not is_hub_id(engine.model or "") or _bypasses_cache(engine):
+        return None
+    return engine.container.resolve_on_claim(home)
+
+
 def _find_load_path(download: Download) -> str | None:
     """The folder on a claim below which a path can load the download, as CLAIM:PATH."""
     target = find_download_target(download)

@@ -101,7 +101,11 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
             location=_locate_unrendered(recipe),
         )
         return
-    if recipe.shape == "model" or _is_variant(recipe) or not any(recipe.manifests):
+    if (
+        recipe.shape == "model"
+        or _is_variant(recipe)
+        or not any(m.kind or m.api_version for m in recipe.manifests)
+    ):
         yield fail(
             "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",

@@ -18,7 +18,7 @@ def describe_inventory(recipes: Iterable[Recipe]) -> str:
         graphs |= {(graph.file, graph.line) for graph in recipe.graphs}
         for server in recipe.servers:
             servers.setdefault((server.file, server.line), _name_server(server))
-        objects |= {(each.file, each.root.line, each.root.column) for each in recipe.manifests}
+        objects |= {(each.file, each.root.line, each.root.column) for each in recipe.manifests if each.kind}
     counts = {"graph": len(graphs), **Counter(servers.values())}
     parts = [_count(number, name) for name, number in counts.items() if number]
     return "; ".join(filter(None, (", ".join(parts), _count(len(objects), "object") if objects else "")))

@@ -82,8 +82,8 @@ _NAMES = {
     """,
     "k8s.namespace_state": """
         ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact EarlierState
-        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey PoolState PortState
-        ServingMetrics Termination
+        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey OperatorState PoolState
+        PortState ServingMetrics Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """

@@ -281,13 +281,10 @@ def _find_announced(read: LoadedFile, pages: Iterable[tuple[str, frozenset[str]]
 
     :param pages: the folder of each README, and the names in it.
     """
-    mounted = {name.text for root in read.file.documents for name in root.find_all("claimName")}
-    mounted |= {
-        claim.get_text("name")
-        for root in read.file.documents
-        for claims in root.find_all("pvcs")
-        for claim in claims.sequence
-    }
+    mounted: set[str | None] = set()
+    for root in read.file.documents:
+        for key, value in root.find_entries(("claimName", "pvcs")):
+            mounted |= {value.text} if key == "claimName" else {c.get_text("name") for c in value.sequence}
     if not mounted:
         return read
     comments = "\n".join(line for line in read.text.splitlines() if line.lstrip().startswith("#"))

@@ -28,9 +28,7 @@ def list_component_pods(graph: Manifest) -> Iterator[ComponentPod]:
     for name, service in services.mapping.items() if services is not None else ():
         extra = service.get("extraPodSpec")
         if extra is not None and isinstance(extra.data, dict):
-            pod = _build_pod(
-                _convert_service(service, extra, claims, shared), service.get("extraPodMetadata")
-            )
+            pod = _build_pod(_convert_service(service, extra, claims, shared), _merge_metadata(service))
             yield ComponentPod(name, Manifest(graph.file, pod))
     for component in graph.root.get_items("spec", "components"):
         spec = component.get("podTemplate", "spec")
@@ -96,6 +94,20 @@ def _add_image(container: Value) -> Value:
         return container
     data = {**container.data, "image": _text(_IMAGE, container)}
     return Value(data, container.line, container.column)
+
+
+def _merge_metadata(service: Value) -> Value | None:
+    """The metadata of a pod of v1alpha1: its own over the labels and annotations of its component."""
+    extra = service.get("extraPodMetadata")
+    fields = dict(extra.mapping) if extra is not None else {}
+    at = extra
+    for key in ("labels", "annotations"):
+        if (own := service.get(key)) is not None:
+            at = at or own
+            others = fields.get(key)
+            merged = {**own.mapping, **(others.mapping if others is not None else {})}
+            fields[key] = Value(merged, own.line, own.column)
+    return Value(fields, at.line, at.column) if at is not None else None
 
 
 def _build_pod(spec: Value, metadata: Value | None) -> Value:

@@ -81,6 +81,7 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
             module.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
             module.NVML_VOLATILE_ECC,
         ),
+        sram_exceeded=_read_sram(nvml, handle),
         remap_pending=_to_bool(retiring if rows[2] is None else rows[2]),
         remap_failed=_to_bool(rows[3]),
         links=_read_links(nvml, handle),
@@ -123,6 +124,13 @@ def _read_links(nvml: Nvml, handle: Any) -> tuple[bool, ...]:
         for link in range(min(count, nvml.MAX_LINKS))
     )
     return tuple(bool(state) for state in states if state is not None)
+
+
+def _read_sram(nvml: Nvml, handle: Any) -> bool | None:
+    """Whether errors of the caches passed the threshold of NVIDIA's policy for replacement."""
+    status = nvml.module.c_nvmlEccSramErrorStatus_v1_t()
+    done = nvml.ask(nvml.module.nvmlDeviceGetSramEccErrorStatus, handle, ctypes.byref(status))
+    return None if done is None else bool(status.bThresholdExceeded)
 
 
 def _read_fabric(nvml: Nvml, handle: Any) -> Any:

@@ -13,7 +13,8 @@ _IPC_LOCK = 1 << 14  # CAP_IPC_LOCK of linux/capability.h
 _SIGNS = (".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io/serviceaccount")
 _SHM = "/dev/shm"  # noqa: S108
 _SHM_SIZE = re.compile(r"size=(\d+)([kmg]?)")
-_XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (\d{1,4})")
+# With the instance of MIG after the address, and in older drivers without PCI before it
+_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]{1,20})(?: GPU-I:\d{1,3})?\): (\d{1,4})")
 # Of NVLink 5: the unit, how severe it is, the link, and the first of the registers
 _DETAILS = re.compile(
     r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (14[4-9]|150), ([^\n(]{1,120}\(0x[0-9a-fA-F]{1,8})"
@@ -26,13 +27,12 @@ _UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 def node_host(root: NodeRoot) -> NodeHost:
     reader = _Reader(root.path)
     limits, status = reader.read("proc/self/limits"), reader.read("proc/self/status")
-    signs = sum((root.path / sign).exists() for sign in _SIGNS) + (
-        "KUBERNETES_SERVICE_HOST" in root.environment
-    )
+    signs = sum((root.path / sign).exists() for sign in _SIGNS)
+    pod = "KUBERNETES_SERVICE_HOST" in root.environment
     memory = re.search(r"MemTotal: +(\d+) kB", reader.read("proc/meminfo"))
     capabilities = re.search(r"CapEff:\s([0-9a-f]+)", status)
     return NodeHost(
-        container=signs >= 2,  # one alone is found on plain machines too
+        container=pod or signs >= 2,  # one file alone is found on plain machines too
         shm_mib=_find_shm(root.path, reader.read("proc/mounts")),
         memory_mib=int(memory[1]) >> 10 if memory else None,
         cgroup_memory_mib=_to_mib(reader.read_limit("memory.max", "memory/memory.limit_in_bytes")),

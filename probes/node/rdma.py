@@ -8,6 +8,7 @@ from dynocheck.facts import NodeRdma, NodeRoot, RdmaPort
 from dynocheck.probes.node._sysfs import read
 
 _DEVICES = "sys/class/infiniband"
+_PEER_MODULES = ("nvidia_peermem", "nv_peer_mem")
 _LEAST_LANES = 4
 _ENCODING = 128 / 130  # of what PCIe transfers from generation 3 on is data
 
@@ -20,7 +21,8 @@ def node_rdma(root: NodeRoot) -> NodeRdma:
     return NodeRdma(
         ports=tuple(_read_port(port) for port in ports if port.name.isdigit()),
         verbs=tuple(sorted(path.name for path in root.path.glob("dev/infiniband/uverbs*"))),
-        peermem=(root.path / "sys/module/nvidia_peermem").exists(),
+        peermem=any((root.path / "sys/module" / name).exists() for name in _PEER_MODULES),
+        peers=any(root.path.glob("sys/kernel/mm/memory_peers/nv_mem*/version")),
         open_modules="Open Kernel Module" in version if version else None,
         kernel=read(root.path / "proc/sys/kernel/osrelease"),
         gdrcopy=(root.path / "dev/gdrdrv").exists(),

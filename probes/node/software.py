@@ -38,6 +38,8 @@ _LIBRARIES = {
         "usr/lib/*/pkgconfig/ucx.pc",
     ),
 }
+_UCX_FOLDERS = ("usr/local/ucx/lib/ucx", "opt/hpcx/ucx/lib/ucx", "usr/lib/*/ucx")
+_UCX_MODULE = re.compile(r"libuct_([a-z]{1,20})")
 _VERSION = re.compile(r"(?:lib(?:nccl|cuda)\.so\.|\bVersion: )(\d{1,3}(?:\.\d{1,4}){1,3})")
 _PREFIXES = ("CUDA_", "DYN_", "HF_", "NCCL_", "NIXL_", "NVIDIA_", "TRANSFORMERS_", "UCX_", "VLLM_NIXL_")
 
@@ -52,7 +54,20 @@ def node_packages(root: NodeRoot) -> NodePackages:
             continue
         found[name] = NodePackage(name, version, module if find_spec(module) else None)
     libraries = {name: number for name in _LIBRARIES if (number := _find_library(root.path, name))}
-    return NodePackages(tuple(found.values()), tuple(sorted(_list_backends(root, found))), libraries)
+    return NodePackages(
+        items=tuple(found.values()),
+        backends=tuple(sorted(_list_backends(root, found))),
+        libraries=libraries,
+        ucx=tuple(sorted(_list_ucx_modules(root.path, found))),
+    )
+
+
+def _list_ucx_modules(root: Path, packages: Iterable[str]) -> set[str]:
+    """The modules of every UCX: of packages, which bring one of their own, and of the system."""
+    names = [path.name for folder in _UCX_FOLDERS for path in root.glob(f"{folder}/libuct_*.so*")]
+    bringing = [name for name in packages if name.startswith(("nixl", "libucx"))]
+    names += [file.name for name in bringing for file in metadata.files(name) or ()]
+    return {found[1] for name in names if (found := _UCX_MODULE.match(name))}
 
 
 def _find_library(root: Path, name: str) -> str | None:

@@ -32,7 +32,8 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU as NVML describes it. What NVML does not support on this GPU is None.
 
     `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `slices` counts its MIG
-    devices, `uncorrected` uncorrected ECC errors since the last reset. `links` says for each NVLink whether
+    devices, `uncorrected` uncorrected ECC errors since the last reset. `sram_exceeded` is whether those of
+    caches ever passed NVIDIA's threshold for replacement. `links` says for each NVLink whether
     it is active. `generation` is that of PCIe now, which a GPU lowers when it rests, `performance` the number
     of its P-state, 0 at full clocks. `throttle` holds NVML's bits of clocks event reasons, `recovery` NVML's
     GPU recovery action, `fabric_state`, `fabric_status` and `fabric_health` NVML's state, return code and
@@ -55,6 +56,7 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     ecc: bool | None = None
     ecc_pending: bool | None = None
     uncorrected: int | None = None
+    sram_exceeded: bool | None = None
     remap_pending: bool | None = None
     remap_failed: bool | None = None
     links: tuple[bool, ...] = ()
@@ -78,7 +80,8 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
 class NodeGpus(NodeFact, frozen=True):
     """The GPUs, by NVML and on the PCI bus. `absent` is why NVML cannot be asked.
 
-    `pci` counts NVIDIA GPUs in sysfs, which in a container are those of the host.
+    `pci` counts NVIDIA GPUs in sysfs, which in a container are those of the host. `given_all` is whether this
+    container was given all of them.
     """
 
     devices: tuple[NodeGpu, ...] = ()
@@ -87,6 +90,7 @@ class NodeGpus(NodeFact, frozen=True):
     absent: str | None = None
     absent_code: int | None = None
     pci: int = 0
+    given_all: bool = False
 
     @property
     def usable(self) -> tuple[NodeGpu, ...]:
@@ -154,16 +158,18 @@ class RdmaPort(msgspec.Struct, frozen=True):
 
 
 class NodeRdma(NodeFact, frozen=True):
-    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem is loaded.
+    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem or nv_peer_mem is
+    loaded.
 
-    `open_modules` is whether the NVIDIA driver has open kernel modules, which can share memory by dma-buf.
-    `gdrcopy` is whether GDRCopy's device is there, `topology_override` the driver's
-    GrdmaPciTopoCheckOverride, None where it has none.
+    `peers` is whether the RDMA stack lists that module in sysfs. `open_modules` is whether the NVIDIA driver
+    has open kernel modules, which can share memory by dma-buf. `gdrcopy` is whether GDRCopy's device is
+    there, `topology_override` the driver's GrdmaPciTopoCheckOverride, None where it has none.
     """
 
     ports: tuple[RdmaPort, ...] = ()
     verbs: tuple[str, ...] = ()
     peermem: bool = False
+    peers: bool | None = None
     open_modules: bool | None = None
     kernel: str = ""
     gdrcopy: bool = False
@@ -242,12 +248,14 @@ class NodePackage(msgspec.Struct, frozen=True):
 class NodePackages(NodeFact, frozen=True):
     """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins.
 
-    `libraries` are NCCL and UCX with the version of their files, where they are not of a package.
+    `libraries` are NCCL and UCX with the version of their files, where they are not of a package, `ucx` the
+    modules of every UCX that was found, such as ib and cuda.
     """
 
     items: tuple[NodePackage, ...] = ()
     backends: tuple[str, ...] = ()
     libraries: dict[str, str] = msgspec.field(default_factory=dict)
+    ucx: tuple[str, ...] = ()
 
     def find(self, name: str) -> NodePackage | None:
         """The package of this normalised name."""

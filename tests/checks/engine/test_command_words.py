@@ -34,6 +34,7 @@ def run(folder: Path, *args: str, command: list[str] | None = None) -> Recipes:
         (f"ulimit -l unlimited X=0 {START} --model a/b", f"- ulimit -l unlimited X=0 {START} --model a/b"),
         (f"{START} \u2013model a/b", START),
         (f"{START} --model\u00a0a/b", START),
+        (f"{START} --model 'a/b '", START),
         (f"{START} --model \u201ca/b\u201d", START),
         ("exec pyhton3 -m dynamo.vllm --model a/b", "pyhton3"),
         ("exec python3 dynamo.vllm --model a/b", "dynamo.vllm"),
@@ -94,6 +95,7 @@ def test_a_command_that_is_one_string(tmp_path: Path) -> None:
         f"{START} \\\n  --model a/b \\\n  --enforce-eager\n",
         f"{START} --model a/b --served-model-name c d",
         f"if true; then\n  {START} --model a/b\nfi",
+        f"{START} --model a/b --max-num-seqs ' 4'",  # int() takes it
         f"{START} --model 'a/b' --kv-events-config '{{\"a\": \" b\"}}'",
     ],
 )

@@ -13,6 +13,7 @@ from dynocheck.facts import (
     Node,
     NodeGpu,
     NodeGpus,
+    NodeHost,
     NodeKernelLog,
     NodePackage,
     NodePackages,
@@ -87,6 +88,15 @@ def test_a_long_list_of_nodes_says_how_many_more_there_are() -> None:
     nodes = [make_node(f"n{index}", driver="575.57.08" if index % 2 else "580.95.05") for index in range(40)]
     (found,) = run_check(alike, NodeReports(tuple(nodes)))
     assert ("n0 580" in found.message, found.message.endswith("; and 30 more nodes")) == (True, True)
+
+
+def test_a_gpu_that_fell_off_the_bus_of_a_node_is_missed(tmp_path: Path) -> None:
+    """The pod that looked was given all GPUs of its machine."""
+    node = make_node("a", gpus=7)
+    gpus = structs.replace(node.gpus, pci=8, given_all=True)
+    file = record(tmp_path / "nodes.json", structs.replace(node, gpus=gpus, host=NodeHost(container=True)))
+    words = ("--snapshot", str(file), "--select", "node.gpu-visible", "-o", "json")
+    assert run_inside("node", "--cluster", *words).outcomes == {"node.gpu-visible": "fail"}
 
 
 def test_firmware_of_another_model_of_card_is_not_compared() -> None:

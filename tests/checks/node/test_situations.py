@@ -39,6 +39,11 @@ ONLY_EFA: dict[str, Content] = {
     **port("efa_0", link_layer="Unspecified"),
     "sys/class/infiniband/efa_0/device/driver": Link("sys/bus/pci/drivers/efa"),
 }
+POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+UNLISTED_PEERMEM = {
+    "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+    "sys/module/nvidia_peermem/refcnt": "1",
+}
 ROCE = {"link_layer": "Ethernet", "lid": "0x0"}
 POD_GIDS = port(**ROCE, gid_attrs__types__6="IB/RoCE v1", gid_attrs__types__7="RoCE v2")
 INDEX = '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
@@ -79,6 +84,11 @@ def nic_slot(speed: str, width: int) -> dict[str, str]:
 
 def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
     return {"dev/kmsg": f"3,9,9,-;NVRM: Xid (PCI:{bus}): {code}, pid='<unknown>', name=<unknown>\n"}
+
+
+def pci_of(count: int) -> dict[str, Content]:
+    """No other GPUs on the PCI bus than so many."""
+    return {f"sys/bus/pci/devices/0000:{0x10 + index:02x}:00.0": None for index in range(count, 8)}
 
 
 def roce_ports(*mtus: int) -> dict[str, Content]:
@@ -158,6 +168,7 @@ CASES = {
     "runtime of the same": Case("h200", "", packages={"nvidia-cuda-runtime": "13.0.48"}),
     # faults of GPUs
     "ECC double bit": Case("dgx-h100", "ecc fail", {"gpu.5.uncorrected_volatile": 2}),
+    "ECC errors of caches": Case("dgx-h100", "ecc fail", {"sram_exceeded": 0, "gpu.5.sram_exceeded": 1}),
     "ECC off": Case("a100", "ecc warn", {"gpu.1.ecc": 0}),
     "ECC waits for a reset": Case("l40s", "ecc warn", {"gpu.1.ecc_pending": 0}),
     "remap pending": Case("dgx-h100", "row-remap warn", {"gpu.2.remap_pending": 1}),
@@ -170,6 +181,7 @@ CASES = {
     "recovery: reboot": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 2}, xid(79)),
     "recovery: of tomorrow": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 9}),
     "XID 79, older driver": Case("a100", "xid fail", {"recovery": "!3"}, xid(79)),
+    "XID 95 of a MIG instance": Case("a100", "xid fail", {"recovery": "!3"}, xid(95, "0000:10:00 GPU-I:05")),
     "XID 119, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(119)),
     "XID 64, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(64)),
     "XID 79, recovered": Case("h200", "xid warn", files=xid(79)),
@@ -230,6 +242,20 @@ CASES = {
     "NVLink of one GPU gone": Case("a100", "nvlink fail", {"gpu.7.nvlinks": 11}),
     "NVLinks all down": Case("hgx-b200", "nvlink fail", {"nvlinks_down": 0x3FFFF}),
     "no bridge": Case("h200", "", {"name": "NVIDIA H100 PCIe", "nvlinks_down": 0x3FFFF}),
+    "bridge over some of the NVLinks": Case(
+        "h200", "", {"name": "NVIDIA H100 NVL", "nvlinks_down": 0b110000110000110000}
+    ),
+    "bridge over fewer NVLinks than others": Case(
+        "h200",
+        "nvlink fail",
+        {"name": "NVIDIA H100 NVL", "nvlinks_down": 0b110000110000110000, "gpu.3.nvlinks_down": 0x3FFF0},
+    ),
+    "one GPU with NVLinks, alone": Case(
+        "h200", "", {"gpus": 1, "nvlinks_down": 0x3FFFF, "fabric_state": 0}, pci_of(1)
+    ),
+    "one GPU of eight with NVLinks": Case(
+        "h200", "nvlink fail", {"gpus": 1, "nvlinks_down": 0x3FFFF, "fabric_state": 0}, CONTAINER
+    ),
     "hot": Case("l40s", "throttled warn", {"gpu.0.throttle": 0x40}),
     "power brake": Case("dgx-h100", "throttled warn", {"gpu.0.throttle": 0x88}),
     "at the power cap": Case("dgx-h100", "", {"throttle": 4}),
@@ -249,6 +275,9 @@ CASES = {
     "memory held, from a container": Case(
         "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, CONTAINER
     ),
+    "memory held, from a pod without a token": Case(
+        "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, environment=POD
+    ),
     "power limit lowered": Case("dgx-h100", "throttled warn", {"gpu.2.power_limit": 400000}),
     "heat, told by software": Case("h200", "throttled warn", {"gpu.2.throttle": 0x20}),
     # links and fabric
@@ -258,6 +287,8 @@ CASES = {
     "fabric degraded": Case("gb200-tray", "fabric warn", {"gpu.1.fabric_health": 0x1A9}),
     "fabric of another chassis": Case("gb200-tray", "fabric fail", {"gpu.1.fabric_health": 0x3AA}),
     "no fabric manager": Case("a100", "fabric fail", files=NVSWITCH),
+    "fabric manager that ended": Case("dgx-h100", "fabric warn", files=NVSWITCH),
+    "fabric manager of a pod's machine": Case("a100", "", files=NVSWITCH, environment=POD),
     "fabric manager": Case("a100", "", files={**NVSWITCH, "proc/77/comm": "nv-fabricmanage\n"}),
     "fabric manager unseen": Case("a100", "", files={**CONTAINER, **NVSWITCH}),
     "no IMEX channel": Case("gb200-tray", "fabric fail", environment={"NCCL_MNNVL_ENABLE": "1"}),
@@ -448,6 +479,19 @@ CASES = {
             "sys/module/nvidia_peermem/refcnt": "1",
         },
     ),
+    "closed modules with the older peermem": Case(
+        "a100",
+        "",
+        files={
+            "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+            "sys/module/nv_peer_mem/refcnt": "0",
+            "sys/kernel/mm/memory_peers/nv_mem/version": "1.3",
+        },
+    ),
+    "peermem that an older NCCL does not see": Case(
+        "a100", "gpudirect warn", files={**UNLISTED_PEERMEM, "usr/lib64/libnccl.so.2.22.3": ""}
+    ),
+    "peermem that NCCL sees": Case("a100", "", files={**UNLISTED_PEERMEM, "usr/lib64/libnccl.so.2.23.4": ""}),
     "EFA of GB200 without the override": Case(
         "gb200-tray",
         "gpudirect fail, rdma-link unjudged, interconnect unjudged",
@@ -486,6 +530,17 @@ CASES = {
     "GPUDirect off": Case("h200", "transport-env warn", environment={"UCX_IB_GPU_DIRECT_RDMA": "no"}),
     # the one answer
     "TCP by its transports": Case("h200", "interconnect warn", environment={"UCX_TLS": "tcp,cuda_copy"}),
+    "UCX without RDMA": Case(
+        "h200", "interconnect warn", files={"usr/local/ucx/lib/ucx/libuct_cuda.so.0": ""}
+    ),
+    "UCX without CUDA": Case(
+        "h200", "interconnect warn", files={"usr/lib/x86_64-linux-gnu/ucx/libuct_ib.so.0": ""}
+    ),
+    "UCX with both": Case(
+        "h200",
+        "",
+        files={f"usr/local/ucx/lib/ucx/libuct_{name}.so.0.0.0": "" for name in ("cuda", "ib", "ib_mlx5")},
+    ),
     "any transport": Case("h200", "", environment={"UCX_TLS": "all"}),
     "EFA without libfabric": Case(
         "h200",

@@ -65,6 +65,22 @@ def test_size(tmp_path: Path, size: str, script: str, expected: list[str]) -> No
     assert judge(recipe_claims.size, recipe) == expected
 
 
+@pytest.mark.parametrize(
+    ("size", "more", "expected"),
+    [
+        ("10Gi", [], ["warn"]),
+        ("100Gi", [], []),
+        ("100Gi", [download()], []),
+        ("10Gi", [download()], ["warn"]),
+    ],
+)
+def test_a_claim_that_a_worker_or_a_job_fills(
+    tmp_path: Path, size: str, more: list[dict[str, Any]], expected: list[str]
+) -> None:
+    recipe = deploy(tmp_path, graph(loading()), claim("ReadWriteMany", size=size), *more)
+    assert judge(recipe_claims.size, recipe) == expected
+
+
 def test_downloads_of_several_files_are_alternatives(tmp_path: Path) -> None:
     recipe = recipes(
         tmp_path,

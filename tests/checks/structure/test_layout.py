@@ -77,6 +77,7 @@ COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
     ("files", "expected"),
     [
         ({"vllm__agg__perf": JOB, **CACHE}, ["fail"]),
+        ({"config": "a: b\n"}, ["fail"]),
         ({"deploy": DEPLOY}, []),
         ({"deploy": COMPONENT}, []),
         ({"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION}, ["unknown"]),
