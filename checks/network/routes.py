@@ -10,6 +10,7 @@ from dynocheck.facts import Manifest, Recipe, Recipes, Value, label_pods, may_ma
 _REPEATS = re.compile(r"(^|,)\s*(5xx|gateway-error|reset|retriable-status-codes|5\d\d)\s*(,|$)")
 _HASH = "nginx.ingress.kubernetes.io/upstream-hash-by"
 _PATHS = ("$request_uri", "$uri", "$host$request_uri", "$host", "$http_host")  # the same for all requests
+_SAME = (":path", ":authority", ":method", "host", "content-type")  # headers that are so too
 
 
 @check("network.routes", title="Routes spread requests over pods and do not repeat them")
@@ -18,25 +19,37 @@ def routes(recipes: Recipes) -> Iterator[Finding]:
     computed twice, by servers that were too slow already. A hash of the request's path is the same for every
     request, so that one pod gets them all.
 
-    Judged are Istio's VirtualServices and ingress-nginx' Ingresses that lead to a Service of the recipe which
-    selects pods with an engine.
+    Judged are Istio's VirtualServices and DestinationRules, HTTPRoutes and ingress-nginx' Ingresses that lead
+    to a Service of the recipe which selects pods with an engine.
 
     Fix: retries: {attempts: 2, retryOn: "connect-failure,refused-stream"}
     """
     judged = False
     for recipe in recipes:
         services = _list_engine_services(recipe)
-        for manifest in recipe.own_manifests:
-            if manifest.kind == "VirtualService" and services:
-                for route in manifest.root.get_items("spec", "http"):
-                    if any(_get_service(host) in services for host in _list_hosts(route)):
-                        judged = True
-                        yield from _check_retries(manifest, route)
-            elif manifest.kind == "Ingress" and _leads_to(manifest, services):
+        for manifest in recipe.own_manifests if services else ():
+            for findings in _judge_routes(manifest, services):
                 judged = True
-                yield from _check_hash(manifest)
+                yield from findings
     if not judged:
-        raise Skip("no route of Istio or ingress-nginx leads to an engine")
+        raise Skip("no route of Istio, of a Gateway or of ingress-nginx leads to an engine")
+
+
+def _judge_routes(manifest: Manifest, services: set[str]) -> Iterator[Iterator[Finding]]:
+    """The findings of each route of an object that leads to one of these Services."""
+    root = manifest.root
+    if manifest.kind == "VirtualService":
+        for route in root.get_items("spec", "http"):
+            if any(_get_service(host) in services for host in _list_hosts(route)):
+                yield _check_retries(manifest, route)
+    elif manifest.kind == "HTTPRoute":
+        for rule in root.get_items("spec", "rules"):
+            if any(each.get_text("name") in services for each in rule.get_items("backendRefs")):
+                yield _check_codes(manifest, rule)
+    elif manifest.kind == "DestinationRule" and _get_service(root.get_text("spec", "host")) in services:
+        yield _check_header(manifest)
+    elif manifest.kind == "Ingress" and _leads_to(manifest, services):
+        yield _check_hash(manifest)
 
 
 def _list_engine_services(recipe: Recipe) -> set[str]:
@@ -90,6 +103,34 @@ def _check_retries(manifest: Manifest, route: Value) -> Iterator[Finding]:
         fix=set_value("retries.retryOn", "connect-failure,refused-stream"),
         location=Location(manifest.file, when.line, when.column),
     )
+
+
+def _check_codes(manifest: Manifest, rule: Value) -> Iterator[Finding]:
+    """Reports a rule of an HTTPRoute that sends a request again after an answer of 5xx."""
+    codes = rule.get("retry", "codes")
+    numbers = [each.data for each in codes.sequence] if codes is not None else []
+    failed = [number for number in numbers if isinstance(number, int) and number >= 500]
+    attempts = rule.get("retry", "attempts")
+    if codes is not None and failed and (attempts is None or attempts.data):
+        yield warn(
+            f"HTTPRoute {manifest.name} sends a request again after {', '.join(map(str, failed))}: "
+            "a generation that has begun is computed again",
+            fix=remove("retry.codes"),
+            location=Location(manifest.file, codes.line, codes.column),
+        )
+
+
+def _check_header(rule: Manifest) -> Iterator[Finding]:
+    """Reports a hash of a header that all requests have alike."""
+    for policy in rule.root.find_all("consistentHash"):
+        header = policy.get("httpHeaderName")
+        if header is not None and (header.text or "").lower() in _SAME:
+            yield warn(
+                f"DestinationRule {rule.name} chooses the pod by {header.text}, which all completions share: "
+                "one pod gets them all",
+                fix=set_value("httpHeaderName", "x-user-id", "or another header that differs between users"),
+                location=Location(rule.file, header.line, header.column),
+            )
 
 
 def _check_hash(ingress: Manifest) -> Iterator[Finding]:

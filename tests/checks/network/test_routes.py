@@ -41,6 +41,21 @@ def ingress(service: str = "s", **annotations: str) -> dict[str, Any]:
     }
 
 
+def http_route(service: str = "s", **retry: Any) -> dict[str, Any]:
+    rule = {"backendRefs": [{"name": service, "port": 80}], "retry": retry}
+    version = "gateway.networking.k8s.io/v1"
+    return {"apiVersion": version, "kind": "HTTPRoute", "metadata": {"name": "h"}, "spec": {"rules": [rule]}}
+
+
+def destination(host: str = "s", **consistent: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "d"},
+        "spec": {"host": host, "trafficPolicy": {"loadBalancer": {"consistentHash": consistent}}},
+    }
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -54,6 +69,15 @@ def ingress(service: str = "s", **annotations: str) -> dict[str, Any]:
         (ingress(upstream_hash_by="$request_uri"), ["warn"]),
         (ingress(upstream_hash_by="$http_x_user_id"), []),
         (ingress(proxy_read_timeout="600"), []),
+        (http_route(codes=[500, 503], attempts=2), ["warn"]),
+        (http_route(codes=[500], attempts=0), []),
+        (http_route(codes=[429]), []),
+        (http_route("elsewhere", codes=[500]), ["skip"]),
+        (destination(httpHeaderName=":path"), ["warn"]),
+        (destination("s.ns.svc", httpHeaderName="Host"), ["warn"]),
+        (destination(httpHeaderName="x-session"), []),
+        (destination(useSourceIp=True), []),
+        (destination("elsewhere", httpHeaderName=":path"), ["skip"]),
         (ingress("elsewhere", upstream_hash_by="$request_uri"), ["skip"]),
     ],
 )
