@@ -75,12 +75,13 @@ def _is_spread(server: Server) -> bool:
 
 def _has_budget(server: Server) -> bool:
     """Whether a budget may select a server's pods: one by expressions might, and one that is not seen."""
-    for budget in list_objects(server.recipe, _BUDGET):
-        wanted = budget.root.get("spec", "selector", "matchLabels")
-        labels = {key: value.data for key, value in server.labels.items()}
-        if wanted is None or all(labels.get(k) == v.data for k, v in wanted.mapping.items()):
-            return True
-    return not lacks_object(_BUDGET)(server) and not any(list_objects(server.recipe, _BUDGET))
+    labels = {key: value.data for key, value in server.labels.items()}
+    budgets = list(list_objects(server.recipe, _BUDGET))
+    selected = (budget.root.get("spec", "selector", "matchLabels") for budget in budgets)
+    return any(
+        wanted is None or all(labels.get(key) == value.data for key, value in wanted.mapping.items())
+        for wanted in selected
+    ) or not (budgets or lacks_object(_BUDGET)(server))
 
 
 @check("production.shutdown", title="Servers finish their answers before they end", on_request=True)
@@ -251,8 +252,8 @@ def backups(recipes: Recipes | None = None, live: LiveObjects | None = None) -> 
     build are gone with their claim. Counted as backups are snapshots, schedules of Velero, K8up, Longhorn or
     VolSync, and CronJobs that mount the claim.
 
-    Judged are claims from which a server loads a model or adapters by path, if no Job downloads a model. What
-    backs them up from elsewhere is not seen here.
+    Judged are claims from which a server loads a model or adapters by path, if neither a Job nor an init
+    container of its pod can have brought it there. What backs them up from elsewhere is not seen here.
 
     Source: https://kubernetes.io/docs/concepts/storage/volume-snapshots/
 
@@ -270,13 +271,14 @@ def backups(recipes: Recipes | None = None, live: LiveObjects | None = None) -> 
 
 def _list_own_data(server: Server) -> set[str]:
     """The claims from which it loads a model or adapters that no download of its recipe brings there."""
-    found = set()
+    found: set[str] = set()
+    if server.template.spec.get_items("initContainers") or any(d.model for d in server.recipe.downloads):
+        return found
     for engine in find_component_instances(server.deployment, server.component):
         words = [word.text or "" for word in engine.launch.words]
         paths = [engine.model or "", *(text.rpartition("=")[2] for text in words if "=/" in text)]
         places = {engine.container.resolve_on_claim(path) for path in paths if path.startswith("/")} - {None}
-        if not any(d.model for d in server.recipe.downloads):
-            found |= {str(place).partition(":")[0] for place in places if "models--" not in str(place)}
+        found |= {str(place).partition(":")[0] for place in places if "models--" not in str(place)}
     return found
 
 

@@ -49,7 +49,14 @@ class SeriesLookup(NamedTuple):
     meant: str = ""
 
 
+# In src/vllm_router/services of production-stack, with vLLM's prefix, as of August 2026.
+_OF_ROUTER = re.compile(
+    r"vllm:(avg_(decoding_length|itl|latency)|current_qps|healthy_pods_total|(input|output)_tokens_total"
+    r"|num_(decoding|incoming|prefill)_requests|request_errors_total|request_latency_seconds"
+    r"|semantic_cache_(hit_ratio|hits|latency|misses|size))(_bucket|_count|_sum|_total)?$"
+)
 _EXPORTERS = (
+    (_OF_ROUTER, Exporter("", "production-stack's router")),
     (re.compile(r"vllm[:_]"), Exporter("vllm", "vLLM", "vllm serve", suffixed=True)),
     (re.compile(r"sglang[:_]"), Exporter("sglang", "SGLang", "sglang serve", suffixed=True)),
     (re.compile(r"dynamo_(component|frontend|router|work_handler)_"), Exporter("dynamo", "Dynamo")),

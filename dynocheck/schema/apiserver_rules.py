@@ -480,7 +480,7 @@ ENFORCED: dict[str, Schema] = {
             sessionAffinityConfig=_fields(clientIP=_fields(timeoutSeconds={"minimum": 1, "maximum": 86_400})),
             clusterIP={"format": "cluster-ip"},
             externalTrafficPolicy=_LOCALITY,
-            internalTrafficPolicy=_LOCALITY,
+            internalTrafficPolicy={"minLength": 1, **_LOCALITY},
             ports=_require_unique("name"),
             ipFamilyPolicy=_one_of("SingleStack", "PreferDualStack", "RequireDualStack"),
             selector=_LABELS,
@@ -536,9 +536,16 @@ ENFORCED: dict[str, Schema] = {
         _not_both("subPath", "subPathExpr"), **_fields(subPath=_INSIDE, subPathExpr=_INSIDE)
     ),
     "api.core.v1.WeightedPodAffinityTerm": _fields(weight=_WEIGHT),
-    "api.networking.v1.HTTPIngressPath": _fields(
-        path={"pattern": "^(/|$)"},
-        pathType={"minLength": 1, **_one_of("Exact", "Prefix", "ImplementationSpecific")},
+    "api.networking.v1.HTTPIngressPath": _all(
+        _when(
+            _require("pathType", pathType=_one_of("Exact", "Prefix")),
+            _require("path", path={"minLength": 1}),
+            "needs a path that begins with /, for its pathType",
+        ),
+        **_fields(
+            path={"pattern": "^(/|$)"},
+            pathType={"minLength": 1, **_one_of("Exact", "Prefix", "ImplementationSpecific")},
+        ),
     ),
     "api.networking.v1.IPBlock": _fields(cidr=_CIDR, **{"except": {"items": _CIDR}}),
     "api.networking.v1.IngressBackend": _all(
@@ -612,9 +619,12 @@ ENFORCED: dict[str, Schema] = {
     "api.scheduling.v1.PriorityClass": _fields(
         preemptionPolicy={"minLength": 1, **_one_of("PreemptLowerPriority", "Never")},
     ),
+    "api.core.v1.PodDNSConfig": _fields(nameservers={"items": {"format": "ip"}}),
     "api.core.v1.PodDNSConfigOption": _require("name"),
     "api.core.v1.TopologySelectorLabelRequirement": _fields(key=_LABEL_KEY, values=_DISTINCT),
-    "api.core.v1.TopologySelectorTerm": _require("matchLabelExpressions"),
+    "api.core.v1.TopologySelectorTerm": _require(
+        "matchLabelExpressions", matchLabelExpressions=_require_unique("key")
+    ),
     "api.storage.v1.StorageClass": _fields(
         allowedTopologies=_DISTINCT,
         reclaimPolicy={"minLength": 1, **_one_of("Delete", "Retain", "Recycle")},

@@ -39,6 +39,8 @@ def _check_size(manifest: Manifest) -> Iterator[RuleViolation]:
 
 def _check_service_ports(root: Value) -> Iterator[RuleViolation]:
     seen: set[tuple[Any, Any]] = set()
+    node_ports: set[tuple[Any, Any]] = set()
+    inside = root.get_text("spec", "type") in ("", "ClusterIP")
     ports = _get_items(root.get("spec") or root, "ports")
     for index, port in enumerate(ports):
         path = f"spec.ports[{index}]"
@@ -49,6 +51,13 @@ def _check_service_ports(root: Value) -> Iterator[RuleViolation]:
         if key in seen:
             yield number or port, f"{path}.port", f"is {quote(key[1])} again, of the same protocol"
         seen.add(key)
+        node_port = port.get("nodePort")
+        if node_port is not None and node_port.data:
+            if inside:
+                yield node_port, f"{path}.nodePort", "needs type: NodePort or LoadBalancer"
+            elif (key[0], node_port.data) in node_ports:
+                yield node_port, f"{path}.nodePort", f"is {quote(node_port.data)} again, of the same protocol"
+            node_ports.add((key[0], node_port.data))
 
 
 def _check_bounds(root: Value) -> Iterator[RuleViolation]:
@@ -77,7 +86,10 @@ def _check_quota(root: Value) -> Iterator[RuleViolation]:
 
 
 def _check_failure_policy(root: Value) -> Iterator[RuleViolation]:
-    """Names of containers that a Job's policy has and its pods lack."""
+    """Names of containers that a Job's policy has and its pods lack, and more failed indexes than indexes."""
+    most, count = root.get("spec", "maxFailedIndexes"), root.get("spec", "completions")
+    if most is not None and count is not None and _parse_amount(most) > _parse_amount(count):
+        yield most, "spec.maxFailedIndexes", f"is {quote(most.data)}, over completions {quote(count.data)}"
     pod = root.get("spec", "template", "spec") or root
     names = {c.get_text("name") for key in ("containers", "initContainers") for c in _get_items(pod, key)}
     for index, rule in enumerate(root.get_items("spec", "podFailurePolicy", "rules")):
@@ -146,10 +158,12 @@ def _check_limits(root: Value) -> Iterator[RuleViolation]:
 
 
 def _check_selector(root: Value) -> Iterator[RuleViolation]:
-    """Labels that a selector asks for and the template lacks."""
+    """Labels that a selector asks for and the template lacks, and a selector whose parts are empty."""
     labels = root.get("spec", "template", "metadata", "labels")
     given = {key: value or "" for key, value in labels.plain.items()} if labels is not None else {}
     selector = root.get("spec", "selector") or root
+    if selector is not root and selector.mapping and not any(each.data for each in selector.mapping.values()):
+        yield selector, "spec.selector", "must not be empty"
     for key, value in _read_entries(selector, "matchLabels").items():
         if given.get(key) != (value.data or ""):
             path = join_path("spec.selector.matchLabels", key)

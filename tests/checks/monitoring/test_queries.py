@@ -68,6 +68,7 @@ def server(tag: str) -> dict[str, Any]:
         (metrics, rule("vllm:e2e_request_latency_seconds > 5"), ["warn"]),
         (metrics, rule("sum(rate(vllm:e2e_request_latency_seconds_bucket[5m])) by (le)"), []),
         (metrics, rule("sglang:num_queue_reqs > 5"), []),
+        (metrics, rule("vllm:current_qps > 5"), ["unjudged"]),
         (metrics, rule("histogram_quantile(0.95, sum by (le) (rate(a_bucket[5m]))) > 2"), []),
         (metrics, rule("histogram_quantile(0.95, rate(a_bucket[5m])) > 2"), []),
         (metrics, rule("histogram_quantile(0.95, sum by (pod) (rate(native[5m]))) > 2"), []),

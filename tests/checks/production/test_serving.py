@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.production.serving import access, isolation, replicas, shutdown, signals
+from dynocheck.checks.production.serving import (
+    access,
+    backups,
+    isolation,
+    replicas,
+    shutdown,
+    signals,
+)
 from dynocheck.core.declarations import Check
 from tests.checks.judging import deploy, outcomes, run_check
 from tests.checks.manifests import engine, graph
@@ -105,3 +112,30 @@ def test_traces_of_every_request(tmp_path: Path, sampler: dict[str, str], expect
     args = ["--model", "Qwen/Qwen3-0.6B", "--otlp-traces-endpoint=http://otel:4317"]
     main = {**CAREFUL, "env": env, "args": args}
     assert outcomes(signals, deploy(tmp_path, server(GUARDED, main), *READY[1:])) == expected
+
+
+TUNED = {
+    **CAREFUL,
+    "args": ["--model", "/models/tuned"],
+    "volumeMounts": [{"name": "data", "mountPath": "/models"}],
+}
+ON_CLAIM = {**GUARDED, "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "tuned"}}]}
+FETCHED = {**ON_CLAIM, "initContainers": [{"name": "fetch", "image": "aws:2"}]}
+SNAPSHOT = write(
+    "snapshot.storage.k8s.io/v1", "VolumeSnapshot", source={"persistentVolumeClaimName": "tuned"}
+)
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([server(ON_CLAIM, TUNED)], ["warn"]),
+        ([server(ON_CLAIM, TUNED), SNAPSHOT], []),
+        ([server(FETCHED, TUNED)], []),
+        ([server(GUARDED, CAREFUL)], []),
+    ],
+)
+def test_what_cannot_be_made_anew_is_backed_up(
+    tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]
+) -> None:
+    assert outcomes(backups, deploy(tmp_path, *objects)) == expected
