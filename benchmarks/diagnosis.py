@@ -20,6 +20,10 @@ from tests.diagnosis.stage import IMAGE, NODE, Stage, ago, crashed, running
 
 _PODS, _EVENTS = 500, 5000
 _CRDS = ("dynamo", "grove", "lws", "gaie", "gateway-api", "kai-scheduler")
+_OPTIONAL = (
+    *("services", "gateways", "httproutes", "inferencepools"),
+    *("horizontalpodautoscalers", "scaledobjects", "dynamographdeploymentscalingadapters"),
+)
 _MEASURE = (
     "import sys, resource; from dynocheck.cli import main; code = main(sys.argv[1:]); "
     "used = resource.getrusage(resource.RUSAGE_SELF); cpu = used.ru_utime + used.ru_stime; "
@@ -70,7 +74,7 @@ def count_requests(cluster: ControlPlane, agent: str = "dynocheck/") -> int:
 def count_of_kubectl(stage: Stage) -> int:
     """The requests of `kubectl get` for the same objects, without those that find their kinds."""
     before = _count_lists(stage.cluster)
-    resources = ["nodes", "configmaps", *(name for _, name in WATCHED), "httproutes", "inferencepools"]
+    resources = ["nodes", "configmaps", *(name for _, name in WATCHED), *_OPTIONAL]
     for name in resources:
         stage.cluster.kubectl("get", name, "--namespace", stage.namespace, "--ignore-not-found")
     return _count_lists(stage.cluster) - before

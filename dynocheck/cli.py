@@ -200,7 +200,15 @@ def smoke(**options: Any) -> int:
 @click.option(
     "--exercise",
     is_flag=True,
-    help="Let each GPU copy and multiply through torch, for 60 s at most.",
+    help="Let each GPU copy and multiply through torch or cupy, for 60 s at most.",
+)
+@click.option(
+    "--transfer",
+    is_flag=False,
+    flag_value="",
+    metavar="[HOST[:PORT]]",
+    help="Measure transfers among the GPUs with NCCL's all_reduce_perf, or with HOST through nixlbench or "
+    "ib_write_bw, for 60 s at most. HOST is one of two machines that run this at the same time.",
 )
 @report_options
 @click.option("--cluster", is_flag=True, help="Write a DaemonSet that looks at each GPU node of a cluster.")
@@ -243,7 +251,14 @@ def smoke(**options: Any) -> int:
 @baseline_options
 @check_options
 @cluster_options
-def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **options: Any) -> int:
+def node(
+    gpus: int | None,
+    release: str | None,
+    exercise: bool,
+    transfer: str | None,
+    agent: bool,
+    **options: Any,
+) -> int:
     """Check the machine or pod that this runs in: GPUs, driver, RDMA, limits, engines and model cache.
 
     With --cluster, check the machines of all GPU nodes of a cluster.
@@ -254,7 +269,7 @@ def node(gpus: int | None, release: str | None, exercise: bool, agent: bool, **o
     common = CommonOptions(**options)
     if agent:
         return _node_cluster.write_facts(common, node.this_machine())
-    return node.run(common, nodes, gpus=gpus, release=release, exercise=exercise)
+    return node.run(common, nodes, gpus=gpus, release=release, exercise=exercise, transfer=transfer)
 
 
 @cli.command(

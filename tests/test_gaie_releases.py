@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dynocheck.cli import main
 from tests.controlplane.definitions import crds_dir
+from tests.controlplane.objects import read_crds
 from tests.controlplane.server import ControlPlane
 
 CRDS = crds_dir()
@@ -20,9 +20,9 @@ NEEDED = {"gatewayclasses", "gateways", "httproutes", "referencegrants"}
 
 def shipped(folder: str) -> list[str]:
     """The names of the definitions in a folder of CRDs."""
-    files = (CRDS / folder).glob("*.yaml")
-    texts = (document for file in files for document in yaml.safe_load_all(file.read_text()))
-    return sorted(document["metadata"]["name"] for document in texts if document)
+    return sorted(
+        crd["metadata"]["name"] for file in (CRDS / folder).glob("*.yaml") for crd in read_crds(file)
+    )
 
 
 EACH_OF_GAIE = [(release, name) for release in GAIE for name in shipped(f"gaie/{release}")]

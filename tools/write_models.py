@@ -1,4 +1,4 @@
-"""Makes dynocheck/data/models.json from the model configurations that aiconfigurator-core publishes.
+"""Makes dynocheck/data/models.json from the model configurations that aiconfigurator-core and litgpt publish.
 
     python -m tools.write_models
 
@@ -7,8 +7,11 @@ stands here, with its source.
 """
 
 import json
+import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -21,6 +24,8 @@ PACKAGE = "aiconfigurator-core==0.12.0"
 FOLDER = "aiconfigurator_core/model_configs"
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "models.json"
 SOURCE = "https://pypi.org/project/aiconfigurator-core/0.12.0/ model_configs/{}_config.json"
+LITGPT = "litgpt==0.5.13"
+LITGPT_SOURCE = "https://pypi.org/project/litgpt/0.5.13/ litgpt/config.py"
 HUB = "https://huggingface.co/"
 
 # Published configurations, and the hub ids that have the same one.
@@ -145,6 +150,24 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+# Dense models of litgpt, with the hub ids that have the same configuration, and what litgpt does not say.
+_GEMMA = {"tied": True}  # GemmaConfig, Gemma2Config and Gemma3TextConfig of transformers
+_GEMMA_1 = {**_GEMMA, "context": 8192}  # gemma/config.py of google/gemma_pytorch; litgpt trains with 4,096
+DENSE: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "google/gemma-2b": (("google/gemma-2b-it",), _GEMMA_1),
+    "google/gemma-7b": (("google/gemma-7b-it",), _GEMMA_1),
+    "google/gemma-2-2b": (("google/gemma-2-2b-it",), _GEMMA),
+    "google/gemma-2-9b": (("google/gemma-2-9b-it",), _GEMMA),
+    "google/gemma-2-27b": (("google/gemma-2-27b-it",), _GEMMA),
+    "google/gemma-3-4b-it": ((), _GEMMA),
+    "google/gemma-3-12b-it": ((), _GEMMA),
+    "google/gemma-3-27b-it": ((), _GEMMA),
+    "mistralai/Mistral-7B-Instruct-v0.2": ((), {}),
+    "meta-llama/Llama-2-70b-chat-hf": ((), {}),
+    "Qwen/Qwen2.5-7B-Instruct": ((), {"context": 32768}),  # its config.json; litgpt says that of the base
+}
+
+
 def main() -> None:
     package = open_wheel(PACKAGE)
     rows = {}
@@ -159,6 +182,8 @@ def main() -> None:
         place = {HUB: HUB + name, SOURCE: SOURCE.format(name.replace("/", "--"))}
         told = {**other, "source": place.get(other["source"], other["source"])}
         rows[name] = msgspec.structs.replace(rows[base], **{"names": (name,), "block": 0, **told})
+    for row in _read_litgpt():
+        rows[row.names[0]] = row
     TARGET.write_text("[\n" + ",\n".join(f"  {_format_row(row)}" for row in rows.values()) + "\n]\n")
 
 
@@ -170,6 +195,32 @@ def _read_config(package: zipfile.ZipFile, name: str) -> dict[str, Any]:
     if quantized in package.namelist() and not config.get("quantization_config"):
         config["quantization_config"] = json.loads(package.read(quantized))["quantization"]
     return config
+
+
+def _read_litgpt() -> Iterator[Model]:
+    """The rows of litgpt's configurations. A module of its own, which imports nothing else of litgpt."""
+    module = ModuleType("litgpt_config")
+    sys.modules[module.__name__] = module  # its dataclasses look there
+    exec(open_wheel(LITGPT).read("litgpt/config.py"), module.__dict__)
+    published = {f"{each['hf_config']['org']}/{each['hf_config']['name']}": each for each in module.configs}
+    for name, (others, told) in DENSE.items():
+        config = module.Config(**published[name])
+        assert config.mlp_class_name in ("LLaMAMLP", "GemmaMLP"), name  # of three matrices
+        row = {
+            "names": (name, *others),
+            "layers": config.n_layer,
+            "hidden": config.n_embd,
+            "heads": config.n_head,
+            "kv_heads": config.n_query_groups,
+            "head_size": config.head_size,
+            "vocabulary": config.padded_vocab_size,
+            "context": config.block_size,
+            "intermediate": config.intermediate_size,
+            "window": config.sliding_window_size or 0,
+            "windowed": sum((config.sliding_window_indices or [])[: config.n_layer]),
+            "source": LITGPT_SOURCE,
+        }
+        yield msgspec.convert(row | told, Model)
 
 
 def _format_row(model: Model) -> str:

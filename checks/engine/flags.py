@@ -23,10 +23,11 @@ from dynocheck.checks.engine._programs import (
 from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
-from dynocheck.data.models import find_model
+from dynocheck.data.models import WeightPrecisions, find_model
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.engines.command_line import FlagOccurrence, find_parsers, parse_flags
 from dynocheck.engines.memory_budget import resolve_model_id
+from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.numbers import parse_length, parse_number
 from dynocheck.facts import Recipe, Recipes, Rulings, find_server_template
 from dynocheck.secrets import clip
@@ -128,7 +129,8 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
-    TGI exits at a --dtype beside a --quantize.
+    TGI exits at a --dtype beside a --quantize, and each engine at AWQ or GPTQ for a model whose weights are
+    not quantized.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
@@ -143,6 +145,7 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
         for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             yield from _check_share(engine)
             yield from _check_dtype(engine)
+            yield from _check_quantized(recipe, engine)
             yield from _check_sizes(engine)
             yield from _check_length(recipe, engine)
         yield from _check_service_variables(recipe)
@@ -158,6 +161,29 @@ def _check_dtype(engine: EngineInstance) -> Iterator[Finding]:
             f"{engine.name}: {dtype.spelled} beside {way.spelled} {way.value}, of which TGI takes only one",
             fix=remove_argument(dtype.spelled or "--dtype"),
             location=Location(dtype.file, dtype.line, dtype.column),
+        )
+
+
+def _check_quantized(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
+    """Reports AWQ or GPTQ for weights that are stored in 16 bits: no engine quantizes them so as it loads.
+
+    vLLM and SGLang end without a quantize_config.json (get_quant_config in model_loader/weight_utils.py), TGI
+    without a qweight in the weights (server/text_generation_server/utils/weights.py).
+    """
+    way = engine.given.get("quantization", "quantize")
+    method = str(way.value).lower() if way is not None else ""
+    if way is None or not method.startswith(("awq", "gptq")) or engine.model is None:
+        return
+    mounts = (*engine.container.mounts, *engine.component.claims)
+    name = resolve_model_id(recipe, mounts, engine.model)
+    model = resolve_model(recipe, engine.graph, engine.model, name)
+    if model is not None and not model.opaque and model.stored == WeightPrecisions():
+        yield fail(
+            f"{engine.name}: {way.spelled} {way.value} needs weights in {method[:4].rstrip('_').upper()}; "
+            f"those of {model.names[0]} are BF16",
+            fix=remove_argument(way.spelled, "or load a checkpoint that is quantized so"),
+            evidence={"source": model.source},
+            location=Location(way.file, way.line, way.column),
         )
 
 

@@ -1,17 +1,22 @@
 """Checks of the LoRA adapters that an engine loads."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
-from dynocheck.core.fixes import add_flag, set_flag
+from dynocheck.checks.engine._callers import Call, list_calls
+from dynocheck.core.fixes import add_flag, replace_words, set_flag, set_variable
 from dynocheck.engines.instances import EngineInstance, find_instances
-from dynocheck.facts import Recipes, Word
+from dynocheck.facts import Recipe, Recipes, Word
 
 _MODULES = "--lora-modules"
 _SIZES = ("max-loras", "max-cpu-loras")
+_RANK = 16  # of --max-lora-rank
+_RUNTIME = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+_ON = ("1", "true")
+_CONTROLLERS = ("LoraAdapter", "ModelAdapter")  # of production-stack and AIBrix, which call the engine's API
 
 
 class _Adapter(NamedTuple):
@@ -22,23 +27,30 @@ class _Adapter(NamedTuple):
     word: Word
 
 
-@check("engine.lora", title="LoRA adapters are enabled, mounted and named once")
+@check("engine.lora", title="LoRA adapters load, and clients ask for them by name")
 def lora(recipes: Recipes) -> Iterator[Result]:
     """An engine of vLLM loads the adapters of --lora-modules when it starts, and ends if it cannot: without
-    --enable-lora, from a path that is not there, under a name twice, or with fewer adapters in the CPU's
-    memory than on the GPU. Clients ask for an adapter by its name, which the model's own name hides.
+    --enable-lora, from a path that is not there, under a name twice, of a rank above --max-lora-rank, or with
+    fewer adapters in the CPU's memory than on the GPU. One that exceeds --max-cpu-loras, which is --max-loras
+    and 1 unless set, is read from disk again for its next request. Clients ask for an adapter by its name,
+    which the model's own name hides. Adapters are loaded at run time only if a variable allows it.
 
-    Source: vllm/config/lora.py and entrypoints/openai/serving_models.py of vLLM 0.8.5 to 0.31.0
+    The rank is read from an adapter_config.json in the recipe, in a folder of the adapter's name.
+
+    Source: vllm/config/lora.py and entrypoints/openai/serving_models.py of vLLM 0.8.5 to 0.32.0
 
     Fix: --enable-lora --lora-modules NAME=/adapters/NAME, with a volume mounted at /adapters
     """
-    engines = [e for recipe in recipes for d in recipe.deployments for e in find_instances(d)]
     found = [
-        e for e in engines if e.engine.name == "vllm" and e.given.get("lora-modules", *_SIZES) is not None
+        (recipe, engine)
+        for recipe in recipes
+        for deployment in recipe.deployments
+        for engine in find_instances(deployment)
+        if engine.engine.name == "vllm" and engine.given.get("enable-lora", "lora-modules", *_SIZES)
     ]
     if not found:
         raise Skip("no engine with LoRA adapters")
-    for engine in found:
+    for recipe, engine in found:
         yield judged(1, "engines")
         yield from _check_sizes(engine)
         adapters = list(_list_adapters(engine))
@@ -49,6 +61,9 @@ def lora(recipes: Recipes) -> Iterator[Result]:
                 location=_locate(engine, adapters[0].word),
             )
         yield from _check_adapters(engine, adapters)
+        yield from _check_count(engine, adapters)
+        yield from _check_ranks(recipe, engine, adapters)
+        yield from _check_callers(recipe, engine, adapters)
 
 
 def _check_sizes(engine: EngineInstance) -> Iterator[Finding]:
@@ -78,6 +93,79 @@ def _check_adapters(engine: EngineInstance, adapters: list[_Adapter]) -> Iterato
                 fix=f"mount the volume with the adapters above {adapter.path}",
                 location=_locate(engine, adapter.word),
             )
+
+
+def _check_count(engine: EngineInstance, adapters: Sequence[_Adapter]) -> Iterator[Finding]:
+    kept = engine.given.size("max-cpu-loras" if engine.given.get("max-cpu-loras") else "max-loras")
+    if kept is not None and kept < len(adapters) and engine.given.complete:
+        yield warn(
+            f"{engine.name}: {len(adapters)} adapters, {kept} of them in memory at a time: requests for "
+            "another read it from disk again",
+            fix=add_flag("--max-cpu-loras", len(adapters))
+            if engine.given.get("max-cpu-loras") is None
+            else set_flag("--max-cpu-loras", len(adapters)),
+            location=_locate(engine, adapters[0].word),
+        )
+
+
+def _check_ranks(recipe: Recipe, engine: EngineInstance, adapters: Sequence[_Adapter]) -> Iterator[Finding]:
+    given = engine.given.get("max-lora-rank")
+    most = _RANK if given is None else given.integer
+    for adapter in adapters:
+        folders = {adapter.name, adapter.path.rstrip("/").rpartition("/")[2]}
+        ranks = {each.rank for each in recipe.adapters if each.name in folders}
+        rank = ranks.pop() if len(ranks) == 1 else None
+        if rank is not None and most is not None and rank > most and engine.given.complete:
+            yield fail(
+                f"{engine.name}: {adapter.name} has rank {rank}, --max-lora-rank is {most}: "
+                "vLLM cannot load it",
+                fix=set_flag("--max-lora-rank", next((n for n in (32, 64, 128, 256) if n >= rank), 512)),
+                location=_locate(engine, adapter.word),
+            )
+
+
+def _check_callers(recipe: Recipe, engine: EngineInstance, adapters: Sequence[_Adapter]) -> Iterator[Finding]:
+    """Reports who has adapters loaded that the engine refuses, or asks for a name that it does not serve."""
+    variable = engine.find_variable(_RUNTIME)
+    allowed = variable is not None and (variable.value is None or variable.value.strip().lower() in _ON)
+    if allowed or engine.graph.of_dynamo:
+        return
+    calls = [call for call in list_calls(recipe) if call.servers == (engine.graph,)]
+    loading = [call.owner for call in calls if call.loads]
+    if not loading and len(_list_enabled(recipe)) == 1:
+        loading = [f"{each.kind} {each.name}" for each in recipe.own_manifests if each.kind in _CONTROLLERS]
+    if loading:
+        yield fail(
+            f"{engine.name}: {loading[0]} has adapters loaded at run time, which needs {_RUNTIME}",
+            fix=set_variable(_RUNTIME, "True"),
+            location=Location(engine.graph.file, engine.launch.line, engine.launch.column),
+        )
+    elif adapters:
+        yield from _check_names(engine, adapters, calls)
+
+
+def _list_enabled(recipe: Recipe) -> list[EngineInstance]:
+    """The engines that take adapters."""
+    engines = (engine for server in recipe.servers for engine in find_instances(server))
+    return [engine for engine in engines if engine.given.is_enabled("enable-lora")]
+
+
+def _check_names(
+    engine: EngineInstance, adapters: Sequence[_Adapter], calls: Sequence[Call]
+) -> Iterator[Finding]:
+    known = {word.text or "" for word in engine.launch.words} | {adapter.name for adapter in adapters}
+    known |= {engine.served_name or engine.model or ""}
+    if "" in known or not engine.given.complete:
+        return
+    for call in calls:
+        for name, place in call.models:
+            if name not in known:
+                names = [adapter.name for adapter in adapters]
+                yield fail(
+                    f"{call.owner} asks {engine.name} for {name}, its adapters are {', '.join(names)}",
+                    fix=replace_words(name, names[0]),
+                    location=place,
+                )
 
 
 def _list_adapters(engine: EngineInstance) -> Iterator[_Adapter]:

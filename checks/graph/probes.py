@@ -6,6 +6,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.engine._builds import find_build_servers, is_triton
 from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.checks.graph._probe_fields import (
     PROBES,
@@ -18,7 +19,7 @@ from dynocheck.checks.graph._server_probes import check_server_probe, find_serve
 from dynocheck.core.fixes import add_element, remove, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_model
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded, resolve_model
 from dynocheck.facts import (
     Component,
     Container,
@@ -31,6 +32,7 @@ from dynocheck.facts import (
     Recipes,
     Settings,
     Value,
+    find_server_template,
     list_pod_templates,
     parse_count,
 )
@@ -298,7 +300,8 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
     probes += [found for found in find_server_probes(described) if limits_start(found[0])]
-    if not probes:
+    built = [found for recipe in described for found in _find_built_probes(recipe)]
+    if not probes and not built:
         raise Skip("no engine with a startup probe of its own")
     for probe, engine in probes:
         size = _find_weight_bytes(probe, engine)
@@ -311,21 +314,45 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
             )
             continue
         yield judged(1, "startup probes")
-        speed = settings.read_gigabytes
-        budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
-        starts = probe.name == "startupProbe"
-        if budget < (needed if starts else 2 * needed):  # it compiles too before it answers
-            until = "to start" if starts else "until its livenessProbe ends it,"
-            yield warn(
-                f"{probe.component.name} has {budget} s {until} and {size / 1e9:.0f} GB of weights to read, "
-                f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
-                fix=set_value(
-                    "failureThreshold" if starts else "startupProbe.failureThreshold",
-                    -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),
-                    "or set read-gigabytes to the GB/s at which a pod reads there",
-                ),
-                location=_locate_threshold(probe),
-            )
+        yield from _check_budget(probe, size, settings.read_gigabytes)
+    for probe, size in built:
+        yield judged(1, "startup probes")
+        yield from _check_budget(probe, size, settings.read_gigabytes)
+
+
+def _check_budget(probe: Probe, size: float, speed: float) -> Iterator[Finding]:
+    budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
+    starts = probe.name == "startupProbe"
+    if budget < (needed if starts else 2 * needed):  # it compiles too before it answers
+        until = "to start" if starts else "until its livenessProbe ends it,"
+        yield warn(
+            f"{probe.component.name} has {budget} s {until} and {size / 1e9:.0f} GB of weights to read, "
+            f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
+            fix=set_value(
+                "failureThreshold" if starts else "startupProbe.failureThreshold",
+                -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),
+                "or set read-gigabytes to the GB/s at which a pod reads there",
+            ),
+            location=_locate_threshold(probe),
+        )
+
+
+def _find_built_probes(recipe: Recipe) -> Iterator[tuple[Probe, float]]:
+    """The probes that limit the start of a Triton, with the bytes of the model that its engine is built of.
+
+    Triton answers no probe before it has loaded its models (src/main.cc of its server). An engine has the
+    bytes of its checkpoint, which is not quantized when it is converted.
+    """
+    for build in recipe.builds:
+        row = resolve_downloaded(recipe, build.models[0]) if len(build.models) == 1 else None
+        for graph, component in find_build_servers(recipe, build) if row is not None else ():
+            template = find_server_template(recipe, graph, component)
+            if row is None or template is None or not is_triton(component):
+                continue
+            for name in PROBES:
+                for value in [each for c in template.containers if (each := c.get(name)) is not None]:
+                    probe = Probe(recipe, graph, component, template, name, value)
+                    yield from [(probe, row.weight_bytes)] if limits_start(probe) else ()
 
 
 def _describe_nodes(component: Component) -> str:

@@ -254,7 +254,7 @@ def duplicates(recipes: Recipes) -> Iterator[Finding]:
     """Of two objects with the same kind and name in a file, or in a folder that is applied as a whole, the
     second silently replaces the first; a second Job is rejected. Alternatives may share names: variants,
     files of one folder that each contain a graph, and a download or load test per precision. They may not
-    if a README applies their whole folder.
+    if a README applies their whole folder. A node port is one Service's alone: the server refuses the second.
 
     Fix: rename one of them, or remove it
     """
@@ -263,7 +263,28 @@ def duplicates(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no manifest")
     applied = {folder for recipe in recipes for folder in _list_applied_folders(recipe)}
     for path, folder in groupby(sorted(files, key=lambda file: file.folder), lambda file: file.folder):
-        yield from _check_repeats(list(folder), applied=path in applied)
+        beside = list(folder)
+        yield from _check_repeats(beside, applied=path in applied)
+        for together in [beside] if path in applied else [[file] for file in beside]:
+            yield from _check_node_ports(together)
+
+
+def _check_node_ports(files: list[SourceFile]) -> Iterator[Finding]:
+    """Reports node ports of a Service that another one of these files has."""
+    owners: dict[int, tuple[str, str]] = {}
+    for manifest in (m for file in files for m in file.manifests if m.kind == "Service" and not m.group):
+        service = (manifest.root.get_text("metadata", "namespace"), manifest.name)
+        for port in manifest.root.get_items("spec", "ports"):
+            node_port = port.get("nodePort")
+            if node_port is None or not isinstance(node_port.data, int) or not node_port.data:
+                continue
+            if (other := owners.setdefault(node_port.data, service)) != service:
+                yield fail(
+                    f"Service {manifest.name} has node port {node_port.data}, as Service {other[1]} has: "
+                    "the server refuses it",
+                    fix=remove("nodePort", "so that one is chosen"),
+                    location=Location(manifest.file, node_port.line, node_port.column),
+                )
 
 
 def _list_applied_folders(recipe: Recipe) -> Iterator[str]:

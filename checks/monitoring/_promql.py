@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH, _MAX_OPERATORS = 50, 200  # the parser recurses, and copies what is below each operator
 _OPERATOR = re.compile(r"[-+*/%^<>!=]|\b(?:and|or|unless|atan2)\b")
+_QUANTILE = "histogram_quantile"
 _COMPARISONS = (">", ">=", "<", "<=", "==", "!=")
 # What keeps the unit of the samples that it takes.
 _KEEPING = ("avg", "max", "min", "quantile", "topk", "bottomk", "last", "first")
@@ -23,7 +24,7 @@ _OTHER_LANGUAGE = re.compile(r"\|[=~ ]|\$|\{\{|\b(?:smoothed|anchored)\b")
 
 
 class Comparison(NamedTuple):
-    """A value in this unit, ratio or percent, that is compared with a number."""
+    """A value in this unit, ratio, percent, MiB or seconds, that is compared with a number."""
 
     unit: str
     operator: str
@@ -33,12 +34,14 @@ class Comparison(NamedTuple):
 class ParsedQuery(NamedTuple):
     """The series that a query names, its comparisons, and the unit of its result, empty if unknown.
 
-    `error` is why it does not parse; it is `certain` if Prometheus refuses it, too.
+    `flaws` are why a part of it never has a useful result. `error` is why it does not parse; it is `certain`
+    if Prometheus refuses it, too.
     """
 
     series: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     unit: str = ""
+    flaws: tuple[str, ...] = ()
     error: str = ""
     certain: bool = True
 
@@ -59,7 +62,8 @@ def parse_query(text: str) -> ParsedQuery:
     nodes = [*_walk(root)]
     series = [_read_name(node) for node in nodes if isinstance(node, VectorSelector)]
     comparisons = tuple(c for node in nodes for c in _read_comparison(node))
-    return ParsedQuery(tuple(dict.fromkeys(filter(None, series))), comparisons, _find_unit(root))
+    flaws = tuple(dict.fromkeys(flaw for node in nodes for flaw in _find_flaws(node)))
+    return ParsedQuery(tuple(dict.fromkeys(filter(None, series))), comparisons, _find_unit(root), flaws)
 
 
 def _walk(root: "Expr") -> Iterator["Expr"]:
@@ -88,6 +92,28 @@ def _read_comparison(node: "Expr") -> Iterator[Comparison]:
             yield Comparison(unit, str(node.op), number)
 
 
+def _find_flaws(node: "Expr") -> Iterator[str]:
+    """Why a quantile of a histogram is infinite, or has no buckets to be computed of."""
+    import promql_parser as promql
+
+    if not (isinstance(node, promql.Call) and node.func.name == _QUANTILE and len(node.args) == 2):
+        return
+    share, of = _read_number(node.args[0]), node.args[1]
+    if share > 1:
+        yield f"{_QUANTILE}({share:g}, ...) is always infinite: it takes 0.95 for the 95th percentile"
+    if isinstance(of, promql.AggregateExpr) and str(of.op) in ("sum", "avg", "max", "min"):
+        labels = of.modifier.labels if of.modifier is not None else ()
+        without = of.modifier is not None and str(of.modifier.type).endswith(".Without")
+        if ("le" in labels) == without and any(name.endswith("_bucket") for name in _list_names(of)):
+            yield f"{_QUANTILE} needs the label le, which {of.op} drops: it has no result"
+
+
+def _list_names(root: "Expr") -> Iterator[str]:
+    from promql_parser import VectorSelector
+
+    return (_read_name(node) for node in _walk(root) if isinstance(node, VectorSelector))
+
+
 def _read_number(node: "Expr") -> float:
     from promql_parser import NumberLiteral, ParenExpr
 
@@ -110,6 +136,8 @@ def _find_unit(node: "Expr") -> str:
         return _find_unit(node.expr) if str(node.op) in _KEEPS_UNIT else ""
     if isinstance(node, promql.BinaryExpr):
         return _find_unit(node.lhs) if str(node.op) in _COMPARISONS and not _returns_bool(node) else ""
+    if isinstance(node, promql.Call) and node.func.name == _QUANTILE:
+        return "seconds" if any(name.endswith("_seconds_bucket") for name in _list_names(node)) else ""
     if isinstance(node, promql.Call) and node.func.name in _KEEPS_UNIT:
         return next((unit for arg in node.args if (unit := _find_unit(arg))), "")
     return ""

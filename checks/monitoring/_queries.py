@@ -9,7 +9,7 @@ from dynocheck import Location
 from dynocheck.facts import Manifest, Recipe, Value, parse_quantity
 
 _RULES = ("PrometheusRule", "Rules", "ClusterRules", "GlobalRules")  # the last of managed Prometheus
-_MONITORS = ("PodMonitor", "ServiceMonitor", "PodMonitoring", "ClusterPodMonitoring")
+MONITORS = ("PodMonitor", "ServiceMonitor", "PodMonitoring", "ClusterPodMonitoring")
 _HPA = "HorizontalPodAutoscaler"
 _DASHBOARD_QUERY = re.compile(r'"expr": {0,4}("(?:[^"\\]|\\.){0,20000}")')
 _INTERVAL = re.compile(r"\[\$\{?\w{1,40}\}?(:\$?\w{0,40})?\]")
@@ -85,7 +85,7 @@ def list_kept(recipe: Recipe) -> Iterator[tuple[str, str, Location]]:
 
 
 def _list_relabelings(manifest: Manifest) -> Iterator[Value]:
-    if manifest.kind in _MONITORS:
+    if manifest.kind in MONITORS:
         for key in ("endpoints", "podMetricsEndpoints"):
             for endpoint in manifest.root.get_items("spec", key):
                 yield from endpoint.get_items("metricRelabelings")

@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.monitoring._monitors import check_monitors
 from dynocheck.checks.monitoring._promql import Comparison, parse_query
 from dynocheck.checks.monitoring._queries import (
+    MONITORS,
     Query,
     ScalingMetric,
     list_kept,
@@ -29,6 +31,7 @@ from dynocheck.facts import Recipe, Recipes, parse_quantity
 _WITHOUT_COLON = re.compile(r"^(?!.*(?:vllm|sglang)(?:[:.]|\[))\W{0,4}(?:vllm|sglang)_")
 _COPIES = "DCGM_FI_DEV_MEM_COPY_UTIL"
 _FILL = "DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE)"
+_BYTES, _MILLISECONDS = 10**7, 1000  # more MiB than a GPU has, and more seconds than anybody waits for
 _MEMORY = re.compile(r"mem(?:ory)?(?![a-z]*_?copy)|vram|framebuffer|\u663e\u5b58", re.IGNORECASE)
 _GROUP = re.compile(r"\$\{?\w{1,20}\}?")
 _BANDWIDTH = re.compile(r"bandwidth|copy|clock|busy|\bbw\b", re.IGNORECASE)
@@ -87,19 +90,26 @@ def metrics(recipes: Recipes) -> Iterator[Result]:
     memory is. Names that the recipe's recording rules or adapter make are fine; the findings are warnings, as
     others may be made elsewhere.
 
+    A PodMonitor or ServiceMonitor collects nothing if it selects nothing, or names a port that is not there.
+    A quantile of a histogram needs its label `le`.
+
     Fix: curl -s POD:PORT/metrics | grep ^vllm:
     """
     count, empty = 0, True
     for recipe in recipes:
         asked, scaling = list(list_queries(recipe)), list(list_scaling_metrics(recipe))
         kept = list(list_kept(recipe))
-        empty = empty and not (asked or scaling or kept)
+        monitored = any(manifest.kind in MONITORS for manifest in recipe.own_manifests)
+        empty = empty and not (asked or scaling or kept or monitored)
+        yield from check_monitors(recipe)
         yield from map(_report_lost, (each for each in kept if _WITHOUT_COLON.search(each[1])))
         uses = _list_uses(recipe, asked, scaling)
         count += len(uses)
         yield from _check_names(recipe, uses)
         for query in asked:
             yield from _check_thresholds(query)
+            for flaw in parse_query(query.text).flaws:
+                yield warn(f"{query.owner}: {flaw}", location=query.location)
             if _COPIES in query.text and _means_memory(query.described):
                 message = f"{_COPIES} is how busy the memory's interface is, not how full the memory is"
                 yield warn(f"{query.owner}: {message}", fix=f"ask for {_FILL}", location=query.location)
@@ -221,5 +231,17 @@ def _check_threshold(owner: str, name: str, compared: Comparison, location: Loca
         yield warn(
             f"{owner}: {name} is a percentage from 0 to 100, and is compared with {number:g}",
             fix=f"compare with {number * 100:g}" if number < 1 else None,
+            location=location,
+        )
+    elif compared.unit == "MiB" and (0 < number <= 1 or number >= _BYTES):
+        yield warn(
+            f"{owner}: {name} is in MiB, and is compared with {number:g}",
+            fix=f"ask for {_FILL}" if number <= 1 else f"compare with {number / 2**20:.0f}",
+            location=location,
+        )
+    elif compared.unit == "seconds" and number >= _MILLISECONDS:
+        yield warn(
+            f"{owner}: a latency in seconds is compared with {number:g}",
+            fix=f"compare with {number / 1000:g}",
             location=location,
         )

@@ -42,14 +42,28 @@ _TRAITS: Mapping[str, Callable[[NodeReport], object]] = {
     "firmware": lambda report: ", ".join(sorted({gpu.firmware for gpu in report.gpus.usable})),
     "MIG GPUs": lambda report: sum(gpu.mig is True for gpu in report.gpus.devices),
     "RDMA links": _count_rates,
+    "MTUs of RDMA links": lambda report: ", ".join(sorted({str(port.mtu) for port in report.rdma.ports})),
     "kernel": lambda report: report.rdma.kernel,
 }
+
+
+def _list_traits(report: NodeReport) -> dict[str, str]:
+    """What nodes of one kind have in common: firmware of network cards of one model, and versions of engines
+    and libraries, which differ where an image of one tag is cached in several states.
+    """
+    traits = {trait: str(read(report)) for trait, read in _TRAITS.items()}
+    for board in {port.board for port in report.rdma.ports if port.board and port.firmware}:
+        versions = {port.firmware for port in report.rdma.ports if port.board == board}
+        traits[f"firmware of {board}"] = ", ".join(sorted(versions))
+    packages = {package.name: package.version for package in report.packages.items}
+    return {**traits, **packages, **report.packages.libraries}
 
 
 @check("node.alike", title="GPU nodes of one kind are alike")
 def alike(reports: NodeReports) -> Iterator[Result]:
     """The ranks of an engine that spans nodes wait for the slowest one, and an engine runs on whichever node
-    has room. One node with another driver, fewer GPUs or slower links than those of its kind is found late.
+    has room. One node with another driver, firmware or engine, fewer GPUs or slower links than those of its
+    kind is found late. Engines and libraries are those of the image that looked.
 
     Fix: bring the odd node to the state of the others, or keep it out with a label
     """
@@ -61,8 +75,10 @@ def alike(reports: NodeReports) -> Iterator[Result]:
     if not several:
         raise Skip("no two nodes that were looked at have the same GPUs")
     for kind, nodes in several.items():
-        for trait, read in _TRAITS.items():
-            yield from _find_odd(kind, trait, {node.name: str(read(node)) for node in nodes})
+        told = {node.name: _list_traits(node) for node in nodes}
+        for trait in dict.fromkeys(trait for traits in told.values() for trait in traits):
+            values = {node: traits[trait] for node, traits in told.items() if trait in traits}
+            yield from _find_odd(kind, trait, values)
 
 
 def _find_odd(kind: str, trait: str, values: Mapping[str, str]) -> Iterator[Result]:

@@ -22,7 +22,7 @@ _MEASURES = {
 def exercise(seen: NodeExercise) -> Iterator[Result]:
     """What counters and modes do not show, work does: a GPU that computes wrong, fails or is slower than its
     neighbours. With --exercise each GPU that has 4 GiB free copies and multiplies matrices for a moment,
-    through torch. Nothing is set on it, and all is freed.
+    through torch or cupy. Nothing is set on it, and all is freed.
 
     Fix: drain the node and reboot it; when the GPU stays slow or wrong, have it replaced
     """

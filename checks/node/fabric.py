@@ -34,8 +34,10 @@ def fabric(
     for gpu in known:
         if found := _find_fault(gpu):
             yield found
-    if not known and seen.switches and not seen.manager and not host.container:
-        yield fail(f"{seen.switches} NVSwitches, and no fabric manager is running", fix=_START)
+    if seen.switches and not seen.manager and not host.container:
+        # GPUs that it had told their routes keep them until they are reset
+        report = warn if known else fail
+        yield report(f"{seen.switches} NVSwitches, and no fabric manager is running", fix=_START)
     wishes = {"NCCL_MNNVL_ENABLE=1", "UCX_CUDA_IPC_ENABLE_MNNVL=y"}
     wanted = wishes & {f"{name}={value}" for name, value in environment.items.items()}
     if wanted and known and not seen.imex_channels:

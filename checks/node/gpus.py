@@ -1,7 +1,7 @@
 """GPUs that are there and sound."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dynocheck import Finding, Skip, check, fail, unjudged, unknown, warn
 from dynocheck.checks.node._ladder import (
@@ -16,7 +16,7 @@ from dynocheck.checks.node._ladder import (
     require_known,
 )
 from dynocheck.core.outcomes import Result
-from dynocheck.data.xids import find_xid
+from dynocheck.data.xids import Xid, decode_nvlink_xid, find_xid
 from dynocheck.facts import NodeGpu, NodeGpus, NodeHost, NodeKernelLog, NodeRequest
 
 _NO_PERMISSION, _LIBRARY_NOT_FOUND, _MISMATCH, _IN_USE = 4, 12, 18, 19  # nvmlReturn_t
@@ -27,7 +27,9 @@ _THROTTLED = {
     0x40: "heat (hardware)",
     0x80: "power brake",
 }
+_IDLE = 0x01
 _CAPPED = 0.95  # of the default power limit
+_RESEAT = "drain the node, reseat the GPU or riser, and reboot"
 _EXCLUSIVE = {2: "prohibited", 3: "exclusive process"}
 # nvmlDeviceGpuRecoveryAction_t
 _RECOVERY = {1: RESET, 2: REBOOT, 3: "drain the GPU's peers, then reset it", 4: f"drain the node; {RESET}"}
@@ -48,14 +50,14 @@ def gpu_visible(gpus: NodeGpus, host: NodeHost, request: NodeRequest) -> Iterato
             report = unknown if gpu.fault_code in (_NO_PERMISSION, _IN_USE) else fail
             fix = None if report is unknown else REBOOT
             yield report(f"GPU {gpu.index}: {gpu.fault}", fix=fix, subject=name_gpu(gpu))
-    seen = len(gpus.devices)
+    seen, limited = len(gpus.devices), host.container and not gpus.given_all
     if request.gpus is not None and seen != request.gpus:
         yield fail(
             f"{seen} GPUs, {request.gpus} expected" + (f": {gpus.absent}" if gpus.absent else ""),
-            fix="request them in the pod's limits (nvidia.com/gpu)" if host.container else REBOOT,
+            fix="request them in the pod's limits (nvidia.com/gpu)" if limited else REBOOT,
             evidence={"nvml": seen, "pci": gpus.pci},
         )
-    elif not host.container and gpus.pci > seen:
+    elif not limited and gpus.pci > seen:
         mismatch = gpus.absent_code == _MISMATCH
         yield (unknown if gpus.absent_code in (None, _LIBRARY_NOT_FOUND) and not seen else fail)(
             f"{gpus.pci} GPUs on the PCI bus, {seen} in NVML" + (f": {gpus.absent}" if gpus.absent else ""),
@@ -88,7 +90,8 @@ def recovery(gpus: NodeGpus, log: NodeKernelLog) -> Iterator[Finding]:
 def xid(gpus: NodeGpus, log: NodeKernelLog) -> Iterator[Result]:
     """XID errors are the driver's reports of a fault. Those of a process that misbehaved say nothing about
     the GPU; others need a reset or worse, by NVIDIA's catalog. One that the driver asks no recovery for may
-    be an old one. Those of a GPU that needs recovery are told there.
+    be an old one. Those of a GPU that needs recovery are told there. Of the errors of NVLink 5, those that
+    their line calls fatal need a reset.
 
     Fix: do what https://docs.nvidia.com/deploy/xid-errors/ says of the code
     """
@@ -101,12 +104,24 @@ def xid(gpus: NodeGpus, log: NodeKernelLog) -> Iterator[Result]:
         return
     for gpu in usable:
         if not gpu.recovery:
-            for code in sorted({code for bus, code in log.xids if _is_at(gpu, bus)}):
-                yield from _judge_xid(gpu, code)
+            for code, row in sorted(_list_xids(gpu, log).items()):
+                yield from _judge_xid(gpu, code, row)
 
 
-def _judge_xid(gpu: NodeGpu, code: int) -> Iterator[Result]:
-    row = find_xid(code)
+def _list_xids(gpu: NodeGpu, log: NodeKernelLog) -> dict[int, Xid | None]:
+    """The row of each code of a GPU; of an error of NVLink 5 that of the line that asks for most."""
+    found = {code: find_xid(code) for bus, code in log.xids if _is_at(gpu, bus)}
+    lines: dict[int, list[Xid | None]] = {}
+    for bus, code, detail in log.details:
+        if _is_at(gpu, bus):
+            lines.setdefault(code, []).append(decode_nvlink_xid(code, detail))
+    for code, rows in lines.items():
+        resets = [row for row in rows if row and row.step == "reset"]
+        found[code] = resets[0] if resets else None if None in rows else rows[0]
+    return found
+
+
+def _judge_xid(gpu: NodeGpu, code: int, row: Xid | None) -> Iterator[Result]:
     if row is None:
         yield unjudged(f"XID {code} of GPU {gpu.index}", why="its action is not known", subject=name_gpu(gpu))
         return
@@ -135,6 +150,9 @@ def ecc(gpus: NodeGpus) -> Iterator[Finding]:
     Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
     """
     for gpu, on in require_known(gpus, "ecc", "ECC mode"):
+        if gpu.sram_exceeded:
+            message = f"GPU {gpu.index}: ECC errors of its caches passed NVIDIA's threshold for replacement"
+            yield fail(message, fix=REPLACE, subject=name_gpu(gpu))
         if gpu.uncorrected:
             yield fail(
                 f"GPU {gpu.index}: {gpu.uncorrected} uncorrected ECC errors since its last reset",
@@ -161,8 +179,8 @@ def _on(state: bool | None) -> str:
 
 @check("node.row-remap", title="No GPU waits for or failed row remapping")
 def row_remap(gpus: NodeGpus) -> Iterator[Result]:
-    """From Ampere on a GPU replaces faulty memory rows at its next reset. A pending replacement harms nobody
-    until then; one that failed means that the GPU is to be replaced.
+    """From Ampere on a GPU replaces faulty memory rows at its next reset, an older one gives up pages. What
+    is pending harms nobody until then; where it failed, the GPU is to be replaced.
 
     Fix: reset the GPU when it is idle: nvidia-smi --gpu-reset -i INDEX
     """
@@ -175,59 +193,87 @@ def row_remap(gpus: NodeGpus) -> Iterator[Result]:
             yield fail(f"GPU {gpu.index}: row remapping failed", fix=REPLACE, subject=subject)
         elif gpu.remap_pending:
             fix = describe_step(RESET, gpu)
-            yield warn(f"GPU {gpu.index}: row remapping is pending", fix=fix, subject=subject)
+            yield warn(
+                f"GPU {gpu.index}: faulty memory is to be left out after the next reset",
+                fix=fix,
+                subject=subject,
+            )
         elif gpu.remap_pending is None and gpu.mig:
             yield unjudged(
                 f"GPU {gpu.index}", why="with MIG on, NVML tells no row remapping", subject=subject
             )
 
 
-@check("node.pcie", title="GPUs have all their PCIe lanes")
+@check("node.pcie", title="GPUs have all their PCIe lanes, at their speed")
 def pcie(gpus: NodeGpus) -> Iterator[Finding]:
-    """A GPU with half of its lanes loads weights and moves KV cache through host memory at half the speed.
-    The generation is not judged, since an idle GPU lowers it to save power.
+    """A GPU with half of its lanes, or of an older PCIe generation, loads weights and moves KV cache through
+    host memory at half the speed. An idle GPU lowers the generation to save power, so that it is judged when
+    the GPU runs at full clocks, or is like others of its kind but for that.
 
     Fix: drain the node, reseat the GPU or riser, and reboot
     """
     known = require_known(gpus, "width", "PCIe width")
-    common = Counter((gpu.name, width) for gpu, width in known)
     for gpu, width in known:
-        usual = max(
-            (w for name, w in common if name == gpu.name and common[name, w] * 2 > len(known)), default=0
-        )
-        wanted = max(gpu.width_max or 0, usual)
+        wanted = max(gpu.width_max or 0, _find_usual(w for other, w in known if other.name == gpu.name))
         if width < wanted:
-            yield warn(
-                f"GPU {gpu.index}: PCIe x{width} of x{wanted}",
-                fix="drain the node, reseat the GPU or riser, and reboot",
-                subject=name_gpu(gpu),
-            )
+            yield warn(f"GPU {gpu.index}: PCIe x{width} of x{wanted}", fix=_RESEAT, subject=name_gpu(gpu))
+        fastest = _find_generation(gpu, gpus.usable)
+        if gpu.generation and gpu.generation < fastest:
+            message = f"GPU {gpu.index}: PCIe generation {gpu.generation} of {fastest}"
+            yield warn(message, fix=_RESEAT, subject=name_gpu(gpu))
+
+
+def _find_generation(gpu: NodeGpu, gpus: Sequence[NodeGpu]) -> int:
+    """The PCIe generation that a GPU should have now; 0 where that is not known."""
+    if gpu.performance != 0:
+        return 0
+    alike = (other for other in gpus if (other.name, other.performance) == (gpu.name, 0))
+    usual = _find_usual(other.generation for other in alike)
+    working = gpu.throttle is not None and not gpu.throttle & _IDLE
+    return max(usual, gpu.generation_max or 0 if working else 0)
+
+
+def _find_usual(values: Iterable[int | None]) -> int:
+    """The value of more than half of them, 0 without one."""
+    counts = Counter(values)
+    return next((value for value, count in counts.items() if value and count * 2 > counts.total()), 0)
 
 
 @check("node.nvlink", title="All NVLinks of the GPUs are active")
 def nvlink(gpus: NodeGpus) -> Iterator[Finding]:
     """Tensor parallelism moves activations over NVLink; with a link down it is slower, or NCCL fails. Links
-    of cards that need a bridge are judged only where some are active, and none with MIG on.
+    of cards that need a bridge are compared with those of the others, of which a bridge may leave some out. A
+    GPU alone in its machine needs none, and with MIG on none is judged.
 
     Fix: look for XID 74 and the fabric manager (systemctl status nvidia-fabricmanager), then reset the GPU
     """
-    linked = [gpu for gpu in require_gpus(gpus) if gpu.links and not gpu.mig and not _lacks_bridge(gpu)]
+    usable = require_gpus(gpus)
+    linked = [gpu for gpu in usable if gpu.links and not gpu.mig and not _is_unlinked(gpu, gpus)]
     if not linked:
         raise Skip("no GPU here has NVLinks in use")
     most = max(len(gpu.links) for gpu in linked)
     for gpu in linked:
-        down = [str(link) for link, active in enumerate(gpu.links) if not active]
-        if down or (len(gpu.links) < most and len({other.name for other in linked}) == 1):
+        alike = [other for other in linked if other.name == gpu.name]
+        wanted = max(sum(other.links) for other in alike) if _is_bridged(gpu) else most
+        active = sum(gpu.links)
+        if active < min(wanted, len(gpu.links)) or (len(gpu.links) < most and len(alike) == len(linked)):
+            down = [str(link) for link, active in enumerate(gpu.links) if not active]
             yield fail(
-                f"GPU {gpu.index}: {len(gpu.links) - len(down)} of {most} NVLinks active",
+                f"GPU {gpu.index}: {active} of {wanted} NVLinks active",
                 fix=f"systemctl status nvidia-fabricmanager; then {describe_step(RESET, gpu)}",
                 evidence={"down": ", ".join(down)},
                 subject=name_gpu(gpu),
             )
 
 
-def _lacks_bridge(gpu: NodeGpu) -> bool:
-    return not any(gpu.links) and any(word in gpu.name.upper() for word in _BRIDGED)
+def _is_unlinked(gpu: NodeGpu, gpus: NodeGpus) -> bool:
+    """Whether a GPU uses no NVLink, as one without a bridge, or alone in its machine and on no fabric."""
+    alone = len(gpus.usable) == 1 and gpus.pci <= 1 and not gpu.fabric_state
+    return not any(gpu.links) and (alone or _is_bridged(gpu))
+
+
+def _is_bridged(gpu: NodeGpu) -> bool:
+    return any(word in gpu.name.upper() for word in _BRIDGED)
 
 
 @check("node.throttled", title="No GPU is slowed by heat or power")

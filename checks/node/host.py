@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.facts import NodeGpus, NodeHost, NodeRdma
+from dynocheck.facts import NodeGpus, NodeHost, NodeRdma, NodeTopology
 
 _SHM_MIB = 1024  # dev/sanity_check.py of Dynamo warns below
 _NOFILE = 65536  # the docker commands of Dynamo's documentation
@@ -67,15 +67,16 @@ def nofile(host: NodeHost) -> Iterator[Finding]:
         )
 
 
-@check("node.cgroup", title="Enough processes and threads can start")
-def cgroup(host: NodeHost) -> Iterator[Finding]:
+@check("node.cgroup", title="Enough processes, threads and CPUs are allowed")
+def cgroup(host: NodeHost, gpus: NodeGpus, topology: NodeTopology) -> Iterator[Finding]:
     """An engine with a rank a GPU, NCCL and a frontend run thousands of threads, each of which counts toward
-    the limits of the cgroup and of the user.
+    the limits of the cgroup and of the user. A rank keeps about one CPU busy.
 
-    Fix: raise podPidsLimit of the kubelet, or docker run --pids-limit and --ulimit nproc=-1
+    Fix: raise podPidsLimit of the kubelet and limits.cpu of the container, or docker run --pids-limit --cpus
     """
     limits = {"the cgroup": host.cgroup_pids, "ulimit -u": host.processes}
-    if all(limit is None for limit in limits.values()):
+    cpus = [count for count in (host.cgroup_cpus, len(topology.allowed) or None) if count is not None]
+    if all(limit is None for limit in limits.values()) and not (cpus and gpus.usable):
         raise Skip("the number of processes has no limit")
     for whose, limit in limits.items():
         if limit is not None and limit < _PIDS:
@@ -84,6 +85,12 @@ def cgroup(host: NodeHost) -> Iterator[Finding]:
                 fix="raise podPidsLimit of the kubelet, or docker run --pids-limit and --ulimit nproc=-1",
                 evidence={"pids": limit, "wanted": _PIDS},
             )
+    if cpus and min(cpus) < len(gpus.usable):
+        yield warn(
+            f"{min(cpus):g} CPUs for {len(gpus.usable)} GPUs",
+            fix="raise resources.limits.cpu of the container, or docker run --cpus",
+            evidence={"cgroup": host.cgroup_cpus, "allowed": len(topology.allowed)},
+        )
 
 
 @check("node.memory", title="Host memory leaves room")

@@ -44,13 +44,15 @@ def interconnect(
     ports = [port for port in rdma.ports if not port.physical.endswith("Disabled")]
     if not gpus.usable or not ports:
         raise Skip("no GPU here" if not gpus.usable else f"no RDMA port in use here: {_TCP}")
-    if reason := _find_fallback(rdma, host, environment):
+    if reason := _find_fallback(rdma, host, environment, packages):
         because, message = reason
         yield warn(f"{_TCP}: {message}", fix=_FIX, evidence={_BECAUSE: because})
     elif not _has_gpudirect(rdma) and any(port.driver != EFA for port in ports):
         message = "KV cache moves through host memory: RDMA cannot reach GPU memory"
         yield warn(message, fix=_FIX, evidence={_BECAUSE: "gpudirect"})
     if any(port.driver != EFA for port in ports):
+        if packages.ucx and "cuda" not in packages.ucx:
+            yield warn("UCX cannot reach GPU memory: no libuct_cuda is installed", fix=_UCX)
         return
     if not packages.backends:
         yield unjudged(
@@ -61,9 +63,12 @@ def interconnect(
 
 
 _FIX = "mend what is named, and look in the worker's log for the transports that UCX took"
+_UCX = "pip install nixl, whose UCX has the modules, or build UCX with verbs and CUDA"
 
 
-def _find_fallback(rdma: NodeRdma, host: NodeHost, environment: NodeEnvironment) -> tuple[str, str] | None:
+def _find_fallback(
+    rdma: NodeRdma, host: NodeHost, environment: NodeEnvironment, packages: NodePackages
+) -> tuple[str, str] | None:
     """Why a transfer takes TCP: the topic of the check that tells more, and the reason.
 
     :raises Skip: this container was given no RDMA device, and nothing asks for one.
@@ -79,6 +84,8 @@ def _find_fallback(rdma: NodeRdma, host: NodeHost, environment: NodeEnvironment)
         return "rdma-in-container", "/dev/infiniband has no device"
     if not any(port.state == "ACTIVE" for port in rdma.ports):
         return "rdma-link", "no RDMA link is up"
+    if over_ucx and packages.ucx and "ib" not in packages.ucx:
+        return "ucx", "UCX has no module for RDMA: no libuct_ib is installed"
     if host.memlock is not None and not host.ipc_lock:
         return "memlock", "memory cannot be locked"
     return None

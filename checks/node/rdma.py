@@ -1,11 +1,12 @@
 """RDMA links, what a container gets of them, and GPUDirect."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from dynocheck import Finding, Skip, Subject, check, fail, unjudged, unknown, warn
 from dynocheck.core.outcomes import Result
-from dynocheck.facts import NodeEnvironment, NodeGpus, NodeRdma, RdmaPort
+from dynocheck.facts import NodeEnvironment, NodeGpus, NodePackages, NodeRdma, RdmaPort
 
 _INFINIBAND, _ETHERNET = "InfiniBand", "Ethernet"
 RDMA_TRANSPORTS = {"rc", "rc_x", "rc_v", "rc_mlx5", "dc", "dc_x", "dc_mlx5", "ud", "ud_x", "ud_v", "ib"}
@@ -13,6 +14,7 @@ _UNUSED = "Disabled"
 _PLAIN = re.compile(r"[\w.-]+(:\d+)?")
 DMA_BUF_KERNEL = (5, 12)
 EFA = "efa"
+_FINDS_PEERMEM = (2, 23)
 _NO_OVERRIDE = 595  # the first driver branch without GrdmaPciTopoCheckOverride
 
 
@@ -61,6 +63,7 @@ def rdma_link(rdma: NodeRdma) -> Iterator[Result]:
             yield fail(f"{subject} has no GID of RoCE v2", fix=fix, subject=subject)
         else:
             yield from _judge_speed(port, subject)
+    yield from _judge_mtu([port for port in ports if port.state == "ACTIVE" and port.mtu])
 
 
 def _judge_speed(port: RdmaPort, subject: Subject) -> Iterator[Finding]:
@@ -75,6 +78,21 @@ def _judge_speed(port: RdmaPort, subject: Subject) -> Iterator[Finding]:
             fix="reseat the card, or put it into a slot with all lanes of its generation",
             subject=subject,
         )
+
+
+def _judge_mtu(ports: Sequence[RdmaPort]) -> Iterator[Finding]:
+    """Whether ports of one kind have net devices of one MTU, which RoCE cuts its packets by."""
+    for port in ports:
+        alike = Counter(
+            each.mtu for each in ports if (each.rate, each.link_layer) == (port.rate, port.link_layer)
+        )
+        usual, count = alike.most_common(1)[0]
+        if port.link_layer == _ETHERNET and count * 2 > alike.total() and port.mtu != usual:
+            yield warn(
+                f"RDMA port {port.device}/{port.number}: the MTU is {port.mtu}, that of the others {usual}",
+                fix=f"ip link set DEVICE mtu {usual}",
+                subject=Subject("RDMA port", f"{port.device}/{port.number}"),
+            )
 
 
 @check("node.rdma-in-container", title="RDMA devices can be opened where they are wanted")
@@ -104,10 +122,11 @@ def _find_rdma_wish(environment: NodeEnvironment) -> str | None:
 
 
 @check("node.gpudirect", title="RDMA can reach GPU memory")
-def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
+def gpudirect(rdma: NodeRdma, gpus: NodeGpus, packages: NodePackages) -> Iterator[Finding]:
     """Without nvidia_peermem or dma-buf every transfer of KV cache goes through host memory, which is several
     times slower. dma-buf needs the open kernel modules of the driver and Linux 5.12. On GB200 and GB300 a
-    driver before 595 reaches EFA only with GrdmaPciTopoCheckOverride=1, and 595 does not reach it.
+    driver before 595 reaches EFA only with GrdmaPciTopoCheckOverride=1, and 595 does not reach it. NCCL
+    before 2.23 looks for nvidia_peermem only where the RDMA stack lists it (NVIDIA/nccl#1676).
 
     Fix: modprobe nvidia_peermem, or install the open kernel modules
     """
@@ -115,10 +134,17 @@ def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
     ports = [port for port in _require_ports(rdma) if port.driver != EFA]
     if not gpus.usable or not ports:
         raise Skip("no GPU beside an RDMA device other than EFA")
-    if rdma.peermem:
-        return
     version = parse_kernel(rdma)
-    if rdma.open_modules is None or len(version) < 2:
+    if rdma.peermem:
+        nccl = _find_nccl(packages)
+        has_dma_buf = rdma.open_modules and version >= DMA_BUF_KERNEL
+        if rdma.peers is False and not has_dma_buf and nccl and nccl < _FINDS_PEERMEM:
+            yield warn(
+                f"NCCL {'.'.join(map(str, nccl))} does not see nvidia_peermem: "
+                "its transfers go through host memory",
+                fix="upgrade NCCL to 2.23, or install the open kernel modules",
+            )
+    elif rdma.open_modules is None or len(version) < 2:
         yield unknown("neither nvidia_peermem nor the kind of the driver can be seen")
     elif not rdma.open_modules or version < DMA_BUF_KERNEL:
         yield warn(
@@ -126,6 +152,13 @@ def gpudirect(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:
             fix="modprobe nvidia_peermem, or install the open kernel modules",
             evidence={"kernel": rdma.kernel, "open_modules": rdma.open_modules},
         )
+
+
+def _find_nccl(packages: NodePackages) -> tuple[int, ...]:
+    """The version of NCCL, empty where it is not known."""
+    named = [package.version for package in packages.items if package.name.startswith("nvidia-nccl")]
+    text = next(iter(named), packages.libraries.get("NCCL", ""))
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
 def _judge_efa(rdma: NodeRdma, gpus: NodeGpus) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, check, fail, unjudged, warn
+from dynocheck import Finding, Row, Skip, check, fail, table, unjudged, warn
 from dynocheck.checks.node._release import find_wanted_release
 from dynocheck.core.outcomes import Result
 from dynocheck.data.flags import engine_versions
@@ -69,3 +69,12 @@ def nixl(packages: NodePackages) -> Iterator[Finding]:
         yield fail(
             f"{found[0].name} {found[0].version} has no module", fix="pip install --force-reinstall nixl"
         )
+
+
+@table("node.software", title="Installed software")
+def software(packages: NodePackages) -> Iterator[Row]:
+    """A row a package or library."""
+    for package in packages.items:
+        yield {"name": package.name, "version": package.version}
+    for name, version in packages.libraries.items():
+        yield {"name": name, "version": version}

@@ -14,6 +14,8 @@ from dynocheck.facts import EnvVar, HubModels, Recipe, Recipes, Value
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like
 _OFFLINE, _TRUE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"), ("1", "ON", "YES", "TRUE")
 _JOB_KINDS = ("Job", "CronJob")
+_GUARDS = re.compile(r"\[ |\btest\b|\bif\b|\bflock\b|\bexists\b|is_dir|is_file")  # looks for what is there
+_PARTS = re.compile(r"--include|--exclude|\b(allow|ignore)_patterns")  # such as the tokenizer alone
 _FASTEST, _USUAL = 0.5e9, 0.1e9  # bytes per second of a download
 _DURATION, _SECONDS = re.compile(r"(\d{1,9})(s|m|h)"), {"s": 1, "m": 60, "h": 3600}
 # Commands that copy, upload, convert or serve the downloaded files.
@@ -60,6 +62,8 @@ def download(recipes: Recipes, models: HubModels | None = None) -> Iterator[Resu
             )
         else:
             yield judged(1, "downloads")
+        yield from _check_replicas(fetch)
+        yield from _check_idle_gpus(fetch)
         exceeded = _check_limits(fetch)
         if exceeded is not None:
             yield exceeded
@@ -78,6 +82,40 @@ def _find_offline(fetch: Fetch) -> EnvVar | None:
     container = fetch.download.container
     found = (container.find_variable(name) for name in _OFFLINE if name not in fetch.script)
     return next((each for each in found if each and (each.value or "").upper() in _TRUE), None)
+
+
+def _check_replicas(fetch: Fetch) -> Iterator[Finding]:
+    """Reports replicas that start together and each download to the same folder of a claim.
+
+    Not where the script looks first, or lets one go ahead.
+    """
+    spec = fetch.template.manifest.root.get("spec")
+    replicas = spec.get("replicas") if spec is not None else None
+    count = replicas.data if replicas is not None else 1
+    if fetch.template.manifest.kind != "Deployment" or not isinstance(count, int) or count < 2:
+        return
+    mount = fetch.mount
+    if mount is not None and mount.source == "claim" and not _GUARDS.search(fetch.script):
+        yield warn(
+            f"{count} replicas download {fetch.label} into claim {mount.name} when they start",
+            fix="download it once, with a Job that completes before",
+            location=fetch.locate(fetch.download),
+        )
+
+
+def _check_idle_gpus(fetch: Fetch) -> Iterator[Finding]:
+    """Reports a Job's container whose GPUs wait for its own download."""
+    gpus = fetch.find_limit("nvidia.com/gpu")
+    if gpus is None or fetch.template.manifest.kind not in _JOB_KINDS or _PARTS.search(fetch.script):
+        return
+    if gpus[0] > 0:
+        size = f" ({fetch.size / 1e9:.0f} GB)" if fetch.size is not None else ""
+        held = f"{gpus[1].data} GPU{'s' if gpus[0] > 1 else ''}"
+        yield warn(
+            f"Job {fetch.template.manifest.name} holds {held} while it downloads {fetch.label}{size}",
+            fix="download it before, with a Job without GPUs",
+            location=fetch.locate(fetch.download),
+        )
 
 
 def _check_waits(recipe: Recipe, fetches: list[Fetch]) -> Iterator[Finding]:

@@ -25,6 +25,8 @@ def changes(state: NamespaceState, earlier: EarlierState) -> Iterator[Row]:
 def _compare(before: NamespaceState, after: NamespaceState) -> Iterator[Row]:
     old, new = ({each.key: each for each in _list_designed(state)} for state in (before, after))
     for key in sorted(old.keys() | new.keys()):
+        if key not in old and is_later(before.taken, new[key].created):
+            continue  # it was there, and was not recorded
         if key not in new or key not in old:
             yield _make_row(key, "deleted" if key in old else "created", "", "", new.get(key))
             continue

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dynocheck import Finding, check, fail, warn
+from dynocheck import Finding, Result, Skip, check, fail, unjudged, warn
 from dynocheck.checks.symptom._chain import (
     describe_pod,
     format_age,
@@ -16,6 +16,8 @@ from dynocheck.checks.symptom._chain import (
     measure_age_s,
     shorten,
 )
+from dynocheck.checks.symptom.scheduling import unscheduled
+from dynocheck.checks.symptom.start import image, start
 from dynocheck.core.explanations import same_place
 from dynocheck.data.cluster_messages import explain_message
 from dynocheck.data.log_rules import LogMatch, find_cause, find_hints, find_last_words, match_line
@@ -25,12 +27,15 @@ from dynocheck.facts import (
     ContainerState,
     DeployedPod,
     NamespaceState,
+    OperatorState,
     Termination,
 )
 
+_GRAPHS = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoModel")
 _RECENT_S = 3600.0
 _BACK_OFF = "CrashLoopBackOff"
 _KILLED, _SEGMENT_FAULT, _TERMINATED = 137, 139, 143
+_ILLEGAL_INSTRUCTION, _ABORTED, _BUS_ERROR = 132, 134, 135
 _LOG_LINES = 5
 _READ, _UNREAD = "log read of", "log not read of"  # with the owner: of replicas that fail alike some are read
 _PATIENCE_S = 60.0
@@ -39,6 +44,9 @@ _MEANINGS = {
     _KILLED: "it was killed",
     _SEGMENT_FAULT: "segmentation fault",
     _TERMINATED: "it was told to end",
+    _ILLEGAL_INSTRUCTION: "the processor does not know an instruction of the program",
+    _ABORTED: "it aborted",
+    _BUS_ERROR: "bus error",
     126: "the program cannot be run",
     127: "the program is not in the image",
     128: "the container could not be started",
@@ -283,6 +291,25 @@ def _describe_log(log: ContainerLog | None) -> str:
     if log.problem:
         return f"; its log cannot be read: {shorten(log.problem)}"
     return f"; its log ends: {shorten(find_last_words(log.lines))}"
+
+
+@check("symptom.operator", title="The operator of Dynamo runs")
+def operator(state: NamespaceState, operators: OperatorState | None) -> Iterator[Result]:
+    """Without its operator a graph stays as it is: changes are not seen, and its status is outdated.
+
+    Fix: kubectl get pods -A -l app.kubernetes.io/name=dynamo-operator
+    """
+    if not any(state.list_objects(*_GRAPHS)):
+        raise Skip("no graph of Dynamo here")
+    if operators is None or operators.problem:
+        why = f"cannot be read: {operators.problem}" if operators else "were not read"
+        yield unjudged("the operator", why=f"its pods {why}", needs="dynocheck rbac --diagnose")
+        return
+    logs = ContainerLogs(operators.logs)
+    for place in operators.namespaces:
+        found = [result for judge in (unscheduled, image) for result in judge(place) or ()]
+        found += [result for judge in (start, crash) for result in judge(place, logs) or ()]
+        yield from found or not_ready(place, logs) or ()
 
 
 @check(

@@ -16,10 +16,9 @@ from dynocheck.checks.symptom._chain import (
     measure_age_s,
     shorten,
 )
-from dynocheck.core.explanations import same_place
 from dynocheck.data.cluster_messages import explain_message
 from dynocheck.data.log_rules import find_last_words
-from dynocheck.facts import ContainerLogs, ContainerState, DeployedPod, NamespaceState, ObjectKey
+from dynocheck.facts import ContainerLogs, ContainerState, DeployedPod, NamespaceState
 
 _PULLS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
 _CREATIONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PostStartHookError")
@@ -30,9 +29,6 @@ _PREPARATIONS = (
     "FailedCreatePodSandBox",
     "FailedPrepareDynamicResources",
 )
-_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
-
-
 _DELETION_S = 120.0
 _RESOURCES = re.compile(r"low on resource: (ephemeral-storage|inodes|memory|pids)")
 _CONDITIONS = {
@@ -48,55 +44,6 @@ class _End(NamedTuple):
 
     reason: str
     message: str
-
-
-def _filled_up(cause: Finding, effect: Finding) -> bool:
-    """The pod of the cause was evicted for what the node of the effect lacks."""
-    pressure = effect.evidence.get(PRESSURE)
-    return (
-        pressure is not None
-        and pressure == cause.evidence.get(PRESSURE)
-        and effect.subject is not None
-        and is_node_of(effect, cause)
-    )
-
-
-@check("symptom.node", title="The nodes of the pods are ready")
-def node(state: NamespaceState) -> Iterator[Finding]:
-    """Pods of a node that is not ready are gone, or will be evicted.
-
-    Fix: kubectl describe node NAME
-    """
-    for host in state.hosts:
-        ready = next((c for c in host.conditions if c.type == "Ready"), None)
-        if ready is None or ready.status != "True":
-            told = shorten((ready.message or ready.reason) if ready else "it has not reported yet")
-            yield fail(
-                f"node {host.name} is not ready: {told}",
-                fix=f"kubectl describe node {host.name}",
-                subject=make_subject(state, ObjectKey("Node", host.name)),
-            )
-
-
-@check(
-    "symptom.pressure",
-    title="The nodes of the pods have memory, disk and processes left",
-    explained_by={"symptom.ended": _filled_up, "symptom.node": same_place},
-)
-def pressure(state: NamespaceState) -> Iterator[Finding]:
-    """A node that runs out of something evicts pods, and takes no new ones.
-
-    Fix: kubectl describe node NAME
-    """
-    for host in state.hosts:
-        for condition in host.conditions:
-            if condition.type in _PRESSURES and condition.status == "True":
-                yield warn(
-                    f"node {host.name}: {condition.type}: {shorten(condition.message or condition.reason)}",
-                    fix=f"kubectl describe node {host.name}",
-                    subject=make_subject(state, ObjectKey("Node", host.name)),
-                    evidence={PRESSURE: condition.type},
-                )
 
 
 @check("symptom.image", title="Every image can be pulled", explained_by={"symptom.node": is_node_of})

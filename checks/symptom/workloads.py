@@ -13,6 +13,7 @@ from dynocheck.checks.symptom._chain import (
     make_subject,
     shorten,
 )
+from dynocheck.core.outcomes import Outcome
 from dynocheck.facts import Condition, DeployedObject, NamespaceState
 
 _WORKLOADS = ("Deployment", "StatefulSet", "Job", "LeaderWorkerSet", "PodCliqueSet", "PodClique")
@@ -32,8 +33,11 @@ _GANG = {
     "TopologyLevelsUnavailable": "True",
     "GangTerminationInProgress": "True",
 }
+_UNSEEN = "not seen by the operator"
 _GANG_ENDED = "PodCliqueSetReplicaDeleteSuccessful"
 _ROLES = ("prefill", "decode")
+_WORKERS = (*_ROLES, "worker")
+_AUTOSCALERS = ("HorizontalPodAutoscaler", "ScaledObject", "DynamoGraphDeploymentScalingAdapter")
 _SETTLED = ("successful", "Deployed", "Ready")
 _PASSING = ("Profiling", "Deploying")  # of a request; the operator works on it
 _REQUEST, _MODEL = "DynamoGraphDeploymentRequest", "DynamoModel"
@@ -66,6 +70,7 @@ def workload(state: NamespaceState) -> Iterator[Finding]:
 
     Fix: kubectl describe deployment NAME
     """
+    yield from _judge_idle(state)
     for each in state.list_objects(*_WORKLOADS):
         if each.terminating or not each.desired or is_past_run(state, each):
             continue
@@ -86,6 +91,28 @@ def workload(state: NamespaceState) -> Iterator[Finding]:
             continue
         judge = warn if _is_progressing(state, each) else fail
         yield judge(told, fix=fix, subject=make_subject(state, each.key), evidence=describe_owners(each))
+
+
+def _judge_idle(state: NamespaceState) -> Iterator[Finding]:
+    """Whether a graph, or the workload that is diagnosed, has no worker by its own wish, and nothing that
+    wakes it.
+    """
+    scaled = {owner for each in state.list_objects(*_AUTOSCALERS) for owner in each.owners}
+    for each in state.objects:
+        is_graph = each.key.kind == "DynamoGraphDeployment"
+        if not is_graph and str(each.key) != state.target:
+            continue
+        parts = [w for w in state.list_objects(*_WORKLOADS) if each.key in (w.key, *w.owners)]
+        workers = [part for part in parts if part.component in _WORKERS] or parts
+        stopped = workers and all(w.desired == 0 and w.key.kind != "Job" for w in workers)
+        if stopped and scaled.isdisjoint({each.key, *(w.key for w in workers)}):
+            scale = f"kubectl scale {each.key.kind.lower()}/{each.key.name} --replicas=1 -n {state.namespace}"
+            edit = f"kubectl edit dgd {each.key.name} -n {state.namespace}   # replicas of its workers"
+            yield warn(
+                f"{each.key} serves nothing: {', '.join(str(w.key) for w in workers)} is scaled to 0",
+                fix=edit if is_graph else scale,
+                subject=make_subject(state, each.key),
+            )
 
 
 def _describe_gang(each: DeployedObject) -> str:
@@ -111,6 +138,9 @@ def _is_needed(cause: Finding, effect: Finding) -> bool:
     explained_by={
         **dict.fromkeys((*_OF_PODS, "symptom.workload"), _is_needed),
         "symptom.graph": lambda cause, effect: cause.subject != effect.subject and _is_needed(cause, effect),
+        "symptom.operator": lambda cause, effect: (
+            cause.outcome is Outcome.FAIL and _UNSEEN in effect.evidence
+        ),
     },
 )
 def graph(state: NamespaceState) -> Iterator[Finding]:
@@ -130,7 +160,9 @@ def graph(state: NamespaceState) -> Iterator[Finding]:
                 told,
                 fix=_choose_stage_fix(state, each),
                 subject=make_subject(state, each.key),
-                evidence=describe_owners(each) | _find_missing_workers(state, each),
+                evidence=describe_owners(each)
+                | _find_missing_workers(state, each)
+                | ({_UNSEEN: True} if _is_unseen(each) else {}),
             )
         yield from _judge_roles(state, each)
 
@@ -149,6 +181,11 @@ def _find_missing_workers(state: NamespaceState, each: DeployedObject) -> dict[s
     serving = {owner for pod in state.pods if pod.is_ready for owner in pod.owners}
     graphs = [g for g in state.list_objects("DynamoGraphDeployment") if g.key not in serving]
     return {AWAITED: [str(graph.key) for graph in graphs]} if graphs else {}
+
+
+def _is_unseen(each: DeployedObject) -> bool:
+    """Whether the operator has not looked at it since it was changed."""
+    return not each.observed or not (each.state or each.conditions)
 
 
 def _judge_roles(state: NamespaceState, graph: DeployedObject) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ SEEN: dict[str, type[NodeFact]] = {
     "topology": NodeTopology,
     "fabric": NodeFabric,
     "counters": NodeCounters,
+    "packages": NodePackages,
 }
 # What a pod without GPUs of its own sees of its machine. The other checks are about the engine's own pod.
 _OF_MACHINES = {

@@ -6,7 +6,8 @@ from typing import Any
 from dynocheck.core.errors import UsageError
 from dynocheck.core.run_config import RunConfig, require_valid_limits
 from dynocheck.facts import LIMITS_ANNOTATION, Graph, LoadLimits, Role, parse_annotation, parse_limits
-from dynocheck.serving import Endpoint, read_key
+from dynocheck.secrets import remember
+from dynocheck.serving import Endpoint, SecretValue, read_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,16 @@ class EndpointOptions:
         """The paths above which configuration files are searched."""
         return (self.recipe,) if self.recipe is not None else ()
 
-    def make_endpoint(self, url: str, **more: Any) -> Endpoint:
+    def make_endpoint(self, url: str, found_key: str | None = None, **more: Any) -> Endpoint:
         """The endpoint at a URL, with the key and the CA file of these options.
 
+        :param found_key: the key, if the options name none.
         :raises UsageError: one of them cannot be used.
         """
         key = read_key(self.api_key_env, self.api_key_file)
+        if key is None and found_key is not None:
+            remember(found_key)
+            key = SecretValue(found_key)
         return Endpoint(url, key=key, ca_file=self.ca_file, insecure=self.insecure, **more)
 
     def resolve_limits(self, config: RunConfig) -> LoadLimits:

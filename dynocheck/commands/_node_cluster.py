@@ -258,4 +258,5 @@ def _read_answer(name: str, packed: str) -> NodeReport:
     if missing is None and not report.gpus.devices and report.gpus.absent_code in (None, _LIBRARY_NOT_FOUND):
         missing = f"its pod is given no GPU: {report.gpus.absent or 'NVML sees none'}"
     fix = "add --runtime-class NAME of the NVIDIA runtime (kubectl get runtimeclass)" if missing else None
-    return structs.replace(report, unseen=missing, fix=fix)
+    gpus = structs.replace(report.gpus, given_all=True)  # by NVIDIA_VISIBLE_DEVICES
+    return structs.replace(report, gpus=gpus, unseen=missing, fix=fix)

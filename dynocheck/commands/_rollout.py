@@ -29,6 +29,7 @@ class Rollout:
     :param wait_s: seconds after which it is not looked at again.
     :param pause: waits for a change, at most so many seconds.
     :param show: takes the lines that tell how it stands.
+    :param has_answered: whether the API server has ever answered; else there is nothing to wait for.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class Rollout:
         wait_s: float,
         pause: Callable[[float], object] = lambda longest_s: time.sleep(min(PAUSE_S, longest_s)),
         show: Callable[[Sequence[str]], object] = lambda lines: None,
+        has_answered: Callable[[], bool] = lambda: True,
     ) -> None:
         self.waiting_for = ""
-        self._pause, self._show = pause, show
+        self._pause, self._show, self._has_answered = pause, show, has_answered
         self._end = time.monotonic() + wait_s
         self._since: dict[str, float] = {}  # since when each failure stands
 
@@ -55,6 +57,8 @@ class Rollout:
         }
         self._since = lasting | {name: self._since[name] for name in lasting.keys() & self._since.keys()}
         state = known.facts.get(NamespaceState)
+        if state is None and not self._has_answered():
+            return False
         if isinstance(state, NamespaceState):
             self._show([*describe_rollout(state), *(f"because: {f.message}" for _, f in problems)])
         if not problems or any(now - since > _STANDING_S for since in self._since.values()):

@@ -92,7 +92,7 @@ class Run:
         :raises UsageError: the options or the configuration cannot be used.
         """
         started = time.time()
-        config = RunConfig.resolve(options, judged)
+        config = RunConfig.resolve(options, judged, kinds)
         outputs = parse_outputs(options.outputs)
         checks = (*config.select_checks(options, kinds), *config.select_broken(options))
         return cls(command, options, kinds, config, outputs, checks, started, judged)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynocheck.commands._rollout import PAUSE_S, LiveView, Rollout
 from dynocheck.commands._run import Run, RunContext
@@ -18,8 +19,12 @@ from dynocheck.core.options import CommonOptions
 from dynocheck.facts import DiagnosisFact, EarlierState, Fact, NamespaceState, Unavailable
 from dynocheck.probes.symptom.objects import WATCHED, DiagnosisTarget, narrow
 
+if TYPE_CHECKING:
+    from dynocheck.kube.changes import ChangeWatch
+
 _AGO = re.compile(r"(\d{1,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ANSWER_S = 2.0  # for a watch to be answered, after a look that was not
 _REST_S = 15.0  # until a deployment that is watched is looked at although nothing has changed
 
 
@@ -94,24 +99,28 @@ def run(
     if not watch:
         return _judge(options, target, extra, Rollout(wait_s))
     view = LiveView()
-    with _watch(options) as pause:
-        return _judge(options, target, extra, Rollout(wait_s or math.inf, pause, view.show), view.clear)
+    with _watch(options) as changes:
+        pause = partial(_pause, changes)
+        reach = partial(changes.has_answered, _ANSWER_S) if not wait_s else lambda: True
+        rollout = Rollout(wait_s or math.inf, pause, view.show, reach)
+        return _judge(options, target, extra, rollout, view.clear)
 
 
 @contextmanager
-def _watch(options: CommonOptions) -> Iterator[Callable[[float], object]]:
-    """Watch what a diagnosis reads, and give what waits for a change: briefly if something is not watched."""
+def _watch(options: CommonOptions) -> "Iterator[ChangeWatch]":
+    """Watch what a diagnosis reads."""
     from dynocheck import kube
     from dynocheck.kube.changes import ChangeWatch
 
     connection = kube.find_connection(options.kubeconfig, options.context, options.namespace)
     cluster = kube.Cluster(connection, timeout_s=max(options.timeout_s, 60.0))
     with ChangeWatch(cluster, connection.namespace, WATCHED) as changes:
+        yield changes
 
-        def pause(longest_s: float) -> None:
-            changes.wait(min(longest_s, PAUSE_S if changes.unwatched else _REST_S))
 
-        yield pause
+def _pause(changes: "ChangeWatch", longest_s: float) -> None:
+    """Wait for a change: briefly if something is not watched."""
+    changes.wait(min(longest_s, PAUSE_S if changes.unwatched else _REST_S))
 
 
 def _judge(

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from dynocheck.commands._endpoint_options import EndpointOptions
@@ -23,7 +24,7 @@ from dynocheck.kube import Cluster
 from dynocheck.kube.auth_export import export_auth
 from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.graph import DeploymentRef
-from dynocheck.probes.endpoint.workload import BY_PROXY
+from dynocheck.probes.endpoint.workload import BY_PROXY, read_key_secret
 from dynocheck.probes.load.run import UserLimits
 from dynocheck.serving import Endpoint, SecretValue
 
@@ -76,10 +77,12 @@ def _make_cluster_context(common: CommonOptions, options: SmokeOptions) -> RunCo
 
     connection = kube.find_connection(common.kubeconfig, common.context, common.namespace)
     cluster = Cluster(connection, timeout_s=common.timeout_s)
+    read_key = cache(partial(read_key_secret, cluster))
 
     def reach(address: Address) -> Endpoint:
         if address.way != BY_PROXY:
-            return options.make_endpoint(address.url, headers=address.headers)
+            key = None if options.has_key else read_key(address.key_secret)
+            return options.make_endpoint(address.url, key, headers=address.headers)
         if options.has_key:
             raise UsageError(
                 "the API server's proxy removes the key; use --via gateway, or kubectl port-forward and --url"

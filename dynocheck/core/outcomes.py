@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 SCHEMA = "dynocheck.report/v1"
+DIFF = "--diff "  # begins what is accepted by a git revision
 _SAFE = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # one word to a shell
 _COMMAND = re.compile(r"\b(?:kubectl|helm|dynocheck|hf|git|curl) ")
 
@@ -85,8 +86,8 @@ class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a check saw and lacks the knowledge to judge.
 
     `what` is the thing, as in "image vllm-runtime:1.7.0-dev"; `why` is the reason, in the same words for all
-    that share it; `needs` is what would let us judge it; `accepted` is the baseline that accepts that it is
-    not judged.
+    that share it; `needs` is what would let us judge it; `accepted` is what accepts that it is not judged:
+    the file of a baseline, or `--diff` and its revision.
     """
 
     what: str
@@ -95,6 +96,15 @@ class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
     subject: Subject | None = None
     location: Location | None = None
     accepted: str | None = None
+
+    @property
+    def acceptance(self) -> str:
+        """What accepts it, as a phrase that follows "1 not judged"; empty without that."""
+        if self.accepted is None:
+            return ""
+        if self.accepted.startswith(DIFF):
+            return f"there already at {self.accepted.removeprefix(DIFF)}"
+        return f"accepted in the baseline {self.accepted}"
 
     @property
     def description(self) -> str:
@@ -380,10 +390,10 @@ def describe_silenced(report: Report) -> Iterator[str]:
     for reason, counts in checks.items():
         many = counts.total()
         yield f"{many} finding{'s' if many > 1 else ''} {reason} ({', '.join(counts)})"
-    accepted = Counter(item.accepted for verdict in report.verdicts for item in verdict.unjudged)
-    for baseline, many in accepted.items():
-        if baseline is not None:
-            yield f"{many} not judged, accepted in the baseline {baseline}"
+    accepted = Counter(item.acceptance for verdict in report.verdicts for item in verdict.unjudged)
+    for acceptance, many in accepted.items():
+        if acceptance:
+            yield f"{many} not judged, {acceptance}"
 
 
 def count_outcomes(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
@@ -411,7 +421,7 @@ def has_unjudged(report: Report) -> bool:
 
 
 def list_undecided(verdicts: Iterable[Verdict]) -> list[tuple[Verdict, Unjudged]]:
-    """What was not judged and no baseline accepts: `strict` counts it."""
+    """What was not judged and nothing accepts: `strict` counts it."""
     return [(v, item) for v in verdicts for item in v.unjudged if item.accepted is None]
 
 

@@ -29,6 +29,7 @@ from dynocheck.facts import (
 
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
 _MOST_NAMES = 8
+_AREAS = ("symptom",)  # of what a diagnosis of a cluster can judge
 _NO_TREE = Trust()
 _KINDS = (ClusterFact, DiagnosisFact, RecipeFact, EndpointFact, LoadFact, NodeFact, ServedKinds)
 
@@ -47,10 +48,14 @@ class RunConfig:
     trust: Trust = _NO_TREE
 
     @classmethod
-    def resolve(cls, options: CommonOptions, judged: Sequence[str] = ()) -> "RunConfig":
-        """Read the site's files and load every check and probe.
+    def resolve(
+        cls, options: CommonOptions, judged: Sequence[str] = (), kinds: FactKinds | None = None
+    ) -> "RunConfig":
+        """Read the site's files and load every check and probe, or only those of one kind of fact if nothing
+        can name another one.
 
         :param judged: the paths that are judged.
+        :param kinds: of the facts that the checks of the run need.
         :raises UsageError: a file, a check or a probe cannot be used.
         """
         trust = Trust(find_roots(judged), options.isolated)
@@ -63,7 +68,9 @@ class RunConfig:
         if not options.no_plugins:
             _require_folders(files)
         folders = (*(() if options.no_plugins else files.site.checks_dirs), *options.checks_dirs)
-        registry = load(dict.fromkeys(map(Path, folders)), installed=not options.no_plugins)
+        named = files.files or options.select or options.skip or options.baseline or options.snapshot
+        areas = _AREAS if kinds is DiagnosisFact and not named else ()
+        registry = load(dict.fromkeys(map(Path, folders)), installed=not options.no_plugins, areas=areas)
         return cls(files, registry, require_valid_limits(limits), options.no_plugins, trust)
 
     @property

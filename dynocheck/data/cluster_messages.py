@@ -11,7 +11,7 @@ from dynocheck.data.text_rules import TextRule
 
 # A part of a scheduler's message, such as "3 Insufficient nvidia.com/gpu"; not of what it says of preemption.
 _PART = re.compile(r"(?:available: |, )(\d+) ((?:[^,.]|\.(?=\S))*)")
-Topic = Literal["scheduling", "creation", "pull", "start"]
+Topic = Literal["scheduling", "creation", "pull", "start", "node"]
 
 
 class MessageRule(TextRule, frozen=True, kw_only=True):

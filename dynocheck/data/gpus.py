@@ -10,6 +10,7 @@ import msgspec
 from dynocheck.core.spelling import find_slip
 
 _SIZE = re.compile(r"(?<![0-9])([0-9]{2,3})GB(?![0-9a-z])", re.IGNORECASE)
+_MODEL = re.compile(r"(?!SXM|HBM|MIG)[A-Z]{1,3}[0-9]{1,4}[A-Z]?")
 _SLICE = re.compile(r"-MIG-[0-9]+g\.([0-9]+)gb")
 
 
@@ -64,6 +65,13 @@ def gpu_type(product: str) -> GpuType | None:
     return _types().get(product)
 
 
+def find_capability(product: str) -> tuple[int, int] | None:
+    """The compute capability of a product label: by the table, else by its model, as H100."""
+    row = gpu_type(product)
+    found = {_capabilities().get(word) for word in product.upper().split("-")} - {None}
+    return row.capability if row is not None else found.pop() if len(found) == 1 else None
+
+
 def find_misspelt_product(product: str) -> str | None:
     """The known product that a label's value must be a misspelling of; None if it is right, or unknown."""
     meant = find_slip(product, _types())
@@ -100,6 +108,20 @@ def precision_support(name: str, engine: str) -> PrecisionSupport | None:
 def _types() -> dict[str, GpuType]:
     rows = msgspec.json.decode((files(__package__) / "gpus.json").read_bytes(), type=list[GpuType])
     return {row.product: row for row in rows}
+
+
+@cache
+def _capabilities() -> dict[str, tuple[int, int]]:
+    """The compute capability of each GPU model, such as H100."""
+    return {
+        word: row.capability
+        for row in _types().values()
+        for word in filter(_is_model, row.product.split("-"))
+    }
+
+
+def _is_model(word: str) -> bool:
+    return _MODEL.fullmatch(word) is not None
 
 
 @cache

@@ -15,6 +15,8 @@ from dynocheck.data.text_rules import TextRule
 _EXCEPTION = re.compile(
     r"(?:^|[\]) ])(?P<words>(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Enabled)(?:: .*)?)$"
 )
+# What Rust, Go and C++ say first when a program ends itself; Rust says why on the next line.
+_PANIC = re.compile(r"\bpanicked at |^(?:panic|fatal error): |^\s*what\(\): ")
 _CODE = re.compile(r'\b(?:raise|except|return)\b|File "')
 # What a program says of an error that it survives.
 _SURVIVED = re.compile(
@@ -98,7 +100,7 @@ def find_last_words(lines: Sequence[str], *, ended: bool = False) -> str:
     :param ended: it has ended, so that without an exception its last error counts.
     """
     lines = _unfold(lines)
-    own = _find_exceptions(lines)
+    own = _find_exceptions(lines) or _find_panics(lines)[:1]
     if ended and not own:
         own = [line.strip() for line in lines[-_END:] if _is_own_error(line)]
     return (own or [line.strip() for line in lines if line.strip()] or [""])[-1]
@@ -114,6 +116,13 @@ def _is_own_error(line: str) -> bool:
 def _unfold(lines: Sequence[str]) -> list[str]:
     """The lines, where a logger that writes JSON has put a traceback into one of them."""
     return [part for line in lines for part in (line.split("\\n") if line.startswith("{") else (line,))]
+
+
+def _find_panics(lines: Sequence[str]) -> list[str]:
+    """The panics of programs that are not written in Python; the first one leads to the others."""
+    pairs = pairwise([*lines, ""])
+    found = ((line.strip(), following.strip()) for line, following in pairs if _PANIC.search(line))
+    return [f"{line} {following}".strip() if line.endswith(":") else line for line, following in found]
 
 
 def _find_exceptions(lines: Sequence[str]) -> list[str]:

@@ -69,6 +69,7 @@ _SUFFIXES = {
 _ENDINGS = ("_bucket", "_count", "_created", "_sum", "_total")
 _CLOSE = 0.85
 _PERCENT = re.compile(r"DCGM_FI_DEV_\w+_UTIL")
+_MEBIBYTES = re.compile(r"DCGM_FI_DEV_FB_(USED|FREE|TOTAL|RESERVED)")
 _SHARE = re.compile(r"DCGM_FI_PROF_\w+_(ACTIVE|OCCUPANCY)")
 
 
@@ -100,7 +101,9 @@ def describe_absence(exporter: Exporter) -> str:
 
 
 def find_unit(name: str) -> str:
-    """The unit of a series: ratio, up to 1, or percent, up to 100; empty for another or an unknown one."""
+    """The unit of a series: ratio, up to 1, percent, up to 100, or MiB; empty if it is another."""
+    if _MEBIBYTES.fullmatch(name):
+        return "MiB"
     if name.startswith("DCGM_FI_"):
         return "percent" if _PERCENT.fullmatch(name) else "ratio" if _SHARE.fullmatch(name) else ""
     found = find_series(name)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.k8s.gpu import *
     from dynocheck.facts.k8s.label_selectors import *
     from dynocheck.facts.k8s.labels import *
+    from dynocheck.facts.k8s.live_objects import *
     from dynocheck.facts.k8s.monitoring import *
     from dynocheck.facts.k8s.namespace_policy import *
     from dynocheck.facts.k8s.namespace_state import *
@@ -73,6 +74,7 @@ _NAMES = {
     "k8s.labels": """
         CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match_any
     """,
+    "k8s.live_objects": "LiveObjects",
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
     "k8s.namespace_policy": """
         IpBlock NamedSecret NamedSecrets Namespace NetworkPolicies NetworkPolicy NetworkPolicyPeer
@@ -80,8 +82,8 @@ _NAMES = {
     """,
     "k8s.namespace_state": """
         ContainerLog ContainerLogs ContainerState DeployedObject DeployedPod DiagnosisFact EarlierState
-        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey PoolState PortState
-        ServingMetrics Termination
+        HostState MetricValue MetricsPage NamespaceState ObjectEvent ObjectKey OperatorState PoolState
+        PortState ServingMetrics Termination
     """,
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
@@ -108,18 +110,19 @@ _NAMES = {
     """,
     "node.cluster": "NodeReport NodeReports apply_reports",
     "node.machine": """
-        CachedModel ExerciseRequest ExercisedGpu LinkCounter NodeCounters NodeEnvironment NodeExercise
-        NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage NodePackages
-        NodeRdma NodeRequest NodeRoot NodeTopology PciDevice RdmaPort
+        CachedModel ExerciseRequest ExercisedGpu LinkCounter MeasuredTransfer NodeCounters NodeEnvironment
+        NodeExercise NodeFabric NodeFact NodeGpu NodeGpus NodeHost NodeKernelLog NodeModelCache NodePackage
+        NodePackages NodeRdma NodeRequest NodeRoot NodeTopology NodeTransfer PciDevice RdmaPort
+        TransferRequest
     """,
-    "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
+    "recipe.containers": "ConfigFile Container EnvVar Launch Mount TritonModel Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",
     "recipe.engines": "EngineParsers Ruling Rulings",
     "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",
     "recipe.recipes": """
-        Benchmark Claim Component Download Graph IgnoreUse IgnoreUses Mention ModelConfig Page PlaceholderFile
-        ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
+        AdapterConfig Benchmark Claim Component Download EngineBuild Graph IgnoreUse IgnoreUses Mention
+        ModelConfig Page PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
     """,
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -32,7 +32,7 @@ class ChangeWatch:
         self.unwatched: dict[str, str] = {}
         self._namespace = namespace
         self._resources = [_make_resource(client, *each) for each in lists]
-        self._changed, self._ended = threading.Event(), threading.Event()
+        self._changed, self._ended, self._answered = (threading.Event() for _ in range(3))
 
     def __enter__(self) -> Self:
         for resource in self._resources:
@@ -41,6 +41,10 @@ class ChangeWatch:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+
+    def has_answered(self, timeout_s: float) -> bool:
+        """Whether the server has ever answered a request, if need be after so many seconds."""
+        return self._answered.wait(timeout_s)
 
     def wait(self, timeout_s: float) -> bool:
         """Return as soon as something has changed since the last call, or after `timeout_s` seconds.
@@ -62,9 +66,12 @@ class ChangeWatch:
         while not self._ended.is_set():
             try:
                 version = version or self._read_version(resource)
+                self._answered.set()
                 version = self._follow(resource, version)
             except (KubeError, ApiException) as error:
                 status = error.status if isinstance(error, StatusError | ApiException) else None
+                if status:
+                    self._answered.set()
                 if status in (401, 403, 404, 405):
                     if status != 404:
                         self.unwatched[resource.name] = str(error)

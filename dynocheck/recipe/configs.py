@@ -10,12 +10,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from dynocheck.facts import ModelConfig, Problem
+from dynocheck.facts import AdapterConfig, ModelConfig, Problem
 from dynocheck.recipe.files import escape_path, read_text
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 QUANTIZED = "hf_quant_config.json"  # written by ModelOpt
+ADAPTER = "adapter_config.json"  # written by PEFT
 _DEEPEST = 50
 _LARGEST = 2**50  # bytes: more than any checkpoint
 
@@ -52,6 +53,13 @@ def read_model_config(folder: Path, leaves: Collection[str], scope: str) -> Mode
         checkpoint=size,
         problems=tuple(problems),
     )
+
+
+def read_adapter_config(folder: Path, leaves: Collection[str]) -> AdapterConfig | None:
+    """The LoRA adapter in a folder; None if there is none, or its rank cannot be read."""
+    contents = _read_mapping(folder / ADAPTER)[0] if ADAPTER in leaves else {}
+    rank = contents.get("r")
+    return AdapterConfig(folder.name, rank) if isinstance(rank, int) and 0 < rank < _LARGEST else None
 
 
 def _parse_number(digits: str) -> int | float:

@@ -1,5 +1,6 @@
 """Loads recipes from the paths that the user names: folders of models, models, variants, manifest files."""
 
+import json
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from dynocheck.core.files import RENDERED
 from dynocheck.core.sharing import map_shared
 from dynocheck.core.trust import find_roots
 from dynocheck.facts import (
+    AdapterConfig,
     Manifest,
     ModelConfig,
     PlaceholderFile,
@@ -25,10 +27,11 @@ from dynocheck.facts import (
     Recipe,
     Role,
     SourceFile,
+    TritonModel,
     UnreadPart,
     Value,
 )
-from dynocheck.recipe.configs import read_model_config
+from dynocheck.recipe.configs import read_adapter_config, read_model_config
 from dynocheck.recipe.files import (
     YAML_SUFFIXES,
     LoadedFile,
@@ -47,7 +50,8 @@ from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.templates import has_renderer, is_marked
-from dynocheck.recipe.workloads import find_benchmarks, find_downloads, read_claims
+from dynocheck.recipe.triton_models import read_triton_folder
+from dynocheck.recipe.workloads import find_benchmarks, find_builds, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
 
 FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
@@ -89,6 +93,15 @@ def load_recipes(
     loaded = [list(_load_path(path, variables, render=render)) for path in paths]
     recipes = [recipe for by_path in loaded for recipe in by_path]
     return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
+
+
+def read_objects(name: str, objects: Iterable[Mapping[str, Any]]) -> Recipe:
+    """Objects of a cluster as a recipe.
+
+    :param name: what stands for the path of their file.
+    """
+    text = "\n---\n".join(json.dumps(each, indent=1, ensure_ascii=False) for each in objects)
+    return _build_recipe(Path(name), "manifests", [read_rendered(name, text)])
 
 
 def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
@@ -252,6 +265,8 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
         recipe,
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
+        triton_models=tuple(scan.triton_models),
+        adapters=tuple(scan.adapters),
         unread=(*recipe.unread, *scan.unread),
     )
 
@@ -266,13 +281,10 @@ def _find_announced(read: LoadedFile, pages: Iterable[tuple[str, frozenset[str]]
 
     :param pages: the folder of each README, and the names in it.
     """
-    mounted = {name.text for root in read.file.documents for name in root.find_all("claimName")}
-    mounted |= {
-        claim.get_text("name")
-        for root in read.file.documents
-        for claims in root.find_all("pvcs")
-        for claim in claims.sequence
-    }
+    mounted: set[str | None] = set()
+    for root in read.file.documents:
+        for key, value in root.find_entries(("claimName", "pvcs")):
+            mounted |= {value.text} if key == "claimName" else {c.get_text("name") for c in value.sequence}
     if not mounted:
         return read
     comments = "\n".join(line for line in read.text.splitlines() if line.lstrip().startswith("#"))
@@ -296,6 +308,8 @@ class _Scan:
     pages: list[Path] = field(default_factory=list)
     placeholders: list[PlaceholderFile] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
+    triton_models: list[TritonModel] = field(default_factory=list)
+    adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
     renders: bool = False
@@ -335,6 +349,9 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
         scan.configs.extend([config] if config is not None else [])
+        scan.triton_models.extend(read_triton_folder(folder, leaves))
+        adapter = read_adapter_config(folder, leaves)
+        scan.adapters.extend([adapter] if adapter is not None else [])
     scan.files = [_mark_input(read, scan.kustomized) for read in scan.files]
     return scan
 
@@ -453,6 +470,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
         "graphs": [],
         "servers": [],
         "downloads": [],
+        "builds": [],
         "benchmarks": [],
         "ignores": [c for file, text in reads for c in limit_comments(find_in_yaml(file.path, text), unread)],
     }
@@ -466,6 +484,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
         for manifest in file.manifests:
             built["claims"].extend(read_claims(manifest))
             built["downloads"].extend(find_downloads(manifest, reader))
+            built["builds"].extend(find_builds(manifest, reader))
             if file.role is Role.MANIFEST:
                 built["benchmarks"].extend(find_benchmarks(manifest, reader))
                 if is_graph(manifest):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from dynocheck.facts import (
     Manifest,
     Mount,
     SourceFile,
+    TritonModel,
     UnreadPart,
     Value,
     Word,
@@ -24,6 +26,7 @@ from dynocheck.recipe.positions import Position, locate_line, locate_token
 from dynocheck.recipe.references import Environment
 from dynocheck.recipe.shell import MAX_SCRIPT, find_processes, find_unclosed_quote
 from dynocheck.recipe.templates import is_variable
+from dynocheck.recipe.triton_models import CONFIG, read_triton_model
 from dynocheck.recipe.volumes import (
     Volume,
     list_config_map_files,
@@ -127,6 +130,7 @@ class PodReader:
             mounts=(*mounts, *(mount for mount, _ in read_mounts(source, volumes))),
             launches=tuple(self._find_launches(runs, parse)),
             files=tuple(self._read_config_files(source, volumes)),
+            triton_models=tuple(self._read_triton_models(source, volumes)),
             line=source.line,
             column=source.column,
             image_line=image.line,
@@ -229,6 +233,12 @@ class PodReader:
         for path, file, value in self._list_config_map_files(container, volumes):
             yield ConfigFile(path, file, read_embedded(value, self._lines.get(file, ())))
 
+    def _read_triton_models(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[TritonModel]:
+        for path, file, value in self._list_config_map_files(container, volumes):
+            if path.endswith(f"/{CONFIG}"):
+                lines = self._lines.get(file, ())
+                yield read_triton_model(value.text or "", path, file, partial(_locate_in, value, lines))
+
     def _find_scripts(self, container: Value, volumes: Mapping[str, Volume]) -> dict[str, Value]:
         """The mounted files that a container's command names. One of another file has the command's place."""
         command, args = container.get("command"), container.get("args")
@@ -260,6 +270,10 @@ class PodReader:
     def locate_line(self, element: Value, line: int) -> Position:
         """The position of a line of a string of this file, counted from 0."""
         return locate_line(element, line, self._lines.get(self._file, ()))
+
+
+def _locate_in(value: Value, lines: Sequence[str], line: int, _: int) -> Position:
+    return locate_line(value, line - 1, lines)
 
 
 def _parse_launch(words: Sequence[Word], variables: Mapping[str, str | None]) -> Launch | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 
 import msgspec
 
@@ -11,6 +12,7 @@ from dynocheck.facts import (
     Claim,
     Container,
     Download,
+    EngineBuild,
     EnvVar,
     Manifest,
     Value,
@@ -26,6 +28,7 @@ _BENCHMARKS = re.compile(
 _ENDPOINTS = ("ENDPOINT", "FRONTEND", "FRONTEND_URL", "SERVICE_URL", "BASE_URL", "URL")
 _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf", "bench", "bench_serving", "benchmark_serving")
+_BUILDER, _CONVERTERS = "trtllm-build", ("convert_checkpoint.py", "quantize.py")
 _URL_FLAGS = ("--url", "-u", "--base-url", "--target")
 _NAME_FLAGS = ("--served-model-name", "--model", "--model-names", "-m")
 
@@ -64,6 +67,60 @@ def _build_download(
         line=place[0],
         column=place[1],
     )
+
+
+def find_builds(manifest: Manifest, reader: PodReader) -> Iterator[EngineBuild]:
+    """The engines of TensorRT-LLM that a workload builds."""
+    for source, container in _read_containers(manifest, reader):
+        script = " ".join(e.text or "" for e in [*read_items(source, "command"), *read_items(source, "args")])
+        if _BUILDER not in script:
+            continue
+        commands = reader.read_commands(source, container)
+        fetched = (parse_download_command([word.text for word in words]) for words in commands)
+        models = tuple(each.model for each in fetched if each is not None and each.model is not None)
+        for words in (each for each in commands if _get_program(each) == _BUILDER):
+            target = next(_find_flag_of(words, "--output_dir"), None)
+            place = target or words[0]
+            path = target.text if target is not None else None
+            yield EngineBuild(
+                file=manifest.file,
+                name=manifest.name,
+                namespace=manifest.root.get_text("metadata", "namespace") or None,
+                folder=container.resolve_on_claim(path) if path else None,
+                ranks=_count_ranks(commands),
+                models=models,
+                pod=manifest.root.get(*POD_TEMPLATE_PATHS[manifest.kind], "spec") or source,
+                line=place.line,
+                column=place.column,
+            )
+
+
+def _count_ranks(commands: Iterable[Sequence[Word]]) -> int | None:
+    """The product of the sizes that a checkpoint is converted for; None if it is converted elsewhere."""
+    for words in commands:
+        if any((word.text or "").rpartition("/")[2] in _CONVERTERS for word in words):
+            sizes = [next(_find_flag_of(words, flag), None) for flag in ("--tp_size", "--pp_size")]
+            texts = [size.text if size is not None else "1" for size in sizes]
+            return prod(int(text or "") for text in texts) if all(map(_is_count, texts)) else None
+    return None
+
+
+def _is_count(text: str | None) -> bool:
+    return text is not None and text.isdecimal() and len(text) < 5
+
+
+def _find_flag_of(words: Sequence[Word], flag: str) -> Iterator[Word]:
+    """The values of a flag of any program, each at its place."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        name, equals, inline = (word.text or "").partition("=")
+        if name == flag and equals:
+            yield Word(inline, word.line, word.column)
+        elif name == flag and following is not None:
+            yield following
+
+
+def _get_program(words: Sequence[Word]) -> str:
+    return (words[0].text or "").rpartition("/")[2] if words else ""
 
 
 def find_benchmarks(manifest: Manifest, reader: PodReader) -> Iterator[Benchmark]:

@@ -47,6 +47,8 @@ class _InvalidYaml(Exception):
 class _OpenCollection:
     """A mapping or sequence whose end has not been read yet."""
 
+    __slots__ = ("anchor", "elements", "entries", "key", "place", "size", "written")
+
     def __init__(self, place: tuple[int, int], anchor: str | None, *, is_mapping: bool) -> None:
         self.entries: dict[str, Value] | None = {} if is_mapping else None
         self.elements: list[Value] = []
@@ -154,7 +156,7 @@ def _parse_documents(
 ) -> list[Value]:
     builder = _Builder(text, problems, place, applied=applied)
     try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        for event in iter(yaml.CSafeLoader(text).get_event, None):
             builder.take(event)
     except _InvalidYaml as broken:
         problems.append(Problem(broken.message, *place(broken.mark)))
@@ -229,24 +231,23 @@ class _Builder:
         self._size = 0
 
     def take(self, event: Any) -> None:
-        mark: Any = event.start_mark
-        match event:
-            case yaml.ScalarEvent():
-                value = Value(self._read_scalar(event), *self._place(mark))
-                self._complete(value, 1, event, event.anchor)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._open(event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                done = self._stack.pop()
-                self._complete(done.close(), done.size, event, done.anchor)
-            case yaml.AliasEvent():
-                if event.anchor not in self._anchors:
-                    raise _InvalidYaml(f"alias *{event.anchor} has no anchor before it", mark)
-                self._complete(*self._anchors[event.anchor], event, None)
-            case yaml.DocumentStartEvent():
-                self._anchors.clear()
-                if self._applied and (event.version or event.tags):
-                    raise _InvalidYaml("a directive (%...): kubectl supports none", mark)
+        kind = type(event)  # compared by identity, the commonest first: this is the loop of all loading
+        if kind is yaml.ScalarEvent:
+            value = Value(self._read_scalar(event), *self._place(event.start_mark))
+            self._complete(value, 1, event, event.anchor)
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            self._open(event)
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            done = self._stack.pop()
+            self._complete(done.close(), done.size, event, done.anchor)
+        elif kind is yaml.AliasEvent:
+            if event.anchor not in self._anchors:
+                raise _InvalidYaml(f"alias *{event.anchor} has no anchor before it", event.start_mark)
+            self._complete(*self._anchors[event.anchor], event, None)
+        elif kind is yaml.DocumentStartEvent:
+            self._anchors.clear()
+            if self._applied and (event.version or event.tags):
+                raise _InvalidYaml("a directive (%...): kubectl supports none", event.start_mark)
 
     def _open(self, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
@@ -284,7 +285,7 @@ class _Builder:
         """The name of a key, or None for the merge key `<<`."""
         if isinstance(value.data, (dict, list)) or value.data is None:
             raise _InvalidYaml("a key must be a string", event.start_mark)
-        if isinstance(event, yaml.ScalarEvent):
+        if type(event) is yaml.ScalarEvent:
             merges = event.value == "<<" and (event.implicit[0] or event.tag == _MERGE_TAG)
             return None if merges else yaml_scalars.format_key(value.data, event.value)
         return yaml_scalars.format_key(value.data, str(value.data))

@@ -45,6 +45,8 @@ def sanitize(text: str, encoding: str = "utf-8") -> str:
     """
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
+    if text.isascii():
+        return text
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -75,19 +77,19 @@ def _escape_char(char: str) -> str:
 
 def to_plain(value: Any) -> Any:
     """The value in types and text that JSON supports, whatever a check put into its evidence."""
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode("utf-8")
-        case None | bool() | int() | float():
-            return value
-        case Subject():
-            return to_plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
-        case msgspec.Struct():
-            return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
-        case Mapping():
-            return {to_plain(str(key)): to_plain(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [to_plain(item) for item in value]
+    if isinstance(value, str):
+        is_plain = type(value) is str and value.isascii()
+        return value if is_plain else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Subject):
+        return to_plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
+    if isinstance(value, msgspec.Struct):
+        return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {to_plain(str(key)): to_plain(item) for key, item in value.items()}
     return to_plain(str(value))
 
 
@@ -135,9 +137,9 @@ def format_place(finding: Finding) -> str:
 
 
 def format_unjudged(item: Unjudged) -> str:
-    """What was not judged and why, what would let us judge it, and the baseline that accepts it."""
+    """What was not judged and why, what would let us judge it, and what accepts it."""
     needs = f" (needs {item.needs})" if item.needs else ""
-    accepted = f" (accepted in the baseline {item.accepted})" if item.accepted else ""
+    accepted = f" ({item.acceptance})" if item.acceptance else ""
     return f"{item.description}{needs}{accepted}"
 
 

@@ -10,6 +10,7 @@ from dynocheck.core.outcomes import Report
 from dynocheck.reports._text import to_plain
 from dynocheck.reports.options import ReportOptions
 
+_DELETE = "\x7f"  # the one character of ASCII that is unprintable and no JSON escape
 _BEYOND_ASCII = re.compile(r"[^\n -~]")
 
 
@@ -19,13 +20,19 @@ def render(report: Report, _: ReportOptions) -> str:
     Unprintable characters are JSON escapes, and read back unchanged. A lone surrogate, which JSON cannot
     represent, becomes the text of its escape.
     """
-    return dump_json(report)
+    return dump_json(to_plain(report))
 
 
 def dump_json(value: Any) -> str:
-    """Any data as JSON, escaped in the same way."""
-    encoded = msgspec.json.format(msgspec.json.encode(to_plain(value)), indent=2).decode()
-    return _BEYOND_ASCII.sub(_escape_char, encoded) + "\n"
+    """Data of the types that JSON has, escaped in the same way."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate
+        encoded = msgspec.json.encode(to_plain(value))
+    text = msgspec.json.format(encoded, indent=2).decode()
+    if not text.isascii() or _DELETE in text:  # a search in a long text is slow
+        text = _BEYOND_ASCII.sub(_escape_char, text)
+    return text + "\n"
 
 
 def _escape_char(match: re.Match[str]) -> str:

@@ -5,7 +5,8 @@ several places gets more; a notice counts the rest.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from itertools import islice
 
 from dynocheck.core.outcomes import Outcome, Report, list_undecided
@@ -92,7 +93,8 @@ def _describe_others(
     occurrences: Sequence[Occurrence], effects: Sequence[Cause], options: ReportOptions
 ) -> Iterator[str]:
     """Where else the cause is found, and what follows from it."""
-    places = list(dict.fromkeys(filter(None, (_name_place(each, options) for each in occurrences))))
+    find_path = cache(partial(relate, root=options.root))
+    places = list(dict.fromkeys(filter(None, (_name_place(each, find_path) for each in occurrences))))
     if places:
         more = len(places) - _MOST_PLACES
         yield f"also: {', '.join(places[:_MOST_PLACES])}{f' +{more}' if more > 0 else ''}"
@@ -100,11 +102,11 @@ def _describe_others(
         yield f"leads to: {effect.message} ({effect.occurrences[0].verdict.check})"
 
 
-def _name_place(occurrence: Occurrence, options: ReportOptions) -> str:
+def _name_place(occurrence: Occurrence, find_path: Callable[[str], str]) -> str:
     place, subject = occurrence.finding.location, occurrence.finding.subject
     if place is None:
         return str(subject) if subject else occurrence.verdict.check
-    return f"{relate(place.file, options.root)}{f':{place.line}' if place.line else ''}"
+    return f"{find_path(place.file)}{f':{place.line}' if place.line else ''}"
 
 
 def _escape_data(text: str) -> str:

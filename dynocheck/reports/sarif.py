@@ -125,6 +125,7 @@ class _ResultBuilder:
         self._root = root
         self._fingerprints = Fingerprints(root)
         self._seen: Counter[str] = Counter()
+        self._artifacts: dict[str, _Json] = {}
 
     def build(self, verdict: Verdict, finding: Finding, aside: SuppressedFinding | None) -> _Json:
         result = {
@@ -158,9 +159,12 @@ class _ResultBuilder:
         return {"physicalLocation": {"artifactLocation": self._build_artifact(place.file), "region": region}}
 
     def _build_artifact(self, file: str) -> _Json:
-        path = relate(file, self._root)
-        uri = quote(path, errors="backslashreplace")
-        return {"uri": f"file://{uri}"} if path.startswith("/") else {"uri": uri, "uriBaseId": _ROOT}
+        if file not in self._artifacts:
+            path = relate(file, self._root)
+            uri = quote(path, errors="backslashreplace")
+            inside = {"uri": uri, "uriBaseId": _ROOT}
+            self._artifacts[file] = {"uri": f"file://{uri}"} if path.startswith("/") else inside
+        return self._artifacts[file]
 
     def _build_fingerprints(self, verdict: Verdict, finding: Finding) -> _Json:
         """A fingerprint that stays when lines move and numbers change, counted where several are alike.

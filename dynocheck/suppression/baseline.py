@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from msgspec.structs import replace
 
 from dynocheck.core.documents import Document, read_document
 from dynocheck.core.errors import UsageError
 from dynocheck.core.fingerprints import Fingerprint, Fingerprints
-from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Unjudged, Verdict
-from dynocheck.suppression.known_findings import KnownFindings
+from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
+from dynocheck.suppression.known_findings import KnownFindings, accept_unjudged, to_finding
 
 SCHEMA = "dynocheck.baseline/v1"
 
@@ -62,13 +61,8 @@ class Baseline:
 
     def accept(self, verdict: Verdict) -> Verdict:
         """The verdict, with what was not judged accepted as often as the file counts it."""
-        known = self._known.recognize(verdict.check, [*map(_to_finding, verdict.unjudged)])
-        accepted = self.path.as_posix()
-        items = (
-            replace(item, accepted=accepted) if found else item
-            for item, found in zip(verdict.unjudged, known, strict=True)
-        )
-        return replace(verdict, unjudged=tuple(items)) if any(known) else verdict
+        known = self._known.recognize(verdict.check, [*map(to_finding, verdict.unjudged)])
+        return accept_unjudged(verdict, known, self.path.as_posix())
 
     def find_stale(
         self, verdicts: Iterable[Verdict], paths: Collection[str]
@@ -106,7 +100,7 @@ def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
     counts = Counter(
         fingerprints.compute(verdict.check, finding)
         for verdict in verdicts
-        for finding in (*verdict.findings, *map(_to_finding, verdict.unjudged))
+        for finding in (*verdict.findings, *map(to_finding, verdict.unjudged))
         if finding.outcome in _RECORDED_OUTCOMES
     )
     entries = tuple(_Entry(p.check, p.message, p.file, p.subject, counts[p]) for p in sorted(counts))
@@ -115,13 +109,6 @@ def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
         path.write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-
-
-def _to_finding(item: Unjudged) -> Finding:
-    """What was not judged, in the form in which it is recorded."""
-    return Finding(
-        outcome=Outcome.UNJUDGED, message=item.description, subject=item.subject, location=item.location
-    )
 
 
 def _resolve_parent(path: Path) -> str:

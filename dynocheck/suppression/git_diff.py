@@ -1,4 +1,4 @@
-"""Suppresses findings that the recipes of a git revision have too."""
+"""Suppresses findings that the recipes of a git revision have too, and accepts what was not judged there."""
 
 import os
 import tempfile
@@ -10,10 +10,10 @@ import msgspec
 
 from dynocheck.core.files import RENDERED
 from dynocheck.core.fingerprints import Fingerprints
-from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
+from dynocheck.core.outcomes import DIFF, Finding, SuppressedFinding, Verdict
 from dynocheck.facts import Recipe, Recipes
 from dynocheck.suppression.git import find_changes
-from dynocheck.suppression.known_findings import KnownFindings
+from dynocheck.suppression.known_findings import KnownFindings, accept_unjudged, to_finding
 from dynocheck.suppression.yaml_blocks import is_block_changed
 
 _CACHE = "model-cache"  # the folder of the claims and downloads that variants share
@@ -47,7 +47,7 @@ class GitDiffFilter:
             counts = Counter(
                 fingerprints.compute(verdict.check, _replace_paths(finding, new_paths))
                 for verdict in verdicts
-                for finding in verdict.findings
+                for finding in (*verdict.findings, *map(to_finding, verdict.unjudged))
             )
         self._old = KnownFindings(str(self._changes.top), counts)
 
@@ -63,6 +63,11 @@ class GitDiffFilter:
             else SuppressedFinding(by="diff", reason=self._revision, finding=finding)
             for finding, new in zip(findings, changed, strict=True)
         ]
+
+    def accept(self, verdict: Verdict) -> Verdict:
+        """The verdict, with what was not judged accepted as findings are suppressed."""
+        known = self.suppress(verdict.check, [*map(to_finding, verdict.unjudged)])
+        return accept_unjudged(verdict, known, f"{DIFF}{self._revision}")
 
     def _is_changed(self, finding: Finding) -> bool:
         place = finding.location

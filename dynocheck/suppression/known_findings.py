@@ -3,8 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from dynocheck.core.fingerprints import Fingerprint, Fingerprints, is_list_longer, mask
-from dynocheck.core.outcomes import Finding
+from dynocheck.core.outcomes import Finding, Outcome, Unjudged, Verdict
 
 
 class KnownFindings:
@@ -56,6 +58,25 @@ class KnownFindings:
             if self._left[known] > 0 and is_list_longer(masked, mask(known)):
                 return known
         return None
+
+
+def to_finding(item: Unjudged) -> Finding:
+    """What was not judged, in the form in which it is recorded."""
+    return Finding(
+        outcome=Outcome.UNJUDGED, message=item.description, subject=item.subject, location=item.location
+    )
+
+
+def accept_unjudged(verdict: Verdict, known: Sequence[object], by: str) -> Verdict:
+    """The verdict, with what was not judged accepted where it was known, unless it is already.
+
+    :param known: whether each of them was, in their order.
+    """
+    items = (
+        replace(item, accepted=item.accepted or by) if found else item
+        for item, found in zip(verdict.unjudged, known, strict=True)
+    )
+    return replace(verdict, unjudged=tuple(items)) if any(known) else verdict
 
 
 def _shorten(masked: Fingerprint) -> Fingerprint:

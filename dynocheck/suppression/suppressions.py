@@ -75,8 +75,12 @@ class Suppressions:
             yield self._diff.suppress
 
     def accept_unjudged(self, verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-        """The verdicts, with what was not judged accepted where the baseline has it."""
-        return tuple(map(self._baseline.accept, verdicts) if self._baseline is not None else verdicts)
+        """The verdicts, with what was not judged accepted where the baseline or the revision has it."""
+        if self._baseline is not None:
+            verdicts = map(self._baseline.accept, verdicts)
+        if self._diff is not None:
+            verdicts = map(self._diff.accept, verdicts)
+        return tuple(verdicts)
 
     def _suppress_by_baseline(
         self, check: str, findings: Sequence[Finding]

@@ -105,8 +105,11 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
 
 @probe(limit=lambda target, address, readiness, refusals: target.estimate_seconds(2))
 def cancellation(target: Target, address: Address, readiness: Readiness, refusals: Refusals) -> Cancellation:
+    max_tokens = min(_LONG, (readiness.context or 2 * _LONG) // 2)
+
     async def send(client: "Client") -> Cancellation:
-        long = make_completion(readiness, "cancelled", prompt="Tell me a very long story.", max_tokens=_LONG)
+        story = "Tell me a very long story."
+        long = make_completion(readiness, "cancelled", prompt=story, max_tokens=max_tokens)
         cancelled = await target.complete(client, long, _CANCEL_AFTER)
         after = await target.complete(client, make_completion(readiness, "after"))
         return Cancellation(

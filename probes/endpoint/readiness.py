@@ -1,5 +1,6 @@
 """Waits until an endpoint lists the model, reports it as ready, and answers three requests in a row."""
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,7 +19,15 @@ from dynocheck.facts import (
     Reply,
     RequestFailure,
 )
-from dynocheck.probes.endpoint._client import Target, make_limits, make_question, make_reply, make_trouble
+from dynocheck.probes.endpoint._client import (
+    Target,
+    make_limits,
+    make_prompt,
+    make_question,
+    make_reply,
+    make_trouble,
+)
+from dynocheck.probes.endpoint.workload import BY_PROXY
 
 if TYPE_CHECKING:
     from dynocheck.serving import Client, EndpointResponse
@@ -30,6 +39,12 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 # Failures that waiting does not resolve.
 _PERMANENT = {"tls", "redirect", "not-http"}
 _PERMANENT_STATUS = {401, 403}
+_TOO_LONG = {*REJECTED_STATUSES, 413}
+_TRIED_WORDS = (600, 150, 40)  # of a prompt, until one is accepted; none of a run is longer than the first
+# How servers name the context in the error of a prompt that is longer.
+_CONTEXT = re.compile(
+    r"(?:context (?:length|size|window)|max_seq_len|n_ctx|must be <=|less than)\D{0,20}(\d{1,8})\b"
+)
 _UNKNOWN_MODEL = {*REJECTED_STATUSES, 404}
 
 
@@ -82,7 +97,14 @@ def readiness(target: Target, address: Address) -> Readiness:
     """:raises UsageError: several models are served, and none is named."""
     if address.missing:
         raise Unavailable(f"not run: {address.missing}")
-    return target.send(address, _ReadinessWait(target).wait)
+    found = target.send(address, _ReadinessWait(target).wait)
+    if address.way == BY_PROXY and found.trouble is not None and found.trouble.status == 401:
+        key = f"the key of Secret {address.key_secret}" if address.key_secret else "its key"
+        raise Unavailable(
+            "the server asks for an API key, which the API server's proxy takes off a request",
+            fix=f"kubectl port-forward, then --url http://127.0.0.1:PORT --api-key-env NAME with {key}",
+        )
+    return found
 
 
 class _ReadinessWait:
@@ -212,7 +234,26 @@ class _ReadinessWait:
                 return "answer", message, reply.trouble
             self.fields.setdefault("first_s", reply.seconds)
             self.fields["usual_s"] = reply.seconds
+        if self.fields.get("context") is None:
+            self.fields["context"] = await self._learn_context(client, model)
         return "done", "", None
+
+    async def _learn_context(self, client: "Client", model: str) -> int | None:
+        """The context of a server that does not list it, if prompts of this run would be too long for it: by
+        its error, else by the longest prompt that it takes.
+        """
+        for words in _TRIED_WORDS:
+            request = make_question(
+                model, "", prompt=make_prompt("context", words), stream=False, chat=self.fields["chat"]
+            )
+            reply = make_reply(await client.complete(request, limits=make_limits(min(self.left_s, _FIRST_S))))
+            if reply.ok:
+                return None if words == _TRIED_WORDS[0] else words
+            if reply.trouble is None or reply.status not in _TOO_LONG:
+                return None
+            if (stated := _CONTEXT.search(reply.trouble.message)) is not None:
+                return int(stated[1]) or None
+        return None
 
     async def _send_prompt(self, client: "Client", model: str) -> Reply:
         """The reply of a chat completion, or of a text completion if the model supports only that."""

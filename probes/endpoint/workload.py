@@ -1,5 +1,6 @@
 """Finds the endpoint of a workload without Dynamo: the Service that selects its pods, or else a pod of it."""
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Access, Address, Rollout
-from dynocheck.kube import Cluster, NotFound
+from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
 BY_PROXY = "the API server's proxy"
@@ -117,6 +118,10 @@ class _Object(msgspec.Struct):
     metadata: ObjectMeta
     spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Secret(msgspec.Struct):
+    data: dict[str, str] | None = None
 
 
 class _PodStatus(msgspec.Struct, rename="camel"):
@@ -263,6 +268,19 @@ def _find_key(template: _Template) -> str:
             if variable.name in _KEYS and ref is not None:
                 return f"{ref.name}/{ref.key}"
     return ""
+
+
+def read_key_secret(cluster: Cluster, key_secret: str) -> str | None:
+    """The API key in a Secret of the run's namespace, named as NAME/KEY; None if it cannot be read."""
+    name, _, key = key_secret.partition("/")
+    if not name:
+        return None
+    path = f"/api/v1/namespaces/{quote(cluster.connection.namespace)}/secrets/{quote(name)}"
+    try:
+        data = cluster.get(path, _Secret).data or {}
+        return base64.b64decode(data.get(key, "")).decode().strip() or None
+    except (NotFound, Forbidden, ValueError):
+        return None
 
 
 def _complete_by_service(address: Address, cluster: Cluster, service: _Object, *, by_dns: bool) -> Address:

@@ -1,6 +1,5 @@
 """A little work on each GPU, on request."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +9,7 @@ import msgspec
 from dynocheck.core.cancellation import Interruption
 from dynocheck.core.declarations import probe
 from dynocheck.facts import ExercisedGpu, ExerciseRequest, NodeExercise
+from dynocheck.probes.node._process import run_bounded
 
 _MODULE = "dynocheck.probes.node._exercise"
 _BEGUN = 0.75  # of the time, after which no further GPU is begun
@@ -19,19 +19,7 @@ _MARGIN_S = 5.0
 @probe(limit=lambda request, interruption: request.limit_s + _MARGIN_S)
 def node_exercise(request: ExerciseRequest, interruption: Interruption) -> NodeExercise:
     command = [sys.executable, "-m", _MODULE, str(request.limit_s * _BEGUN)]
-    cut = False
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,  # noqa: S603
-        interruption.on_interrupt(process.kill),
-    ):
-        try:
-            output, _ = process.communicate(timeout=request.limit_s)
-        except subprocess.TimeoutExpired:
-            cut = True
-            process.kill()
-            output, _ = process.communicate()
-    code = process.returncode
-    ended = "it was not done in time" if cut else f"its process ended with code {code}" if code else None
+    output, ended = run_bounded(command, request.limit_s, interruption)
     first, *gpus = [*_read_lines(output)] or [{}]
     return NodeExercise(
         library=first.get("library", ""),

@@ -56,7 +56,8 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
         ask(module.nvmlDeviceGetMigMode) or (None, None),
         ask(module.nvmlDeviceGetEccMode) or (None, None),
     )
-    rows = ask(module.nvmlDeviceGetRemappedRows) or (None,) * 4
+    rows = ask(module.nvmlDeviceGetRemappedRows) or (None, None, None, None)
+    retiring = ask(module.nvmlDeviceGetRetiredPagesPendingStatus)  # before Ampere
     fabric = _read_fabric(nvml, handle)
     pci = ask(module.nvmlDeviceGetPciInfo)
     running = ask(module.nvmlDeviceGetComputeRunningProcesses)
@@ -80,11 +81,15 @@ def _read_gpu(nvml: Nvml, root: Path, index: int) -> NodeGpu:
             module.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
             module.NVML_VOLATILE_ECC,
         ),
-        remap_pending=_to_bool(rows[2]),
+        sram_exceeded=_read_sram(nvml, handle),
+        remap_pending=_to_bool(retiring if rows[2] is None else rows[2]),
         remap_failed=_to_bool(rows[3]),
         links=_read_links(nvml, handle),
         width=ask(module.nvmlDeviceGetCurrPcieLinkWidth),
         width_max=ask(module.nvmlDeviceGetMaxPcieLinkWidth),
+        generation=ask(module.nvmlDeviceGetCurrPcieLinkGeneration),
+        generation_max=ask(module.nvmlDeviceGetMaxPcieLinkGeneration),
+        performance=ask(module.nvmlDeviceGetPerformanceState),
         throttle=ask(module.nvmlDeviceGetCurrentClocksEventReasons),
         recovery=nvml.read_field(handle, module.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION),
         power_limit_w=_to_watts(ask(module.nvmlDeviceGetEnforcedPowerLimit)),
@@ -119,6 +124,13 @@ def _read_links(nvml: Nvml, handle: Any) -> tuple[bool, ...]:
         for link in range(min(count, nvml.MAX_LINKS))
     )
     return tuple(bool(state) for state in states if state is not None)
+
+
+def _read_sram(nvml: Nvml, handle: Any) -> bool | None:
+    """Whether errors of the caches passed the threshold of NVIDIA's policy for replacement."""
+    status = nvml.module.c_nvmlEccSramErrorStatus_v1_t()
+    done = nvml.ask(nvml.module.nvmlDeviceGetSramEccErrorStatus, handle, ctypes.byref(status))
+    return None if done is None else bool(status.bThresholdExceeded)
 
 
 def _read_fabric(nvml: Nvml, handle: Any) -> Any:

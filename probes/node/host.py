@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from dynocheck.core.declarations import probe
@@ -12,7 +13,12 @@ _IPC_LOCK = 1 << 14  # CAP_IPC_LOCK of linux/capability.h
 _SIGNS = (".dockerenv", "run/.containerenv", "var/run/secrets/kubernetes.io/serviceaccount")
 _SHM = "/dev/shm"  # noqa: S108
 _SHM_SIZE = re.compile(r"size=(\d+)([kmg]?)")
-_XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (\d{1,4})")
+# With the instance of MIG after the address, and in older drivers without PCI before it
+_XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]{1,20})(?: GPU-I:\d{1,3})?\): (\d{1,4})")
+# Of NVLink 5: the unit, how severe it is, the link, and the first of the registers
+_DETAILS = re.compile(
+    r"NVRM: Xid \(PCI:([0-9a-fA-F:.]{1,20})\): (14[4-9]|150), ([^\n(]{1,120}\(0x[0-9a-fA-F]{1,8})"
+)
 _LOG_BYTES = 8 << 20
 _UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -21,19 +27,19 @@ _UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 def node_host(root: NodeRoot) -> NodeHost:
     reader = _Reader(root.path)
     limits, status = reader.read("proc/self/limits"), reader.read("proc/self/status")
-    signs = sum((root.path / sign).exists() for sign in _SIGNS) + (
-        "KUBERNETES_SERVICE_HOST" in root.environment
-    )
+    signs = sum((root.path / sign).exists() for sign in _SIGNS)
+    pod = "KUBERNETES_SERVICE_HOST" in root.environment
     memory = re.search(r"MemTotal: +(\d+) kB", reader.read("proc/meminfo"))
     capabilities = re.search(r"CapEff:\s([0-9a-f]+)", status)
     return NodeHost(
-        container=signs >= 2,  # one alone is found on plain machines too
+        container=pod or signs >= 2,  # one file alone is found on plain machines too
         shm_mib=_find_shm(root.path, reader.read("proc/mounts")),
         memory_mib=int(memory[1]) >> 10 if memory else None,
         cgroup_memory_mib=_to_mib(reader.read_limit("memory.max", "memory/memory.limit_in_bytes")),
         cgroup_used_mib=_to_mib(_find_used(reader)),
         oom_kills=_find_count(reader.read_cgroup("memory.events", "memory/memory.oom_control"), "oom_kill"),
         huge_pages_free_mib=_find_huge_pages(root.path),
+        cgroup_cpus=_find_cpus(reader),
         cgroup_pids=reader.read_limit("pids.max", "pids/pids.max"),
         memlock=_find_limit(limits, "locked memory"),
         ipc_lock=bool(capabilities and int(capabilities[1], 16) & _IPC_LOCK),
@@ -60,8 +66,11 @@ def node_kernel_log(root: NodeRoot) -> NodeKernelLog:
             return NodeKernelLog(unread=f"/dev/kmsg: {error.strerror}")
     finally:
         os.close(file)
-    found = _XID.findall(content.decode(errors="replace"))
-    return NodeKernelLog(tuple((bus.lower(), int(code)) for bus, code in found))
+    text = content.decode(errors="replace")
+    return NodeKernelLog(
+        xids=tuple((bus.lower(), int(code)) for bus, code in _XID.findall(text)),
+        details=tuple((bus.lower(), int(code), detail) for bus, code, detail in _DETAILS.findall(text)),
+    )
 
 
 class _Reader:
@@ -70,6 +79,7 @@ class _Reader:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.unread: list[str] = []
+        self._groups = read(root / "proc/self/cgroup")
 
     def read(self, name: str) -> str:
         try:
@@ -79,13 +89,22 @@ class _Reader:
             return ""
 
     def read_limit(self, *names: str) -> int | None:
-        """The limit in cgroup v2 or v1, whichever is there; None is none."""
-        text = self.read_cgroup(*names)
-        return int(text) if text.isdigit() and int(text) < 1 << 60 else None
+        """The least limit of the cgroup and those above it, in v2 or v1; None is none."""
+        texts = [read(place) for name in names for place in self._list_places(name)]
+        return min((int(text) for text in texts if text.isdigit() and int(text) < 1 << 60), default=None)
 
     def read_cgroup(self, *names: str) -> str:
         """The first of these files of the cgroup that is there, empty without one."""
-        return next(filter(None, (read(self.root / "sys/fs/cgroup" / name) for name in names)), "")
+        return next(filter(None, (read(place) for name in names for place in self._list_places(name))), "")
+
+    def _list_places(self, name: str) -> Iterator[Path]:
+        """Where a file of the cgroup may be, the nearest first. In a container it is at the top."""
+        controller, _, file = name.rpartition("/")
+        top = self.root / "sys/fs/cgroup" / controller
+        own = re.search(rf"\d:(?:[\w,]{{1,80}},)?{controller}[\w,]{{0,80}}:/(\S{{1,400}})", self._groups)
+        path = Path(own[1]) if own and ".." not in own[1] else Path()
+        yield from (top / place / file for place in (path, *path.parents) if place != Path())
+        yield top / file
 
 
 def _find_used(reader: _Reader) -> int | None:
@@ -94,6 +113,16 @@ def _find_used(reader: _Reader) -> int | None:
     statistics = reader.read_cgroup("memory.stat", "memory/memory.stat")
     dropped = _find_count(statistics, "total_inactive_file") or _find_count(statistics, "inactive_file")
     return max(0, int(used) - dropped) if used.isdigit() else None
+
+
+def _find_cpus(reader: _Reader) -> float | None:
+    """As how many CPUs' time the cgroup may use; None without a limit."""
+    texts = reader.read_cgroup("cpu.max").split() or [
+        reader.read_cgroup(f"cpu/cpu.cfs_{name}_us") for name in ("quota", "period")
+    ]
+    if len(texts) != 2 or not all(text.isdigit() and int(text) for text in texts):
+        return None
+    return round(int(texts[0]) / int(texts[1]), 1)
 
 
 def _find_count(text: str, name: str) -> int:

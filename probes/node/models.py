@@ -3,16 +3,19 @@
 import itertools
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from dynocheck.core.declarations import probe
 from dynocheck.facts import CachedModel, NodeModelCache, NodeRoot
+from dynocheck.probes.node._sysfs import read
 
 _MODELS, _MISSING = 1000, 20  # how many are listed
 _FILES = 10_000  # among which the largest is sought
 _LEAST_BYTES, _MOST_BYTES, _READING_S = 16 << 20, 256 << 20, 0.5  # of the reading test
+_HASH = re.compile(r"[0-9a-f]{40}")
 _INDEX, _INDEX_BYTES = "model.safetensors.index.json", 64 << 20
 
 
@@ -56,9 +59,14 @@ def _find_filesystem(root: Path, path: Path) -> str:
 def _read_model(folder: Path) -> CachedModel:
     name = folder.name.removeprefix("models--").replace("--", "/")
     incomplete = sum(1 for _ in folder.glob("blobs/*.incomplete"))
-    missing = [lack for snapshot in sorted(folder.glob("snapshots/*")) for lack in _list_missing(snapshot)]
+    snapshots = sorted(folder.glob("snapshots/*"))
+    missing = [lack for snapshot in snapshots for lack in _list_missing(snapshot)]
+    main = read(folder / "refs/main")  # what is opened without a revision
+    if _HASH.fullmatch(main) and not (folder / "snapshots" / main).exists():
+        missing.insert(0, f"snapshots/{main}")
     size = sum(blob.stat().st_size for blob in folder.glob("blobs/*")) / 1e9
-    return CachedModel(name, incomplete, tuple(missing[:_MISSING]), round(size, 1))
+    revisions = tuple(snapshot.name for snapshot in snapshots[:_MISSING])
+    return CachedModel(name, incomplete, tuple(missing[:_MISSING]), round(size, 1), revisions)
 
 
 def _measure_reading(cache: Path) -> float | None:

@@ -8,6 +8,7 @@ from dynocheck.facts import NodeRdma, NodeRoot, RdmaPort
 from dynocheck.probes.node._sysfs import read
 
 _DEVICES = "sys/class/infiniband"
+_PEER_MODULES = ("nvidia_peermem", "nv_peer_mem")
 _LEAST_LANES = 4
 _ENCODING = 128 / 130  # of what PCIe transfers from generation 3 on is data
 
@@ -20,7 +21,8 @@ def node_rdma(root: NodeRoot) -> NodeRdma:
     return NodeRdma(
         ports=tuple(_read_port(port) for port in ports if port.name.isdigit()),
         verbs=tuple(sorted(path.name for path in root.path.glob("dev/infiniband/uverbs*"))),
-        peermem=(root.path / "sys/module/nvidia_peermem").exists(),
+        peermem=any((root.path / "sys/module" / name).exists() for name in _PEER_MODULES),
+        peers=any(root.path.glob("sys/kernel/mm/memory_peers/nv_mem*/version")),
         open_modules="Open Kernel Module" in version if version else None,
         kernel=read(root.path / "proc/sys/kernel/osrelease"),
         gdrcopy=(root.path / "dev/gdrdrv").exists(),
@@ -33,7 +35,7 @@ def _read_port(port: Path) -> RdmaPort:
     lid = read(port / "lid")
     types = sorted((port / "gid_attrs/types").glob("*"))[:256]
     v2_gids = tuple(sorted(int(entry.name) for entry in types if read(entry) == "RoCE v2"))
-    driver = device / "device/driver"
+    driver, nets = device / "device/driver", sorted(device.glob("device/net/*/mtu"))
     return RdmaPort(
         device=device.name,
         number=int(port.name),
@@ -46,6 +48,9 @@ def _read_port(port: Path) -> RdmaPort:
         v2_gids=v2_gids,
         slot_gbit_s=_read_slot(device / "device"),
         driver=driver.resolve().name if driver.exists() else "",
+        board=read(device / "board_id"),
+        firmware=read(device / "fw_ver"),
+        mtu=next((int(text) for net in nets if (text := read(net)).isdigit()), None),
     )
 
 

@@ -1,5 +1,6 @@
 """What is decoded of the objects of a namespace, as the API server lists them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ class _Manager(msgspec.Struct):
 
 class ListedMeta(msgspec.Struct, rename="camel"):
     name: str = ""
+    namespace: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
@@ -44,8 +46,24 @@ class ListedMeta(msgspec.Struct, rename="camel"):
         return max(changes, key=lambda each: each.time or "", default=_Manager())
 
 
+class _Reference(msgspec.Struct):
+    """What a route or an autoscaler names; a field that is absent means what its kind takes it for."""
+
+    name: str = ""
+    kind: str = ""
+    namespace: str | None = None
+
+
+class _Rule(msgspec.Struct, rename="camel"):
+    backend_refs: list[_Reference] | None = None
+
+
 class _ObjectSpec(msgspec.Struct, rename="camel"):
     replicas: int | None = None
+    selector: dict[str, Any] | None = None
+    parent_refs: list[_Reference] | None = None
+    rules: list[_Rule] | None = None
+    scale_target: _Reference | None = msgspec.field(default=None, name="scaleTargetRef")
     parallelism: int | None = None
     completions: int | None = None
     storage_class_name: str | None = None
@@ -58,9 +76,19 @@ class _ObjectSpec(msgspec.Struct, rename="camel"):
         """What it makes pods of: a pod template, a clique's pod, or the two of a LeaderWorkerSet."""
         return self.leader_worker_template or self.pod_spec or (self.template or {}).get("spec")
 
+    @property
+    def scale_target_ref(self) -> ObjectKey | None:
+        """What an autoscaler scales; KEDA takes it for a Deployment if it names no kind."""
+        target = self.scale_target
+        return ObjectKey(target.kind or "Deployment", target.name) if target else None
 
-class _Reference(msgspec.Struct):
-    name: str = ""
+    def list_references(self, namespace: str) -> Iterator[ObjectKey]:
+        """The Gateways and backends of this namespace that a route names."""
+        backends = (each for rule in self.rules or () for each in rule.backend_refs or ())
+        for kind, references in (("Gateway", self.parent_refs or ()), ("Service", backends)):
+            for each in references:
+                if each.namespace in (None, namespace):
+                    yield ObjectKey(each.kind or kind, each.name)
 
 
 class _TargetPort(msgspec.Struct):
@@ -93,15 +121,6 @@ class PoolSpec(msgspec.Struct, rename="camel"):
         return chosen.name if chosen else ""
 
 
-class _ServiceSpec(msgspec.Struct):
-    selector: dict[str, str] | None = None
-
-
-class ListedService(msgspec.Struct):
-    metadata: ListedMeta
-    spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
-
-
 class _Explanation(msgspec.Struct):
     reason: str = ""
     message: str = ""
@@ -123,6 +142,8 @@ class _SchedulingCondition(msgspec.Struct):
 
 
 class _Parent(msgspec.Struct):
+    """A gateway that has looked at a route or pool, or a listener of a Gateway."""
+
     conditions: list[StatusCondition] | None = None
 
 
@@ -139,6 +160,7 @@ class _ObjectStatus(msgspec.Struct, rename="camel"):
     observed_generation: int | None = None
     conditions: list[StatusCondition] | None = None
     parents: list[_Parent] | None = None  # of a route or a pool: the gateways that have looked at it
+    listeners: list[_Parent] | None = None  # of a Gateway
     scheduling_conditions: list[_SchedulingCondition] | None = None  # of a PodGroup of KAI
     profiling_phase: str | None = None  # of a request
 
@@ -147,7 +169,7 @@ class _ObjectStatus(msgspec.Struct, rename="camel"):
         """Its own conditions, and those that its parents or its scheduler have set."""
         return [
             *(self.conditions or ()),
-            *(c for each in self.parents or () for c in each.conditions or ()),
+            *(c for each in (*(self.parents or ()), *(self.listeners or ())) for c in each.conditions or ()),
             *(each.convert() for each in self.scheduling_conditions or ()),
         ]
 

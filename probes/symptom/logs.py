@@ -23,9 +23,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 @probe(access=[Access("get", "pods/log", local=True)])
 def container_logs(cluster: Cluster, state: NamespaceState) -> ContainerLogs:
     """A log that cannot be read is listed with the reason."""
+    return ContainerLogs(read_logs(cluster, state))
+
+
+def read_logs(cluster: Cluster, state: NamespaceState) -> tuple[ContainerLog, ...]:
+    """The logs of the containers that have crashed, or run and are not ready."""
     wanted = [*_choose(state)][:_CONTAINERS]
     reads = [partial(_read, cluster, state.namespace, *each) for each in wanted]
-    return ContainerLogs(tuple(run_parallel(reads)))
+    return tuple(run_parallel(reads))
 
 
 def _choose(state: NamespaceState) -> Iterator[tuple[str, str, bool]]:

@@ -35,7 +35,6 @@ from dynocheck.probes.symptom._types import (
     ListedObject,
     ListedPod,
     ListedPool,
-    ListedService,
 )
 from dynocheck.secrets import HIDDEN, is_secret_name
 
@@ -93,10 +92,17 @@ _POOLS = _Kind(
     "inferencepools",
     ("/apis/inference.networking.k8s.io/v1", "/apis/inference.networking.x-k8s.io/v1alpha2"),
 )
-# Of clusters with a gateway, or with KAI. Who may not list them is told that they are not judged.
+_SERVICES = _Kind("Service", "services", ("/api/v1",))
+_GATEWAY_API = ("/apis/gateway.networking.k8s.io/v1",)
+# What leads to pods, scales or schedules them. Who may not list them is told that they are not judged.
 _OPTIONAL_KINDS = (
-    _Kind("HTTPRoute", "httproutes", ("/apis/gateway.networking.k8s.io/v1",)),
+    _SERVICES,
+    _Kind("Gateway", "gateways", _GATEWAY_API),
+    _Kind("HTTPRoute", "httproutes", _GATEWAY_API),
     _POOLS,
+    _Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", ("/apis/autoscaling/v2",)),
+    _Kind("ScaledObject", "scaledobjects", ("/apis/keda.sh/v1alpha1",)),
+    _Kind("DynamoGraphDeploymentScalingAdapter", "dynamographdeploymentscalingadapters", _DYNAMO),
     _Kind("PodGroup", "podgroups", ("/apis/scheduling.run.ai/v2alpha2",)),
 )
 # What changes while a deployment is rolled out, by the path of its API and its resource.
@@ -104,8 +110,8 @@ WATCHED = (("/api/v1", "pods"), ("/api/v1", "events"), *((kind.groups[0], kind.r
 _PODS = Access("list", "pods", local=True)
 _EVENTS = Access("list", "events", local=True)
 _NODES = Access("list", "nodes")
-_SERVICES = Access("list", "services", local=True)
 _CONFIG_MAPS = Access("list", "configmaps", local=True)
+_NODE_EVENTS = "events of nodes"
 # Labels that name what an object belongs to, where no owner does.
 _LABELED = {
     "nvidia.com/dynamo-graph-deployment-name": "DynamoGraphDeployment",
@@ -134,6 +140,10 @@ _SHORT = {
     "pcsg": "PodCliqueScalingGroup",
     "isvc": "InferenceService",
     "svc": "Service",
+    "gtw": "Gateway",
+    "hpa": "HorizontalPodAutoscaler",
+    "so": "ScaledObject",
+    "dgdsa": "DynamoGraphDeploymentScalingAdapter",
 }
 
 
@@ -143,7 +153,6 @@ _SHORT = {
         _EVENTS,
         _NODES,
         _CONFIG_MAPS,
-        _SERVICES,
         *(kind.access for kind in (*_KINDS, *_OPTIONAL_KINDS)),
     ]
 )
@@ -159,15 +168,18 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     reads["events"] = partial(cluster.items, f"{core}/events", ListedEvent)
     reads["nodes"] = partial(cluster.items, "/api/v1/nodes", ListedNode)
     calls = [partial(_try_read, name, read, unread) for name, read in reads.items()]
-    routing = {kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _OPTIONAL_KINDS}
-    calls += [partial(_try_read, name, read, unlisted) for name, read in routing.items()]
+    optional: dict[str, Callable[[], Any]] = {
+        kind.resource: partial(_list_kind, cluster, kind, namespace) for kind in _OPTIONAL_KINDS
+    }
+    optional[_NODE_EVENTS] = partial(_list_node_events, cluster)
+    calls += [partial(_try_read, name, read, unlisted) for name, read in optional.items()]
     read_config_maps = partial(
         cluster.list_mapped, f"{core}/configmaps", ListedConfigMap, _convert_config_map
     )
     pods, config_maps, *lists = run_parallel(
         [partial(cluster.items, f"{core}/pods", ListedPod), partial(_read_or_none, read_config_maps), *calls]
     )
-    found = dict(zip((*reads, *routing), lists, strict=True))
+    found = dict(zip((*reads, *optional), lists, strict=True))
     objects = {
         ObjectKey(kind.name, each.metadata.name): each
         for kind in (*_KINDS, *_OPTIONAL_KINDS)
@@ -175,12 +187,14 @@ def namespace_state(cluster: Cluster, target: DiagnosisTarget) -> NamespaceState
     }
     state = NamespaceState(
         namespace=namespace,
-        taken=_format_now(),
-        objects=tuple(_convert_object(key, each, objects) for key, each in objects.items()),
-        pods=tuple(_convert_pod(pod, objects) for pod in pods),
-        events=tuple(_convert_events(found["events"])),
+        taken=format_now(),
+        objects=tuple(_convert_object(key, each, objects, pods) for key, each in objects.items()),
+        pods=tuple(convert_pod(pod, objects) for pod in pods),
+        events=tuple(_convert_events([*found["events"], *found[_NODE_EVENTS]])),
         hosts=tuple(_convert_node(node) for node in found["nodes"]),
-        pools=tuple(_list_pools(cluster, namespace, pods)) if found[_POOLS.resource] else (),
+        pools=tuple(_list_pools(cluster, namespace, pods, found[_SERVICES.resource], unlisted))
+        if found[_POOLS.resource]
+        else (),
         unread=unread,
         unlisted=unlisted,
         config_maps=None if config_maps is None else tuple(config_maps),
@@ -203,6 +217,12 @@ def _read_or_none(read: Callable[[], Any]) -> Any:
         return read()
     except KubeError:
         return None
+
+
+def _list_node_events(cluster: Cluster) -> list[ListedEvent]:
+    """What kubelets and node-problem-detector say of nodes, which is in the namespace default."""
+    path, about = "/api/v1/namespaces/default/events", "involvedObject.kind=Node"
+    return cluster.items(path, ListedEvent, fieldSelector=about)
 
 
 def _convert_config_map(each: ListedConfigMap) -> DeployedObject:
@@ -249,14 +269,19 @@ def _list_kind(cluster: Cluster, kind: _Kind, namespace: str) -> list[ListedObje
     return list_first(cluster, paths, ListedObject) or []
 
 
-def _format_now() -> str:
+def format_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _list_owners(meta: ListedMeta, objects: Mapping[ObjectKey, ListedObject]) -> tuple[ObjectKey, ...]:
-    """The owners, the nearest first, as far up as the objects are known."""
+def _list_owners(
+    meta: ListedMeta, objects: Mapping[ObjectKey, ListedObject], target: ObjectKey | None = None
+) -> tuple[ObjectKey, ...]:
+    """The owners, the nearest first, as far up as the objects are known.
+
+    :param target: what an autoscaler scales, which counts as its owner.
+    """
     owners: list[ObjectKey] = []
-    owner = meta.owner
+    owner = target or meta.owner
     while owner is not None and owner not in owners:
         owners.append(owner)
         owner = objects[owner].metadata.owner if owner in objects else None
@@ -268,14 +293,17 @@ def _list_owners(meta: ListedMeta, objects: Mapping[ObjectKey, ListedObject]) ->
     return tuple(owners)
 
 
-def _list_pools(cluster: Cluster, namespace: str, pods: Sequence[ListedPod]) -> Iterator[PoolState]:
+def _list_pools(
+    cluster: Cluster,
+    namespace: str,
+    pods: Sequence[ListedPod],
+    services: Sequence[ListedObject],
+    unlisted: Mapping[str, str],
+) -> Iterator[PoolState]:
     """The pools with the pods that they and the Services of their pickers select."""
     paths = (f"{group}/namespaces/{namespace}/{_POOLS.resource}" for group in _POOLS.groups)
     found = list_first(cluster, paths, ListedPool) or []
-    services = _read_or_none(
-        partial(cluster.items, f"/api/v1/namespaces/{namespace}/services", ListedService)
-    )
-    selectors = {each.metadata.name: each.spec.selector for each in services or ()}
+    selectors = {each.metadata.name: each.spec.selector for each in services}
     for pool in found:
         picker = selectors.get(pool.spec.picker)
         yield PoolState(
@@ -284,7 +312,7 @@ def _list_pools(cluster: Cluster, namespace: str, pods: Sequence[ListedPod]) -> 
             ports=pool.spec.ports,
             picker=pool.spec.picker,
             picker_pods=_select(pods, picker) if pool.spec.picker in selectors else None,
-            services_read=services is not None,
+            services_read=_SERVICES.resource not in unlisted,
         )
 
 
@@ -297,7 +325,10 @@ def _select(pods: Iterable[ListedPod], labels: Mapping[str, str] | None) -> tupl
 
 
 def _convert_object(
-    key: ObjectKey, each: ListedObject, objects: Mapping[ObjectKey, ListedObject]
+    key: ObjectKey,
+    each: ListedObject,
+    objects: Mapping[ObjectKey, ListedObject],
+    pods: Sequence[ListedPod],
 ) -> DeployedObject:
     meta, spec, status = each.metadata, each.spec, each.status
     desired, created, ready = spec.replicas, status.replicas, status.ready_replicas
@@ -310,7 +341,7 @@ def _convert_object(
         desired = 1
     return DeployedObject(
         key=key,
-        owners=_list_owners(meta, objects),
+        owners=_list_owners(meta, objects, spec.scale_target_ref),
         created=meta.creation_timestamp or "",
         state=" ".join(filter(None, [status.state or status.phase, status.profiling_phase])),
         conditions=make_conditions(status.all_conditions),
@@ -324,10 +355,12 @@ def _convert_object(
         changed=meta.last_change.time or "",
         changed_by=meta.last_change.manager,
         component=_find_component(meta.labels or {}),
+        refers=tuple(spec.list_references(meta.namespace)),
+        selects=_select(pods, spec.selector) if key.kind == _SERVICES.name and spec.selector else None,
     )
 
 
-def _convert_pod(pod: ListedPod, objects: Mapping[ObjectKey, ListedObject]) -> DeployedPod:
+def convert_pod(pod: ListedPod, objects: Mapping[ObjectKey, ListedObject]) -> DeployedPod:
     meta, spec, status = pod.metadata, pod.spec, pod.status
     statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     by_name = {each.name: each for each in statuses}
@@ -446,11 +479,16 @@ def narrow(state: NamespaceState, text: str) -> NamespaceState:
     if not (state.objects or state.pods or state.unread):
         raise Unavailable(f"nothing runs in namespace {state.namespace}", fix="name another by --namespace")
     target = _find_target(state, text) if text else None
-    pods = [p for p in state.pods if target is None or target in (p.key, *p.owners)]
-    claims = {ObjectKey("PersistentVolumeClaim", claim) for pod in pods for claim in pod.claims}
-    objects = [o for o in state.objects if target is None or target in (o.key, *o.owners) or o.key in claims]
-    known = {*(pod.key for pod in pods), *(each.key for each in objects)}
+    selected = next((each.selects for each in state.objects if each.key == target and each.selects), ())
+    pods = [p for p in state.pods if target is None or p.name in selected or target in (p.key, *p.owners)]
+    belonging = {ObjectKey("PersistentVolumeClaim", claim) for pod in pods for claim in pod.claims}
+    belonging |= {owner for pod in pods if pod.name in selected for owner in pod.owners}
+    objects = [
+        o for o in state.objects if target is None or target in (o.key, *o.owners) or o.key in belonging
+    ]
     hosts = {pod.node for pod in pods}
+    known = {*(pod.key for pod in pods), *(each.key for each in objects)}
+    known |= {ObjectKey("Node", name) for name in hosts}
     return msgspec.structs.replace(
         state,
         target=str(target) if target else "",
@@ -469,9 +507,6 @@ def _find_target(state: NamespaceState, text: str) -> ObjectKey:
     """
     kind, slash, name = text.rpartition("/")
     kind = _SHORT.get(kind.lower(), kind).lower()
-    if slash and kind in ("service", "services"):
-        why = f"{text}: a Service is not diagnosed; name what runs its pods, such as deployment/NAME"
-        raise Unavailable(why, fix=f"kubectl get endpointslices -l kubernetes.io/service-name={name}")
     chains = [(each.key, *each.owners) for each in state.objects]
     chains += [(pod.key, *pod.owners) for pod in state.pods]
     # An owner counts although its kind is not read, such as KServe's InferenceService.

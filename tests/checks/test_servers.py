@@ -258,3 +258,17 @@ def test_bounds_that_only_the_engine_states(
     tmp_path: Path, image: str, args: str, expected: list[str]
 ) -> None:
     assert judge(values, deploy(tmp_path, serve(image, *args.split()))) == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ("Qwen/Qwen3-32B --quantization awq", ["fail"]),
+        ("Qwen/Qwen3-32B -q gptq_marlin", ["fail"]),
+        ("Qwen/Qwen3-32B --quantization fp8", []),  # which vLLM makes as it loads
+        ("Qwen/Qwen3-32B-AWQ --quantization awq", []),
+    ],
+)
+def test_awq_needs_weights_in_it(tmp_path: Path, args: str, expected: list[str]) -> None:
+    given = deploy(tmp_path, serve(VLLM, "--model", *args.split()))
+    assert judge(values, given) == expected

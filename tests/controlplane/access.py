@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def kubeconfig(
 
 def tls(user: User, authority: Path, scratch: Path) -> ssl.SSLContext:
     """Give a TLS context that trusts the cluster and presents the user's certificate, if any."""
-    context = ssl.create_default_context(cafile=str(authority))
+    context = _SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(authority)
     if user.pair:
         # The ssl module loads certificates from files only.
         scratch.touch(mode=0o600)
@@ -66,6 +68,17 @@ def tls(user: User, authority: Path, scratch: Path) -> ssl.SSLContext:
         context.load_cert_chain(scratch)
         scratch.unlink()
     return context
+
+
+class _SharedContext(ssl.SSLContext):
+    """A context that several threads can use.
+
+    The client sets the ALPN protocols for each connection, while OpenSSL in another thread may be copying
+    them into its ClientHello without the GIL: the API server then cannot decode that message. It needs none.
+    """
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        pass
 
 
 def grant(user: User, rules: list[Object], namespace: str | None) -> list[Object]:

@@ -93,11 +93,19 @@ class Objects(Api):
         """
         files = [file for folder in folders for file in _yaml_files(folder)]
         found = {crd["metadata"]["name"]: crd for file in files for crd in read_crds(file)}
-        self.apply(*found.values(), workers=WORKERS)
-        wanted = {kind for crd in found.values() for kind in _kinds(crd)}
+        self.define(list(found.values()))
+        return sorted(found)
+
+    def define(self, crds: Sequence[Object]) -> None:
+        """Apply definitions, and wait until they are served. Raises TimeoutError for one that is not."""
+        self.apply(*crds, workers=WORKERS)
+        self.await_kinds(crds)
+
+    def await_kinds(self, crds: Sequence[Object]) -> None:
+        """Wait until definitions are served. Raises TimeoutError for one that is not."""
+        wanted = {kind for crd in crds for kind in _kinds(crd)}
         wait(lambda: wanted <= self.discover().keys(), f"serve {sorted(wanted)}")
         self.warm(wanted)
-        return sorted(found)
 
     def warm(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Wait until these kinds, by API version and name, are kept: that begins with the first request for

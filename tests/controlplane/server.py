@@ -22,10 +22,11 @@ from typing import Any, Self
 import httpx2
 
 from tests.controlplane import access, build
+from tests.controlplane.accepted import AcceptedDefinitions
 from tests.controlplane.access import User
 from tests.controlplane.api import Object, Resource, wait
 from tests.controlplane.certs import Authority, private_key
-from tests.controlplane.objects import Objects
+from tests.controlplane.objects import WORKERS, Objects
 from tests.controlplane.processes import Processes
 from tests.controlplane.store import MAX_OPERATIONS, State, Store
 
@@ -164,6 +165,17 @@ class ControlPlane(Objects):
         return [str(self._binary("kubectl")), "--kubeconfig", str(config), "--cache-dir", cache]
 
     # State
+
+    def define(self, crds: Sequence[Object]) -> None:
+        """Define these as they were accepted before, where they were, and wait until they are served.
+
+        Raises TimeoutError for one that is not.
+        """
+        accepted = AcceptedDefinitions(self._store, Path(self._binary("kube-apiserver")))
+        new = accepted.put(crds)
+        self.apply(*new, workers=WORKERS)
+        self.await_kinds(crds)
+        accepted.keep(new)
 
     def snapshot(self) -> Snapshot:
         """Take the present state as the one that `reset` goes back to, and give it.

@@ -64,6 +64,15 @@ class Store:
             state.revisions.update(dict.fromkeys(repairs, int(answer["header"]["revision"])))
         return changed
 
+    def get(self, key: str) -> str | None:
+        """Give the value of a key, as `put` takes it; None where there is none."""
+        found = self._post("/v3/kv/range", {"key": _encode(key)}).get("kvs")
+        return str(found[0]["value"]) if found else None
+
+    def put(self, key: str, value: str) -> None:
+        """Set a key."""
+        self._post("/v3/kv/put", {"key": _encode(key), "value": value})
+
     def close(self) -> None:
         """Close the connection."""
         self._http.close()

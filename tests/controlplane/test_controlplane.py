@@ -126,7 +126,10 @@ def test_a_server_that_fails_shows_its_log(monkeypatch: pytest.MonkeyPatch) -> N
     assert not cluster.folder.exists()
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "end",
+    [signal.SIGKILL, *(pytest.param(s, marks=pytest.mark.verify) for s in (signal.SIGTERM, signal.SIGINT))],
+)
 def test_it_dies_with_its_parent(end: signal.Signals) -> None:
     build.assets("etcd", "kube-apiserver")
     command = [sys.executable, "-c", START_AND_STAY]

@@ -7,16 +7,22 @@ import pytest
 from tests.command import CommandResult, run_inside
 
 SHARED = Path(__file__).parents[3] / "shared"
-AREAS = ("engine", "graph", "memory", "model", "network", "parallelism")
+AREAS = ("engine", "graph", "memory", "model", "network", "parallelism", "storage.download")
 
 # What each file of the guide gets wrong: the file, the line, the outcome and the check.
 GUIDE = {
     ("01", 11, "warn", "manifest.references"): "a ConfigMap with other sizes that nothing mounts",
     ("01", 47, "fail", "manifest.placeholders"): "hf_xxxx is no token",
     ("01", 49, "fail", "manifest.placeholders"): "sk-xxxx is no key",
+    ("01", 124, "warn", "storage.download"): "four replicas download into one claim",
     ("02", 35, "warn", "network.routes"): "all completions have one URI, so one pod gets them",
     ("02", 79, "warn", "network.routes"): "5xx and reset repeat a generation that has begun",
+    ("04", 21, "warn", "storage.download"): "four GPUs wait for a download",
+    ("05", 61, "warn", "graph.startup-budget"): "liveness ends after 150 s what reads 141 GB",
+    ("05", 78, "warn", "engine.builds"): "another claim than the builder's",
+    ("05", 85, "warn", "engine.builds"): "built on A100, served on H100",
     ("05", 25, "warn", "parallelism.gpus-match"): "tritonserver alone is one rank, and the engine has TP 4",
+    ("06", 28, "fail", "engine.values"): "the checkpoint is not quantized",
     ("06", 29, "fail", "engine.values"): "TGI takes a dtype or a quantization",
     ("06", 43, "fail", "engine.flags-known"): "--enable-cuda-graphs went with TGI 2.0",
     ("06", 83, "warn", "graph.startup-budget"): "liveness ends after 210 s what reads 141 GB",

@@ -459,7 +459,7 @@ def _list_links() -> Iterator[Broken]:
     ):
         yield link(f"a link: {reason}", _routed(kind, condition, reason), kind=kind.split()[1], says=reason)
     route = "gateway.networking.k8s.io/v1 HTTPRoute"
-    yield link("a link: no gateway", _routed(route), kind="HTTPRoute", says="no gateway", outcome="warn")
+    yield link("a link: no gateway", _routed(route), kind="HTTPRoute", says="there is no Gateway")
 
 
 def _list_chains() -> Iterator[Broken]:

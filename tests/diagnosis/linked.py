@@ -20,6 +20,8 @@ from tests.diagnosis.stage import (
 
 REQUEST = "nvidia.com/v1beta1 DynamoGraphDeploymentRequest"
 MODEL = "nvidia.com/v1alpha1 DynamoModel"
+HPA = "autoscaling/v2 HorizontalPodAutoscaler"
+GATEWAY, ROUTE = (f"gateway.networking.k8s.io/v1 {kind}" for kind in ("Gateway", "HTTPRoute"))
 POOL = "inference.networking.k8s.io/v1 InferencePool"
 
 
@@ -183,4 +185,36 @@ def _list_pools() -> Iterator[Broken]:
     yield crash("workers of a pool that crash", make, says="KV cache", objects=4)
 
 
-LINKED = [*_list_requests(), *_list_gangs(), *_list_pools()]
+def _autoscaled(stage: Stage, *, ready: bool = True, reason: str = "FailedGetPodsMetric") -> None:
+    """A Deployment with an autoscaler that does not get its metric."""
+    stage.deploy(ready=ready, status=running(900, ready=True) if ready else crashed(1))
+    stage.log("ValueError: No available memory for the cache blocks\n")
+    condition = make_condition("ScalingActive", "False", reason, "unable to get metric queue: no metrics")
+    spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": WORKER}}
+    status = {"desiredReplicas": 1, "currentMetrics": None, "conditions": [condition]}
+    stage.put(HPA, "chat", None, spec=spec | {"maxReplicas": 4}, status=status)
+
+
+def _gateway(stage: Stage, **conditions: str) -> None:
+    """A Gateway, perhaps in trouble, and a route by it that nobody has looked at."""
+    stage.deploy(ready=True, status=running(900, ready=True))
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    told = [make_condition(name, "False", reason) for name, reason in conditions.items()]
+    spec = {"gatewayClassName": "edge", "listeners": [listener]}
+    stage.put(GATEWAY, "edge", None, spec=spec, status={"conditions": told or [make_condition("Accepted")]})
+    rules = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
+    stage.put(ROUTE, "chat", None, spec={"parentRefs": [{"name": "edge"}], "rules": rules})
+
+
+def _list_links() -> Iterator[Broken]:
+    scaler = partial(Broken, check="symptom.autoscaler", kind="HorizontalPodAutoscaler", name="chat")
+    yield scaler("no metric", _autoscaled, says="custom.metrics", outcome="warn", objects=1)
+    crash = partial(Broken, check="symptom.crash", says="KV cache", objects=4)
+    yield crash("an autoscaler of pods that crash", partial(_autoscaled, ready=False))
+    gateway = partial(Broken, check="symptom.route", kind="Gateway", name="edge", objects=2)
+    yield gateway("no address", partial(_gateway, Programmed="AddressNotAssigned"), says="load balancer")
+    route = partial(Broken, check="symptom.route", kind="HTTPRoute", name="chat", objects=1)
+    yield route("a route that nobody looks at", _gateway, says="no gateway", outcome="warn")
+
+
+LINKED = [*_list_requests(), *_list_gangs(), *_list_pools(), *_list_links()]

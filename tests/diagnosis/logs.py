@@ -27,5 +27,5 @@ def serve_logs(folder: Path) -> ThreadingHTTPServer:
     context = Authority().issue("kubelet", hosts=[HOST]).serving(folder)
     server = ThreadingHTTPServer((HOST, 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,)).start()
     return server

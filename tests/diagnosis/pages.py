@@ -39,7 +39,7 @@ def serve_http(answer: Callable[[str], str | None]) -> Iterator[int]:
             pass
 
     server = ThreadingHTTPServer(("", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server.server_address[1]

@@ -49,7 +49,7 @@ def replay(file: Path, folder: Path, *, mended: bool = False) -> Iterator[Path]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     config = folder / "kubeconfig"
     url = f"http://127.0.0.1:{server.server_address[1]}"

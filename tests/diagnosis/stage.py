@@ -33,6 +33,8 @@ _STATUSES: dict[str, Object] = {
     "apps/v1 StatefulSet": {},
     "batch/v1 Job": {},
     "v1 PersistentVolumeClaim": {"phase": "Bound"},
+    "autoscaling/v2 HorizontalPodAutoscaler": {"desiredReplicas": 1},
+    "gateway.networking.k8s.io/v1 Gateway": {},
     _ATTACHED[0]: {},
     _ATTACHED[1]: {},
 }

@@ -20,6 +20,7 @@ from tests.diagnosis.reported import REPORTED
 from tests.diagnosis.situation import Broken
 from tests.diagnosis.stage import GRAPH, IMAGE, NODE, POD, WORKER, Stage, crashed, running
 from tests.diagnosis.test_recordings import CAUSES
+from tests.diagnosis.threads import THREADS
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def run_later(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     timer.join()
 
 
-SITUATIONS = [*BROKEN, *REPORTED, *LINKED]
+SITUATIONS = [*BROKEN, *REPORTED, *LINKED, *THREADS]
 SAMPLE = random.Random(17).sample(SITUATIONS, 20)  # what CI runs; the others are behind `verify`
 
 
@@ -156,11 +157,32 @@ def test_an_owner_whose_kind_is_not_read_is_a_target(stage: Stage) -> None:
     assert [check for check, _ in list_problems(verdicts)] == ["symptom.not-ready"]
 
 
-def test_a_service_is_told_to_be_none(stage: Stage) -> None:
-    stage.deploy(ready=True)
-    code, verdicts = diagnose(stage, f"svc/{WORKER}")
-    assert code == 3
-    assert "a Service is not diagnosed" in verdicts[0]["message"]
+@pytest.mark.parametrize("app", [WORKER, "other"])
+def test_a_service_leads_to_what_runs_its_pods(stage: Stage, app: str) -> None:
+    stage.deploy(ready=False, status=crashed(1))
+    stage.log("ValueError: No available memory for the cache blocks\n")
+    label = {"metadata": {"labels": {"app": WORKER}}}
+    path = f"/api/v1/namespaces/{stage.namespace}/pods/{POD}"
+    stage.cluster.request("PATCH", path, label, content_type="application/merge-patch+json")
+    ports = [{"port": 8000}]
+    stage.put("v1 Service", "front", None, spec={"ports": ports, "selector": {"app": app}})
+    _, verdicts = diagnose(stage, "svc/front")
+    told = [(check, finding["subject"]["name"]) for check, finding in list_problems(verdicts)]
+    assert told == ([("symptom.crash", POD)] if app == WORKER else [("symptom.route", "front")])
+
+
+def test_an_operator_that_lost_its_lease(stage: Stage) -> None:
+    stage.deploy(ready=True, status=running(900, ready=True))
+    place, name = stage.cluster.namespace("operator"), "platform-dynamo-operator-0"
+    labels = {"control-plane": "controller-manager", "app.kubernetes.io/name": "dynamo-operator"}
+    stage.cluster.pod(name, place, node=NODE, labels=labels, ready=False, status=crashed(1))
+    log = 'ERROR setup problem running manager {"error": "leader election lost"}\n'
+    (stage.logs / f"{place}_{name}.log").write_text(log)
+    _, verdicts = diagnose(stage)
+    stage.cluster.delete(make_object("Pod", name, place))
+    (problem,) = list_problems(verdicts)
+    assert (problem[0], problem[1]["subject"]["namespace"]) == ("symptom.operator", place)
+    assert "etcd" in problem[1]["fix"]
 
 
 def test_a_target_that_is_not_there(stage: Stage) -> None:
@@ -188,7 +210,7 @@ def test_what_may_not_be_read_is_told(stage: Stage) -> None:
 
 def test_a_recording_is_judged_alike(stage: Stage) -> None:
     find("a gated model").make(stage)
-    labels = {"app": "healthy"}
+    labels = {"app": "healthy"}  # and scaled to 0
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": IMAGE}]}}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
     stage.put("apps/v1 Deployment", "healthy", None, spec=spec, status={"observedGeneration": 1})
@@ -198,7 +220,12 @@ def test_a_recording_is_judged_alike(stage: Stage) -> None:
     live, recorded = diagnose(stage), diagnose(stage, "--snapshot", str(file))
     assert list_problems(recorded[1]) == list_problems(live[1])
     assert recorded[0] == live[0] == 1
-    assert list_problems(diagnose(stage, "--snapshot", str(file), "deployment/healthy")[1]) == []
+    (idle,) = list_problems(diagnose(stage, "--snapshot", str(file), "deployment/healthy")[1])
+    assert (idle[0], idle[1]["outcome"], idle[1]["subject"]["name"]) == (
+        "symptom.workload",
+        "warn",
+        "healthy",
+    )
     code, verdicts = diagnose(stage, "--snapshot", str(file), "deployment/none-such")
     assert (code, {v["outcome"] for v in verdicts}) == (3, {"unknown"})
 

@@ -103,3 +103,31 @@ def test_an_error_that_is_tried_again_is_the_cause_if_nothing_else_is() -> None:
 def test_what_is_said_in_passing_is_no_cause() -> None:
     lines = ["ImportError: no flash attention, using another", *["INFO step"] * 30, "KeyError: 'x'"]
     assert find_cause(lines) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (
+            [
+                "thread 'worker' panicked at lib/llm/src/x.rs:120:18:",
+                "missing field `model`",
+                "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+            ],
+            "missing field `model`",
+        ),
+        (["panic: assignment to entry in nil map", "goroutine 1 [running]:", "exit status 2"], "nil map"),
+        (
+            [
+                "terminate called after throwing an instance of 'std::runtime_error'",
+                "what():  no device",
+                "Aborted",
+            ],
+            "no device",
+        ),
+        (["INFO this never panics", "INFO ready"], "ready"),
+    ],
+    ids=["Rust", "Go", "C++", "none"],
+)
+def test_a_panic_is_the_last_word(lines: list[str], says: str) -> None:
+    assert says in find_last_words(lines, ended=True)

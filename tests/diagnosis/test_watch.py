@@ -1,22 +1,27 @@
 """`dynocheck diagnose --watch` beside a rollout on the real API server."""
 
 import io
+import json
 import os
 import pty
 import re
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
 
 from dynocheck import kube
+from dynocheck.cli import main
 from dynocheck.commands._rollout import LiveView
 from dynocheck.kube.changes import ChangeWatch
 from dynocheck.probes.symptom.objects import WATCHED
 from tests.clusters.objects import make_object
 from tests.command import interrupt, run_inside, start
+from tests.controlplane.processes import free_port
+from tests.controlplane.server import HOST
 from tests.diagnosis.conftest import diagnose, list_problems
 from tests.diagnosis.stage import POD, Stage, running, unscheduled, waiting
 from tests.diagnosis.test_diagnose import run_later
@@ -54,6 +59,15 @@ def test_it_ends_when_the_time_is_over(stage: Stage, capsys: pytest.CaptureFixtu
     assert [check for check, _ in list_problems(verdicts)] == ["symptom.image"]
     assert time.monotonic() - begun < 30
     assert "main ErrImagePull" in capsys.readouterr().err
+
+
+def test_a_server_that_never_answers_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, server = tmp_path / "config", f"https://{HOST}:{free_port()}"
+    named = [{"name": "it", "context": {"cluster": "it"}}]
+    clusters = [{"name": "it", "cluster": {"server": server}}]
+    file.write_text(json.dumps({"clusters": clusters, "contexts": named, "current-context": "it"}))
+    assert main(["diagnose", "--watch", "--kubeconfig", str(file)]) == 3
+    assert server in capsys.readouterr().out
 
 
 def test_it_sees_a_change_at_once(stage: Stage) -> None:

@@ -100,7 +100,7 @@ def told(bad: Sequence[Bad]) -> str:
 
 
 def test_damaged_recipes_are_judged() -> None:
-    _, bad = chunk("sample", 0, 150)
+    _, bad = chunk("sample", 0, 50)
     assert not bad, told(bad)
 
 

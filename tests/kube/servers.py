@@ -89,10 +89,12 @@ def serve(
     server = FakeServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", authority)
     closing = threading.Event()
     threads: list[threading.Thread] = []
+    connections: list[socket.socket] = []
 
     def talk(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError, ValueError):
             connection.settimeout(10)
+            connections.append(connection)
             if respond is None:
                 closing.wait()
                 return
@@ -100,6 +102,7 @@ def serve(
                 _answer(connection, respond, server, closing)
             else:
                 with secured.wrap_socket(connection, server_side=True) as inside:
+                    connections.append(inside)
                     _answer(inside, respond, server, closing)
 
     def accept() -> None:
@@ -115,6 +118,9 @@ def serve(
         yield server
     finally:
         closing.set()
+        for connection in connections:  # a handler may be waiting for a client that keeps it
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(10)
         listener.close()

@@ -204,7 +204,7 @@ def test_an_old_authority_is_trusted_as_go_trusts_it(tmp_path: Path) -> None:
 
 def test_https_to_a_server_without_tls(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as plain:
-        threading.Thread(target=plain.serve_forever, daemon=True).start()
+        threading.Thread(target=plain.serve_forever, args=(0.02,), daemon=True).start()
         server = FakeServer(f"https://127.0.0.1:{plain.server_address[1]}", b"")
         with refused(Unreachable, f"cannot reach {server.url}: TLS: the server does not use TLS"):
             read(server, tmp_path, certificate_authority_data=None)

@@ -184,11 +184,13 @@ def _matches_line(expression: str, file: Path, line: int | None) -> bool:
     return bool(expression and line and re.search(expression, file.read_text().splitlines()[line - 1]))
 
 
-def seed_defects(folder: Path, seed: str, models: Sequence[Path], most: int = 1000) -> list[SeededDefect]:
-    """Defects of every kind, at a place of each of these models, and in so many of them at most."""
+def seed_defects(
+    folder: Path, seed: str, models: Sequence[Path], most: int = 1000, kinds: Sequence[Defect] = KINDS
+) -> list[SeededDefect]:
+    """Defects of these kinds, at a place of each of these models, and in so many of them at most."""
     bench = Bench(folder)
     found: list[SeededDefect] = []
-    for kind in KINDS:
+    for kind in kinds:
         by_model = [(model, places) for model in models if (places := sites(kind, model))]
         chosen = Random(f"{seed}:{kind.name}").sample(by_model, min(most, len(by_model)))
         for model, places in chosen:

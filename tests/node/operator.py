@@ -29,10 +29,7 @@ class Operator:
         self._node, self._cluster = node, node.cluster
         environment = home.python.parent.parent
         self._path = f"{environment / 'bin'}:/usr/bin:/bin"
-        paths = [*_LIBRARIES, sys.base_prefix, str(environment)]
-        self._shown = [
-            path for path in dict.fromkeys(paths) if Path(path).exists() and not _inside(path, paths)
-        ]
+        self._mounts, self._machine = show_machine(environment)
 
     def deploy(self, graph: Object) -> None:
         """Apply a graph and what it is made of; set its status when every component is ready.
@@ -51,10 +48,7 @@ class Operator:
         spec["terminationGracePeriodSeconds"] = 0
         spec["volumes"] = [*spec.get("volumes", ()), *self._volumes(graph)]
         (container,) = spec["containers"]
-        shown = [
-            {"name": f"machine-{n}", "mountPath": p, "readOnly": True} for n, p in enumerate(self._shown)
-        ]
-        container["volumeMounts"] = [*shown, {"name": "discovery", "mountPath": "/discovery"}]
+        container["volumeMounts"] = [*self._mounts, {"name": "discovery", "mountPath": "/discovery"}]
         container["image"] = images.BUSYBOX
         container["env"] = [*self._environment(graph, component), *container.get("env", ())]
         container |= _frontend() if component["type"] == "frontend" else _worker()
@@ -71,9 +65,8 @@ class Operator:
 
     def _volumes(self, graph: Object) -> list[Object]:
         discovery = self._node.folder / "discovery" / graph["metadata"]["uid"]
-        shown = [{"name": f"machine-{n}", "hostPath": {"path": p}} for n, p in enumerate(self._shown)]
         return [
-            *shown,
+            *self._machine,
             {"name": "discovery", "hostPath": {"path": str(discovery), "type": "DirectoryOrCreate"}},
         ]
 
@@ -110,6 +103,16 @@ class Operator:
             status.get(_name(graph, each), {}).get("readyReplicas", 0) == each.get("replicas", 1)
             for each in graph["spec"]["components"]
         )
+
+
+def show_machine(*folders: Path) -> tuple[list[Object], list[Object]]:
+    """The mounts and volumes by which a pod has this machine's libraries, its Python and these folders."""
+    paths = [*_LIBRARIES, sys.base_prefix, *map(str, folders)]
+    shown = [path for path in dict.fromkeys(paths) if Path(path).exists() and not _inside(path, paths)]
+    return (
+        [{"name": f"machine-{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(shown)],
+        [{"name": f"machine-{n}", "hostPath": {"path": path}} for n, path in enumerate(shown)],
+    )
 
 
 def _inside(path: str, others: list[str]) -> bool:

@@ -29,7 +29,7 @@ class _Refusal(BaseHTTPRequestHandler):
 def locked() -> Iterator[None]:
     """Run it, in the network that this thread is in."""
     with ThreadingHTTPServer(("127.0.0.1", _PORT), _Refusal) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
         try:
             yield
         finally:

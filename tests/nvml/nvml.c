@@ -25,6 +25,7 @@ typedef struct {
     unsigned char state;
     unsigned health;
 } Fabric;
+typedef struct { unsigned version; unsigned long counts[11]; unsigned exceeded; } Sram;
 typedef struct {
     unsigned id, scope;
     long long timestamp, latency;
@@ -219,6 +220,14 @@ int nvmlDeviceGetNvLinkState(void *d, unsigned link, unsigned *active) {
 }
 int nvmlDeviceGetCurrPcieLinkWidth(void *d, unsigned *value) { return small(index_of(d), "width", value); }
 int nvmlDeviceGetMaxPcieLinkWidth(void *d, unsigned *value) { return small(index_of(d), "width_max", value); }
+int nvmlDeviceGetRetiredPagesPendingStatus(void *d, unsigned *value) {
+    return small(index_of(d), "retiring", value);
+}
+int nvmlDeviceGetCurrPcieLinkGeneration(void *d, unsigned *value) { return small(index_of(d), "generation", value); }
+int nvmlDeviceGetMaxPcieLinkGeneration(void *d, unsigned *value) {
+    return small(index_of(d), "generation_max", value);
+}
+int nvmlDeviceGetPerformanceState(void *d, unsigned *value) { return small(index_of(d), "performance", value); }
 int nvmlDeviceGetCurrentClocksEventReasons(void *d, unsigned long long *value) {
     return number(index_of(d), "throttle", value);
 }
@@ -240,6 +249,14 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *many, Process *pr
     return *many > room ? TOO_SMALL : SUCCESS;
 }
 
+int nvmlDeviceGetSramEccErrorStatus(void *d, Sram *sram) {
+    unsigned exceeded = 0;
+    int result = small(index_of(d), "sram_exceeded", &exceeded);
+    if (result != SUCCESS) return result;
+    if (sram->version != (1u << 24 | sizeof *sram)) return 25; /* argument version mismatch */
+    sram->exceeded = exceeded;
+    return SUCCESS;
+}
 int nvmlDeviceGetPcieReplayCounter(void *d, unsigned *value) { return small(index_of(d), "replays", value); }
 int nvmlDeviceGetEnforcedPowerLimit(void *d, unsigned *value) { return small(index_of(d), "power_limit", value); }
 int nvmlDeviceGetPowerManagementDefaultLimit(void *d, unsigned *value) {

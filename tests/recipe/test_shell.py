@@ -191,7 +191,7 @@ def _explained(shell: Shell, script: str, environment: dict[str, str]) -> None:
         assert any(explains(words, passed) for words in said), (passed, said)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given_by(scripts(), environments)
 def test_random_scripts_match_a_real_shell(shell: Shell, script: str, environment: dict[str, str]) -> None:
     _explained(shell, script, environment)

@@ -417,7 +417,7 @@ def _spoilt(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_spoilt())
 def test_damaged_manifests_match_kubectl(kubectl: Kubectl, text: str) -> None:
     _agrees(kubectl, text)
@@ -435,7 +435,7 @@ _number_like = st.text("0123456789_+-.eExXoObBfFaAnNiI", min_size=1, max_size=8)
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_number_like, min_size=200, max_size=200))
 def test_numbers_match_kubectl(kubectl: Kubectl, scalars: list[str]) -> None:
     scalars = [s for s in scalars if s.lower().strip("+-") not in (".inf", ".nan")]

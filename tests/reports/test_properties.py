@@ -166,7 +166,7 @@ def reads_back(report: Report) -> None:
     assert msgspec.json.decode(render_report(report, "json"), type=Report) == report
 
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

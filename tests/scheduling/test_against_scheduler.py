@@ -45,7 +45,7 @@ from tests.scheduling.worlds import (
 WORKERS = 8
 PATIENCE_S = 120.0
 RUNS = 40
-SAMPLE = 25
+SAMPLE = 15
 MANY = int(os.environ.get("DYNOCHECK_SITUATIONS", "500"))
 TOGETHER = 50
 SELECTORS = [{"cel": {"expression": f"device.driver == '{DEVICES}'"}}]

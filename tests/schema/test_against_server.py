@@ -220,7 +220,7 @@ def _disagreement(server: Server, item: Object, *, at_place: bool = True) -> str
 
 
 @pytest.mark.parametrize(
-    ("count", "seed"), [(30, 1), pytest.param(2000, 2, marks=pytest.mark.verify)], ids=["a sample", "all"]
+    ("count", "seed"), [(12, 1), pytest.param(2000, 2, marks=pytest.mark.verify)], ids=["a sample", "all"]
 )
 @pytest.mark.parametrize(("version", "kind"), KINDS)
 def test_mistakes_are_told_as_the_server_tells_them(
@@ -244,7 +244,7 @@ def test_core_kinds_are_taken_as_they_are(server: Server, manifest: Manifest) ->
 
 @pytest.mark.parametrize(
     ("count", "seed"),
-    [(160, 1), pytest.param(3_000, 2, marks=pytest.mark.verify)],
+    [(80, 1), pytest.param(3_000, 2, marks=pytest.mark.verify)],
     ids=["a sample", "thousands"],
 )
 def test_mistakes_in_core_kinds_are_told_as_the_server_tells_them(

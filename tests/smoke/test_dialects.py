@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dynocheck.simulated import SimulatedEngine
 from tests.command import dynocheck
 from tests.kube.servers import serve
 from tests.serving.asking import GOOD, closing_after_each_answer
@@ -71,6 +72,29 @@ def test_numbers_that_are_no_integers_are_read_and_told() -> None:
         ended = smoke(url)
     assert (ended.code, bad(ended)) == (0, {"endpoint.listed": "warn", "endpoint.usage": "warn"})
     assert ended.outcomes["endpoint.too-long"] == "pass"  # the context was read
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        (256, "This model's maximum context length is {} tokens. However, you requested 700 tokens"),
+        (128, "The input (700 tokens) is longer than the model's context length ({} tokens)."),
+        (128, "request (700 tokens) exceeds the available context size ({} tokens), try increasing it"),
+        (256, "`inputs` tokens + `max_new_tokens` must be <= {}. Given: 700 `inputs` tokens"),
+        (128, "the prompt is too long"),
+    ],
+)
+def test_a_small_context_that_is_not_listed_is_learned(context: int, message: str) -> None:
+    def keep_silent(call: ProxiedCall) -> None:
+        dialects.list_as(call, NAME, owned_by="me")
+        if call.status == 400 and call.path.endswith("completions"):
+            call.kind = "application/json"
+            call.body = json.dumps({"error": {"message": message.format(context)}}).encode()
+
+    with serve_lies(keep_silent, SimulatedEngine(token_s=0.0, prefill_s=0.0, context=context)) as url:
+        ended = smoke(url, "--timeout", "10")
+    assert (ended.code, bad(ended)) == (0, {})
+    assert ended.outcomes["endpoint.too-long"] == "pass"
 
 
 def count_in_floats(usage: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from tests.command import CommandResult, dynocheck
 from tests.controlplane.server import ControlPlane
 from tests.smoke import dialects
 from tests.smoke.asking import bad
-from tests.smoke.lying import serve_lies
+from tests.smoke.lying import ProxiedCall, serve_lies
 from tests.smoke.test_deployment import own_address
 
 POD = {"containers": [{"name": "vllm", "image": "vllm/vllm-openai:v0.11.0"}]}
@@ -137,3 +137,39 @@ def test_a_job_has_the_key_from_the_secret_that_the_pods_have_it_from(
     job = next(each for each in yaml.safe_load_all(ended.out) if each["kind"] == "Job")
     assert f"chat.{namespace}.svc" in str(job)
     assert "{'name': 'chat-key', 'key': 'token'}" in str(job)
+
+
+def test_a_key_that_the_proxy_takes_off_is_no_fault_of_the_server(
+    cluster: ControlPlane, namespace: str
+) -> None:
+    def want_key(call: ProxiedCall) -> None:
+        dialects.vllm(call)
+        if call.headers.get("Authorization") != "Bearer right":
+            call.status, call.kind = 401, "application/json"
+            call.body = b'{"error":"Unauthorized"}'
+
+    key = {"secretKeyRef": {"name": "chat-key", "key": "token"}}
+    container = {**POD["containers"][0], "env": [{"name": "VLLM_API_KEY", "valueFrom": key}]}
+    cluster.apply(workload("Deployment", namespace, containers=[container]))
+    with serve_lies(want_key, host="0.0.0.0") as url:
+        expose(cluster, namespace, "chat", int(url.rpartition(":")[2]), {"app": "chat"})
+        ended = smoke(cluster, namespace, "deploy/chat", "--select", "endpoint.ready")
+    assert (ended.code, ended.outcomes) == (3, {"endpoint.ready": "unknown"})
+    assert "Secret chat-key/token" in ended.out
+
+
+def test_an_inference_service(cluster: ControlPlane, namespace: str, served: int, tmp_path: Path) -> None:
+    open_schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    names = {"kind": "InferenceService", "plural": "inferenceservices", "singular": "inferenceservice"}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": open_schema}
+    spec = {"group": "serving.kserve.io", "names": names, "scope": "Namespaced", "versions": [version]}
+    definition = make_object(
+        "apiextensions.k8s.io/v1 CustomResourceDefinition", "inferenceservices.serving.kserve.io", spec=spec
+    )
+    (tmp_path / "kserve.yaml").write_text(yaml.safe_dump(definition))
+    cluster.load_crds(tmp_path)
+    cluster.apply(make_object("serving.kserve.io/v1beta1 InferenceService", "chat", namespace, spec={}))
+    expose(cluster, namespace, "chat-predictor", served, {"serving.kserve.io/inferenceservice": "chat"})
+    ended = smoke(cluster, namespace, "isvc/chat", *READY)
+    assert (ended.code, bad(ended)) == (0, {})
+    assert ended.report["target"]["url"].endswith("/services/http:chat-predictor:80/proxy")

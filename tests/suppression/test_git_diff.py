@@ -71,6 +71,24 @@ def test_a_change_within_a_component_brings_its_finding_back(house: Path) -> Non
     assert messages(run(house)) == ["a: TP 4 needs 4 GPUs, a replica is given 1"]
 
 
+def list_accepted(ended: CommandResult, check: str) -> list[str | None]:
+    (found,) = [v for v in ended.report["verdicts"] if v["check"] == check]
+    return [each["accepted"] for each in found["unjudged"]]
+
+
+def test_what_was_not_judged_before_is_accepted_unless_its_component_changed(house: Path) -> None:
+    check = "memory.weights-fit"
+    strict = ("recipe", "m", "-o", "json", "--strict", "--select", check, "--select", "graph.frontend")
+    put(house, DEPLOY, GRAPH + FRONTEND + worker("a", args="--model, x/a") + worker("b", args="--model, x/b"))
+    commit(house)
+    assert run_inside(*strict, cwd=house).code == 3
+    same = run_inside(*strict, "--diff", "HEAD", cwd=house)
+    assert (same.code, list_accepted(same, check)) == (0, ["--diff HEAD", "--diff HEAD"])
+    put(house, DEPLOY, (house / DEPLOY).read_text().replace("x/b", "x/c"))
+    ended = run_inside(*strict, "--diff", "HEAD", cwd=house)
+    assert (ended.code, list_accepted(ended, check)) == (3, ["--diff HEAD", None])
+
+
 def test_what_an_overlay_renders_is_compared_too(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = (str(build.assets("kubectl") / "kubectl"), "kustomize")
     monkeypatch.setattr(kustomize, "_find_command", lambda: command)

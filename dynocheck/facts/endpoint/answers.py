@@ -133,8 +133,9 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     `workers` the number of each type, None and empty if it does not report them. `health` is the status code
     of /health, `instances` the number of Dynamo instances listed there. `first_s` is the duration of the
     first successful completion, `usual_s` of the third. `chat` is false if only text completions work.
-    `context` is the maximum number of tokens of prompt and completion together. `odd` are numbers in
-    /v1/models that are not integers. `owner` is the model's there, `software` the response's Server header.
+    `context` is the maximum number of tokens of prompt and completion together, None if the server does not
+    list it and took the longest prompt of this run. `odd` are numbers in /v1/models that are not integers.
+    `owner` is the model's there, `software` the response's Server header.
     """
 
     stage: str

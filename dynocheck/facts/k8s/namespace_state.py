@@ -138,6 +138,8 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     `settings` are the fields of its pod template by their path, as in `containers.main.image`. `changed` is
     when its specification or content was last changed, RFC 3339, and `changed_by` is who did.
     `component` is its type in a graph, such as frontend, prefill or decode.
+    `refers` are the Gateways and backends that a route names; `selects` are the pods that a Service selects,
+    None if it has no selector.
     `state` is the phase or state in its status. `observed` is false if its controller has not seen the
     present generation, so that its status is outdated.
     """
@@ -157,6 +159,8 @@ class DeployedObject(msgspec.Struct, frozen=True, kw_only=True):
     changed: str = ""
     changed_by: str = ""
     component: str = ""
+    refers: tuple[ObjectKey, ...] = ()
+    selects: tuple[str, ...] | None = None
 
     def get_condition(self, type_: str) -> Condition | None:
         """The condition of this type."""
@@ -276,6 +280,17 @@ class ContainerLogs(DiagnosisFact, FactList[ContainerLog], frozen=True):
         """The log of a container, if it was read."""
         wanted = (pod, container, previous)
         return next((log for log in self.items if (log.pod, log.container, log.previous) == wanted), None)
+
+
+class OperatorState(DiagnosisFact, frozen=True, kw_only=True):
+    """The pods of Dynamo's operators, one state for each namespace, and the logs of those that ended.
+
+    `problem` is the reason if they could not be read.
+    """
+
+    namespaces: tuple[NamespaceState, ...] = ()
+    logs: tuple[ContainerLog, ...] = ()
+    problem: str = ""
 
 
 class MetricValue(msgspec.Struct, frozen=True):

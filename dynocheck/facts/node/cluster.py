@@ -11,6 +11,7 @@ from dynocheck.facts.node.machine import (
     NodeGpus,
     NodeHost,
     NodeKernelLog,
+    NodePackages,
     NodeRdma,
     NodeTopology,
 )
@@ -32,6 +33,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     topology: NodeTopology = msgspec.field(default_factory=NodeTopology)
     fabric: NodeFabric = msgspec.field(default_factory=NodeFabric)
     counters: NodeCounters = msgspec.field(default_factory=NodeCounters)
+    packages: NodePackages = msgspec.field(default_factory=NodePackages)
 
 
 class NodeReports(FactList[NodeReport], frozen=True):

@@ -32,10 +32,12 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU as NVML describes it. What NVML does not support on this GPU is None.
 
     `fault` is why NVML gives no handle to it, `fault_code` NVML's number for that. `slices` counts its MIG
-    devices, `uncorrected` uncorrected ECC errors since the last reset. `links` says for each NVLink whether
-    it is active. `throttle` holds NVML's bits of clocks event reasons, `recovery` NVML's GPU recovery action,
-    `fabric_state`, `fabric_status` and `fabric_health` NVML's state, return code and health mask of the
-    NVLink fabric. Of the `processes`, those in `gone` are not in /proc.
+    devices, `uncorrected` uncorrected ECC errors since the last reset. `sram_exceeded` is whether those of
+    caches ever passed NVIDIA's threshold for replacement. `links` says for each NVLink whether
+    it is active. `generation` is that of PCIe now, which a GPU lowers when it rests, `performance` the number
+    of its P-state, 0 at full clocks. `throttle` holds NVML's bits of clocks event reasons, `recovery` NVML's
+    GPU recovery action, `fabric_state`, `fabric_status` and `fabric_health` NVML's state, return code and
+    health mask of the NVLink fabric. Of the `processes`, those in `gone` are not in /proc.
     """
 
     index: int
@@ -54,11 +56,15 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
     ecc: bool | None = None
     ecc_pending: bool | None = None
     uncorrected: int | None = None
+    sram_exceeded: bool | None = None
     remap_pending: bool | None = None
     remap_failed: bool | None = None
     links: tuple[bool, ...] = ()
     width: int | None = None
     width_max: int | None = None
+    generation: int | None = None
+    generation_max: int | None = None
+    performance: int | None = None
     throttle: int | None = None
     recovery: int | None = None
     power_limit_w: int | None = None
@@ -74,7 +80,8 @@ class NodeGpu(msgspec.Struct, frozen=True, kw_only=True):
 class NodeGpus(NodeFact, frozen=True):
     """The GPUs, by NVML and on the PCI bus. `absent` is why NVML cannot be asked.
 
-    `pci` counts NVIDIA GPUs in sysfs, which in a container are those of the host.
+    `pci` counts NVIDIA GPUs in sysfs, which in a container are those of the host. `given_all` is whether this
+    container was given all of them.
     """
 
     devices: tuple[NodeGpu, ...] = ()
@@ -83,6 +90,7 @@ class NodeGpus(NodeFact, frozen=True):
     absent: str | None = None
     absent_code: int | None = None
     pci: int = 0
+    given_all: bool = False
 
     @property
     def usable(self) -> tuple[NodeGpu, ...]:
@@ -94,8 +102,8 @@ class NodeHost(NodeFact, frozen=True):
     """Memory, shared memory and limits of this process; a limit of None is unlimited.
 
     `cgroup_used_mib` leaves out caches that the kernel can drop, `oom_kills` counts the processes of the
-    cgroup that the kernel killed for memory, `huge_pages_free_mib` is reserved and used by nobody. `unread`
-    names the files that could not be read.
+    cgroup that the kernel killed for memory. `cgroup_cpus` is the time of how many CPUs the cgroup may use,
+    `huge_pages_free_mib` is reserved and used by nobody. `unread` names the files that could not be read.
     """
 
     container: bool = False
@@ -105,6 +113,7 @@ class NodeHost(NodeFact, frozen=True):
     cgroup_used_mib: int | None = None
     oom_kills: int = 0
     huge_pages_free_mib: int = 0
+    cgroup_cpus: float | None = None
     cgroup_pids: int | None = None
     processes: int | None = None
     memlock: int | None = None
@@ -114,17 +123,22 @@ class NodeHost(NodeFact, frozen=True):
 
 
 class NodeKernelLog(NodeFact, frozen=True):
-    """The XID messages of the kernel log, the oldest first. `unread` is why it cannot be read."""
+    """The XID messages of the kernel log, the oldest first. `unread` is why it cannot be read.
+
+    `details` holds what follows the code in those of NVLink 5, which tells what to do.
+    """
 
     xids: tuple[tuple[str, int], ...] = ()  # PCI address, code
     unread: str | None = None
+    details: tuple[tuple[str, int, str], ...] = ()
 
 
 class RdmaPort(msgspec.Struct, frozen=True):
     """A port of an RDMA device as in sysfs.
 
     `roce_v2` is whether it has a GID of RoCE v2, `v2_gids` at which indices. `slot_gbit_s` is what the PCIe
-    link of its card carries in Gb/s, None where that is not told.
+    link of its card carries in Gb/s, None where that is not told. `board` is the model of the card,
+    `mtu` that of the net device behind it, which in a container may not be seen.
     """
 
     device: str
@@ -138,19 +152,24 @@ class RdmaPort(msgspec.Struct, frozen=True):
     driver: str = ""
     v2_gids: tuple[int, ...] = ()
     slot_gbit_s: float | None = None
+    board: str = ""
+    firmware: str = ""
+    mtu: int | None = None
 
 
 class NodeRdma(NodeFact, frozen=True):
-    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem is loaded.
+    """RDMA ports, device nodes that this process may use, and whether nvidia_peermem or nv_peer_mem is
+    loaded.
 
-    `open_modules` is whether the NVIDIA driver has open kernel modules, which can share memory by dma-buf.
-    `gdrcopy` is whether GDRCopy's device is there, `topology_override` the driver's
-    GrdmaPciTopoCheckOverride, None where it has none.
+    `peers` is whether the RDMA stack lists that module in sysfs. `open_modules` is whether the NVIDIA driver
+    has open kernel modules, which can share memory by dma-buf. `gdrcopy` is whether GDRCopy's device is
+    there, `topology_override` the driver's GrdmaPciTopoCheckOverride, None where it has none.
     """
 
     ports: tuple[RdmaPort, ...] = ()
     verbs: tuple[str, ...] = ()
     peermem: bool = False
+    peers: bool | None = None
     open_modules: bool | None = None
     kernel: str = ""
     gdrcopy: bool = False
@@ -227,10 +246,16 @@ class NodePackage(msgspec.Struct, frozen=True):
 
 
 class NodePackages(NodeFact, frozen=True):
-    """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins."""
+    """Engines, Dynamo and what they need, as installed beside dynocheck; `backends` are NIXL's plug-ins.
+
+    `libraries` are NCCL and UCX with the version of their files, where they are not of a package, `ucx` the
+    modules of every UCX that was found, such as ib and cuda.
+    """
 
     items: tuple[NodePackage, ...] = ()
     backends: tuple[str, ...] = ()
+    libraries: dict[str, str] = msgspec.field(default_factory=dict)
+    ucx: tuple[str, ...] = ()
 
     def find(self, name: str) -> NodePackage | None:
         """The package of this normalised name."""
@@ -244,12 +269,13 @@ class NodeEnvironment(NodeFact, frozen=True):
 
 
 class CachedModel(msgspec.Struct, frozen=True):
-    """A model in the Hugging Face cache, with its unfinished downloads and what its snapshots lack."""
+    """A model in the Hugging Face cache, with its unfinished downloads, its revisions and what they lack."""
 
     name: str
     incomplete: int = 0
     missing: tuple[str, ...] = ()
     size_gb: float = 0.0
+    revisions: tuple[str, ...] = ()
 
 
 class NodeModelCache(NodeFact, frozen=True):
@@ -296,3 +322,36 @@ class NodeExercise(NodeFact, frozen=True):
     absent: str | None = None
     gpus: tuple[ExercisedGpu, ...] = ()
     unfinished: str | None = None
+
+
+class TransferRequest(msgspec.Struct, frozen=True):
+    """The user wants transfers measured, for so many seconds at most: among the GPUs of this machine, or with
+    a peer, which is the address of one of the two machines that run this.
+    """
+
+    limit_s: float
+    peer: str | None = None
+    port: int = 12345
+
+
+class MeasuredTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer that a program measured, in GB/s where it told. `by` are the transports that it named.
+
+    `device` is the RDMA device it was bound to, `wrong` whether other data arrived than was sent, `fault` how
+    the program failed.
+    """
+
+    program: str
+    to: str
+    gb_s: float | None = None
+    by: tuple[str, ...] = ()
+    device: str = ""
+    wrong: bool = False
+    fault: str | None = None
+
+
+class NodeTransfer(NodeFact, frozen=True):
+    """The transfers that were measured. `absent` is why none was."""
+
+    items: tuple[MeasuredTransfer, ...] = ()
+    absent: str | None = None

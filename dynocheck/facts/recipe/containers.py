@@ -4,7 +4,7 @@ import posixpath
 
 import msgspec
 
-from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts.recipe.documents import Problem, Value
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -63,6 +63,29 @@ class ConfigFile(msgspec.Struct, frozen=True):
     root: Value | None
 
 
+class TritonModel(msgspec.Struct, frozen=True):
+    """The config.pbtxt of a model of Triton: its path, in a container or as the user would write it.
+
+    In `root`, what may be repeated is a sequence. It is empty if there is a `problem`, the first error.
+    `template`: parts of it are filled in later.
+    """
+
+    path: str
+    file: str
+    root: Value
+    problem: Problem | None = None
+    template: bool = False
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that it is in, which is to be the model's."""
+        return posixpath.basename(posixpath.dirname(self.path))
+
+    @property
+    def name(self) -> str:
+        return self.root.get_text("name") or self.folder
+
+
 class Container(msgspec.Struct, frozen=True):
     """A container of a pod. Without an image, `image_line` and `image_column` are the container's own
     position. `commands` are the words of each command that it runs, as `launches` are those of engines;
@@ -82,6 +105,7 @@ class Container(msgspec.Struct, frozen=True):
     image_column: int = 1
     commands: tuple[tuple[Word, ...], ...] = ()
     unclosed: Word | None = None
+    triton_models: tuple[TritonModel, ...] = ()
     runtime: str = ""
 
     def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.facts.base import Fact, FactList
-from dynocheck.facts.recipe.containers import Container, EnvVar, Mount, Word
-from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile
+from dynocheck.facts.recipe.containers import Container, EnvVar, Mount, TritonModel, Word
+from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile, Value
 from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
 
 
@@ -148,6 +148,30 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     column: int
 
 
+class EngineBuild(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine of TensorRT-LLM that a workload builds with trtllm-build.
+
+    `folder` is where to, as `claim:path`, None if that is unknown or on no claim. `ranks` are the GPUs that
+    it is built for, by the sizes of its checkpoint; None if unknown. `models` are what its container
+    downloads.
+    """
+
+    file: str
+    name: str
+    namespace: str | None
+    folder: str | None
+    ranks: int | None
+    models: tuple[str, ...]
+    pod: Value
+    line: int
+    column: int
+
+    @property
+    def claim(self) -> str:
+        """The claim that it is built on; empty if unknown."""
+        return (self.folder or "").partition(":")[0]
+
+
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     """A workload that runs a load generator: its endpoint and model, if known.
 
@@ -233,6 +257,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.file.rpartition("/")[0]
 
 
+class AdapterConfig(msgspec.Struct, frozen=True):
+    """The `adapter_config.json` of a LoRA adapter: the name of its folder, and its rank."""
+
+    name: str
+    rank: int
+
+
 class PlaceholderFile(msgspec.Struct, frozen=True):
     """A file without its contents: `why` is pointer (of Git LFS), dangling (a link), outside (a
     link out of the tree) or empty.
@@ -273,11 +304,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     graphs: tuple[Graph, ...] = ()
     servers: tuple[Graph, ...] = ()
     downloads: tuple[Download, ...] = ()
+    builds: tuple[EngineBuild, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
     pages: tuple[Page, ...] = ()
     ignores: tuple[IgnoreComment, ...] = ()
     hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
+    triton_models: tuple[TritonModel, ...] = ()
+    adapters: tuple[AdapterConfig, ...] = ()
     unread: tuple[UnreadPart, ...] = ()
 
     @property

@@ -8,6 +8,7 @@ import pytest
 from dynocheck.checks.manifest import objects, versions
 from tests.checks.judging import deploy, get_skip_reason, outcomes, places, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, claim, config_map, dump_objects, engine, graph, job, mount_config
+from tests.controlplane.server import ControlPlane
 
 OLDER = """
 apiVersion: nvidia.com/v1alpha1
@@ -198,3 +199,34 @@ def test_what_is_applied_one_at_a_time_may_share_names(
 ) -> None:
     given = recipes(tmp_path, **{name: dump_objects(*made) for name, made in files.items()})
     assert outcomes(objects.duplicates, given) == []
+
+
+NODE_PORTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec:
+  type: NodePort
+  ports:
+  - {name: tcp, port: 80, nodePort: 30080}
+  - {name: udp, port: 80, protocol: UDP, nodePort: 30080}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: b}
+spec:
+  type: NodePort
+  ports:
+  - {name: udp, port: 80, protocol: UDP, nodePort: NUMBER}
+"""
+
+
+@pytest.mark.parametrize(("number", "expected"), [(30080, ["fail"]), (30081, [])])
+def test_a_node_port_is_one_services_alone(
+    cluster: ControlPlane, tmp_path: Path, number: int, expected: list[str]
+) -> None:
+    text = NODE_PORTS.replace("NUMBER", str(number))
+    assert outcomes(objects.duplicates, recipes(tmp_path, deploy=text)) == expected
+    namespace = cluster.namespace()
+    applied = cluster.kubectl("apply", "-n", namespace, "-f", str(tmp_path / "deploy.yaml"))
+    assert (applied.returncode != 0) == bool(expected), applied.stderr

@@ -68,6 +68,17 @@ def server(tag: str) -> dict[str, Any]:
         (metrics, rule("vllm:e2e_request_latency_seconds > 5"), ["warn"]),
         (metrics, rule("sum(rate(vllm:e2e_request_latency_seconds_bucket[5m])) by (le)"), []),
         (metrics, rule("sglang:num_queue_reqs > 5"), []),
+        (metrics, rule("histogram_quantile(0.95, sum by (le) (rate(a_bucket[5m]))) > 2"), []),
+        (metrics, rule("histogram_quantile(0.95, rate(a_bucket[5m])) > 2"), []),
+        (metrics, rule("histogram_quantile(0.95, sum by (pod) (rate(native[5m]))) > 2"), []),
+        (metrics, rule("histogram_quantile(0.95, sum without (pod) (rate(a_bucket[5m]))) > 2"), []),
+        (metrics, rule("histogram_quantile(0.95, sum(rate(a_bucket[5m]))) > 2"), ["warn"]),
+        (metrics, rule("histogram_quantile(0.95, sum by (pod) (rate(a_bucket[5m]))) > 2"), ["warn"]),
+        (metrics, rule("histogram_quantile(95, sum by (le) (rate(a_bucket[5m]))) > 2"), ["warn"]),
+        (metrics, rule("histogram_quantile(0.9, sum by (le) (rate(a_seconds_bucket[5m]))) > 2000"), ["warn"]),
+        (metrics, rule("DCGM_FI_DEV_FB_USED > 0.95"), ["warn"]),
+        (metrics, rule("DCGM_FI_DEV_FB_USED > 70000"), []),
+        (metrics, rule("DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE) > 0.95"), []),
         (metrics, rule("tgi_queue_size > 5"), []),
         (metrics, rule("tgi_queue_length > 5"), ["warn"]),
         (metrics, rule("dynamo_frontend_queued_requests > 5"), []),
@@ -169,3 +180,45 @@ def test_a_monitor_keeps_something(tmp_path: Path, pattern: str, expected: list[
 def test_a_recipe_without_queries(tmp_path: Path) -> None:
     facts = deploy(tmp_path, server("v0.15.0"))
     assert places(queries, facts) == places(metrics, facts) == [("skip", "")]
+
+
+def pod_monitor(port: str = "http", **labels: str) -> dict[str, Any]:
+    selector = {"matchLabels": labels or {"a": "b"}}
+    return write("PodMonitor", selector=selector, podMetricsEndpoints=[{"port": port}])
+
+
+def service_monitor(port: str = "http", **labels: str) -> dict[str, Any]:
+    return write("ServiceMonitor", selector={"matchLabels": labels or {"a": "b"}}, endpoints=[{"port": port}])
+
+
+def with_port(name: str) -> dict[str, Any]:
+    made = server("v0.20.0")
+    made["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"name": name, "containerPort": 8000}]
+    return made
+
+
+SERVICE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "v", "labels": {"a": "b"}},
+    "spec": {"selector": {"a": "b"}, "ports": [{"name": "http", "port": 80}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([pod_monitor(), with_port("http")], []),
+        ([pod_monitor("metrics"), with_port("http")], ["warn"]),
+        ([pod_monitor(app="other"), with_port("http")], ["warn"]),
+        ([pod_monitor(app="other")], []),
+        ([service_monitor(), SERVICE, with_port("http")], []),
+        ([service_monitor("8000"), SERVICE, with_port("http")], ["warn"]),
+        ([service_monitor(app="other"), SERVICE], ["warn"]),
+        ([service_monitor(app="other"), with_port("http")], []),
+    ],
+)
+def test_monitors_select_what_is_there(
+    tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]
+) -> None:
+    assert judge(metrics, deploy(tmp_path, *objects)) == expected

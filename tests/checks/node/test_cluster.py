@@ -13,7 +13,10 @@ from dynocheck.facts import (
     Node,
     NodeGpu,
     NodeGpus,
+    NodeHost,
     NodeKernelLog,
+    NodePackage,
+    NodePackages,
     NodeRdma,
     NodeReport,
     NodeReports,
@@ -35,12 +38,20 @@ def make_node(
     driver: str = "580.95.05",
     rate: str = "400",
     firmware: str = "96.00.AF.00.01",
+    card: str = "28.43.2026",
+    engine: str = "0.33.0",
+    nccl: str = "2.27.3",
 ) -> NodeReport:
     gpu = NodeGpu(index=0, name="NVIDIA H100 80GB HBM3", firmware=firmware)
     devices = tuple(structs.replace(gpu, index=index) for index in range(gpus))
-    port = RdmaPort("mlx5_0", 1, "ACTIVE", rate=rate)
+    port = RdmaPort("mlx5_0", 1, "ACTIVE", rate=rate, board="MT_0000000838", firmware=card)
+    packages = NodePackages((NodePackage("vllm", engine, "vllm"),), libraries={"NCCL": nccl})
     return NodeReport(
-        name=name, gpus=NodeGpus(devices, driver), rdma=NodeRdma((port,), peermem=True), log=UNREAD
+        name=name,
+        gpus=NodeGpus(devices, driver),
+        rdma=NodeRdma((port,), peermem=True),
+        log=UNREAD,
+        packages=packages,
     )
 
 
@@ -57,6 +68,9 @@ def record(path: Path, *reports: NodeReport) -> Path:
         make_node("d", driver="575.57.08"),
         make_node("d", rate="200"),
         make_node("d", firmware="96.00.61.00.01"),
+        make_node("d", card="28.39.1002"),
+        make_node("d", engine="0.32.1"),
+        make_node("d", nccl="2.26.2"),
     ],
 )
 def test_the_odd_one_of_several_nodes_is_named(odd: NodeReport) -> None:
@@ -74,6 +88,21 @@ def test_a_long_list_of_nodes_says_how_many_more_there_are() -> None:
     nodes = [make_node(f"n{index}", driver="575.57.08" if index % 2 else "580.95.05") for index in range(40)]
     (found,) = run_check(alike, NodeReports(tuple(nodes)))
     assert ("n0 580" in found.message, found.message.endswith("; and 30 more nodes")) == (True, True)
+
+
+def test_a_gpu_that_fell_off_the_bus_of_a_node_is_missed(tmp_path: Path) -> None:
+    """The pod that looked was given all GPUs of its machine."""
+    node = make_node("a", gpus=7)
+    gpus = structs.replace(node.gpus, pci=8, given_all=True)
+    file = record(tmp_path / "nodes.json", structs.replace(node, gpus=gpus, host=NodeHost(container=True)))
+    words = ("--snapshot", str(file), "--select", "node.gpu-visible", "-o", "json")
+    assert run_inside("node", "--cluster", *words).outcomes == {"node.gpu-visible": "fail"}
+
+
+def test_firmware_of_another_model_of_card_is_not_compared() -> None:
+    other = RdmaPort("mlx5_0", 1, "ACTIVE", rate="400", board="MT_0000001010", firmware="32.41.1000")
+    odd = structs.replace(make_node("d"), rdma=NodeRdma((other,), peermem=True))
+    assert outcomes(alike, NodeReports((*map(make_node, "abc"), odd))) == []
 
 
 def test_nodes_with_other_gpus_and_unseen_ones_are_not_compared() -> None:

@@ -5,6 +5,7 @@ It was never run on a GPU here. On a machine with one, `dynocheck node --exercis
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from dynocheck.checks.node.exercise import exercise
 from dynocheck.core.cancellation import Interruption
 from dynocheck.facts import ExercisedGpu, ExerciseRequest, NodeExercise
+from dynocheck.probes.node._exercise import measure_all
 from dynocheck.probes.node.exercise import node_exercise
 from tests.checks.judging import outcomes, places
 from tests.command import ROOT, run_inside, usage_error
@@ -38,6 +40,78 @@ def run_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch: str) -> Nod
     (tmp_path / "torch.py").write_text(torch)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
     return look(3)
+
+
+class Values(list[int]):
+    def min(self) -> int:
+        return min(self)
+
+    def max(self) -> int:
+        return max(self)
+
+
+class PlayedLibrary:
+    """Two GPUs in the host's memory, the second of which may copy wrong."""
+
+    name, count = "played", 2
+
+    def __init__(self, *, free: int = 1 << 40, wrong: int = 0) -> None:
+        self._free, self._wrong = free, wrong
+
+    def get_name(self, gpu: int) -> str:
+        return SOUND.name
+
+    def get_free(self, gpu: int) -> int:
+        return self._free
+
+    def fill(self, gpu: int, value: int) -> Values:
+        return Values([value] * 8)
+
+    def fill_host(self, value: int) -> Values:
+        return Values([value] * 2)
+
+    def copy(self, target: Values, source: Values) -> None:
+        target[: len(source)] = [value + self._wrong for value in source]
+
+    def make_product(self, gpu: int) -> tuple[Values, Callable[[], None]]:
+        return Values([8192]), lambda: None
+
+    def synchronize(self, gpu: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("library", "told"),
+    [
+        (PlayedLibrary(), {"device_gb_s", "host_gb_s", "peer_gb_s", "tflops"}),
+        (PlayedLibrary(free=1 << 30), {"busy"}),
+        (PlayedLibrary(wrong=1), {"fault"}),
+    ],
+    ids=["sound", "busy", "wrong"],
+)
+def test_each_gpu_is_measured_or_told_why_not(library: PlayedLibrary, told: set[str]) -> None:
+    found = list(measure_all(library, 10))
+    assert [gpu["index"] for gpu in found] == [0, 1]
+    assert all(gpu.keys() - {"index", "name"} == told for gpu in found)
+
+
+@pytest.mark.parametrize(
+    ("torch", "cupy"),
+    [
+        ("raise ImportError", "raise ImportError"),
+        ("class version: cuda = None\n__version__ = '2.9'", "raise ImportError"),
+        (
+            "raise ImportError",
+            "class cuda:\n class runtime:\n  CUDARuntimeError = OSError\n__version__ = '13'",
+        ),
+    ],
+    ids=["neither", "torch for CPUs", "cupy without a driver"],
+)
+def test_a_library_that_finds_no_gpu_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch: str, cupy: str
+) -> None:
+    (tmp_path / "cupy.py").write_text(cupy)
+    assert outcomes(exercise, run_with(tmp_path, monkeypatch, torch)) == ["skip"]
 
 
 def test_sound_gpus_have_no_findings() -> None:
@@ -92,7 +166,7 @@ def test_what_was_not_done_is_unknown_and_what_cannot_be_done_is_skipped() -> No
 def test_without_torch_it_says_so() -> None:
     ended = run_inside("node", "--exercise", "--select", "node.exercise", "-o", "json")
     (verdict,) = ended.report["verdicts"]
-    assert (verdict["outcome"], "torch is not installed" in verdict["message"]) == ("skip", True)
+    assert (verdict["outcome"], "neither torch nor cupy" in verdict["message"]) == ("skip", True)
 
 
 def test_a_torch_that_hangs_is_ended_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from dynocheck.checks.node.interconnect import paths
+from dynocheck.checks.node.software import software
 from dynocheck.checks.node.topology import topology_table
 from dynocheck.facts import NodeFabric, NodeGpus, NodePackages, NodeRdma, NodeRequest, NodeTopology
 from tests.checks.node.machines import (
@@ -37,6 +38,11 @@ ONLY_EFA: dict[str, Content] = {
     **dict.fromkeys(port()),
     **port("efa_0", link_layer="Unspecified"),
     "sys/class/infiniband/efa_0/device/driver": Link("sys/bus/pci/drivers/efa"),
+}
+POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+UNLISTED_PEERMEM = {
+    "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+    "sys/module/nvidia_peermem/refcnt": "1",
 }
 ROCE = {"link_layer": "Ethernet", "lid": "0x0"}
 POD_GIDS = port(**ROCE, gid_attrs__types__6="IB/RoCE v1", gid_attrs__types__7="RoCE v2")
@@ -80,6 +86,28 @@ def xid(code: int, bus: str = "0000:10:00") -> dict[str, str | None]:
     return {"dev/kmsg": f"3,9,9,-;NVRM: Xid (PCI:{bus}): {code}, pid='<unknown>', name=<unknown>\n"}
 
 
+def pci_of(count: int) -> dict[str, Content]:
+    """No other GPUs on the PCI bus than so many."""
+    return {f"sys/bus/pci/devices/0000:{0x10 + index:02x}:00.0": None for index in range(count, 8)}
+
+
+def roce_ports(*mtus: int) -> dict[str, Content]:
+    """RoCE ports from mlx5_1 on, with net devices of these MTUs, beside mlx5_0."""
+    ports: dict[str, Content] = {}
+    for number, mtu in enumerate(mtus, 1):
+        ports |= port(f"mlx5_{number}", **ROCE, gid_attrs__types__0="RoCE v2")
+        ports[f"sys/class/infiniband/mlx5_{number}/device/net/rdma{number}/mtu"] = str(mtu)
+    return ports
+
+
+def nvlink_xid(code: int, what: str, register: int) -> dict[str, str | None]:
+    """An error of NVLink 5, as NVIDIA's catalog writes it."""
+    line = (
+        f"NVRM: Xid (PCI:0000:10:00): {code}, {what} XC0 i0 Link 08 (0x{register:08x} 0x00000040 0x00000000)"
+    )
+    return {"dev/kmsg": f"3,9,9,-;{line}\n"}
+
+
 CASES = {
     # GPUs that are not there
     "GPU lost": Case("dgx-h100", "gpu-visible fail", {"gpu.3.handle": "!15"}, pci(8)),
@@ -117,18 +145,43 @@ CASES = {
     "runtime of a newer minor": Case(
         "h200", "cuda-consistent warn", packages={"nvidia-cuda-runtime": "13.1.80"}
     ),
+    "torch of a newer major": Case(
+        "h200", "cuda-consistent fail", {"cuda": 12080}, packages={"torch": "2.9.1+cu130"}
+    ),
+    "torch of an older major": Case("h200", "", packages={"torch": "2.8.0+cu128"}),
+    "image of a newer major": Case(
+        "h200", "cuda-consistent fail", {"cuda": 12080}, environment={"CUDA_VERSION": "13.0.1"}
+    ),
+    "image of a newer major, forward compatible": Case(
+        "h200",
+        "cuda-consistent warn, driver-floor warn",
+        {"driver": "570.133.20", "cuda": 12080},
+        {"usr/local/cuda-13.0/compat/libcuda.so.580.95.05": ""},
+        {"CUDA_VERSION": "13.0.1"},
+    ),
+    "image of tomorrow, with a compatibility package": Case(
+        "h200",
+        "cuda-consistent unjudged",
+        files={"usr/local/cuda-14.0/compat/libcuda.so.640.10": ""},
+        environment={"CUDA_VERSION": "14.0.0"},
+    ),
     "runtime of the same": Case("h200", "", packages={"nvidia-cuda-runtime": "13.0.48"}),
     # faults of GPUs
     "ECC double bit": Case("dgx-h100", "ecc fail", {"gpu.5.uncorrected_volatile": 2}),
+    "ECC errors of caches": Case("dgx-h100", "ecc fail", {"sram_exceeded": 0, "gpu.5.sram_exceeded": 1}),
     "ECC off": Case("a100", "ecc warn", {"gpu.1.ecc": 0}),
     "ECC waits for a reset": Case("l40s", "ecc warn", {"gpu.1.ecc_pending": 0}),
     "remap pending": Case("dgx-h100", "row-remap warn", {"gpu.2.remap_pending": 1}),
     "remap failed": Case("hgx-b200", "row-remap fail", {"gpu.2.remap_failed": 1}),
+    "page to be retired, before Ampere": Case(
+        "l40s", "row-remap warn", {"name": "Tesla T4", "remap_pending": "!3", "gpu.1.retiring": 1}
+    ),
     "rows remapped long ago": Case("a100", "", {"gpu.2.remapped": 3}),
     "recovery: reset": Case("dgx-h100", "recovery fail", {"gpu.0.recovery": 1}, xid(95)),
     "recovery: reboot": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 2}, xid(79)),
     "recovery: of tomorrow": Case("gb200-tray", "recovery fail", {"gpu.0.recovery": 9}),
     "XID 79, older driver": Case("a100", "xid fail", {"recovery": "!3"}, xid(79)),
+    "XID 95 of a MIG instance": Case("a100", "xid fail", {"recovery": "!3"}, xid(95, "0000:10:00 GPU-I:05")),
     "XID 119, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(119)),
     "XID 64, older driver": Case("dgx-h100", "xid fail", {"recovery": "!3"}, xid(64)),
     "XID 79, recovered": Case("h200", "xid warn", files=xid(79)),
@@ -143,15 +196,66 @@ CASES = {
     "XID 88, video decoder": Case("h200", "", {"recovery": "!3"}, xid(88)),
     "XID 101, JPEG decoder": Case("h200", "", {"recovery": "!3"}, xid(101)),
     "XID 74, NVLink": Case("a100", "xid warn", {"recovery": "!3"}, xid(74)),
+    "XID 145, fatal": Case(
+        "hgx-b200", "xid fail", {"recovery": "!3"}, nvlink_xid(145, "RLW_REMAP Fatal", 0x82)
+    ),
+    "XID 145, fatal and recovered": Case(
+        "hgx-b200", "xid warn", files=nvlink_xid(145, "RLW_REMAP Fatal", 0x82)
+    ),
+    "XID 144, not fatal": Case(
+        "gb200-tray", "", {"recovery": "!3"}, nvlink_xid(144, "SAW_MVB Nonfatal", 0x1)
+    ),
+    "XID 145, whose meaning the driver's version tells": Case(
+        "gb200-tray", "xid unjudged", {"recovery": "!3"}, nvlink_xid(145, "RLW_RXPIPE Nonfatal", 0x86)
+    ),
+    "XID 149, link down": Case(
+        "gb200-tray", "xid fail", {"recovery": "!3"}, nvlink_xid(149, "NETIR_LINK_EVT Fatal", 0x04505C6)
+    ),
+    "XID 149, link down by a user": Case(
+        "gb200-tray", "", {"recovery": "!3"}, nvlink_xid(149, "NETIR_LINK_DOWN Fatal", 0x26 << 20 | 0x11)
+    ),
+    "XID 149, cut off": Case("gb200-tray", "xid unjudged", {"recovery": "!3"}, xid(149)),
     "no kernel log": Case("l40s", "xid unknown", files={"dev/kmsg": None}),
     "PCIe x8": Case("dgx-h100", "pcie warn", {"gpu.4.width": 8}),
     "PCIe x4 slot": Case("l40s", "pcie warn", {"gpu.1.width": 4, "gpu.1.width_max": 4}),
+    "PCIe of an older generation, unlike its neighbours": Case("h200", "pcie warn", {"gpu.6.generation": 1}),
+    "PCIe of an older generation, at work": Case("a100", "pcie warn", {"generation": 3, "throttle": 0}),
+    "PCIe of a lower generation, at rest": Case("a100", "", {"generation": 1, "performance": 8}),
+    "PCIe of a slot of an older generation": Case(
+        "h200", "", {"generation": 4, "generation_max": 4, "throttle": 0}
+    ),
+    "one at rest beside those at work": Case(
+        "l40s",
+        "",
+        {
+            "throttle": 0,
+            "performance": 0,
+            "generation": 4,
+            "gpu.2.throttle": 1,
+            "gpu.2.performance": 8,
+            "gpu.2.generation": 1,
+        },
+    ),
     "NVLink down on a pair": Case(
         "dgx-h100", "nvlink fail", {"gpu.0.nvlinks_down": 1, "gpu.1.nvlinks_down": 1}
     ),
     "NVLink of one GPU gone": Case("a100", "nvlink fail", {"gpu.7.nvlinks": 11}),
     "NVLinks all down": Case("hgx-b200", "nvlink fail", {"nvlinks_down": 0x3FFFF}),
     "no bridge": Case("h200", "", {"name": "NVIDIA H100 PCIe", "nvlinks_down": 0x3FFFF}),
+    "bridge over some of the NVLinks": Case(
+        "h200", "", {"name": "NVIDIA H100 NVL", "nvlinks_down": 0b110000110000110000}
+    ),
+    "bridge over fewer NVLinks than others": Case(
+        "h200",
+        "nvlink fail",
+        {"name": "NVIDIA H100 NVL", "nvlinks_down": 0b110000110000110000, "gpu.3.nvlinks_down": 0x3FFF0},
+    ),
+    "one GPU with NVLinks, alone": Case(
+        "h200", "", {"gpus": 1, "nvlinks_down": 0x3FFFF, "fabric_state": 0}, pci_of(1)
+    ),
+    "one GPU of eight with NVLinks": Case(
+        "h200", "nvlink fail", {"gpus": 1, "nvlinks_down": 0x3FFFF, "fabric_state": 0}, CONTAINER
+    ),
     "hot": Case("l40s", "throttled warn", {"gpu.0.throttle": 0x40}),
     "power brake": Case("dgx-h100", "throttled warn", {"gpu.0.throttle": 0x88}),
     "at the power cap": Case("dgx-h100", "", {"throttle": 4}),
@@ -171,6 +275,9 @@ CASES = {
     "memory held, from a container": Case(
         "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, CONTAINER
     ),
+    "memory held, from a pod without a token": Case(
+        "l40s", "memory-free unknown", {"gpu.0.used_mib": 30000}, environment=POD
+    ),
     "power limit lowered": Case("dgx-h100", "throttled warn", {"gpu.2.power_limit": 400000}),
     "heat, told by software": Case("h200", "throttled warn", {"gpu.2.throttle": 0x20}),
     # links and fabric
@@ -180,6 +287,8 @@ CASES = {
     "fabric degraded": Case("gb200-tray", "fabric warn", {"gpu.1.fabric_health": 0x1A9}),
     "fabric of another chassis": Case("gb200-tray", "fabric fail", {"gpu.1.fabric_health": 0x3AA}),
     "no fabric manager": Case("a100", "fabric fail", files=NVSWITCH),
+    "fabric manager that ended": Case("dgx-h100", "fabric warn", files=NVSWITCH),
+    "fabric manager of a pod's machine": Case("a100", "", files=NVSWITCH, environment=POD),
     "fabric manager": Case("a100", "", files={**NVSWITCH, "proc/77/comm": "nv-fabricmanage\n"}),
     "fabric manager unseen": Case("a100", "", files={**CONTAINER, **NVSWITCH}),
     "no IMEX channel": Case("gb200-tray", "fabric fail", environment={"NCCL_MNNVL_ENABLE": "1"}),
@@ -260,6 +369,26 @@ CASES = {
     "few processes, cgroup v1": Case(
         "a100", "cgroup warn", files={"sys/fs/cgroup/pids.max": None, "sys/fs/cgroup/pids/pids.max": "512\n"}
     ),
+    "few processes of a service on the host": Case(
+        "a100",
+        "cgroup warn",
+        files={
+            "proc/self/cgroup": "0::/system.slice/engine.service\n",
+            "sys/fs/cgroup/pids.max": None,
+            "sys/fs/cgroup/system.slice/engine.service/pids.max": "max\n",
+            "sys/fs/cgroup/system.slice/pids.max": "1024\n",
+        },
+    ),
+    "fewer CPUs than GPUs": Case("h200", "cgroup warn", files={"sys/fs/cgroup/cpu.max": "400000 100000\n"}),
+    "as many CPUs as GPUs": Case("h200", "", files={"sys/fs/cgroup/cpu.max": "800000 100000\n"}),
+    "fewer CPUs than GPUs, cgroup v1": Case(
+        "h200",
+        "cgroup warn",
+        files={
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+    ),
     "few processes of a user": Case(
         "a100",
         "cgroup warn",
@@ -318,6 +447,8 @@ CASES = {
     "NIC in its slot": Case("dgx-h100", "", files=nic_slot("32.0 GT/s PCIe", 16)),
     "NIC of a virtual machine": Case("dgx-h100", "", files=nic_slot("Unknown", 0)),
     "management of NVSwitches": Case("hgx-b200", "", files=nic_slot("32.0 GT/s PCIe", 2)),
+    "MTU of one RoCE port": Case("h200", "rdma-link warn", files=roce_ports(9000, 9000, 1500)),
+    "MTU of all RoCE ports": Case("h200", "", files=roce_ports(1500, 1500, 1500)),
     "GIDs of a pod": Case("h200", "", files={**CONTAINER, **POD_GIDS}),
     "GID index of another pod": Case(
         "h200",
@@ -348,6 +479,19 @@ CASES = {
             "sys/module/nvidia_peermem/refcnt": "1",
         },
     ),
+    "closed modules with the older peermem": Case(
+        "a100",
+        "",
+        files={
+            "proc/driver/nvidia/version": "NVRM version: NVIDIA\n",
+            "sys/module/nv_peer_mem/refcnt": "0",
+            "sys/kernel/mm/memory_peers/nv_mem/version": "1.3",
+        },
+    ),
+    "peermem that an older NCCL does not see": Case(
+        "a100", "gpudirect warn", files={**UNLISTED_PEERMEM, "usr/lib64/libnccl.so.2.22.3": ""}
+    ),
+    "peermem that NCCL sees": Case("a100", "", files={**UNLISTED_PEERMEM, "usr/lib64/libnccl.so.2.23.4": ""}),
     "EFA of GB200 without the override": Case(
         "gb200-tray",
         "gpudirect fail, rdma-link unjudged, interconnect unjudged",
@@ -386,6 +530,17 @@ CASES = {
     "GPUDirect off": Case("h200", "transport-env warn", environment={"UCX_IB_GPU_DIRECT_RDMA": "no"}),
     # the one answer
     "TCP by its transports": Case("h200", "interconnect warn", environment={"UCX_TLS": "tcp,cuda_copy"}),
+    "UCX without RDMA": Case(
+        "h200", "interconnect warn", files={"usr/local/ucx/lib/ucx/libuct_cuda.so.0": ""}
+    ),
+    "UCX without CUDA": Case(
+        "h200", "interconnect warn", files={"usr/lib/x86_64-linux-gnu/ucx/libuct_ib.so.0": ""}
+    ),
+    "UCX with both": Case(
+        "h200",
+        "",
+        files={f"usr/local/ucx/lib/ucx/libuct_{name}.so.0.0.0": "" for name in ("cuda", "ib", "ib_mlx5")},
+    ),
     "any transport": Case("h200", "", environment={"UCX_TLS": "all"}),
     "EFA without libfabric": Case(
         "h200",
@@ -413,6 +568,11 @@ CASES = {
     ),
     "weights missing": Case(
         "l40s", "hf-cache fail", files={f"{SNAPSHOT}/model.safetensors.index.json": INDEX}
+    ),
+    "revision that was not downloaded": Case(
+        "l40s",
+        "hf-cache fail",
+        files={f"{HUB}/models--org--model/refs/main": "e" * 40, f"{SNAPSHOT}/config.json": "{}"},
     ),
     "cache complete": Case(
         "l40s",
@@ -460,7 +620,16 @@ def test_a_machine_that_shows_nothing_ends_in_reasons(
 def test_tables_tell_where_things_are_and_how_data_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = gather(tmp_path, monkeypatch, "dgx-h100", {}, {"dev/gdrdrv": ""}, {})
+    files = {
+        "dev/gdrdrv": "",
+        "usr/lib/x86_64-linux-gnu/libnccl.so.2.27.3": "",
+        "usr/local/ucx/lib/pkgconfig/ucx.pc": "Name: ucx\nVersion: 1.19.0\n",
+    }
+    known = gather(tmp_path, monkeypatch, "dgx-h100", {}, files, {})
+    assert {row["name"]: row["version"] for row in software(known[NodePackages])}.items() >= {
+        ("NCCL", "2.27.3"),
+        ("UCX", "1.19.0"),
+    }
     gpus, rdma = known[NodeGpus], known[NodeRdma]
     rows = list(topology_table(gpus, known[NodeTopology]))
     assert [row["NUMA node"] for row in rows] == [0] * 4 + [1] * 4

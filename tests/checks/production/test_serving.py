@@ -84,3 +84,24 @@ def test_it_is_told_on_request_alone(tmp_path: Path) -> None:
     deploy(tmp_path, server({}, {}, 1))
     assert "production." not in run_inside("recipe", str(tmp_path)).out
     assert "production.access" in run_inside("recipe", str(tmp_path), "--select", "production").out
+
+
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        ({}, ["warn"]),
+        ({"OTEL_TRACES_SAMPLER": "always_on"}, ["warn"]),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}, ["warn"]),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1.0"},
+            ["warn"],
+        ),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.05"}, []),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, []),
+    ],
+)
+def test_traces_of_every_request(tmp_path: Path, sampler: dict[str, str], expected: list[str]) -> None:
+    env = [{"name": name, "value": value} for name, value in sampler.items()]
+    args = ["--model", "Qwen/Qwen3-0.6B", "--otlp-traces-endpoint=http://otel:4317"]
+    main = {**CAREFUL, "env": env, "args": args}
+    assert outcomes(signals, deploy(tmp_path, server(GUARDED, main), *READY[1:])) == expected

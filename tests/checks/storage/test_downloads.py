@@ -7,6 +7,7 @@ from dynocheck.checks.memory import downloads as memory_downloads
 from dynocheck.checks.storage import downloads
 from tests.checks.judging import deploy, judge
 from tests.checks.manifests import MODEL, job
+from tests.checks.test_servers import VLLM, serve
 
 SCRATCH = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
 NOTHING: dict[str, Any] = {"volumeMounts": []}
@@ -112,3 +113,39 @@ def test_a_page_waits_for_the_download(tmp_path: Path, command: str, expected: l
     (tmp_path / "README.md").write_text(f"# Use\n\n```bash\n{command}\n```\n")
     given = deploy(tmp_path, job(GET, env={"HF_HOME": "/models"}))
     assert judge(downloads.download, given) == expected
+
+
+CACHE = {"volumes": [{"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}}]}
+AT_MODELS = {"volumeMounts": [{"name": "cache", "mountPath": "/models"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "replicas", "script", "expected"),
+    [
+        ("Deployment", 4, f"{GET} --local-dir /models/x", ["warn"]),
+        ("Deployment", 1, f"{GET} --local-dir /models/x", []),
+        ("Deployment", 4, f"[ -d /models/x ] || {GET} --local-dir /models/x", []),
+        ("Deployment", 4, f"{GET} --local-dir /opt/x", []),  # each has its own
+        ("StatefulSet", 4, f"{GET} --local-dir /models/x", []),  # which start one after the other
+    ],
+)
+def test_replicas_that_download_together(
+    tmp_path: Path, kind: str, replicas: int, script: str, expected: list[str]
+) -> None:
+    getting = {"name": "get", "image": "i", "command": ["sh", "-c", script], **AT_MODELS}
+    serving = serve(VLLM, "--model", "/models/x", kind=kind, pod={**CACHE, "initContainers": [getting]})
+    serving["spec"]["replicas"] = replicas
+    assert judge(downloads.download, deploy(tmp_path, serving)) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "gpus", "expected"),
+    [
+        (f"{GET} --local-dir /models/x; python3 convert.py", "4", ["warn"]),
+        (f"{GET} --local-dir /models/x; python3 convert.py", "0", []),
+        (f"{GET} --include 'tok*' --local-dir /models/x; python3 use.py", "4", []),
+    ],
+)
+def test_gpus_wait_for_a_download(tmp_path: Path, script: str, gpus: str, expected: list[str]) -> None:
+    one = job(script, main=limited(**{"nvidia.com/gpu": gpus}))
+    assert judge(downloads.download, deploy(tmp_path, one)) == expected

@@ -51,3 +51,35 @@ def test_no_graph() -> None:
 def test_a_workload(kind: str, status: dict[str, object], found: list[str]) -> None:
     made = DeployedObject(key=ObjectKey(kind, "w"), **status)  # type: ignore[arg-type]
     assert outcomes(workload, make_state(objects=(made,))) == found
+
+
+@pytest.mark.parametrize(
+    ("target", "autoscalers", "found"),
+    [
+        ("Deployment w", (), ["warn"]),
+        ("", (), []),
+        ("Deployment w", ("ScaledObject",), []),
+        ("Deployment w", ("HorizontalPodAutoscaler",), []),
+    ],
+    ids=["diagnosed", "of a namespace", "KEDA wakes it", "an autoscaler"],
+)
+def test_a_workload_that_is_scaled_to_0(target: str, autoscalers: tuple[str, ...], found: list[str]) -> None:
+    made = DeployedObject(key=ObjectKey("Deployment", "w"), desired=0)
+    scalers = (DeployedObject(key=ObjectKey(kind, "s"), owners=(made.key,)) for kind in autoscalers)
+    assert outcomes(workload, make_state(objects=(made, *scalers), target=target)) == found
+
+
+@pytest.mark.parametrize(("replicas", "found"), [(0, ["warn"]), (1, [])])
+def test_a_graph_whose_workers_are_scaled_to_0(replicas: int, found: list[str]) -> None:
+    made = DeployedObject(key=ObjectKey("DynamoGraphDeployment", "chat"), state="successful")
+    front = DeployedObject(
+        key=ObjectKey("Deployment", "front"), owners=(made.key,), desired=1, ready=1, component="frontend"
+    )
+    worker = DeployedObject(
+        key=ObjectKey("Deployment", "w"),
+        owners=(made.key,),
+        desired=replicas,
+        ready=replicas,
+        component="worker",
+    )
+    assert outcomes(workload, make_state(objects=(made, front, worker))) == found

@@ -1,0 +1,89 @@
+"""What a recipe's PodMonitors and ServiceMonitors select of the pods and Services beside them."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, warn
+from dynocheck.core.fixes import set_value
+from dynocheck.facts import LabelledPod, Manifest, Recipe, Value, label_pods, may_match_any
+
+_ENDPOINTS = {"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"}
+_GROUP = "monitoring.coreos.com"
+
+
+def check_monitors(recipe: Recipe) -> Iterator[Finding]:
+    """Reports monitors that select nothing of what their own file makes, and ports that what they select in
+    their folder does not name. Monitors of other namespaces are left out.
+    """
+    monitors = [m for m in recipe.own_manifests if m.kind in _ENDPOINTS and m.group == _GROUP]
+    pods = list(label_pods(recipe)) if monitors else []
+    for monitor in monitors:
+        if monitor.root.get("spec", "namespaceSelector") is None:
+            if monitor.kind == "PodMonitor":
+                yield from _check_pods(monitor, pods)
+            else:
+                yield from _check_services(monitor, [m for m in recipe.manifests if m.kind == "Service"])
+
+
+def _check_pods(monitor: Manifest, pods: list[LabelledPod]) -> Iterator[Finding]:
+    selector = monitor.root.get("spec", "selector")
+    beside = [pod for pod in pods if pod.template.manifest.file == monitor.file]
+    if beside and not any(pod.template.partial or pod.template.of_graph for pod in beside):
+        yield from _report_unselected(monitor, "pod", selected=may_match_any(selector, beside))
+    chosen = [
+        pod.template
+        for pod in pods
+        if _is_near(pod.template.manifest, monitor) and may_match_any(selector, [pod])
+    ]
+    if chosen and not any(template.partial or template.of_graph for template in chosen):
+        ports = [p for t in chosen for c in t.containers for p in c.get_items("ports")]
+        yield from _check_ports(monitor, "pod", ports)
+
+
+def _check_services(monitor: Manifest, services: list[Manifest]) -> Iterator[Finding]:
+    wanted = monitor.root.get("spec", "selector", "matchLabels")
+    if monitor.root.get("spec", "selector", "matchExpressions") is not None or wanted is None:
+        return
+    beside = [service for service in services if service.file == monitor.file]
+    if beside:
+        selected = any(_has_labels(service, wanted) for service in beside)
+        yield from _report_unselected(monitor, "Service", selected=selected)
+    chosen = [each for each in services if _is_near(each, monitor) and _has_labels(each, wanted)]
+    if chosen:
+        yield from _check_ports(
+            monitor, "Service", [p for s in chosen for p in s.root.get_items("spec", "ports")]
+        )
+
+
+def _is_near(manifest: Manifest, monitor: Manifest) -> bool:
+    return manifest.file.rpartition("/")[0] == monitor.file.rpartition("/")[0]
+
+
+def _has_labels(service: Manifest, wanted: Value) -> bool:
+    labels = service.root.get("metadata", "labels")
+    given = labels.mapping if labels is not None else {}
+    return all(key in given and given[key].data == value.data for key, value in wanted.mapping.items())
+
+
+def _report_unselected(monitor: Manifest, what: str, *, selected: bool) -> Iterator[Finding]:
+    place = monitor.root.get("spec", "selector")
+    if not selected and place is not None and place.mapping:
+        yield warn(
+            f"{monitor.kind} {monitor.name} selects no {what} of its file: nothing is collected",
+            fix=f"select by the labels of the {what}",
+            location=Location(monitor.file, place.line, place.column),
+        )
+
+
+def _check_ports(monitor: Manifest, what: str, ports: list[Value]) -> Iterator[Finding]:
+    """Reports the names of ports that none of what a monitor selects has."""
+    names = sorted({name for port in ports if (name := port.get_text("name"))})
+    for endpoint in monitor.root.get_items("spec", _ENDPOINTS[monitor.kind]):
+        port = endpoint.get("port")
+        if port is not None and port.text and "$" not in port.text and port.text not in names:
+            listed = f"the names are {', '.join(names)}" if names else "none has a name"
+            yield warn(
+                f"{monitor.kind} {monitor.name} collects from port {port.text}, which no {what} that it "
+                f"selects has: {listed}",
+                fix=set_value("port", names[0]) if len(names) == 1 else None,
+                location=Location(monitor.file, port.line, port.column),
+            )

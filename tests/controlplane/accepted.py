@@ -1,0 +1,51 @@
+"""Definitions as an API server wrote them when it accepted them: put into etcd, they are served much sooner.
+
+They are kept in the cache, a file each, by the API server's binary and by what was asked of it.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.controlplane import build
+from tests.controlplane.api import Object
+from tests.controlplane.store import ROOT, Store
+
+_DEFINITIONS = f"{ROOT}apiextensions.k8s.io/customresourcedefinitions/"
+
+
+class AcceptedDefinitions:
+    """What is kept of an API server, for the etcd under it."""
+
+    def __init__(self, store: Store, api_server: Path) -> None:
+        self._store = store
+        about = api_server.stat()
+        version = f"{api_server} {about.st_size} {about.st_mtime_ns}"
+        self._folder = build.cache() / f"accepted-{build.digest(version.encode())}"
+
+    def put(self, crds: Iterable[Object]) -> list[Object]:
+        """Put those into etcd that are kept and not there yet; give the others."""
+        others = []
+        for crd in crds:
+            key, file = self._find(crd)
+            if not file.exists() or self._store.get(key):
+                others.append(crd)
+            else:
+                self._store.put(key, file.read_text())
+        return others
+
+    def keep(self, crds: Sequence[Object]) -> None:
+        """Keep these, which are served now."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for crd in crds:
+            key, file = self._find(crd)
+            if value := self._store.get(key):
+                scratch = file.with_suffix(f".{os.getpid()}")  # another process may read meanwhile
+                scratch.write_text(value)
+                scratch.rename(file)
+
+    def _find(self, crd: Object) -> tuple[str, Path]:
+        name = crd["metadata"]["name"]
+        asked = build.digest(json.dumps(crd, sort_keys=True).encode())
+        return f"{_DEFINITIONS}{name}", self._folder / f"{name}-{asked}"
