@@ -123,7 +123,7 @@ _NAME = re.compile(
 # Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text.
 _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
-    r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL)$"
+    r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
     r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",
     re.IGNORECASE,
 )
@@ -138,7 +138,8 @@ _NAME_IN_TEXT = re.compile(
 # In quotes a value ends at a quote; else at the first character that means something to a shell or to YAML.
 _BARE = r"\s\"'$;&|<>()\\`{}\[\]"
 _QUOTED = r"(?P<quote>\\?[\"'])?(?P<value>(?(quote)[^\"'\\\n$][^\"'\\\n]*|"
-_VARIABLE = re.compile(rf"\b(?P<name>[A-Z][A-Z0-9_]*)\s*[=:]\s*{_QUOTED}[^{_BARE}]+))")
+_CALL = r"[ \t]{1,40}=[ \t]{1,40}[A-Za-z_][\w.]{0,80}[(\[]"  # of a program, as in NAME = os.environ["NAME"]
+_VARIABLE = re.compile(rf"\b(?P<name>[A-Z][A-Z0-9_]*+)(?!{_CALL})\s*[=:]\s*{_QUOTED}[^{_BARE}]+))")
 _ENTRY = re.compile(
     r"\b(?P<name>[A-Za-z][\w-]{0,63})\\?[\"']?[ \t]*(?::[ \t]*|=[ \t]*(?=\\?[\"']))"
     rf"{_QUOTED}[^,{_BARE}]{{6,}}(?![\w.(\[])))"

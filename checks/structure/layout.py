@@ -73,12 +73,13 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
     judged = False
+    has_objects = any(each.kind or each.api_version for recipe in recipes for each in recipe.manifests)
     for recipe in recipes:
         if recipe.shape in ("index", "manifests") and not any(
             f.role is Role.KUSTOMIZE for f in recipe.own_files
         ):
             continue
-        findings = [*_check_deployment(recipe)]
+        findings = [*_check_deployment(recipe, has_objects=has_objects)]
         if recipe.shape == "model" and not _has_unread(recipe):
             findings += _check_cache(recipe)
         judged = judged or bool(findings) or recipe.shape == "model" or _is_variant(recipe)
@@ -87,7 +88,11 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no folder of a model or of a variant")
 
 
-def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
+def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]:
+    """Reports a folder that deploys nothing.
+
+    :param has_objects: whether the run has a Kubernetes object: beside it, a folder may hold only settings.
+    """
     if _has_unread(recipe) or any(part.missing for part in recipe.unread):
         return  # that may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
@@ -101,11 +106,8 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
             location=_locate_unrendered(recipe),
         )
         return
-    if (
-        recipe.shape == "model"
-        or _is_variant(recipe)
-        or not any(m.kind or m.api_version for m in recipe.manifests)
-    ):
+    is_recipe = recipe.shape == "model" or _is_variant(recipe)
+    if is_recipe or not has_objects or not any(recipe.manifests):
         yield fail(
             "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
