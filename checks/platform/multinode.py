@@ -39,7 +39,7 @@ _LWS_ALONE = (1, 7)  # the first release whose LeaderWorkerSet path goes without
 _KAI = "kai-scheduler"
 _KAI_PARTS = ("kai-operator", "queue-controller", "podgrouper", "pod-grouper", "binder", "scheduler")
 _KAI_BUNDLED = (1, 5)
-_TAG = re.compile(r":v?(\d[\w.-]*)(?:@|$)")
+_TAG = re.compile(r"(?<!@sha256):v?(\d[\w.-]*)(?:@|$)")
 
 
 @check("platform.multinode", title="Graphs have a ready orchestrator")
@@ -102,10 +102,18 @@ def _check_spanning(
     release = max((r for o in find_operators(workloads) if (r := _find_release(o))), default=None)
     lws = definitions.find(_LWS)
     sets = any(d.established and d.name.startswith("disaggregatedsets.") for d in definitions)
-    without_volcano = lws is not None and "v1" in lws.served and sets and release and release >= _LWS_ALONE
-    installed = without_volcano or {_LWS_GROUP, _VOLCANO} <= groups
-    if installed and not any(config.lws is False for config in settings):
-        yield from _check_lws(workloads, hooks, fail, volcano=not without_volcano)
+    alone = lws is not None and "v1" in lws.served and sets and (release is None or release >= _LWS_ALONE)
+    volcano = {_LWS_GROUP, _VOLCANO} <= groups
+    if (alone or volcano) and not any(config.lws is False for config in settings):
+        if release is None and not volcano:
+            why = "no image of the operator has a release, and up to 1.6 it needs Volcano"
+            yield unjudged("LeaderWorkerSet without Volcano", why=why, needs="the operator's release")
+        elif release is not None and release >= _LWS_ALONE and not alone:
+            why = (
+                "since 1.7 the operator needs its DisaggregatedSet API; whether Volcano will do is not known"
+            )
+            yield unjudged("LeaderWorkerSet with Volcano", why=why, needs="LeaderWorkerSet 0.9.0 or later")
+        yield from _check_lws(workloads, hooks, fail, volcano=volcano and not (alone and release))
         return
     grove_off = any(config.grove is False for config in settings)
     for graph, component in spanning:
@@ -174,8 +182,16 @@ def _check_grove(
     ]
     yield from check_ready(found, "Grove", "podcliquesets.grove.io", report)
     yield from hooks.check(found, "podcliquesets", report)
-    rows = (_find_orchestrators(operator) for operator in find_operators(workloads))
+    operators = find_operators(workloads)
+    rows = (_find_orchestrators(operator) for operator in operators)
     row = next((row for row in rows if row is not None), None)
+    if row is None and found and operators:
+        release = _find_version(operators[0].images) or "without a release"
+        yield unjudged(
+            f"release of Grove for operator {release}",
+            why="not in the table of releases",
+            needs="its row there",
+        )
     if row is not None:
         for workload in found:
             yield from _check_version(workload, "Grove", row, row.grove, row.grove_below)

@@ -18,7 +18,7 @@ from dynocheck.facts import (
     Workload,
     Workloads,
 )
-from tests.checks.judging import crd, deploy, make_definitions, outcomes, places
+from tests.checks.judging import crd, deploy, get_coverage, make_definitions, outcomes, places
 from tests.checks.judging import judge as judge_all
 from tests.checks.manifests import engine, graph
 from tests.checks.platform import operator
@@ -26,6 +26,7 @@ from tests.checks.platform import operator
 GROVE = ("podcliquesets.grove.io", "clustertopologybindings.grove.io")
 KAI = ("queues.scheduling.run.ai",)
 LWS = ("leaderworkersets.leaderworkerset.x-k8s.io",)
+SETS = "disaggregatedsets.disaggregatedset.x-k8s.io"
 VOLCANO = ("podgroups.scheduling.volcano.sh",)
 NO_CONFIG = OperatorConfigs()
 QUEUES_DOWN = "queue-controller"
@@ -91,6 +92,7 @@ OFF = OperatorConfigs(
     (OperatorConfig(namespace="dynamo-system", name="c", instance="dynamo-platform", grove=False),)
 )
 LWS_RUNS = runs("registry.k8s.io/lws/lws:v0.7.0")
+LWS_NEW = runs("registry.k8s.io/lws/lws:v1.0.0")
 LWS_OLD = runs("registry.k8s.io/lws/lws:v0.6.2")
 LWS_DOWN = runs("registry.k8s.io/lws/lws:v0.7.0", ready=False)
 VOLCANO_RUNS = runs("docker.io/volcanosh/vc-scheduler:v1.13.0")
@@ -270,8 +272,36 @@ def test_kai_that_a_release_bundles(single: Recipes) -> None:
 
 
 def test_leader_worker_sets_without_volcano(wide: Recipes) -> None:
-    names = (*LWS, "disaggregatedsets.disaggregatedset.x-k8s.io")
-    new = runs("registry.k8s.io/lws/lws:v1.0.0")
-    assert judge(wide, names, new, release="1.7.0") == []
-    assert judge(wide, names, new, release="1.6.1") == [("fail", COMPONENT)]
-    assert judge(wide, LWS, new, release="1.7.0") == [("fail", COMPONENT)]
+    names = (*LWS, SETS)
+    assert judge(wide, names, LWS_NEW, release="1.7.0") == []
+    assert judge(wide, names, LWS_NEW, release="1.6.1") == [("fail", COMPONENT)]
+    assert judge(wide, LWS, LWS_NEW, release="1.7.0") == [("fail", COMPONENT)]
+
+
+@pytest.mark.parametrize(
+    ("names", "workloads", "release", "expected"),
+    [
+        # A digest names no release, and only from 1.7 on is Volcano not needed.
+        ((*LWS, SETS), [LWS_NEW], "@sha256:0", ["LeaderWorkerSet without Volcano"]),
+        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], "@sha256:0", []),
+        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], ":1.7.0", ["LeaderWorkerSet with Volcano"]),
+        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], ":1.6.1", []),
+        (GROVE + KAI, [grove(), *kai()], ":1.7.0", ["release of Grove for operator 1.7.0"]),
+        (GROVE + KAI, [grove(), *kai()], "@sha256:0", ["release of Grove for operator without a release"]),
+    ],
+)
+def test_releases_of_the_operator_without_a_rule(
+    wide: Recipes, names: tuple[str, ...], workloads: list[Workload], release: str, expected: list[str]
+) -> None:
+    image = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator{release}"
+    facts = (
+        make_definitions(*(crd(name, "v1") for name in names)),
+        Workloads((operator(images=(image,)), *workloads)),
+        NO_CONFIG,
+        QUEUES,
+        AdmissionWebhooks(),
+        ServiceEndpoints(),
+        wide,
+    )
+    assert outcomes(multinode.multinode, *facts) == []
+    assert get_coverage(multinode.multinode, *facts)[1] == expected
