@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.core import pipeline
+from dynocheck.core import pipeline, sharing
 from dynocheck.core.sharing import map_shared
 from tests.command import run_inside
 from tests.suppression.trees import grow
@@ -21,6 +22,7 @@ HERE = os.getpid()
 @pytest.fixture(autouse=True)
 def _processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3), raising=False)
+    monkeypatch.setattr(sharing, "_QUOTA", os.devnull)
 
 
 def share(function: Callable[[int], int], items: int) -> list[int]:
@@ -48,6 +50,24 @@ def test_workers_take_part() -> None:
     assert len(processes) > 1
 
 
+@pytest.mark.parametrize(
+    ("quota", "processes"),
+    [("max 100000", 3), ("800000 100000", 3), ("150000 100000", 2), ("50000 100000", 1), ("", 3)],
+)
+def test_a_quota_limits_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, processes: int
+) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(f"{quota}\n")
+    monkeypatch.setattr(sharing, "_QUOTA", str(file))
+
+    def tell_process(number: int) -> int:
+        time.sleep(0.02)
+        return os.getpid()
+
+    assert len({*share(tell_process, 20)}) == processes
+
+
 def test_a_killed_worker_leaves_its_items_to_this_process() -> None:
     def die_in_worker(number: int) -> int:
         wait_for_worker(number)
@@ -56,6 +76,22 @@ def test_a_killed_worker_leaves_its_items_to_this_process() -> None:
         return number
 
     assert share(die_in_worker, 20) == [*range(20)]
+
+
+def test_a_worker_that_hangs_leaves_its_items_to_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "_PATIENCE_S", 0.2)
+    held = threading.Lock()
+    held.acquire()
+    giver = threading.Timer(0.3, held.release)
+    giver.start()
+
+    def wait_for_lock(number: int) -> int:
+        wait_for_worker(number)
+        with held:  # nobody gives it back in a worker, which has no other threads
+            return number
+
+    assert share(wait_for_lock, 20) == [*range(20)]
+    giver.join()
 
 
 def test_the_first_exception_is_raised_here() -> None:
