@@ -4,14 +4,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from kubernetes.dynamic import DynamicClient, Resource
 
 from dynocheck.kube.client import Cluster
-from dynocheck.kube.errors import KubeError, StatusError
+from dynocheck.kube.errors import Forbidden, KubeError, StatusError
 from dynocheck.kube.job_pods import describe_condition, describe_problem
 from dynocheck.kube.jobs import Manifest, retry
 from dynocheck.kube.official_client import make_official_client
@@ -102,9 +102,14 @@ class DaemonSetRunner:
         :raises KubeError: one of them cannot be created.
         """
         first, *others = self._objects
-        try:
+        with ExitStack() as cleanup:
+            cleanup.callback(self._delete, first)
             marked = {**first["metadata"], "annotations": {_OWNER: _describe_owner()}}
-            made = self._create({**first, "metadata": marked})
+            try:
+                made = self._create({**first, "metadata": marked})
+            except Forbidden:
+                cleanup.pop_all()  # there is nothing to delete
+                raise
             owner = {"apiVersion": "v1", "kind": first["kind"], "name": made.metadata.name}
             for manifest in others:
                 owned = (
@@ -114,8 +119,6 @@ class DaemonSetRunner:
                 )
                 self._create({**manifest, "metadata": {**manifest["metadata"], **owned}})
             yield
-        finally:
-            self._delete(first)
 
     def collect(self, find_answer: Callable[[str], str | None], wait_s: float) -> Mapping[str, str | Silence]:
         """Wait until each node has answered or lastingly cannot, and return the answer or why there is none.
@@ -202,7 +205,10 @@ class DaemonSetRunner:
             if error.status != 409:
                 raise
             # The first attempt succeeded although its connection broke: names are unique to a run.
-            made = resource.get(name=manifest["metadata"]["name"], **place)
+            try:
+                made = resource.get(name=manifest["metadata"]["name"], **place)
+            except Forbidden:
+                raise error from None
         self._notify(f"created {_format_name(manifest)}")
         return made
 
