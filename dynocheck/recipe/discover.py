@@ -6,6 +6,7 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -73,6 +74,7 @@ _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Recipe).decode
 _MANY = 16  # models; fewer are loaded as fast without workers
+_MAX_RENDERING = 4  # processes of kustomize at once
 _ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -410,24 +412,31 @@ def _mark_input(read: LoadedFile, kustomized: Container[str]) -> LoadedFile:
 
 def _render_overlays(scan: _Scan) -> None:
     """Add what kustomize makes of the kustomizations that no other uses and whose output is not there."""
-    inputs = [read.file for read in scan.files if read.file.role is Role.KUSTOMIZE]
-    roots = [(file, root) for file in inputs for root in file.documents if _is_kustomization(file, root)]
-    used = {path for file, root in roots for path in _list_parts(file, root)}
-    applied = (read.file for read in scan.files if read.file.role is Role.MANIFEST)
-    done = {file.folder for file in applied if any(map(is_graph, file.manifests))}
-    for file, root in roots:
-        if root.get_text("kind") == "Component" or os.path.normpath(file.folder) in used:
-            continue
-        if any(f"{file.folder}/".startswith(f"{folder}/") for folder in done):
-            continue
-        if any(part.missing and part.file == file.path for part in scan.unread):
-            continue
-        text = render_overlay(file.folder)
+    overlays = list(_list_overlays(scan))
+    # Each is a process of its own, that waits and computes: the order of the results is that of the files.
+    with ThreadPoolExecutor(_MAX_RENDERING) as pool:
+        rendered = list(pool.map(render_overlay, [file.folder for file in overlays]))
+    for file, text in zip(overlays, rendered, strict=True):
         if text:
             scan.files.append(read_rendered(f"{file.path}{RENDERED}", text))
         elif text is not None:
             what = "the output of kustomize, which cannot render it without the network"
             scan.unread.append(UnreadPart(what, file.path, 1, 1))
+
+
+def _list_overlays(scan: _Scan) -> Iterator[SourceFile]:
+    """The files of the kustomizations that are applied themselves."""
+    inputs = [read.file for read in scan.files if read.file.role is Role.KUSTOMIZE]
+    roots = [(file, root) for file in inputs for root in file.documents if _is_kustomization(file, root)]
+    used = {path for file, root in roots for path in _list_parts(file, root)}
+    applied = (read.file for read in scan.files if read.file.role is Role.MANIFEST)
+    done = {file.folder for file in applied if any(map(is_graph, file.manifests))}
+    lacking = {part.file for part in scan.unread if part.missing}
+    for file, root in roots:
+        within = any(f"{file.folder}/".startswith(f"{folder}/") for folder in done)
+        part = root.get_text("kind") == "Component" or os.path.normpath(file.folder) in used
+        if not (part or within or file.path in lacking):
+            yield file
 
 
 def _is_kustomization(file: SourceFile, root: Value) -> bool:
