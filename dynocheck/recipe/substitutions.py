@@ -10,6 +10,7 @@ _SUBSTITUTION = re.compile(
     r"(?P<pattern>(?:\\.|(?!(?P=end))[^\\]){1,200})(?P=end)"
     r"(?:\\.|(?!(?P=end))[^\\]){0,200}(?P=end)"
 )
+_MAX_TOKENS = 100  # each is sought in every manifest
 _KEY = re.compile(r"[\w-]{1,60}: {1,9}[\"']?")
 _EXPRESSION = re.compile(r"(?<!\\)[\[\]*^]|\\[^$./{}|-]")  # more than a text
 _EXPANDED = re.compile(r"(?<!\\)\$")  # by the shell, within double quotes
@@ -20,8 +21,8 @@ _OPEN = re.compile(
 
 
 def find_tokens(texts: Iterable[str]) -> frozenset[str]:
-    """The placeholders that calls of sed in these scripts and pages replace."""
-    return frozenset(token for text in texts for token in _find_in(text))
+    """The placeholders that calls of sed in these scripts and pages replace, up to a limit."""
+    return frozenset(list(dict.fromkeys(token for text in texts for token in _find_in(text)))[:_MAX_TOKENS])
 
 
 def _find_in(text: str) -> Iterator[str]:
