@@ -31,18 +31,31 @@ def recipe_route(recipes: Recipes, gateways: Gateways | None = None) -> Iterator
 
     A parentRef without a namespace means the route's own. Dynamo's installer creates its Gateway there with
     Istio, and in agentgateway-system with agentgateway. A Gateway that the recipe does not create is judged
-    by gaie.route on a cluster, and not judged without one.
+    by gaie.route on a cluster, and not judged without one. Of an HTTPRoute that leads to Services, only this
+    is judged.
 
     Fix: use <graph>-pool in backendRefs, and set timeouts: {request: 300s}
     """
     routes = [(recipe, each) for recipe in recipes for each in recipe.manifests if find_pool_backends(each)]
-    if not routes:
+    others = [(recipe, each) for recipe in recipes for each in _find_attached(recipe)]
+    if not routes and not others:
         raise Skip("no HTTPRoute of a recipe refers to an InferencePool")
+    for recipe, manifest in others:
+        yield from _check_parents(recipe, manifest)
     for recipe, manifest in routes:
         for rule in manifest.root.get_items("spec", "rules"):
             yield from _check_rule(recipe, manifest, rule)
         yield from _check_parents(recipe, manifest)
         yield _find_doubt(recipe, manifest, gateways) or judged(1, "routes")
+
+
+def _find_attached(recipe: Recipe) -> Iterator[Manifest]:
+    """The HTTPRoutes without a pool that name a Gateway of the recipe."""
+    names = {manifest.name for manifest in recipe.manifests if manifest.kind == "Gateway"}
+    routes = (each for each in recipe.manifests if each.kind == "HTTPRoute" and not find_pool_backends(each))
+    for route in routes:
+        if any(parent.get_text("name") in names for parent in route.root.get_items("spec", "parentRefs")):
+            yield route
 
 
 def _locate(manifest: Manifest, value: Value) -> Location:
@@ -165,7 +178,7 @@ def _check_parents(recipe: Recipe, manifest: Manifest) -> Iterator[Finding]:
             fix=set_value("spec.parentRefs", [{"name": gateways[0].name if gateways else "GATEWAY"}]),
             location=_locate(manifest, manifest.root.get("spec") or manifest.root),
         )
-    for parent in parents:
+    for parent in (each for each in parents if each.get_text("kind") in ("", "Gateway")):
         name, namespace = parent.get_text("name"), parent.get_text("namespace") or own
         namespaces = {g.root.get_text("metadata", "namespace") for g in gateways if g.name == name}
         if namespaces and namespace not in namespaces:

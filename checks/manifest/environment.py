@@ -12,6 +12,9 @@ from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Value, list_
 
 _LISTS = ("env", "envs")
 _FOLDERS = ("HF_HOME", "HF_HUB_CACHE")
+# Python's, with which vLLM sets up its logging; its plug-ins for other hardware do the same.
+_LEVELS = ("CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "NOTSET", "WARN", "WARNING")
+_LEVEL, _OWN_LOGGING = "VLLM_LOGGING_LEVEL", ("VLLM_CONFIGURE_LOGGING", "VLLM_LOGGING_CONFIG_PATH")
 _RELATIVE = re.compile(r"\w[^$<{]*")
 _USES = re.compile(r"\$\{?([A-Za-z_]\w{4,60})(?=[^\w:?+=-]|$)")  # without those that have a default
 _SETS = re.compile(
@@ -47,7 +50,8 @@ def environment(recipes: Recipes) -> Iterator[Finding]:
     A name is misspelt if it is a letter away from a variable that Dynamo, an engine, Hugging Face, NCCL, UCX
     or PyTorch document, and the container's commands do not use it. A second value that contains the first,
     as in $(NAME), is fine. In a script it is misspelt if nothing sets it and it is a letter away from one
-    that is set. A cache at a relative path is below whichever folder a program starts in.
+    that is set. A cache at a relative path is below whichever folder a program starts in. With a level that
+    Python's logging does not know, vLLM ends at its start.
 
     Fix: remove one, or correct the name
     """
@@ -58,6 +62,7 @@ def environment(recipes: Recipes) -> Iterator[Finding]:
         yield from _check_repeats(variables)
         yield from _check_spelling(variables)
         yield from _check_folders(variables)
+        yield from _check_level(variables)
     for template in (template for recipe in recipes for template in list_pod_templates(recipe)):
         yield from _check_scripts(template)
 
@@ -128,6 +133,17 @@ def _check_folders(variables: _Variables) -> Iterator[Finding]:
         if name in _FOLDERS and _RELATIVE.fullmatch(value):
             message = f"{name} is the relative path {value}: each program has its cache where it starts"
             yield variables.report(entry, message, f"write /{value}, on the claim")
+
+
+def _check_level(variables: _Variables) -> Iterator[Finding]:
+    names = {entry.get_text("name") for entry in variables.entries}
+    for entry in variables.entries if names.isdisjoint(_OWN_LOGGING) else ():
+        value = entry.get_text("value")
+        if entry.get_text("name") == _LEVEL and value.isalpha() and value.upper() not in _LEVELS:
+            message = f"{_LEVEL} is {value}, which is no level: vLLM ends at its start"
+            yield variables.report(
+                entry, message, replace_words(value, find_slip(value.upper(), _LEVELS) or "INFO")
+            )
 
 
 def _check_scripts(template: PodTemplate) -> Iterator[Finding]:

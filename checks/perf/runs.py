@@ -2,13 +2,23 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.core.fixes import replace_words, set_value
-from dynocheck.facts import Benchmark, Container, PodTemplate, Recipe, Recipes, Value, Word, index_containers
+from dynocheck.facts import (
+    Benchmark,
+    Container,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Value,
+    Word,
+    index_containers,
+    list_pod_templates,
+)
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
 _PINNED = re.compile(r"===?|@")
@@ -27,6 +37,10 @@ _PYTHON_ENDS = re.compile(
     r"\b(raise|return|exit|_exit|monotonic|perf_counter|deadline|abort)\b|\btime\.time\(|\+="
 )
 _SLEEPER = re.compile(r"\bsleep\s+(?:infinity|inf)\b|\btail\s+-f\s+/dev/null\b")
+# The last command of a script, outside of a branch.
+_LAST_SLEEP = re.compile(
+    r"(?:\A|[\n;&] {0,9}|\bexec |-l?c )(?:sleep (?:infinity|inf)|tail -f /dev/null)[\s;]{0,9}\Z"
+)
 _DEADLINE = "activeDeadlineSeconds"
 
 
@@ -62,38 +76,98 @@ def _list_scripts(container: Value) -> Iterator[Value]:
         yield from (element for element in container.get_items(key) if element.text)
 
 
-@check("perf.bounded", title="Benchmarks stop waiting for a service that never answers")
+@check("perf.bounded", title="Benchmarks and Jobs come to an end")
 def bounded(recipes: Recipes) -> Iterator[Finding]:
     """A benchmark that waits for a model without a timeout blocks its node, its claim and its pipeline for
-    ever if the model never starts.
+    ever if the model never starts. So does any other Job, and one whose script ends with `sleep infinity`
+    is never complete.
 
     A deadline (`activeDeadlineSeconds` of the Job or its pod) ends the wait, as does a loop that counts its
     attempts. Judged are shell loops around curl, wget, nc or kubectl, and `while True` of Python around a
-    request. A pod without a Job that sleeps after its run never completes, and keeps what it requested.
+    request. A pod without a Job that sleeps after its run never completes, and keeps what it requested; so
+    does one that a README waits for until it has succeeded. Jobs that start a server may run on.
 
     Fix: spec: {activeDeadlineSeconds: 7200}
     """
-    for run in _find_runs(recipes):
-        holders = (run.template.spec, run.template.manifest.root.get("spec"))
-        if any(holder is not None and holder.get(_DEADLINE) is not None for holder in holders):
+    runs = [run for recipe in recipes for run in _find_recipe_runs(recipe)]
+    measured = {(run.benchmark.file, run.benchmark.line, run.benchmark.column) for run in runs}
+    others = [each for recipe in recipes for each in _find_others(recipe, measured)]
+    if not runs and not others:
+        raise Skip("no benchmark and no Job")
+    for run in runs:
+        if _has_deadline(run.template):
             continue
-        endless = any(_waits_forever(element.text or "") for element in _list_scripts(run.container))
-        if endless:
-            yield warn(
-                f"{run.benchmark.name} waits for its service without a timeout and has no {_DEADLINE}",
-                fix=set_value(f"spec.{_DEADLINE}", 7200),
-                location=_locate_request(run),
-            )
+        if any(_waits_forever(element.text or "") for element in _list_scripts(run.container)):
+            yield _warn_of_wait(run.benchmark.name, _locate_request(run))
         yield from _check_sleep(run)
+    for template, container in others:
+        yield from _check_end(template, container)
+
+
+def _has_deadline(template: PodTemplate) -> bool:
+    holders = (template.spec, template.manifest.root.get("spec"))
+    return any(holder is not None and holder.get(_DEADLINE) is not None for holder in holders)
+
+
+def _warn_of_wait(name: str, location: Location) -> Finding:
+    return warn(
+        f"{name} waits for its service without a timeout and has no {_DEADLINE}",
+        fix=set_value(f"spec.{_DEADLINE}", 7200),
+        location=location,
+    )
+
+
+def _find_others(
+    recipe: Recipe, measured: Collection[tuple[str, int, int]]
+) -> Iterator[tuple[PodTemplate, Value]]:
+    """The containers of Jobs that measure and serve nothing, and of pods that a page waits for to succeed."""
+    serving = {(each.file, each.name) for each in recipe.servers}
+    awaited = {text for page in recipe.pages for words in page.commands for text in _list_awaited(words)}
+    for template in list_pod_templates(recipe):
+        manifest = template.manifest
+        job = manifest.kind == "Job" and (manifest.file, manifest.name) not in serving
+        if job or (manifest.kind == "Pod" and manifest.name in awaited):
+            for container in template.containers:
+                if (manifest.file, container.line, container.column) not in measured:
+                    yield template, container
+
+
+def _list_awaited(words: Sequence[Word]) -> Iterator[str]:
+    """The names of the pods that a `kubectl wait` waits for until they have succeeded."""
+    texts = [word.text or "" for word in words]
+    if texts[:2] == ["kubectl", "wait"] and any("Succeeded" in text for text in texts):
+        kinds = ("pod", "pods", "po")
+        yield from (text.partition("/")[2] for text in texts if text.partition("/")[0] in kinds)
+        yield from (name for kind, name in pairwise(texts) if kind in kinds)
+
+
+def _check_end(template: PodTemplate, container: Value) -> Iterator[Finding]:
+    """Reports a container of a Job or an awaited pod that never ends."""
+    if _has_deadline(template) or container.get_text("restartPolicy") == "Always":
+        return
+    name, file = f"{template.manifest.kind} {template.manifest.name}", template.manifest.file
+    elements = list(_list_scripts(container))
+    whole = " ".join(element.text or "" for element in elements)[-_MAX_SCRIPT:]
+    waiting = next((element for element in elements if _waits_forever(element.text or "")), None)
+    if waiting is not None:
+        yield _warn_of_wait(name, Location(file, waiting.line, waiting.column))
+    elif _LAST_SLEEP.search(whole):
+        yield warn(
+            f"{name} never ends: it sleeps for ever at its end",
+            fix=f"leave out the sleep, or set spec.{_DEADLINE}",
+            location=Location(file, elements[-1].line, elements[-1].column),
+        )
 
 
 def _check_sleep(run: _BenchmarkRun) -> Iterator[Finding]:
-    """Reports a bare pod whose script ends with a sleep that has no end."""
+    """Reports a pod of a benchmark whose script has a sleep without an end."""
     scripts = [element for element in _list_scripts(run.container) if _SLEEPER.search(element.text or "")]
-    if run.template.manifest.kind == "Pod" and scripts:
+    whole = " ".join(element.text or "" for element in _list_scripts(run.container))[-_MAX_SCRIPT:]
+    kind = run.template.manifest.kind
+    if (kind == "Pod" and scripts) or (kind == "Job" and _LAST_SLEEP.search(whole)):
         yield warn(
-            f"pod {run.benchmark.name} sleeps for ever after its run: nobody sees that it has ended",
-            fix="make it a Job, and leave out the sleep",
+            f"{kind} {run.benchmark.name} sleeps for ever after its run: nobody sees that it has ended",
+            fix="leave out the sleep" if kind == "Job" else "make it a Job, and leave out the sleep",
             location=run.place,
         )
 

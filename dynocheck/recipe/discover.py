@@ -5,7 +5,8 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from dynocheck.recipe.files import (
     escape_path,
     explain_error,
     is_manifest,
+    parse_file,
     read_file,
     read_rendered,
     try_read_text,
@@ -49,7 +51,8 @@ from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
-from dynocheck.recipe.templates import has_renderer, is_marked
+from dynocheck.recipe.substitutions import find_tokens, is_filled_in, open_tokens
+from dynocheck.recipe.templates import fill, is_marked, read_scripts, runs_envsubst
 from dynocheck.recipe.triton_models import read_triton_folder
 from dynocheck.recipe.workloads import find_benchmarks, find_builds, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
@@ -71,6 +74,7 @@ _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Recipe).decode
 _MANY = 16  # models; fewer are loaded as fast without workers
+_MAX_RENDERING = 4  # processes of kustomize at once
 _ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -202,9 +206,10 @@ def _load_file(path: Path, variables: Mapping[str, str]) -> Recipe:
     if (reason := describe_unreadable(read.file)) is not None:
         raise NotARecipe(reason)
     near = [path.parent, *path.absolute().parent.parents][: _ANCESTORS // 2]
-    rendered = any(has_renderer(folder, _list_names(folder), path.name) for folder in near)
+    scripts = [text for folder in near for text in read_scripts(folder, _list_names(folder))]
+    filling = _Filling(variables, [text for text in scripts if path.name in text])
     context = _read_context(path.parent, variables, but=path)
-    return _build_recipe(path, "manifests", [*_mark_templates([read], rendered=rendered), *context])
+    return _build_recipe(path, "manifests", [*_mark_templates([read], filling), *context])
 
 
 def _is_patch(path: Path) -> bool:
@@ -235,12 +240,34 @@ def _list_names(folder: Path) -> list[str]:
         return []
 
 
-def _mark_templates(reads: Iterable[LoadedFile], *, rendered: bool) -> Iterator[LoadedFile]:
-    """The files, marked as templates where a script or page runs envsubst or a comment says so."""
+class _Filling:
+    """What scripts and pages say of how manifests are filled in.
+
+    :param variables: the values that the user gave.
+    :param scripts: the texts of the scripts and pages.
+    """
+
+    def __init__(self, variables: Mapping[str, str], scripts: Sequence[str]) -> None:
+        self.variables = variables
+        self.rendered = any(map(runs_envsubst, scripts))
+        self.tokens = find_tokens(scripts)
+
+
+def _mark_templates(reads: Iterable[LoadedFile], filling: _Filling) -> Iterator[LoadedFile]:
+    """The files, marked as templates where a script or page fills them in or a comment says so."""
     for read in reads:
-        rendered_here = read.file.role is Role.MANIFEST and (rendered or is_marked(read.file.path, read.text))
-        template = read.file.template or rendered_here
-        yield read._replace(file=msgspec.structs.replace(read.file, template=template))
+        yield _fill_in(read, filling) if read.file.role is Role.MANIFEST else read
+
+
+def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
+    file, text = read
+    replaced = is_filled_in(text, filling.tokens)
+    if replaced:
+        text = fill(open_tokens(text, filling.tokens), filling.variables)
+        if text != read.text:
+            file = parse_file(file.path, text, file.role, []).file
+    template = file.template or replaced or filling.rendered or is_marked(file.path, text)
+    return LoadedFile(msgspec.structs.replace(file, template=template, rendered=read.file.rendered), text)
 
 
 _CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")
@@ -257,7 +284,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
     texts = _read_pages(scan.pages)
-    files = [*_mark_templates(scan.files, rendered=scan.renders), *context]
+    files = [*_mark_templates(scan.files, _Filling(variables, scan.scripts)), *context]
     said = [(f"{escape_path(page.parent)}/", _find_names(text)) for page, text in texts]
     recipe = _build_recipe(path, shape, [_find_announced(read, said) for read in files], scan.folders)
     recipe = _add_pages(recipe, path, texts)
@@ -300,7 +327,7 @@ def _is_long(page: str) -> bool:
 
 @dataclass
 class _Scan:
-    """The contents of a recipe's folder and its subfolders; `renders`: a script or page runs envsubst."""
+    """The contents of a recipe's folder and its subfolders."""
 
     variables: Mapping[str, str]
     files: list[LoadedFile] = field(default_factory=list)
@@ -311,8 +338,8 @@ class _Scan:
     triton_models: list[TritonModel] = field(default_factory=list)
     adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)  # texts of those that may fill in templates
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
-    renders: bool = False
 
 
 def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
@@ -344,7 +371,7 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
             named = _list_inputs(folder / name)
             scan.kustomized |= {os.path.normpath(escape_path(folder / name)), *named}
             scan.unread += _list_missing(folder / name)
-        scan.renders = scan.renders or has_renderer(folder, leaves)
+        scan.scripts += read_scripts(folder, leaves)
         _scan_files(folder, leaves, scan)
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
@@ -385,24 +412,31 @@ def _mark_input(read: LoadedFile, kustomized: Container[str]) -> LoadedFile:
 
 def _render_overlays(scan: _Scan) -> None:
     """Add what kustomize makes of the kustomizations that no other uses and whose output is not there."""
-    inputs = [read.file for read in scan.files if read.file.role is Role.KUSTOMIZE]
-    roots = [(file, root) for file in inputs for root in file.documents if _is_kustomization(file, root)]
-    used = {path for file, root in roots for path in _list_parts(file, root)}
-    applied = (read.file for read in scan.files if read.file.role is Role.MANIFEST)
-    done = {file.folder for file in applied if any(map(is_graph, file.manifests))}
-    for file, root in roots:
-        if root.get_text("kind") == "Component" or os.path.normpath(file.folder) in used:
-            continue
-        if any(f"{file.folder}/".startswith(f"{folder}/") for folder in done):
-            continue
-        if any(part.missing and part.file == file.path for part in scan.unread):
-            continue
-        text = render_overlay(file.folder)
+    overlays = list(_list_overlays(scan))
+    # Each is a process of its own, that waits and computes: the order of the results is that of the files.
+    with ThreadPoolExecutor(_MAX_RENDERING) as pool:
+        rendered = list(pool.map(render_overlay, [file.folder for file in overlays]))
+    for file, text in zip(overlays, rendered, strict=True):
         if text:
             scan.files.append(read_rendered(f"{file.path}{RENDERED}", text))
         elif text is not None:
             what = "the output of kustomize, which cannot render it without the network"
             scan.unread.append(UnreadPart(what, file.path, 1, 1))
+
+
+def _list_overlays(scan: _Scan) -> Iterator[SourceFile]:
+    """The files of the kustomizations that are applied themselves."""
+    inputs = [read.file for read in scan.files if read.file.role is Role.KUSTOMIZE]
+    roots = [(file, root) for file in inputs for root in file.documents if _is_kustomization(file, root)]
+    used = {path for file, root in roots for path in _list_parts(file, root)}
+    applied = (read.file for read in scan.files if read.file.role is Role.MANIFEST)
+    done = {file.folder for file in applied if any(map(is_graph, file.manifests))}
+    lacking = {part.file for part in scan.unread if part.missing}
+    for file, root in roots:
+        within = any(f"{file.folder}/".startswith(f"{folder}/") for folder in done)
+        part = root.get_text("kind") == "Component" or os.path.normpath(file.folder) in used
+        if not (part or within or file.path in lacking):
+            yield file
 
 
 def _is_kustomization(file: SourceFile, root: Value) -> bool:

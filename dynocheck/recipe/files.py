@@ -91,6 +91,11 @@ def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFil
         return LoadedFile(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
     except OSError as error:
         return LoadedFile(SourceFile(name, problems=(Problem(explain_error(error)),), role=role), "")
+    return parse_file(name, text, role, problems)
+
+
+def parse_file(name: str, text: str, role: Role, problems: list[Problem]) -> LoadedFile:
+    """The file of this name with this text; `problems` are those found so far."""
     documents = [withhold(document) for document in read_documents(text, problems)]
     if any(problem.fatal for problem in problems) and _is_valid_when_rendered(text):
         remedy = suggest_rendering(text)

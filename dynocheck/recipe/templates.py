@@ -10,6 +10,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.files import MIB, read_bounded
 
 _RENDERER = re.compile(r"\benvsubst\b")
+_FILLER = re.compile(r"\b(?:envsubst|sed)\b")
 _TAG = re.compile(r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{\{?[^{}]*\}\}\}?|\{%[^{}%]*%\}")
 _CONTROL = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b")
 _NAMED = re.compile(r"[.-](?:template|tmpl|tpl)(?:\.ya?ml)?$")
@@ -62,17 +63,14 @@ def is_marked(path: str, manifest: str) -> bool:
     return any(line.lstrip().startswith("#") and runs_envsubst(line) for line in lines)
 
 
-def has_renderer(folder: Path, names: Iterable[str], mentions: str = "") -> bool:
-    """Whether a script or page of a folder runs envsubst, and mentions this file.
+def read_scripts(folder: Path, names: Iterable[str]) -> list[str]:
+    """The texts of the scripts and pages of a folder that mention envsubst or sed.
 
     :param names: the names of the files in the folder.
     """
-    for name in names:
-        if name.lower() in _SCRIPT_NAMES or name.endswith((*_SCRIPT_SUFFIXES, ".md")):
-            text = _read_start(folder / name)
-            if runs_envsubst(text) and mentions in text:
-                return True
-    return False
+    likely = (n for n in names if n.lower() in _SCRIPT_NAMES or n.endswith((*_SCRIPT_SUFFIXES, ".md")))
+    texts = (_read_start(folder / name) for name in likely)
+    return [text for text in texts if _FILLER.search(text)]
 
 
 def _read_start(path: Path) -> str:

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from dynocheck.checks.engine.flags import flags_known
 from dynocheck.checks.structure.layout import files, layout, read_whole
 from dynocheck.facts import Recipes
-from dynocheck.recipe import kustomize
+from dynocheck.recipe import discover, kustomize
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import outcomes, places
 from tests.checks.manifests import dump_objects, engine, graph
@@ -75,3 +76,19 @@ def test_a_base_that_is_missing_is_told_once(tmp_path: Path) -> None:
     given = load(tmp_path)
     assert places(files, given) == [("fail", "kustomization.yaml:2")]
     assert outcomes(read_whole, given) == outcomes(layout, given) == []
+
+
+def test_overlays_rendered_at_once_stay_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"overlay-{i}" for i in range(4)]
+    for name in names:
+        write(tmp_path, f"{name}/kustomization.yaml", {"resources": ["graph.yaml"]})
+        write(tmp_path, f"{name}/graph.yaml", graph(engine(), name=name))
+    together, render = Barrier(len(names)), kustomize.render_overlay
+
+    def render_together(folder: str) -> str | None:
+        together.wait(timeout=20)
+        return render(folder)
+
+    monkeypatch.setattr(discover, "render_overlay", render_together)
+    (recipe,) = load(tmp_path)
+    assert [each.name for each in recipe.graphs] == names

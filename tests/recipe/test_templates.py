@@ -130,3 +130,39 @@ def test_a_patch_named_alone_is_an_input_of_kustomize(folder: Path) -> None:
     assert (patch.code, patch.outcomes["manifest.schema"]) == (3, "skip")
     assert patch.outcomes["structure.layout"] == "unknown"
     assert judge(folder, path="job.yaml").outcomes["manifest.schema"] == "fail"
+
+
+TAGGED = JOB.replace("bench:1.0.0", "bench:IMAGE_TAG").replace('"${NAME}"', "a").replace("${NODES}", "{a: b}")
+PLACES = {
+    "run.sh": 'sed -e "s|IMAGE_TAG|$TAG|g" job.yaml | kubectl apply -f -\n',
+    "README.md": "```\nsed -i 's/bench:IMAGE_TAG/bench:1.2.3/' job.yaml\n```\n",
+    "Makefile": "apply:\n\tsed -e 's#image: .*/bench#x#' \\\n\t -e 's#IMAGE_TAG#$(TAG)#' job.yaml > a.yaml\n",
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("path", [".", "job.yaml"])
+def test_what_sed_replaces_is_open(folder: Path, name: str, path: str) -> None:
+    (folder / "job.yaml").write_text(TAGGED)
+    (folder / name).write_text(PLACES[name])
+    asked = [each.partition("${")[2] for each in list_unjudged(judge(folder, path=path))]
+    assert asked in (["IMAGE_TAG}"], ["BENCH_IMAGE_TAG}"])
+
+
+def test_a_variable_that_sed_replaces_is_open(folder: Path) -> None:
+    (folder / "run.sh").write_text(r'sed "s/\${NAME}/$1/; s/\${NODES}/{}/" job.yaml | kubectl apply -f -')
+    ended = judge(folder)
+    assert list_unjudged(ended) == ["manifest.placeholders: job.yaml: ${NAME}, ${NODES}"]
+    assert ended.outcomes["manifest.schema"] == "pass"
+
+
+def test_a_value_that_sed_replaces_is_judged_as_it_is(folder: Path) -> None:
+    (folder / "job.yaml").write_text(TAGGED.replace("IMAGE_TAG", "<tag>"))
+    (folder / "run.sh").write_text('sed "s|registry.example|$HOST|" job.yaml | kubectl apply -f -\n')
+    assert judge(folder).outcomes["manifest.placeholders"] == "fail"
+
+
+def test_set_fills_in_what_sed_replaces(folder: Path) -> None:
+    (folder / "job.yaml").write_text(TAGGED)
+    (folder / "run.sh").write_text(PLACES["run.sh"])
+    assert list_unjudged(judge(folder, "--set", "IMAGE_TAG=1.2.3")) == []

@@ -50,6 +50,7 @@ def matching(model: str, kind: str = "Exact", header: str = "X-Gateway-Model-Nam
 WORKER = engine(frontendSidecar="s")
 PICKED = graph(make_picker(), WORKER)
 ADAPTED = graph(make_picker(), engine("--enable-lora", frontendSidecar="s"))
+ORDINARY = route(backendRefs=[{"name": "g-frontend", "port": 8000}])
 THEIRS = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"name": "mine"}}
 
 
@@ -78,7 +79,10 @@ THEIRS = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"nam
         ([graph(engine()), route()], ["fail"]),  # without a picker the operator makes no pool
         ([PICKED, THEIRS, route("mine")], []),
         ([route("elsewhere")], []),
-        ([route(backendRefs=[{"name": "g-frontend", "port": 8000}])], ["skip"]),  # no inference route
+        ([ORDINARY], ["skip"]),  # no inference route
+        ([ORDINARY, bring()], []),
+        ([ORDINARY, bring(namespace="gateways")], ["fail"]),
+        ([{**ORDINARY, "metadata": {"name": "r", "namespace": "gateways"}}, bring(namespace="gateways")], []),
         # the Gateway that the recipe brings
         ([route(gateway=[]), bring()], ["fail"]),
         ([route(), bring()], []),

@@ -51,6 +51,16 @@ def test_a_cache_at_a_relative_path_is_told(tmp_path: Path, value: str, expected
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [("DEBUG", []), ("info", []), ("DEBGU", ["warn"]), ("verbose", ["warn"]), ("$(LEVEL)", []), ("", [])],
+)
+def test_a_level_that_logging_does_not_know_is_told(tmp_path: Path, value: str, expected: list[str]) -> None:
+    level = {"name": "VLLM_LOGGING_LEVEL", "value": value}
+    assert _judge(tmp_path, level) == expected
+    assert _judge(tmp_path, level, {"name": "VLLM_CONFIGURE_LOGGING", "value": "0"}) == []
+
+
+@pytest.mark.parametrize(
     ("script", "expected"),
     [
         ("run --model $MODEL_PATH", []),

@@ -227,7 +227,12 @@ def test_bounded(
 
 @pytest.mark.parametrize(
     ("kind", "end", "expected"),
-    [("Pod", "sleep infinity", ["warn"]), ("Pod", "sleep 5", []), ("Job", "sleep infinity", [])],
+    [
+        ("Pod", "sleep infinity", ["warn"]),
+        ("Pod", "sleep 5", []),
+        ("Job", "sleep infinity", ["warn"]),
+        ("Job", '[ "$DEBUG" ] || sleep infinity', []),
+    ],
 )
 def test_a_pod_that_sleeps_after_its_run(tmp_path: Path, kind: str, end: str, expected: list[str]) -> None:
     run = job(f"{RUN}\n{end}", env=TARGET)
@@ -317,8 +322,43 @@ def test_artifacts(tmp_path: Path, run: str, more: dict[str, Any], expected: lis
 
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
     given = deploy(tmp_path, job(FOREVER))
-    for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
+    for check in (runs.tool_pinned, runs.artifacts):
         assert get_skip_reason(check, given) == "no benchmark"
+
+
+@pytest.mark.parametrize(
+    ("script", "spec", "expected"),
+    [
+        (FOREVER, {}, ["warn"]),
+        (FOREVER, {"activeDeadlineSeconds": 60}, []),
+        (COUNTED, {}, []),
+        (PYTHON.format("pass"), {}, ["warn"]),
+        ("hf download m\nsleep infinity\n", {}, ["warn"]),
+        ("hf download m; tail -f /dev/null", {}, ["warn"]),
+        ("if [ $DEBUG ]; then\n  sleep infinity\nfi\n", {}, []),
+        ("python3 -m vllm.entrypoints.openai.api_server --model m & sleep infinity", {}, ["skip"]),
+        ("echo sleep infinity", {}, []),
+    ],
+)
+def test_any_job_comes_to_an_end(
+    tmp_path: Path, script: str, spec: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(runs.bounded, deploy(tmp_path, job(script, env=TARGET, **spec))) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("kubectl wait --for=jsonpath='{.status.phase}'=Succeeded pod/copy", ["warn"]),
+        ("kubectl wait --for=condition=Ready pod/copy", ["skip"]),
+        ("kubectl wait --for=jsonpath='{.status.phase}'=Succeeded pod/other", ["skip"]),
+    ],
+)
+def test_a_pod_that_a_readme_waits_for(tmp_path: Path, told: str, expected: list[str]) -> None:
+    (tmp_path / "README.md").write_text(f"```bash\n{told}\n```\n")
+    pod = {"containers": [{"name": "main", "image": "a:1", "command": ["sleep", "infinity"]}]}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "copy"}, "spec": pod}
+    assert judge(runs.bounded, deploy(tmp_path, made)) == expected
 
 
 # perf.endpoint: the address in a variable
