@@ -1,5 +1,6 @@
 """Checks that files parse as YAML and match the schemas that the API server enforces."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ _FIELD_VERSIONS = {
     ),
     "components": ("nvidia.com/v1beta1", {"type", "podTemplate", "name"}),
 }
+# In Gateway API's experimental channel (GEP-1731, GEP-1619), which a cluster may have.
+_EXPERIMENTAL = re.compile(r"spec\.rules\[\d+\]\.(?:retry|sessionPersistence)")
 
 
 @check("manifest.yaml", title="Files are valid YAML for kubectl")
@@ -119,7 +122,8 @@ def schema(
         found = [("", violation) for violation in violations or ()]
         if manifest.kind == "DynamoGraphDeployment":
             found += validate_component_pods(manifest, definitions)
-        yield from _report_violations(manifest, found, version, open_values)
+        is_built_in = definitions.find_kind(manifest.group, manifest.kind) is None
+        yield from _report_violations(manifest, found, version, open_values, is_built_in=is_built_in)
     if not seen:
         raise Skip("no manifest")
     yield judged(known, "objects")
@@ -165,11 +169,14 @@ def _report_violations(
     violations: Iterable[tuple[str, "SchemaViolation"]],
     version: str,
     open_values: set[tuple[int, int]],
-) -> Iterator[Finding]:
+    *,
+    is_built_in: bool,
+) -> Iterator[Result]:
     """A failure for each place.
 
     :param violations: each with the component in whose pod it is, or an empty name.
     :param open_values: the places of a template's values, which manifest.placeholders reports.
+    :param is_built_in: whether the schema is built in, and not that of a cluster or a file.
     """
     reported: set[tuple[int, int]] = set()
     for component, violation in violations:
@@ -177,6 +184,14 @@ def _report_violations(
         if violation.is_open(open_values) or (component and place in reported):
             continue
         reported.add(place)
+        if is_built_in and violation.unknown and _EXPERIMENTAL.fullmatch(violation.path):
+            yield unjudged(
+                f"{manifest.kind} {manifest.name}: {violation.path}",
+                why="in Gateway API's experimental channel only; the schemas built in are the standard ones",
+                needs="--cluster, or --crds DIR with the definitions of the experimental channel",
+                location=Location(manifest.file, *place),
+            )
+            continue
         path = f"the pod of {component}: {violation.path}" if component else violation.path
         yield fail(
             f"{path}: {violation.message}" if path else violation.message,

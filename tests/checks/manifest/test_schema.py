@@ -113,6 +113,17 @@ def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:
     assert get_coverage(schema.schema, given) == (0, ["Widget a of example.com/v1"])
 
 
+def test_fields_of_gateway_apis_other_channel_are_not_judged(tmp_path: Path) -> None:
+    route = (
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {rules: [{\n"
+    )
+    rule = "retry: {attempts: 2},\nretri: {},\nsessionPersistence: {sessionName: s}}]}\n"
+    given = recipes(tmp_path, a=f"{route}{rule}")
+    assert places(schema.schema, given) == [("fail", "a.yaml:6")]
+    unjudged = ["HTTPRoute a: spec.rules[0].retry", "HTTPRoute a: spec.rules[0].sessionPersistence"]
+    assert get_coverage(schema.schema, given)[1] == unjudged
+
+
 def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twice = recipes(tmp_path, deploy=GRAPH + FRONTEND + FRONTEND.replace("Frontend", "frontend"))
     assert outcomes(schema.schema, twice) == ["fail"]
