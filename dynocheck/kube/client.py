@@ -44,6 +44,7 @@ _BUSY = 429  # asks every request for patience
 _FAULTS = {502, 503, 504}  # of a server that restarts, or of a proxy before it; a GET may be repeated then
 _MAX_RETRY_S = 10.0
 _MIN_RETRY_S = 0.1
+_ANSWER_S = 0.2  # that must be left for the answer to another attempt
 _MOST_TRIES = {"GET": 6}  # of a request without Retry-After; they take about 3 s
 _TRIES = 2  # of others: the connection may have been idle for too long
 _MAX_RESTARTS = 1
@@ -152,7 +153,7 @@ class Cluster:
             except Unreachable as error:
                 wait_s = _choose_backoff(number)
                 more = error.is_transient and number < _MOST_TRIES.get(method, _TRIES)
-                if not more or wait_s > deadline.remaining():
+                if not more or wait_s + _ANSWER_S > deadline.remaining():
                     raise transport.give_up(error) from None
                 self.retries["connection broken"] += 1
             else:
@@ -160,7 +161,7 @@ class Cluster:
                 if response.status == 401 and self._renew_credentials(transport, deadline):
                     continue
                 chosen = _choose_wait(method, response.status, response.headers, number)
-                if chosen is None or chosen > deadline.remaining() or self._is_down:
+                if chosen is None or chosen + _ANSWER_S > deadline.remaining() or self._is_down:
                     self._is_down = not self._has_served
                     return response
                 wait_s = chosen

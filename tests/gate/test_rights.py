@@ -123,12 +123,3 @@ def test_a_look_at_the_nodes_that_is_interrupted_tells_of_them_and_needs_no_more
     assert {event["objectRef"]["resource"] for event in refused} <= {"nodes"}  # before the role was in force
     left = fit_cluster.get("/api/v1/namespaces/default/serviceaccounts")["items"]  # which owns the DaemonSet
     assert [each for each in left if each["metadata"]["name"].startswith("dynocheck-node")] == []
-
-
-def test_who_may_make_nothing_has_left_nothing(fit_cluster: ControlPlane) -> None:
-    rules = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}]
-    config = fit_cluster.kubeconfig(fit_cluster.user("onlooker", rules=rules))
-    words = ("--apply", "-n", "default", "--image", "i", "--kubeconfig", config)
-    ended = run_inside("node", "--cluster", *words, "-o", "json")
-    assert (ended.code, "is forbidden" in ended.err + ended.out) == (3, True)
-    assert "left " not in ended.err
