@@ -52,10 +52,12 @@ def find_in_yaml(file: str, text: str) -> Iterator[IgnoreComment]:
         return
     lines = _LINE_BREAK.split(text)
     below = _find_next_lines(lines, "#")
-    spans, end = _scan_scalars(text)
+    called = [number for number, line in enumerate(lines) if _CALL in line]
+    spans, end = _scan_scalars(text, max(called[-1], below[called[-1]]))
     starts = [span.start for span in spans]
     blocks = {span.start[0]: span.end[0] for span in spans if span.block}
-    for number, line in enumerate(lines):
+    for number in called:
+        line = lines[number]
         for match in _IN_YAML.finditer(line):
             place = (number, match.start())
             before = bisect(starts, place)
@@ -98,13 +100,15 @@ def _parse_comment(file: str, place: tuple[int, int], text: str, lines: tuple[in
     return IgnoreComment(file, place[0] + 1, place[1] + 1, patterns, hide(reason.strip()), first, last)
 
 
-def _scan_scalars(text: str) -> tuple[list[_Span], tuple[int, int]]:
-    """Every scalar, and the place of the first syntax error."""
+def _scan_scalars(text: str, last: int) -> tuple[list[_Span], tuple[int, int]]:
+    """Every scalar that begins no later than on the line `last`, and the place of the first syntax error."""
     spans = []
     reached = (0, 0)
     try:
         for token in yaml.scan(text, Loader=yaml.CSafeLoader):
             start, reached = _to_place(token.start_mark), _to_place(token.end_mark)
+            if start[0] > last:
+                break
             if isinstance(token, yaml.ScalarToken):
                 spans.append(_Span(start, reached, token.style in ("|", ">")))
     except yaml.YAMLError:
