@@ -8,9 +8,9 @@ from dynocheck import Location
 from dynocheck.facts import (
     Graph,
     Manifest,
-    PodTemplate,
     Recipe,
     Value,
+    find_server_template,
     label_pods,
     list_pod_templates,
     may_match_any,
@@ -67,7 +67,12 @@ def _list_scripts(recipe: Recipe) -> Iterator[tuple[str, Manifest, list[Value]]]
 
 def _map_services(recipe: Recipe) -> dict[str, list[Graph]]:
     """The engines without Dynamo behind each Service of a recipe."""
-    pods = [(server, template) for server in recipe.servers for template in _find_templates(recipe, server)]
+    pods = [
+        (server, template)
+        for server in recipe.servers
+        for component in server.components
+        if (template := find_server_template(recipe, server, component)) is not None
+    ]
     labelled = {id(pod.template): pod for pod in label_pods(recipe)} if pods else {}
     found: dict[str, list[Graph]] = {}
     for manifest in recipe.manifests if pods else ():
@@ -76,10 +81,3 @@ def _map_services(recipe: Recipe) -> dict[str, list[Graph]]:
             wanted = Value({"matchLabels": selector}, selector.line, selector.column)
             found[manifest.name] = [s for s, t in pods if may_match_any(wanted, [labelled[id(t)]])]
     return found
-
-
-def _find_templates(recipe: Recipe, server: Graph) -> Iterator[PodTemplate]:
-    places = {(server.file, each.line, each.column) for each in server.components}
-    for template in list_pod_templates(recipe):
-        if (template.manifest.file, template.spec.line, template.spec.column) in places:
-            yield template
