@@ -14,6 +14,7 @@ from dynocheck.facts import (
     label_pods,
     list_pod_templates,
     may_match_any,
+    to_selector,
 )
 
 _HOST = re.compile(r"https?://([a-z0-9][a-z0-9.-]{0,252})(?![\w.$-])")
@@ -78,6 +79,7 @@ def _map_services(recipe: Recipe) -> dict[str, list[Graph]]:
     for manifest in recipe.manifests if pods else ():
         selector = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
         if selector is not None:
-            wanted = Value({"matchLabels": selector}, selector.line, selector.column)
-            found[manifest.name] = [s for s, t in pods if may_match_any(wanted, [labelled[id(t)]])]
+            found[manifest.name] = [
+                s for s, t in pods if may_match_any(to_selector(selector), [labelled[id(t)]])
+            ]
     return found

@@ -23,6 +23,7 @@ from dynocheck.facts import (
     label_pods,
     list_pod_templates,
     may_match_any,
+    to_selector,
 )
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
@@ -120,7 +121,7 @@ def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
     for manifest in recipe.own_manifests:
         labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
         if labels is not None and labels.get_text(GRAPH_LABEL) in graphs and labels.mapping.keys() <= _LABELS:
-            yield manifest, Value({"matchLabels": labels}, labels.line, labels.column)
+            yield manifest, to_selector(labels)
 
 
 def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, list[LabelledPod]]]:
@@ -140,7 +141,7 @@ def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, lis
             if manifest.file != file or labels is None or None in pairs.values():
                 continue
             if any(labels.mapping.keys() <= pod.labels.keys() for pod in own):
-                yield manifest, Value({"matchLabels": labels}, labels.line, labels.column), pods
+                yield manifest, to_selector(labels), pods
 
 
 def _report_unselected(service: Manifest, selector: Value, pods: list[LabelledPod]) -> Finding:

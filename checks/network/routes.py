@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.core.fixes import remove, set_value
-from dynocheck.facts import Manifest, Recipe, Recipes, Value, label_pods, may_match_any
+from dynocheck.facts import Manifest, Recipe, Recipes, Value, label_pods, may_match_any, to_selector
 
 _REPEATS = re.compile(r"(^|,)\s*(5xx|gateway-error|reset|retriable-status-codes|5\d\d)\s*(,|$)")
 _HASH = "nginx.ingress.kubernetes.io/upstream-hash-by"
@@ -69,11 +69,7 @@ def _list_engine_services(recipe: Recipe) -> set[str]:
         for manifest in recipe.manifests
         if manifest.kind == "Service" and (selector := manifest.root.get("spec", "selector")) is not None
     ]
-    return {
-        name
-        for name, labels in selectors
-        if may_match_any(Value({"matchLabels": labels}, labels.line, labels.column), pods)
-    }
+    return {name for name, labels in selectors if may_match_any(to_selector(labels), pods)}
 
 
 def _list_hosts(route: Value) -> Iterator[str]:

@@ -44,6 +44,11 @@ def label_pods(recipe: Recipe) -> Iterator[LabelledPod]:
         yield LabelledPod(template, {**manifest, **own})
 
 
+def to_selector(labels: Value) -> Value:
+    """The LabelSelector of a Service's selector, which is a mapping of labels alone."""
+    return Value({"matchLabels": labels}, labels.line, labels.column)
+
+
 def may_match_any(selector: Value | None, pods: Iterable[LabelledPod]) -> bool:
     """Whether a LabelSelector may match one of these pods: None matches no pod, an empty one every pod."""
     if selector is None:
