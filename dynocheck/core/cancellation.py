@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 INTERRUPTED = 130
 _TERMINATED = 143
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _terminated = threading.Event()
 
 
@@ -20,6 +21,32 @@ def handle_sigterm() -> None:
         signal.raise_signal(signal.SIGINT)
 
     signal.signal(signal.SIGTERM, terminate)
+
+
+@contextmanager
+def hold_signals(notify: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM take effect at the end of the block; other threads than the main one get none.
+
+    :param notify: called inside the block when one of them comes, amid whatever the main thread does then.
+    """
+    held: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        held.append(number)
+        notify()
+
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in _ENDING} if is_main else {}
+    heeded = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    try:
+        for number in heeded:
+            signal.signal(number, hold)
+        yield
+    finally:
+        for number, handler in heeded.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def convert_interrupt(code: int) -> int:

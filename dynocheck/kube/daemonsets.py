@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from kubernetes.dynamic import DynamicClient, Resource
 from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import Forbidden, KubeError, StatusError
 from dynocheck.kube.job_pods import describe_condition, describe_problem
-from dynocheck.kube.jobs import Manifest, retry
+from dynocheck.kube.jobs import Manifest, may_have_created, retry
 from dynocheck.kube.official_client import make_official_client
+from dynocheck.kube.parallel import shield
 
 _NAME = "app.kubernetes.io/name"
 _OWNER = "dynocheck.dev/created-by"
@@ -69,6 +70,7 @@ class DaemonSetRunner:
         self._events = Resource(kind="Event", name="events", **core)
         self._objects, self._notify = objects, notify
         self.interrupted = False
+        self._may_exist = False
         self._daemonset = objects[-1]
         self._namespace = self._daemonset["metadata"]["namespace"]
         labels = self._daemonset["spec"]["selector"]["matchLabels"]
@@ -101,24 +103,30 @@ class DaemonSetRunner:
 
         :raises KubeError: one of them cannot be created.
         """
-        first, *others = self._objects
-        with ExitStack() as cleanup:
-            cleanup.callback(self._delete, first)
-            marked = {**first["metadata"], "annotations": {_OWNER: _describe_owner()}}
-            try:
-                made = self._create({**first, "metadata": marked})
-            except Forbidden:
-                cleanup.pop_all()  # there is nothing to delete
-                raise
-            owner = {"apiVersion": "v1", "kind": first["kind"], "name": made.metadata.name}
-            for manifest in others:
-                owned = (
-                    {}
-                    if first["kind"] == "Namespace"
-                    else {"ownerReferences": [{**owner, "uid": made.metadata.uid}]}
-                )
-                self._create({**manifest, "metadata": {**manifest["metadata"], **owned}})
+        try:
+            shield(self._create_all, to_its_end=True)
             yield
+        finally:
+            if self._may_exist:
+                shield(lambda: self._delete(self._objects[0]), to_its_end=True)
+
+    def _create_all(self) -> None:
+        first, *others = self._objects
+        marked = {**first["metadata"], "annotations": {_OWNER: _describe_owner()}}
+        self._may_exist = True
+        try:
+            made = self._create({**first, "metadata": marked})
+        except StatusError as error:
+            self._may_exist = may_have_created(error)
+            raise
+        owner = {"apiVersion": "v1", "kind": first["kind"], "name": made.metadata.name}
+        for manifest in others:
+            owned = (
+                {}
+                if first["kind"] == "Namespace"
+                else {"ownerReferences": [{**owner, "uid": made.metadata.uid}]}
+            )
+            self._create({**manifest, "metadata": {**manifest["metadata"], **owned}})
 
     def collect(self, find_answer: Callable[[str], str | None], wait_s: float) -> Mapping[str, str | Silence]:
         """Wait until each node has answered or lastingly cannot, and return the answer or why there is none.
@@ -150,7 +158,7 @@ class DaemonSetRunner:
             return Silence("the node is gone")
         if pod is not None and pod.status.phase == "Running":
             try:
-                answer = find_answer(self._read_log(pod))
+                answer = find_answer(shield(lambda: self._read_log(pod)))
             except KubeError as error:
                 return _find_absence(node) or Silence(f"the log of its pod cannot be read: {error}")
             if answer is not None:
@@ -173,14 +181,16 @@ class DaemonSetRunner:
                 text = f"{taint.key}={taint.value}" if taint.value else taint.key
                 return Silence(f"its taint {text}:{taint.effect} is not tolerated", f"add --tolerate {text}")
         try:
-            events = self._events.get(
-                namespace=self._namespace, field_selector="involvedObject.kind=DaemonSet,reason=FailedCreate"
-            ).items
+            events = shield(self._list_refusals)
         except KubeError:
             events = []
         if events:
             return Silence(f"its pod cannot be created: {events[-1].message}"[:400])
         return Silence("it has no pod yet", lasting=False)
+
+    def _list_refusals(self) -> list[Any]:
+        selector = "involvedObject.kind=DaemonSet,reason=FailedCreate"
+        return list(self._events.get(namespace=self._namespace, field_selector=selector).items)
 
     def _list_nodes(self) -> list[Any]:
         selector = _join_labels(self._daemonset["spec"]["template"]["spec"]["nodeSelector"])

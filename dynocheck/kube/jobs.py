@@ -12,6 +12,7 @@ from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
 from dynocheck.kube.job_pods import PodHistory, describe_condition, find_end
 from dynocheck.kube.official_client import make_official_client
+from dynocheck.kube.parallel import shield
 from dynocheck.secrets import clip
 
 _POLL_S = 2  # between looks at the pods, even if the Job does not change
@@ -40,6 +41,7 @@ class JobRunner:
         self._pods = Resource(prefix="api", kind="Pod", name="pods", subresources=logs, **known)
         self._job, self._service, self._notify = job, service, notify
         self._name, self._namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+        self._sent: list[tuple[Resource, Manifest]] = []  # what the server may have created
 
     @contextmanager
     def create(self) -> Iterator[None]:
@@ -47,15 +49,11 @@ class JobRunner:
 
         :raises KubeError: one of them cannot be created.
         """
-        job = self._create(self._jobs, self._job)
         try:
-            owner = {"apiVersion": "batch/v1", "kind": "Job", "name": self._name, "uid": job.metadata.uid}
-            metadata = {**self._service["metadata"], "ownerReferences": [owner]}
-            self._create(self._services, {**self._service, "metadata": metadata})
+            shield(self._create_all, to_its_end=True)
             yield
         finally:
-            self._delete(self._services, self._service)
-            self._delete(self._jobs, self._job)
+            shield(self._delete_all, to_its_end=True)
 
     def collect_logs(self, timeout_s: float, show_progress: Callable[[str], None]) -> str:
         """Wait until the Job is complete, and return the logs of all its pods.
@@ -67,16 +65,29 @@ class JobRunner:
         pods = self._wait_until_complete(time.monotonic() + timeout_s, show_progress)
         return "\n".join(self._read_log(pod) for pod in pods if pod.status.phase == "Succeeded")
 
+    def _create_all(self) -> None:
+        job = self._create(self._jobs, self._job)
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": self._name, "uid": job.metadata.uid}
+        metadata = {**self._service["metadata"], "ownerReferences": [owner]}
+        self._create(self._services, {**self._service, "metadata": metadata})
+
     def _create(self, resource: Resource, manifest: Manifest) -> Any:
+        self._sent.append((resource, manifest))
         try:
             made = resource.create(body=manifest, namespace=self._namespace)
         except StatusError as error:
+            if not may_have_created(error):
+                self._sent.pop()
             if error.status != 409:
                 raise
             # The first attempt succeeded although its connection broke: names are unique to a run.
             made = resource.get(name=manifest["metadata"]["name"], namespace=self._namespace)
         self._notify(f"created {self._format_name(manifest)}")
         return made
+
+    def _delete_all(self) -> None:
+        for resource, manifest in reversed(self._sent):
+            self._delete(resource, manifest)
 
     def _delete(self, resource: Resource, manifest: Manifest) -> None:
         name = manifest["metadata"]["name"]
@@ -130,9 +141,14 @@ class JobRunner:
             resource_version=job.metadata.resourceVersion,
             timeout=_POLL_S,
         )
+
+        def wait() -> Any:
+            with closing(events):
+                return next(events, None)
+
         changed = None
-        with suppress(Exception), closing(events):
-            changed = next(events, None)
+        with suppress(Exception):
+            changed = shield(wait)
         time.sleep(_DEBOUNCE_S if changed else max(until - time.monotonic(), 0))
 
     def _read_log(self, pod: Any, *options: tuple[str, int]) -> str:
@@ -143,6 +159,11 @@ class JobRunner:
         return str(response.data.decode(errors="replace"))
 
 
+def may_have_created(error: StatusError) -> bool:
+    """Whether an object may exist whose creation ended so: its name is taken, or the server failed."""
+    return error.status == 409 or error.status >= 500
+
+
 def retry(request: Callable[[], T]) -> T:
     """Retry timeouts, connection errors and 5xx for _OUTAGE_S.
 
@@ -151,7 +172,7 @@ def retry(request: Callable[[], T]) -> T:
     started = time.monotonic()
     while True:
         try:
-            return request()
+            return shield(request)
         except KubeError as error:
             transient = isinstance(error, Unreachable | TimedOut) or (
                 isinstance(error, StatusError) and error.status >= 500

@@ -1,9 +1,13 @@
-"""Runs several requests in parallel."""
+"""Makes requests in threads: several in parallel, or one that Ctrl-C cannot break."""
 
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import NoReturn, TypeVar
+
+from dynocheck.core.cancellation import hold_signals
 
 T = TypeVar("T")
 
@@ -45,3 +49,37 @@ def run_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[min(errors)]
     return [results[i] for i in range(len(calls))]
+
+
+def shield(call: Callable[[], T], *, to_its_end: bool = False) -> T:
+    """The result of a call that another thread makes: Ctrl-C and SIGTERM end the wait, and break nothing
+    within. A request that they break may leave a lock of the connections taken, for which the next request
+    waits for ever, and may create what nobody deletes.
+
+    :param to_its_end: whether the first of these signals does not end the wait, but the second does.
+    :raises BaseException: the exception of the call.
+    """
+    news: SimpleQueue[Callable[[], T] | None] = SimpleQueue()  # the end of the call, and None for a signal
+
+    def work() -> None:
+        try:
+            result = call()
+        except BaseException as error:
+            news.put(partial(_raise, error))
+        else:
+            news.put(lambda: result)
+
+    with hold_signals(lambda: news.put(None)):
+        try:
+            threading.Thread(target=work, daemon=True).start()
+        except (RuntimeError, MemoryError):  # a limit of threads
+            work()
+        end = news.get()
+        if end is None and to_its_end:
+            end = news.get()
+    assert end is not None, "a held signal is raised at the end of the block"
+    return end()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

@@ -1,15 +1,21 @@
 """A Job that is run by the official client, on servers and networks that are not at their best."""
 
 import json
+import random
+import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from dynocheck.facts import Unavailable
 from dynocheck.kube import job_pods, jobs
+from dynocheck.kube.errors import StatusError
 from dynocheck.kube.jobs import JobRunner
 from tests.kube.servers import Request, reply, serve
 
@@ -102,6 +108,78 @@ def test_without_a_watch_it_looks_now_and_then(tmp_path: Path, watch: bytes | No
     assert log == '{"what": "it said"}'
     first, second = server.looked
     assert second - first > 1.5
+
+
+def interrupt_at(moment: int) -> Callable[[FrameType, str, Any], Any]:
+    """A trace function that sends Ctrl-C before this instruction of the main thread."""
+    left = moment
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if left == 0:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    return trace
+
+
+MOMENTS = random.Random(3).sample(range(1, 16_000), 400)  # a run has about 17,000 instructions
+
+
+@pytest.mark.parametrize("moments", [MOMENTS[:8], pytest.param(MOMENTS, marks=pytest.mark.verify)])
+def test_interrupted_at_any_moment_it_leaves_nothing(tmp_path: Path, moments: Sequence[int]) -> None:
+    cut_short = 0
+    for moment in moments:
+        server = Server(reply(200, CHANGED), pods=(FINE, FINE, FINE))
+        with serve(server) as api:
+            runner = JobRunner(api.cluster(tmp_path), JOB, SERVICE, print)
+            sys.settrace(interrupt_at(moment))
+            try:
+                with runner.create():
+                    runner.collect_logs(30, print)
+            except KeyboardInterrupt:
+                cut_short += 1
+            finally:
+                sys.settrace(None)
+        methods = Counter(line.partition(" ")[0] for line in server.saw)
+        assert methods["POST"] == methods["DELETE"], moment
+    assert cut_short > len(moments) / 2
+
+
+def test_an_interrupt_waits_for_what_is_being_created(tmp_path: Path) -> None:
+    server = Server(reply(200, CHANGED))
+
+    def answer_late(request: Request, connection: object) -> bytes | None:
+        if request.method == "POST":
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.3)
+        return server(request, connection)
+
+    said: list[str] = []
+    with serve(answer_late) as api:
+        runner = JobRunner(api.cluster(tmp_path), JOB, SERVICE, said.append)
+        with pytest.raises(KeyboardInterrupt), runner.create():
+            pass
+    assert said[-1] == "deleted Job default/load"
+
+
+def test_what_may_not_be_created_is_not_left(tmp_path: Path) -> None:
+    saw: list[str] = []
+
+    def refuse(request: Request, _: object) -> bytes:
+        saw.append(f"{request.method} {request.path}")
+        return reply(201 if request.path == JOBS else 403, {**JOB, "metadata": {**META, "uid": "u"}})
+
+    said: list[str] = []
+    with serve(refuse) as api:
+        runner = JobRunner(api.cluster(tmp_path), JOB, SERVICE, said.append)
+        with pytest.raises(StatusError), runner.create():
+            pass
+    assert [line.partition(":")[0] for line in said] == ["created Job default/load", "left Job default/load"]
+    assert [line.partition(" ")[0] for line in saw] == ["POST", "POST", "DELETE"]
 
 
 def pod(
