@@ -116,6 +116,8 @@ def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
             cluster.apply(make_namespace(platform.NAMESPACE), platform.operator())
         case "platform_claims":
             cluster.apply(WAITING)
+        case "served_kinds":
+            cluster.load_crds(*(crds / folder for folder in platform.CRDS))
 
 
 @pytest.mark.parametrize("probe", with_access(), ids=lambda probe: probe.name)
