@@ -142,6 +142,18 @@ def _lacks_only_what_is_absent(cause: Finding, effect: Finding) -> bool:
     return same_place(cause, effect) and bool(lacking) and lacking <= set(cause.evidence.get("lacking", ()))
 
 
+def _lacks_devices(cause: Finding, effect: Finding) -> bool:
+    """The pod lacks nothing but the devices that no node offers through DRA."""
+    lacking = set(effect.evidence.get("needs", ()))
+    return bool(lacking) and lacking <= set(cause.evidence.get("lacking", ()))
+
+
+def _lacks_gpus(cause: Finding, effect: Finding) -> bool:
+    """The pod lacks nothing but GPUs, and no node shows one."""
+    lacking = set(effect.evidence.get("needs", ()))
+    return cause.outcome == effect.outcome and lacking == {GPU}
+
+
 def _is_kept_from_arch(cause: Finding, effect: Finding) -> bool:
     """No node has the CPU architecture that the pod selects."""
     return same_place(cause, effect) and mentions("selector")(cause, effect)
@@ -164,7 +176,9 @@ def _is_kept_from_node(cause: Finding, effect: Finding) -> bool:
     "capacity.fits",
     title="Every pod of the recipe fits on a node now",
     explained_by={
+        "gpu.dra": _lacks_devices,
         "gpu.image-arch": _is_kept_from_arch,
+        "gpu.nodes-present": _lacks_gpus,
         "gpu.nodes-ready": _is_kept_from_node,
         "rdma.required-by-recipe": _lacks_only_what_is_absent,
         "storage.claim-reach": _has_its_volume_elsewhere,
