@@ -101,7 +101,7 @@ _NAMES = {
     "k8s.scheduling_constraints": "Placement list_placements",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
-        PersistentVolumes PlatformClaim PlatformClaims
+        PersistentVolumes PlatformClaim PlatformClaims StorageCapacities StorageCapacity
     """,
     "k8s.workloads": "Workload Workloads",
     "load.limits": "LIMITS_ANNOTATION parse_annotation parse_limits",

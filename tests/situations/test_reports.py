@@ -12,11 +12,9 @@ from tests.clusters.objects import make_condition, make_namespace, make_object, 
 from tests.controlplane.api import Object
 from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
-from tests.situations import Change, applied, deleted, steps, undefined
+from tests.situations import applied, steps
 from tests.situations.platform import grove, grove_operator
-from tests.situations.test_threads import IMAGE, LAYERS, Thread, graph, judge, quiet_cluster
-
-__all__ = ["quiet_cluster"]  # a fixture
+from tests.situations.test_threads import LAYERS, Thread, graph, judge_broken_and_repaired
 
 EBS, LVM = "ebs.csi.aws.com", "local.csi.openebs.io"
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
@@ -67,9 +65,8 @@ def no_operator(cluster: ControlPlane) -> None:
 
 # A device plugin that waits for a label of Node Feature Discovery, whose worker does not tolerate the taint.
 PCI = "feature.node.kubernetes.io/pci-10de.present"
-FEATURES = {
-    key: value for key, value in clusters.GPU_LABELS.items() if ".deploy." not in key and "mig.config" not in key
-}
+OF_OPERATOR = ("nvidia.com/gpu.deploy.", "nvidia.com/mig.config")
+FEATURES = {key: value for key, value in clusters.GPU_LABELS.items() if not key.startswith(OF_OPERATOR)}
 TYPE = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
 
 
@@ -196,8 +193,13 @@ def offers(cluster: ControlPlane) -> None:
 
 
 # Stateful parts of the platform that do not come up.
-def store(name: str, image: str, *, ready: int, size: str = "") -> Object:
-    labels = {"app.kubernetes.io/name": name.rpartition("-")[2], "app.kubernetes.io/instance": "dynamo-platform"}
+def store_labels(name: str) -> dict[str, str]:
+    part = name.rpartition("-")[2]
+    return {"app.kubernetes.io/name": part, "app.kubernetes.io/instance": "dynamo-platform"}
+
+
+def store(name: str, image: str, *, ready: int) -> Object:
+    labels = store_labels(name)
     container: Object = {"name": "main", "image": image}
     spec: Object = {
         "replicas": 1,
@@ -212,7 +214,7 @@ def store(name: str, image: str, *, ready: int, size: str = "") -> Object:
 
 
 def service(name: str, port: int) -> Object:
-    labels = {"app.kubernetes.io/name": name.rpartition("-")[2], "app.kubernetes.io/instance": "dynamo-platform"}
+    labels = store_labels(name)
     spec = {"selector": labels, "ports": [{"name": "client", "port": port}]}
     return make_object("Service", name, platform.NAMESPACE, labels=labels, spec=spec)
 
@@ -502,11 +504,11 @@ REPORTS = [
     Thread(
         BASE + "modelplaneai/modelplane/issues/202",
         refused_driver,
-        "gpu.dra",
+        "gpu.operands",
         DRA_PLUGIN,
         offers,
         [CLAIMS, by_claims()],
-        "insufficient quota",
+        "ResourceQuota",
     ),
     Thread(
         BASE + "ai-dynamo/grove/issues/695",
@@ -550,7 +552,7 @@ REPORTS = [
         NATS,
         class_there,
         None,
-        '"default"',
+        "StorageClass default does not exist",
     ),
     Thread(
         BASE + "kubernetes-sigs/gateway-api-inference-extension/issues/1737",
@@ -571,7 +573,7 @@ REPORTS = [
     Thread(
         BASE + "sgl-project/sglang/issues/5515",
         steps(),
-        "manifest.references",
+        "platform.pod-classes",
         None,
         applied(RUNTIME_CLASS),
         one_gpu(runtimeClassName="nvidia"),
@@ -589,11 +591,12 @@ REPORTS = [
     Thread(
         BASE + "kserve/kserve/issues/5750",
         v1_alone,
-        "manifest.served-versions",
+        "gaie.compatible",
         None,
         steps(),
         [OLD_POOL, one_gpu()],
-        "v1alpha2",
+        "v1.5.0",
+        [NEW_POOL, one_gpu()],
     ),
     Thread(
         BASE + "NVIDIA/gpu-operator/issues/132",
@@ -612,3 +615,8 @@ REPORTS = [
         "100Gi",
     ),
 ]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=str)
+def test_a_cluster_of_a_public_report(quiet_cluster: ControlPlane, tmp_path: Path, report: Thread) -> None:
+    judge_broken_and_repaired(quiet_cluster, tmp_path, report)

@@ -13,9 +13,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     `observed` is true if its controller has seen the current generation; otherwise the numbers are outdated.
     `pods` is the number of its pods, None if unknown. `addresses` are the values of its arguments --natsAddr
-    and --etcdAddr, without passwords. `node_terms` are the node selector terms of its required node affinity,
-    empty if it has none; they and the tolerations are those of a DaemonSet alone, which has a pod on each node
-    that they admit.
+    and --etcdAddr, without passwords. `node_terms`, the terms of its required node affinity, and
+    its tolerations are those of a DaemonSet alone, which has a pod on each node that they admit.
     """
 
     kind: str
