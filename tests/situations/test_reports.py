@@ -357,7 +357,7 @@ def let_go(cluster: ControlPlane) -> None:
 
 
 # Disks of nodes, and how much of them is free.
-HOSTNAME = "kubernetes.io/hostname"
+HOSTNAME = clusters.HOSTNAME
 WANTED = storage.claim(
     "model-cache", storage_class="openebs-lvm", mode="ReadWriteOnce", phase="Pending", size="100Gi"
 )

@@ -21,13 +21,11 @@ from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.situations import Change, applied, deleted, steps
 from tests.situations.platform import LWS, VOLCANO, grove, leader_worker_sets, pod_webhook
-from tests.situations.storage import ZONE
 
 IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.4.0"
-LAYERS = {ZONE: "a", "topology.k8s.aws/network-node-layer-1": "nn-1"}
+LAYERS, HOSTNAME = clusters.LAYERS, clusters.HOSTNAME
 SHARED_DEVICE = "rdma/rdma_shared_device_a"
 VOLUMES, CLAIMS = "/api/v1/persistentvolumes", "/api/v1/namespaces/default/persistentvolumeclaims"
-HOSTNAME = "kubernetes.io/hostname"
 DEVICE_PLUGIN = "nvidia-device-plugin-daemonset"
 FILESTORE, EBS, EFS = "filestore.csi.storage.gke.io", "ebs.csi.aws.com", "efs.csi.aws.com"
 

@@ -276,6 +276,10 @@ def test_leader_worker_sets_without_volcano(wide: Recipes) -> None:
     assert judge(wide, names, LWS_NEW, release="1.7.0") == []
     assert judge(wide, names, LWS_NEW, release="1.6.1") == [("fail", COMPONENT)]
     assert judge(wide, LWS, LWS_NEW, release="1.7.0") == [("fail", COMPONENT)]
+    assert judge(wide, names, LWS_RUNS, release="1.7.0") == [("warn", "Deployment n/d")]  # and no later one
+
+
+LWS_RELEASE = "release of LeaderWorkerSet for operator"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +287,8 @@ def test_leader_worker_sets_without_volcano(wide: Recipes) -> None:
     [
         # A digest names no release, and only from 1.7 on is Volcano not needed.
         ((*LWS, SETS), [LWS_NEW], "@sha256:0", ["LeaderWorkerSet without Volcano"]),
-        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], "@sha256:0", []),
+        (LWS + VOLCANO, [LWS_NEW, VOLCANO_RUNS], "@sha256:0", []),
+        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], "@sha256:0", [f"{LWS_RELEASE} without a release"]),
         (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], ":1.7.0", ["LeaderWorkerSet with Volcano"]),
         (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], ":1.6.1", []),
         (GROVE + KAI, [grove(), *kai()], ":1.7.0", ["release of Grove for operator 1.7.0"]),
