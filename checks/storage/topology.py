@@ -61,7 +61,7 @@ def claim_reach(
     GPUs of the components that mount them. It is a warning with an autoscaler, which may add a node that
     reaches the volume, for a holder that ends by itself, and for a pod that may land beside it.
 
-    Fix: kubectl get pv NAME -o yaml; for a disk that a pod holds, delete that pod
+    Fix: kubectl get pv NAME -o yaml
     """
     gpu_nodes = [gpu_node.node for gpu_node in list_gpu_nodes(nodes, slices)]
     bound = {volume.claim: volume for volume in volumes if volume.phase == "Bound"}

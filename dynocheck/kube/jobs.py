@@ -48,13 +48,19 @@ class JobRunner:
         :raises KubeError: one of them cannot be created.
         """
         job = self._create(self._jobs, self._job)
+        served = True
         try:
             owner = {"apiVersion": "batch/v1", "kind": "Job", "name": self._name, "uid": job.metadata.uid}
             metadata = {**self._service["metadata"], "ownerReferences": [owner]}
-            self._create(self._services, {**self._service, "metadata": metadata})
+            try:
+                self._create(self._services, {**self._service, "metadata": metadata})
+            except StatusError as error:
+                served = error.status >= 500  # of any other refusal nothing is left
+                raise
             yield
         finally:
-            self._delete(self._services, self._service)
+            if served:
+                self._delete(self._services, self._service)
             self._delete(self._jobs, self._job)
 
     def collect_logs(self, timeout_s: float, show_progress: Callable[[str], None]) -> str:
