@@ -19,6 +19,7 @@ from dynocheck.facts import (
     KaiQueues,
     OperatorConfig,
     OperatorConfigs,
+    Recipe,
     Recipes,
     ServiceEndpoints,
     Workload,
@@ -35,6 +36,7 @@ _LWS_GROUP = "leaderworkerset.x-k8s.io"
 _LWS = f"leaderworkersets.{_LWS_GROUP}"
 _VOLCANO = "scheduling.volcano.sh"
 _SHARDS = "schedulingshards.kai.scheduler"
+_POOL = "kai.scheduler/node-pool"
 _QUEUES = "queues.scheduling.run.ai"
 _LWS_ALONE = (1, 7)  # the first release whose LeaderWorkerSet path goes without Volcano
 _KAI = "kai-scheduler"
@@ -84,7 +86,7 @@ def multinode(
             yield from _recommend_kai(carried)
         elif all(config.kai is not False for config in settings):
             yield from _check_kai(workloads, report)
-            yield from _check_queues(queues, carried)
+            yield from _check_queues(queues, carried, recipes)
     if spanning:
         yield from _check_spanning(spanning, definitions, workloads, settings, hooks)
     elif idle:
@@ -266,7 +268,7 @@ def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator
             return
 
 
-def _check_queues(queues: KaiQueues | None, graphs: list[Graph]) -> Iterator[Result]:
+def _check_queues(queues: KaiQueues | None, graphs: list[Graph], recipes: Recipes | None) -> Iterator[Result]:
     """Judge the queues that graphs name; without graphs, the default queue."""
     if queues is None:
         yield unjudged("queues of KAI Scheduler", why="they could not be listed", needs=f"list {_QUEUES}")
@@ -280,16 +282,25 @@ def _check_queues(queues: KaiQueues | None, graphs: list[Graph]) -> Iterator[Res
         if "" in pools:
             # https://github.com/kai-scheduler/KAI-Scheduler/issues/621
             problem = "has no parent queue: KAI Scheduler starts nothing in top-level queues"
+        elif pools and any(_names_pool(recipe, graph, pools) for recipe in recipes or ()):
+            continue
         elif pools:
+            # https://github.com/ai-dynamo/dynamo/issues/10084
             problem = f"is only in shard {', '.join(pools)}: pods of other node pools do not find it"
         else:
             problem = "does not exist, so graphs in it are not started"
-        yield (fail if graph and not pools else warn)(
+        yield (fail if graph and "" not in pools else warn)(
             f"queue {name} of KAI Scheduler {problem}",
-            fix=f"kubectl get {_QUEUES} -L kai.scheduler/node-pool",
+            fix=f"kubectl get {_QUEUES} -L {_POOL}",
             subject=None if graph else Subject("Queue", name),
             location=Location(graph.file, graph.line, graph.column) if graph else None,
         )
+
+
+def _names_pool(recipe: Recipe, graph: Graph | None, pools: list[str]) -> bool:
+    """Whether the manifest of a graph has the label of one of these node pools somewhere."""
+    roots = [m.root for m in recipe.manifests if graph and m.file == graph.file and m.name == graph.name]
+    return any(value.text in pools for root in roots for value in root.find_all(_POOL))
 
 
 def _find_orchestrators(operator: Workload) -> Orchestrators | None:

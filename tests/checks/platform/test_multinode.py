@@ -245,7 +245,8 @@ def test_an_annotation_keeps_a_graph_from_grove(tmp_path: Path) -> None:
     ("queues", "expected"),
     [
         ((KaiQueue("dynamo"), KaiQueue("dynamo", "a100")), []),
-        ((KaiQueue("dynamo", "a100"),), ["warn"]),
+        ((KaiQueue("dynamo", "a100"),), ["fail"]),
+        ((KaiQueue("dynamo", parent=""),), ["warn"]),
         ((KaiQueue("default-queue"),), ["fail"]),
     ],
 )
@@ -255,6 +256,15 @@ def test_the_queue_of_a_graph(single: Recipes, queues: tuple[KaiQueue, ...], exp
     if "fail" in expected:
         found = judge(None, GROVE + KAI, grove(), *kai(), queues=KaiQueues(queues))
         assert found == [("warn", "Queue dynamo")]
+
+
+@pytest.mark.parametrize(("pool", "expected"), [("a100", []), ("h200", ["fail"])])
+def test_a_graph_that_names_its_node_pool(tmp_path: Path, pool: str, expected: list[str]) -> None:
+    made = graph(engine())
+    made["metadata"] |= {"labels": {"kai.scheduler/node-pool": pool}}
+    queues = KaiQueues((KaiQueue("dynamo", "a100"),))
+    found = judge(deploy(tmp_path, made), GROVE + KAI, grove(), *kai(), queues=queues)
+    assert [outcome for outcome, _ in found] == expected
 
 
 def test_queues_that_may_not_be_listed(single: Recipes) -> None:
