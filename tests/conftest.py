@@ -37,6 +37,13 @@ def furnished(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
 
 
 @pytest.fixture
+def quiet_cluster(fit_cluster: ControlPlane) -> ControlPlane:
+    """The fit cluster, of which `preflight --strict` has nothing to tell."""
+    clusters.quieten(fit_cluster)
+    return fit_cluster
+
+
+@pytest.fixture
 def fit_cluster(furnished: None, cluster: ControlPlane) -> ControlPlane:
     """The control plane with everything that Dynamo needs, to be spoilt."""
     return cluster

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,15 +13,26 @@ from dynocheck.facts import (
     PersistentVolumeClaims,
     PersistentVolumes,
     RunningPod,
+    StorageCapacities,
     StorageClass,
     StorageClasses,
+    parse_quantity,
 )
 from dynocheck.scheduling.graphs import ComponentPods
 from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape
-from dynocheck.scheduling.selectors import term_matches
+from dynocheck.scheduling.selectors import matches, term_matches
 from dynocheck.scheduling.volumes import Attachments, PodVolume, Volumes
 
 _ZONE = "topology.kubernetes.io/zone"
+
+
+class UnboundClaim(NamedTuple):
+    """A claim without a volume, as `namespace/name`, its class, and the size that it requests."""
+
+    key: str
+    storage_class: str
+    size: str = ""
+    access_modes: tuple[str, ...] = ()
 
 
 class VolumeInventory:
@@ -33,26 +44,34 @@ class VolumeInventory:
         volumes: PersistentVolumes | None,
         claims: PersistentVolumeClaims | None,
         classes: StorageClasses | None,
+        capacities: StorageCapacities | None = None,
+        declared: Iterable[UnboundClaim] = (),
     ) -> None:
+        """:param declared: claims that are still to be created; those of the cluster come first."""
         self._csi = drivers
+        self._capacities = capacities
         self._classes = {each.name: each for each in classes or ()}
         bound = [volume for volume in volumes or () if volume.phase == "Bound"]
         self._terms = {volume.claim: volume.node_terms for volume in bound if volume.node_terms}
+        # A free volume of the class may be taken, wherever it is, in place of a new one.
+        self._free = {volume.storage_class for volume in volumes or () if volume.phase == "Available"}
+        namespace = claims.namespace if claims is not None else ""
+        existing = [
+            UnboundClaim(f"{namespace}/{c.name}", c.storage_class or "", c.requested, c.access_modes)
+            for c in claims or ()
+        ]
+        made = {f"{namespace}/{c.name}" for c in claims or () if c.volume}
+        each_claim = {claim.key: claim for claim in (*declared, *existing)}
         self._claims = {
             key: PodVolume(
                 key,
                 self._find_driver(each.storage_class),
-                () if each.volume else self._find_keys(each.storage_class),
+                () if key in made else self._find_keys(each.storage_class),
                 each.access_modes == ("ReadWriteOncePod",),
             )
-            for each in claims or ()
-            if (key := f"{claims.namespace if claims else ''}/{each.name}")
+            for key, each in each_claim.items()
         }
-        self._waiting = {
-            f"{claims.namespace if claims else ''}/{each.name}": found.zones
-            for each in claims or ()
-            if not each.volume and (found := self._classes.get(each.storage_class or "")) and found.zones
-        }
+        self._unbound = {key: each for key, each in each_claim.items() if key not in made}
         for volume in bound:
             known = self._claims.get(volume.claim, PodVolume(volume.claim))
             self._claims[volume.claim] = known._replace(driver=volume.driver)
@@ -79,12 +98,32 @@ class VolumeInventory:
 
     def _find_unreached(self, node: Node, mounted: Volumes) -> str | None:
         for claim in (volume.claim for volume in mounted):
-            terms, zones = self._terms.get(claim), self._waiting.get(claim)
+            name, terms, unbound = claim.partition("/")[2], self._terms.get(claim), self._unbound.get(claim)
             if terms and not any(term_matches(term, node) for term in terms):
-                return f"does not reach the volume of claim {claim.partition('/')[2]}"
-            if zones and node.labels.get(_ZONE) not in zones:
-                return f"is in no zone that the class of claim {claim.partition('/')[2]} allows"
+                return f"does not reach the volume of claim {name}"
+            found = self._find_class(unbound.storage_class) if unbound is not None else None
+            if found is not None and found.zones and node.labels.get(_ZONE) not in found.zones:
+                return f"is in no zone that the class of claim {name} allows"
+            if found is not None and unbound is not None and not self._has_room(node, found, unbound.size):
+                return f"has no {unbound.size} of class {found.name} left for claim {name}"
         return None
+
+    def _has_room(self, node: Node, storage_class: StorageClass, size: str) -> bool:
+        """Whether a volume of this size can be made for a pod of this node, as the scheduler asks the
+        CSIStorageCapacity objects of the class; true where it does not ask.
+        """
+        wanted, driver = parse_quantity(size), storage_class.provisioner
+        is_asked = storage_class.binding_mode == "WaitForFirstConsumer" and driver in (
+            self._csi.measured if self._csi is not None else ()
+        )
+        if wanted is None or not is_asked or self._capacities is None or storage_class.name in self._free:
+            return True
+        return any(
+            each.storage_class == storage_class.name
+            and (parse_quantity(each.size) or 0) >= wanted
+            and matches(each.nodes, node.labels)
+            for each in self._capacities
+        )
 
     def _find_class(self, name: str | None) -> StorageClass | None:
         return self._classes.get(name or "")

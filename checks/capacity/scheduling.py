@@ -8,7 +8,8 @@ from itertools import chain
 import msgspec
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, mentions, same_place, unjudged, warn
-from dynocheck.checks.capacity._attachments import VolumeInventory
+from dynocheck.checks.capacity._attachments import UnboundClaim, VolumeInventory
+from dynocheck.checks.storage._claims import resolve_class
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.facts import (
     AllocatedDevice,
@@ -26,6 +27,7 @@ from dynocheck.facts import (
     ResourceSlices,
     RunningPod,
     RunningPods,
+    StorageCapacities,
     StorageClasses,
 )
 from dynocheck.scheduling.device_allocation import DeviceAllocator
@@ -142,6 +144,18 @@ def _lacks_only_what_is_absent(cause: Finding, effect: Finding) -> bool:
     return same_place(cause, effect) and bool(lacking) and lacking <= set(cause.evidence.get("lacking", ()))
 
 
+def _lacks_devices(cause: Finding, effect: Finding) -> bool:
+    """The pod lacks nothing but the devices that no node offers through DRA."""
+    lacking = set(effect.evidence.get("needs", ()))
+    return bool(lacking) and lacking <= set(cause.evidence.get("lacking", ()))
+
+
+def _lacks_gpus(cause: Finding, effect: Finding) -> bool:
+    """The pod lacks nothing but GPUs, and no node shows one."""
+    lacking = set(effect.evidence.get("needs", ()))
+    return cause.outcome == effect.outcome and lacking == {GPU}
+
+
 def _is_kept_from_arch(cause: Finding, effect: Finding) -> bool:
     """No node has the CPU architecture that the pod selects."""
     return same_place(cause, effect) and mentions("selector")(cause, effect)
@@ -164,7 +178,9 @@ def _is_kept_from_node(cause: Finding, effect: Finding) -> bool:
     "capacity.fits",
     title="Every pod of the recipe fits on a node now",
     explained_by={
+        "gpu.dra": _lacks_devices,
         "gpu.image-arch": _is_kept_from_arch,
+        "gpu.nodes-present": _lacks_gpus,
         "gpu.nodes-ready": _is_kept_from_node,
         "rdma.required-by-recipe": _lacks_only_what_is_absent,
         "storage.claim-reach": _has_its_volume_elsewhere,
@@ -183,25 +199,40 @@ def fits(
     volumes: PersistentVolumes | None,
     claims: PersistentVolumeClaims | None,
     storage: StorageClasses | None,
+    capacities: StorageCapacities | None,
 ) -> Iterator[Result]:
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
     The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
     resource and of devices (DRA), selectors, affinity, taints, topology spread, host ports, cordons, where
-    volumes are and how many CSI drivers attach to a node. They are placed in several orders, since the node
-    of one pod decides what is left for the next; what fits only in some orders gets a warning. Several graphs
-    are alternatives, and each is placed by itself.
+    volumes are or can be made and how many CSI drivers attach to a node. They are placed in several orders,
+    since the node of one pod decides what is left for the next; what fits only in some orders gets a warning.
+    Several graphs are alternatives, and each is placed by itself.
 
     A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
-    a warning. Claims that do not exist yet, claims of parts of devices or of devices of several nodes,
-    queues of other schedulers and preemption by priority class are not modelled. See `docs/capacity.md`.
+    a warning. Claims of parts of devices or of devices of several nodes, queues of other schedulers and
+    preemption by priority class are not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     inventory = DeviceInventory(slices, devices)
-    mounts = VolumeInventory(drivers, volumes, claims, storage)
-    cluster = _FitInputs(nodes, running, limits, autoscalers, classes, inventory, mounts)
-    yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
+    known = drivers, volumes, claims, storage, capacities
+
+    def check_graph(recipe: Recipe, graph: Graph) -> Iterator[Result]:
+        namespace = resolve_namespace(recipe, graph, limits.namespace)
+        mounts = VolumeInventory(*known, _list_declared(recipe, namespace, storage))
+        cluster = _FitInputs(nodes, running, limits, autoscalers, classes, inventory, mounts)
+        yield from _check_graph(cluster, recipe, graph)
+
+    yield from check_each_graph(recipes, check_graph)
+
+
+def _list_declared(recipe: Recipe, namespace: str, classes: StorageClasses | None) -> Iterator[UnboundClaim]:
+    """The claims that a recipe creates, with the classes that they will get."""
+    for claim in recipe.claims:
+        found = resolve_class(claim, classes) if classes is not None else None
+        name = found.name if found is not None else ""
+        yield UnboundClaim(f"{namespace}/{claim.name}", name, claim.size or "", claim.access_modes)
 
 
 def check_each_graph(

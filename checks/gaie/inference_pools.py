@@ -113,7 +113,16 @@ def _check_service(pool: InferencePool) -> Iterator[Finding]:
         )
 
 
-@check("gaie.epp", title="Inference pools have one working endpoint picker")
+def _watches(cause: Finding, effect: Finding) -> bool:
+    """The picker is down, which watches a type of its release that does not exist."""
+    return cause.outcome == effect.outcome == "fail" and bool(effect.evidence.get("down"))
+
+
+@check(
+    "gaie.epp",
+    title="Inference pools have one working endpoint picker",
+    explained_by={"gaie.crds": _watches},
+)
 def epp(
     pools: InferencePools, routes: InferenceRoutes, workloads: Workloads, recipes: Recipes | None
 ) -> Iterator[Result]:
@@ -186,7 +195,10 @@ def _check_running(
         yield fail(
             f"the endpoint picker is down: 0 of {count} pods are ready",
             fix=f"kubectl logs -n {pool.namespace} -l {labels} --tail=50",
-            evidence={p.name: ", ".join(p.waiting) or p.phase for p in picker.pods if not p.ready},
+            evidence={
+                "down": count,
+                **{p.name: ", ".join(p.waiting) or p.phase for p in picker.pods if not p.ready},
+            },
             subject=subject,
         )
     elif count > 1 and pool.dynamo:

@@ -110,9 +110,10 @@ def _check_layout(node: GpuNode) -> Iterator[Finding]:
         yield warn(f"MIG layout state is {state}", fix=logs, evidence=evidence, subject=subject)
     if node.label.endswith("-MIG-INVALID"):
         yield fail(
-            "GPUs have different MIG layouts; strategy single needs equal ones and offers no slice",
-            fix=f"kubectl label node {node.name} {_LAYOUT}=LAYOUT --overwrite",
-            evidence={"product": node.label, **evidence},
+            "MIG is on, but its GPUs have no slices or different ones; strategy single needs equal slices on "
+            "all GPUs and offers nothing now",
+            fix=f"kubectl label node {node.name} {_LAYOUT}=LAYOUT --overwrite   # all-disabled turns MIG off",
+            evidence={"product": node.label, "allocatable": 0, **evidence},
             subject=subject,
         )
 
@@ -161,7 +162,17 @@ def _check_slice_counts(node: GpuNode, offered: dict[str, int]) -> Iterator[Find
             )
 
 
-@check("gpu.dra", title="DRA claims have a DeviceClass and a driver")
+def _is_of_driver(cause: Finding, effect: Finding) -> bool:
+    """No node offers devices, since the driver has no ready pod."""
+    down = cause.evidence.get("operand") == "DRA driver" and cause.evidence.get("ready") == 0
+    return down and effect.evidence.get("offered") == 0
+
+
+@check(
+    "gpu.dra",
+    title="DRA claims have a DeviceClass and a driver",
+    explained_by={"gpu.operands": _is_of_driver},
+)
 def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Finding]:
     """A pod with a ResourceClaim stays Pending when the claim's DeviceClass does not exist or no node offers
     devices of it. A ComputeDomain, for NVLink across nodes, makes such a claim too.
@@ -213,6 +224,7 @@ def _check_claim(
         yield fail(
             f"claims a device of DeviceClass {name}, but no node offers devices of {driver}",
             fix=_SHOW,
+            evidence={"offered": 0, "lacking": [f"{name} (DRA)"]},
             location=location,
         )
 
@@ -223,6 +235,7 @@ def _report_idle_classes(known: list[str], offered: set[str]) -> Iterator[Findin
         yield warn(
             f"exists, but no node offers devices of {driver}: a claim of it stays Pending",
             fix=_SHOW,
+            evidence={"offered": 0},
             subject=Subject("DeviceClass", name),
         )
     if DRA_DRIVER in offered and DRA_DRIVER not in known:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
+from dynocheck.checks.gpu._daemon_sets import find_blind_worker
 from dynocheck.data import parse_version
 from dynocheck.facts import (
     ApiServer,
@@ -16,6 +17,7 @@ from dynocheck.facts import (
     Recipes,
     ResourceSlices,
     Taint,
+    Workloads,
     find_dra_nodes,
     has_gpus,
     list_gpu_nodes,
@@ -45,9 +47,13 @@ def _make_subject(node: Node) -> Subject:
 
 
 @check("gpu.nodes-present", title="The cluster has NVIDIA GPU nodes")
-def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers) -> Iterator[Finding]:
+def nodes_present(
+    nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers, workloads: Workloads | None = None
+) -> Iterator[Finding]:
     """A node counts when it has a GPU label, when its kubelet reports GPUs or MIG slices (on managed clusters
     often without a label), or when the DRA driver offers GPUs on it.
+
+    Labels come from Node Feature Discovery, whose worker has to tolerate the taints of GPU nodes.
 
     With an autoscaler a missing GPU node is a warning: GPU node pools may be scaled to zero until a pod
     requests one. Clusters with GPUs of other vendors, for which Dynamo has images too, are skipped.
@@ -62,14 +68,22 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers
     none = f"none of {len(nodes)} nodes has a GPU label, allocatable GPUs or GPUs offered through DRA"
     missing = none if len(nodes) else "the cluster has no nodes"
     fix = "kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product"
-    evidence = {"nodes": [node.name for node in nodes]}
+    evidence: dict[str, object] = {"nodes": [node.name for node in nodes]}
+    subject = None
+    if (blind := find_blind_worker(workloads, nodes)) is not None:
+        name, place = blind.workload.name, blind.workload.namespace
+        count = f"{len(blind.nodes)} node{'s' if len(blind.nodes) > 1 else ''}"
+        missing += f"; {name} does not tolerate the taint {blind.taint} of {count}, so it does not label them"
+        fix = f"kubectl edit daemonset -n {place} {name}   # tolerate {blind.taint}"
+        evidence, subject = {**evidence, "taint": blind.taint}, Subject("DaemonSet", name, place)
     if autoscalers:
-        yield warn(f"{missing}; {autoscalers} may add some on demand", fix=fix, evidence=evidence)
+        message = f"{missing}; {autoscalers} may add some on demand"
+        yield warn(message, fix=fix, evidence=evidence, subject=subject)
     elif autoscalers.unseen:
         message = f"{missing}; autoscalers could not be read: {autoscalers.unseen}"
-        yield unknown(message, fix=fix, evidence=evidence)
+        yield unknown(message, fix=fix, evidence=evidence, subject=subject)
     else:
-        yield fail(missing, fix=fix, evidence=evidence)
+        yield fail(missing, fix=fix, evidence=evidence, subject=subject)
 
 
 def _is_down_everywhere(cause: Finding, effect: Finding) -> bool:
@@ -79,10 +93,18 @@ def _is_down_everywhere(cause: Finding, effect: Finding) -> bool:
     return cause.outcome == effect.outcome == "fail" and unfinished
 
 
+def _offers_no_slice(cause: Finding, effect: Finding) -> bool:
+    """The node has no MIG slice that its strategy could offer."""
+    return cause.outcome == "fail" and cause.subject == effect.subject and "allocatable" in cause.evidence
+
+
 @check(
     "gpu.allocatable",
     title="GPU nodes have allocatable GPUs",
-    explained_by=dict.fromkeys(("gpu.operator", "gpu.operands"), _is_down_everywhere),
+    explained_by={
+        **dict.fromkeys(("gpu.operator", "gpu.operands"), _is_down_everywhere),
+        "gpu.mig": _offers_no_slice,
+    },
 )
 def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     """A GPU label or capacity shows that the hardware exists; pods only get what the device plugin or the DRA

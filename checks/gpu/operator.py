@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck.checks.gpu._daemon_sets import explain_absence, explain_refusal
 from dynocheck.facts import (
     DRA_DRIVER,
     Autoscalers,
@@ -40,6 +41,7 @@ _BARE = {  # operands that other charts install, by a name label
     "nvidia-gpu-device-plugin": "device plugin",
     "nvidia-device-plugin-ds": "device plugin",
     "nvidia-dra-driver-gpu": "DRA driver",
+    "dra-driver-nvidia-gpu": "DRA driver",
     "gpu-feature-discovery": "gpu-feature-discovery",
     "dcgm-exporter": "dcgm-exporter",
 }
@@ -53,10 +55,15 @@ def _is_of_operands(cause: Finding, effect: Finding) -> bool:
     return cause.outcome == effect.outcome == "fail" and is_effect
 
 
+def _waits_for_nodes(cause: Finding, effect: Finding) -> bool:
+    """A DaemonSet that makes GPUs allocatable wants no pod, since no node shows a GPU."""
+    return cause.outcome == effect.outcome == "fail" and effect.evidence.get("desired") == 0
+
+
 @check(
     "gpu.operator",
     title="The GPU Operator is ready where GPUs need it",
-    explained_by={"gpu.operands": _is_of_operands},
+    explained_by={"gpu.operands": _is_of_operands, "gpu.nodes-present": _waits_for_nodes},
 )
 def operator(
     pods: OperatorPods,
@@ -92,7 +99,7 @@ def operator(
         raise Skip("the DRA driver runs without the GPU Operator; gpu.dra judges what it offers")
     if not usable:
         if (offering := _find_offering(workloads)) is not None:
-            yield _report_idle(offering)
+            yield _report_idle(offering, nodes)
             return
         yield fail(
             "No GPU Operator pod found, and no GPU is allocatable",
@@ -143,11 +150,19 @@ def _find_offering(workloads: Workloads | None) -> Workload | None:
     return next((each for each in workloads or () if _identify_operand(each) in offering), None)
 
 
-def _report_idle(offering: Workload) -> Finding:
+def _report_idle(offering: Workload, nodes: Nodes) -> Finding:
+    message = "is installed without the GPU Operator, and no GPU is allocatable"
+    fix = f"kubectl logs -n {offering.namespace} {offering.kind.lower()}/{offering.name} --all-containers"
+    evidence: dict[str, object] = {"ready": offering.ready, "offered": 0}
+    if offering.observed and not offering.desired:
+        why = explain_absence(offering, nodes)
+        message += ": it wants a pod on no node" + (f", since {why}" if why else "")
+        fix = f"kubectl get daemonset -n {offering.namespace} {offering.name} -o yaml   # its nodes"
+        evidence["desired"] = 0
     return fail(
-        "is installed without the GPU Operator, and no GPU is allocatable",
-        fix=f"kubectl logs -n {offering.namespace} {offering.kind.lower()}/{offering.name} --all-containers",
-        evidence={"ready": offering.ready, "offered": 0},
+        message,
+        fix=fix,
+        evidence=evidence,
         subject=Subject(offering.kind, offering.name, offering.namespace),
     )
 
@@ -243,15 +258,19 @@ def operands(
         if missing <= 0 and workload.observed:
             continue
         needed, app = operand in _NEEDED.values(), workload.pod_labels.get("app")
+        fix = f"kubectl get pods -n {workload.namespace} -o wide" + (f" -l app={app}" if app else "")
         message = f"{operand} is ready on {workload.ready} of {workload.desired} nodes"
+        if workload.desired and workload.pods == 0:
+            message += f": it has no pod{explain_refusal(workload, nodes)}"
+            fix = f"kubectl describe daemonset -n {workload.namespace} {workload.name}"
         if not workload.observed:
             message, needed = f"{operand} was just changed; its status is out of date", False
         elif missing <= down:
             message, needed = f"{message}; {down} nodes are NotReady", False
         yield (fail if needed else warn)(
             message,
-            fix=f"kubectl get pods -n {workload.namespace} -o wide" + (f" -l app={app}" if app else ""),
-            evidence={"desired": workload.desired, "ready": workload.ready},
+            fix=fix,
+            evidence={"operand": operand, "desired": workload.desired, "ready": workload.ready},
             subject=Subject("DaemonSet", workload.name, workload.namespace),
         )
 

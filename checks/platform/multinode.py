@@ -2,14 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, unjudged, warn
 from dynocheck.checks.platform._deployments import check_ready, list_images, make_subject
 from dynocheck.checks.platform._webhooks import explain_distrust, explain_unanswered
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
-from dynocheck.data.platform import LWS_FLOOR, Orchestrators, orchestrators, parse_semver
+from dynocheck.data.platform import Orchestrators, list_orchestrators, orchestrators, parse_semver
 from dynocheck.facts import (
     AdmissionWebhooks,
     Component,
@@ -18,6 +19,7 @@ from dynocheck.facts import (
     KaiQueues,
     OperatorConfig,
     OperatorConfigs,
+    Recipe,
     Recipes,
     ServiceEndpoints,
     Workload,
@@ -34,6 +36,7 @@ _LWS_GROUP = "leaderworkerset.x-k8s.io"
 _LWS = f"leaderworkersets.{_LWS_GROUP}"
 _VOLCANO = "scheduling.volcano.sh"
 _SHARDS = "schedulingshards.kai.scheduler"
+_POOL = "kai.scheduler/node-pool"
 _QUEUES = "queues.scheduling.run.ai"
 _LWS_ALONE = (1, 7)  # the first release whose LeaderWorkerSet path goes without Volcano
 _KAI = "kai-scheduler"
@@ -83,11 +86,12 @@ def multinode(
             yield from _recommend_kai(carried)
         elif all(config.kai is not False for config in settings):
             yield from _check_kai(workloads, report)
-            yield from _check_queues(queues, carried)
+            yield from _check_queues(queues, carried, recipes)
     if spanning:
         yield from _check_spanning(spanning, definitions, workloads, settings, hooks)
     elif idle:
         yield from _check_lws(workloads, hooks, warn, volcano=_VOLCANO in groups)
+        yield from _check_lws_release(workloads)
 
 
 def _check_spanning(
@@ -114,6 +118,8 @@ def _check_spanning(
             )
             yield unjudged("LeaderWorkerSet with Volcano", why=why, needs="LeaderWorkerSet 0.9.0 or later")
         yield from _check_lws(workloads, hooks, fail, volcano=volcano and not (alone and release))
+        if alone or release is None or release < _LWS_ALONE:
+            yield from _check_lws_release(workloads)
         return
     grove_off = any(config.grove is False for config in settings)
     for graph, component in spanning:
@@ -183,18 +189,12 @@ def _check_grove(
     yield from check_ready(found, "Grove", "podcliquesets.grove.io", report)
     yield from hooks.check(found, "podcliquesets", report)
     operators = find_operators(workloads)
-    rows = (_find_orchestrators(operator) for operator in operators)
-    row = next((row for row in rows if row is not None), None)
-    if row is None and found and operators:
-        release = _find_version(operators[0].images) or "without a release"
-        yield unjudged(
-            f"release of Grove for operator {release}",
-            why="not in the table of releases",
-            needs="its row there",
-        )
+    row = _find_row(operators)
+    if found and operators and (row is None or row.grove is None):
+        yield _leave_release("Grove", operators, row)
     if row is not None:
-        for workload in found:
-            yield from _check_version(workload, "Grove", row, row.grove, row.grove_below)
+        for workload in found if row.grove else ():
+            yield from _check_version(workload, "Grove", row, row.grove or "", row.grove_below)
         if row.topology and definitions.find(row.topology) is None:
             yield warn(
                 f"does not exist; operator release {row.dynamo} needs it for topology constraints",
@@ -205,6 +205,21 @@ def _check_grove(
         for workload in _find_kai(workloads) if parse_version(row.dynamo) >= _KAI_BUNDLED else ():
             if row.kai and _is_scheduler(workload):
                 yield from _check_version(workload, "KAI Scheduler", row, row.kai)
+
+
+def _find_row(operators: Sequence[Workload]) -> Orchestrators | None:
+    rows = (_find_orchestrators(operator) for operator in operators)
+    return next((row for row in rows if row is not None), None)
+
+
+def _leave_release(what: str, operators: Sequence[Workload], row: Orchestrators | None) -> Unjudged:
+    """That the release of an orchestrator is not judged, and why."""
+    release = _find_version(operators[0].images) if operators else ""
+    return unjudged(
+        f"release of {what} for operator {release or 'without a release'}",
+        why=f"its documentation names no release of {what}" if row else "not in the table of releases",
+        needs="its row there" if row is None else f"a release of {what} in {row.source}",
+    )
 
 
 def _recommend_kai(graphs: list[Graph]) -> Iterator[Finding]:
@@ -253,7 +268,7 @@ def _check_kai(workloads: Workloads, report: Callable[..., Finding]) -> Iterator
             return
 
 
-def _check_queues(queues: KaiQueues | None, graphs: list[Graph]) -> Iterator[Result]:
+def _check_queues(queues: KaiQueues | None, graphs: list[Graph], recipes: Recipes | None) -> Iterator[Result]:
     """Judge the queues that graphs name; without graphs, the default queue."""
     if queues is None:
         yield unjudged("queues of KAI Scheduler", why="they could not be listed", needs=f"list {_QUEUES}")
@@ -267,16 +282,25 @@ def _check_queues(queues: KaiQueues | None, graphs: list[Graph]) -> Iterator[Res
         if "" in pools:
             # https://github.com/kai-scheduler/KAI-Scheduler/issues/621
             problem = "has no parent queue: KAI Scheduler starts nothing in top-level queues"
+        elif pools and any(_names_pool(recipe, graph, pools) for recipe in recipes or ()):
+            continue
         elif pools:
+            # https://github.com/ai-dynamo/dynamo/issues/10084
             problem = f"is only in shard {', '.join(pools)}: pods of other node pools do not find it"
         else:
             problem = "does not exist, so graphs in it are not started"
-        yield (fail if graph and not pools else warn)(
+        yield (fail if graph and "" not in pools else warn)(
             f"queue {name} of KAI Scheduler {problem}",
-            fix=f"kubectl get {_QUEUES} -L kai.scheduler/node-pool",
+            fix=f"kubectl get {_QUEUES} -L {_POOL}",
             subject=None if graph else Subject("Queue", name),
             location=Location(graph.file, graph.line, graph.column) if graph else None,
         )
+
+
+def _names_pool(recipe: Recipe, graph: Graph | None, pools: list[str]) -> bool:
+    """Whether the manifest of a graph has the label of one of these node pools somewhere."""
+    roots = [m.root for m in recipe.manifests if graph and m.file == graph.file and m.name == graph.name]
+    return any(value.text in pools for root in roots for value in root.find_all(_POOL))
 
 
 def _find_orchestrators(operator: Workload) -> Orchestrators | None:
@@ -313,24 +337,33 @@ def _check_version(
 def _check_lws(
     workloads: Workloads, hooks: _Hooks, report: Callable[..., Finding], *, volcano: bool
 ) -> Iterator[Result]:
-    def find(image: str, name: str) -> list[Workload]:
-        return [
-            w for w in workloads if w.kind == "Deployment" and (w.name == name or image in list_images(w))
-        ]
-
-    found = find("lws", "lws-controller-manager")
+    found = _find_deployments(workloads, "lws", "lws-controller-manager")
     yield from check_ready(found, "LeaderWorkerSet", _LWS, report)
     yield from hooks.check(found, "leaderworkersets", report)
     if volcano:
-        schedulers = find("vc-scheduler", "volcano-scheduler")
+        schedulers = _find_deployments(workloads, "vc-scheduler", "volcano-scheduler")
         yield from check_ready(schedulers, "Volcano scheduler", f"podgroups.{_VOLCANO}", report)
-    for workload in found:
+
+
+def _find_deployments(workloads: Workloads, image: str, name: str) -> list[Workload]:
+    return [w for w in workloads if w.kind == "Deployment" and (w.name == name or image in list_images(w))]
+
+
+def _check_lws_release(workloads: Workloads) -> Iterator[Result]:
+    operators = find_operators(workloads)
+    row = _find_row(operators)
+    for workload in _find_deployments(workloads, "lws", "lws-controller-manager"):
         version = _find_version(workload.images)
-        installed, least = parse_semver(version), parse_semver(LWS_FLOOR)
-        if installed is not None and least is not None and installed < least:
+        installed = parse_semver(version)
+        floors = [row] if row is not None else list_orchestrators()
+        above = [each for each in floors if installed and installed < (parse_semver(each.lws) or installed)]
+        if above and row is None and operators:
+            yield _leave_release("LeaderWorkerSet", operators, None)
+        elif above and row is not None:
             yield warn(
-                f"is LeaderWorkerSet {version}; Dynamo needs {LWS_FLOOR} or later",
+                f"is LeaderWorkerSet {version}; operator release {row.dynamo} needs {row.lws} or later",
                 fix="helm upgrade lws oci://registry.k8s.io/lws/charts/lws --namespace lws-system",
+                evidence={"source": row.source},
                 subject=make_subject(workload),
             )
 

@@ -3,7 +3,19 @@
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, judged, unjudged, warn
+from dynocheck import (
+    Finding,
+    Location,
+    Result,
+    Skip,
+    Subject,
+    check,
+    fail,
+    judged,
+    same_place,
+    unjudged,
+    warn,
+)
 from dynocheck.data import parse_version
 from dynocheck.data.platform import V1BETA1
 from dynocheck.facts import (
@@ -28,7 +40,17 @@ _IMAGE = re.compile(
 _Release = tuple[int, int]
 
 
-@check("platform.second-operator", title="Each namespace has one Dynamo operator")
+def _is_restricted(cause: Finding, effect: Finding) -> bool:
+    """The operator serves another namespace than this, which its restriction is about."""
+    words = "is restricted to namespace"
+    return same_place(cause, effect) and all(each.message.startswith(words) for each in (cause, effect))
+
+
+@check(
+    "platform.second-operator",
+    title="Each namespace has one Dynamo operator",
+    explained_by={"platform.operator": _is_restricted},
+)
 def second_operator(
     workloads: Workloads,
     configs: OperatorConfigs,

@@ -1,5 +1,6 @@
 """platform.pod-security: Pod Security Standards and OpenShift's constraints against the recipe's pods."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
@@ -21,6 +22,8 @@ from dynocheck.facts import (
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _CONSTRAINTS = "securitycontextconstraints.security.openshift.io"
+_GROUP = 1000  # that the operator gives volumes of graphs: DefaultSecurityContextFSGroup of internal/consts
+_BLOCK = re.compile(r"(\d{1,12})([/-])(\d{1,12})")
 
 
 @check("platform.pod-security", title="The namespace's Pod Security level admits the pods")
@@ -33,7 +36,9 @@ def pod_security(
     Only the manifests are judged; exemptions by an administrator are not visible. Of what `restricted`
     requires the operator adds nothing: its default is a group for volumes (`applyDefaultSecurityContext` in
     `internal/dynamo/graph.go`). On OpenShift, violations of
-    restricted-v2 are a warning: which other constraints a service account may use is not visible.
+    restricted-v2 are a warning: which other constraints a service account may use is not visible. The user of
+    a pod must be of the namespace's range there, and its group for volumes the first of the namespace's; the
+    operator's is 1000.
 
     Fix: kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite
     """
@@ -50,7 +55,7 @@ def pod_security(
             if enforced:
                 yield from _check_standard(template, namespace.name, level)
             if constrained:
-                yield from _check_constraints(template, namespace.name)
+                yield from _check_constraints(template, namespace)
 
 
 def _check_standard(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
@@ -67,16 +72,19 @@ def _check_standard(template: PodTemplate, name: str, level: str) -> Iterator[Fi
     )
 
 
-def _check_constraints(template: PodTemplate, name: str) -> Iterator[Finding]:
-    forbidden = [*_list_forbidden(template, "restricted"), *_list_users(template)]
-    if forbidden:
+def _check_constraints(template: PodTemplate, namespace: Namespace) -> Iterator[Finding]:
+    ids = [*_list_users(template, namespace), *_list_groups(template, namespace)]
+    privileges = [each for each in _list_forbidden(template, "restricted") if each not in ids]
+    if ids or privileges:
         value = template.spec.get("serviceAccountName")
         account = (value.text if value else None) or "SERVICEACCOUNT"
+        wider = "privileged" if privileges else "anyuid"
+        found = ", ".join(dict.fromkeys((*privileges, *ids)))
         yield warn(
-            f"{template.owner} has {', '.join(dict.fromkeys(forbidden))}, which OpenShift rejects unless its "
-            "service account may use a wider constraint than restricted-v2",
-            fix=f"oc adm policy add-scc-to-user privileged -z {account} -n {name}",
-            subject=Subject("Namespace", name),
+            f"{template.owner} has {found}, which OpenShift rejects unless its service account may use a "
+            "wider constraint than restricted-v2",
+            fix=f"oc adm policy add-scc-to-user {wider} -z {account} -n {namespace.name}",
+            subject=Subject("Namespace", namespace.name),
             location=_locate(template),
         )
 
@@ -85,12 +93,34 @@ def _locate(template: PodTemplate) -> Location:
     return Location(template.manifest.file, template.spec.line, template.spec.column)
 
 
-def _list_users(template: PodTemplate) -> Iterator[str]:
-    """The user ids that a pod sets: OpenShift assigns each namespace its own range."""
+def _list_users(template: PodTemplate, namespace: Namespace) -> Iterator[str]:
+    """The user ids of a pod that are not of the range which OpenShift assigned to its namespace."""
+    first, last = _parse_block(namespace.id_ranges.get("uid-range", ""))
     for holder in (template.spec, *template.containers):
         user = holder.get("securityContext", "runAsUser")
-        if user is not None and user.data not in (None, 0):
+        if user is not None and isinstance(user.data, int) and not first <= user.data <= last:
             yield f"runAsUser {user.plain}"
+
+
+def _list_groups(template: PodTemplate, namespace: Namespace) -> Iterator[str]:
+    """The group of a pod's volumes, its own or else the operator's, if not the namespace's first one."""
+    ranges = namespace.id_ranges
+    first, _ = _parse_block(ranges.get("supplemental-groups") or ranges.get("uid-range", ""))
+    group = template.spec.get("securityContext", "fsGroup")
+    if group is not None and isinstance(group.data, int):
+        if group.data != first:
+            yield f"fsGroup {group.plain}"
+    elif template.of_graph:
+        yield f"the operator's fsGroup {_GROUP}"
+
+
+def _parse_block(text: str) -> tuple[int, int]:
+    """The first and last id of an annotation's first block, FIRST/SIZE or FIRST-LAST; 0 and -1 for none."""
+    match = _BLOCK.fullmatch(text.partition(",")[0].strip())
+    if match is None:
+        return 0, -1
+    first, number = int(match[1]), int(match[3])
+    return first, first + number - 1 if match[2] == "/" else number
 
 
 def _list_forbidden(template: PodTemplate, level: str) -> Iterator[str]:

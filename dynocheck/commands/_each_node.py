@@ -73,18 +73,28 @@ def read_reports(file: str) -> tuple[NodeReports, dict[str, Any]]:
 def join_reports(run: Run, context: RunContext, file: str | None) -> tuple[Run, RunContext]:
     """A run that also judges what nodes said, and takes their word for their driver and GPUs.
 
-    :raises UsageError: it is not a file of what nodes said.
+    The run is refused where none of these nodes is in the cluster that it judges. A server of another URL may
+    be the same cluster's, so it is only told.
+
+    :raises UsageError: it is not a file of what nodes said, or of those of another cluster.
     """
     if file is None:
         return run, context
-    reports, _ = read_reports(file)
+    reports, recorded = read_reports(file)
 
     def amend(known: Knowledge) -> None:
-        if isinstance(nodes := known.facts.get(Nodes), Nodes):
-            known.facts[Nodes] = apply_reports(nodes, reports)
+        if not isinstance(nodes := known.facts.get(Nodes), Nodes):
+            return
+        names = [report.name for report in reports]
+        if len(nodes) and names and not {node.name for node in nodes}.intersection(names):
+            listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+            raise UsageError(f"--with {file}: the cluster has none of its nodes: {listed}")
+        known.facts[Nodes] = apply_reports(nodes, reports)
 
     def describe(known: Mapping[type[Fact], Any]) -> dict[str, Any]:
-        return {**context.describe_target(known), "with": file}
+        target = {**context.describe_target(known), "with": file}
+        server = recorded.get("cluster")
+        return target if server in (None, target.get("cluster")) else {**target, "recorded at": server}
 
     facts: dict[type[Fact], Fact] = {NodeReports: reports, NodeRequest: NodeRequest()}
     joined = dataclasses.replace(run, checks=judge_on_nodes(run.checks, reports))

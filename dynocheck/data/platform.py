@@ -10,17 +10,19 @@ from dynocheck.data import parse_version, read_table
 # First served in 1.2.0: https://docs.nvidia.com/dynamo/dev/reference/releases
 V1BETA1 = (1, 2)
 # https://docs.nvidia.com/dynamo/v1.6.1/kubernetes/installation/multinode-orchestration
-LWS_FLOOR = "0.7.0"
 
 _PARTS = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?")
 
 
 class Orchestrators(msgspec.Struct, frozen=True):
-    """The oldest KAI Scheduler and Grove that a release goes with, and the first Grove that it does not."""
+    """The oldest KAI Scheduler, Grove and LeaderWorkerSet that a release goes with, None where its pages
+    name none, and the first Grove that it does not go with.
+    """
 
     dynamo: str
     kai: str | None
-    grove: str
+    grove: str | None
+    lws: str
     grove_below: str | None
     topology: str | None
     source: str
@@ -28,11 +30,12 @@ class Orchestrators(msgspec.Struct, frozen=True):
 
 def orchestrators(release: tuple[int, int]) -> Orchestrators | None:
     """The row of a release, or None when the table does not have it."""
-    return next((row for row in _orchestrators() if parse_version(row.dynamo) == release), None)
+    return next((row for row in list_orchestrators() if parse_version(row.dynamo) == release), None)
 
 
 @cache
-def _orchestrators() -> tuple[Orchestrators, ...]:
+def list_orchestrators() -> tuple[Orchestrators, ...]:
+    """Every row of the table."""
     return msgspec.json.decode(read_table("orchestrators.json"), type=tuple[Orchestrators, ...])
 
 

@@ -20,6 +20,8 @@ from dynocheck.facts import (
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
+_RANGES = "openshift.io/sa.scc."
+
 
 @probe(access=[Access("get", "namespaces", local=True)])
 def namespace(cluster: Cluster) -> Namespace:
@@ -28,7 +30,12 @@ def namespace(cluster: Cluster) -> Namespace:
         meta = cluster.get(f"/api/v1/namespaces/{name}", PartialObject).metadata
     except NotFound:
         return Namespace(name, exists=False)
-    return Namespace(name, labels=meta.labels or {}, deleting=bool(meta.deletion_timestamp))
+    ranges = {
+        key.removeprefix(_RANGES): value
+        for key, value in (meta.annotations or {}).items()
+        if key.startswith(_RANGES)
+    }
+    return Namespace(name, labels=meta.labels or {}, deleting=bool(meta.deletion_timestamp), id_ranges=ranges)
 
 
 class _Overhead(msgspec.Struct, rename="camel"):

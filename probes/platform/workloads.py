@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 
@@ -24,10 +25,33 @@ class _Container(msgspec.Struct):
     args: list[str] | None = None
 
 
+class _NodeSelector(msgspec.Struct, rename="camel"):
+    node_selector_terms: list[dict[str, Any]] | None = None
+
+
+class _NodeAffinity(msgspec.Struct, rename="camel"):
+    required: _NodeSelector | None = msgspec.field(
+        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class _Affinity(msgspec.Struct, rename="camel"):
+    node_affinity: _NodeAffinity | None = None
+
+
 class _PodSpec(msgspec.Struct, rename="camel"):
     init_containers: list[_Container] | None = None
     containers: list[_Container] | None = None
     node_selector: dict[str, str] | None = None
+    affinity: _Affinity | None = None
+    tolerations: list[dict[str, Any]] | None = None
+    priority_class_name: str = ""
+
+    @property
+    def node_terms(self) -> tuple[dict[str, Any], ...]:
+        """The node selector terms of its required node affinity."""
+        nodes = self.affinity.node_affinity if self.affinity else None
+        return tuple((nodes.required.node_selector_terms if nodes and nodes.required else None) or ())
 
 
 class _Template(msgspec.Struct):
@@ -80,6 +104,9 @@ def _convert_workload(kind: str, workload: _Workload) -> Workload:
         images=tuple(_list_images(spec.template.spec)),
         node_selector=spec.template.spec.node_selector or {},
         addresses=tuple(_list_addresses(spec.template.spec)),
+        node_terms=spec.template.spec.node_terms if daemon else (),
+        tolerations=tuple(spec.template.spec.tolerations or ()) if daemon else (),
+        priority_class=spec.template.spec.priority_class_name,
         desired=status.desired_number_scheduled if daemon else 1 if spec.replicas is None else spec.replicas,
         ready=status.number_ready if daemon else status.ready_replicas,
         updated=status.updated_number_scheduled if daemon else status.updated_replicas,

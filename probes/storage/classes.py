@@ -13,11 +13,13 @@ from dynocheck.facts import (
     NodeDriver,
     PersistentVolume,
     PersistentVolumes,
+    StorageCapacities,
+    StorageCapacity,
     StorageClass,
     StorageClasses,
 )
 from dynocheck.kube import Cluster, run_parallel
-from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
+from dynocheck.probes._k8s_types import ObjectMeta
 
 _DEFAULT_ANNOTATIONS = (
     "storageclass.kubernetes.io/is-default-class",
@@ -48,6 +50,23 @@ class _Class(msgspec.Struct, rename="camel"):
         """The zones of `allowedTopologies`; empty where any zone is allowed."""
         labels = (label for t in self.allowed_topologies or () for label in t.match_label_expressions or ())
         return tuple(value for label in labels if label.key.endswith("zone") for value in label.values or ())
+
+
+class _DriverSpec(msgspec.Struct, rename="camel"):
+    attach_required: bool | None = None
+    storage_capacity: bool | None = None
+
+
+class _Driver(msgspec.Struct):
+    metadata: ObjectMeta
+    spec: _DriverSpec = msgspec.field(default_factory=_DriverSpec)
+
+
+class _Capacity(msgspec.Struct, rename="camel"):
+    storage_class_name: str = ""
+    capacity: str | int | float | None = None
+    maximum_volume_size: str | int | float | None = None
+    node_topology: dict[str, Any] | None = None
 
 
 class _Allocatable(msgspec.Struct):
@@ -130,13 +149,15 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
 @probe(access=[Access("list", "csidrivers", "storage.k8s.io"), Access("list", "csinodes", "storage.k8s.io")])
 def csi_drivers(cluster: Cluster) -> CsiDrivers:
     calls: list[Any] = [
-        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", PartialObject, accept=METADATA),
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", _Driver),
         partial(cluster.items, "/apis/storage.k8s.io/v1/csinodes", _Node),
     ]
     drivers, nodes = run_parallel(calls)
     return CsiDrivers(
         names=tuple(driver.metadata.name for driver in drivers),
         nodes=tuple(CsiNode(node.metadata.name, _list_drivers(node)) for node in nodes),
+        unattached=tuple(each.metadata.name for each in drivers if each.spec.attach_required is False),
+        measured=tuple(each.metadata.name for each in drivers if each.spec.storage_capacity),
     )
 
 
@@ -145,6 +166,17 @@ def _list_drivers(node: _Node) -> tuple[NodeDriver, ...]:
         NodeDriver(d.name, tuple(d.topology_keys or ()), d.allocatable.count if d.allocatable else None)
         for d in node.spec.drivers or ()
     )
+
+
+@probe(access=[Access("list", "csistoragecapacities", "storage.k8s.io")])
+def storage_capacities(cluster: Cluster) -> StorageCapacities:
+    found = cluster.items("/apis/storage.k8s.io/v1/csistoragecapacities", _Capacity)
+    return StorageCapacities(tuple(_convert_capacity(each) for each in found))
+
+
+def _convert_capacity(each: _Capacity) -> StorageCapacity:
+    size = each.capacity if each.maximum_volume_size is None else each.maximum_volume_size
+    return StorageCapacity(each.storage_class_name, "" if size is None else str(size), each.node_topology)
 
 
 @probe(access=[Access("list", "persistentvolumes")])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from dynocheck import Unavailable, probe
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import (
     Access,
     ContainerState,
@@ -105,6 +106,7 @@ _OPTIONAL_KINDS = (
     _Kind("DynamoGraphDeploymentScalingAdapter", "dynamographdeploymentscalingadapters", _DYNAMO),
     _Kind("PodGroup", "podgroups", ("/apis/scheduling.run.ai/v2alpha2",)),
 )
+_READ_KINDS = {each.name.lower() for each in (*_KINDS, *_OPTIONAL_KINDS)} | {"pod", "node"}
 # What changes while a deployment is rolled out, by the path of its API and its resource.
 WATCHED = (("/api/v1", "pods"), ("/api/v1", "events"), *((kind.groups[0], kind.resource) for kind in _KINDS))
 _PODS = Access("list", "pods", local=True)
@@ -505,9 +507,11 @@ def _find_target(state: NamespaceState, text: str) -> ObjectKey:
     """The object that is meant.
 
     :raises Unavailable: there is none, or several.
+    :raises UsageError: the kind is none of those that are read, and nothing that was read belongs to one.
     """
     kind, slash, name = text.rpartition("/")
-    kind = _SHORT.get(kind.lower(), kind).lower()
+    kind = kind.lower().partition(".")[0]  # as in deployments.apps/NAME
+    kind = _SHORT.get(kind, kind).lower()
     chains = [(each.key, *each.owners) for each in state.objects]
     chains += [(pod.key, *pod.owners) for pod in state.pods]
     # An owner counts although its kind is not read, such as KServe's InferenceService.
@@ -521,6 +525,9 @@ def _find_target(state: NamespaceState, text: str) -> ObjectKey:
         named = [key for key in known if key.name == name]
         found = [key for key in named if key.kind == "DynamoGraphDeployment"] or named[:1]
     if not found:
+        kinds = {*_READ_KINDS, *(key.kind.lower() for key in known)}
+        if slash and not state.unread and not {kind, kind.removesuffix("s")} & kinds:
+            raise UsageError(f"{text}: not of the form KIND/NAME, with {', '.join(_SHORT)} or another kind")
         graphs = ", ".join(key.name for key in known if key.kind == "DynamoGraphDeployment")
         there = f"; its graphs are {graphs}" if graphs else ""
         raise Unavailable(f"namespace {state.namespace} has no {text}{there}", fix="kubectl get dgd,deploy")

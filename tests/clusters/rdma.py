@@ -9,6 +9,8 @@ CRDS: tuple[str, ...] = (
     "network-operator/mellanox.com_nicclusterpolicies.yaml",
     "network-operator/mellanox.com_nicnodepolicies.yaml",
 )
+# A zone, and where in the network a node is, as AWS tells.
+LAYERS = {"topology.kubernetes.io/zone": "a", "topology.k8s.aws/network-node-layer-1": "nn-1"}
 NAMESPACE = "nvidia-network-operator"
 PLUGIN = "nvcr.io/nvidia/mellanox/k8s-rdma-shared-dev-plugin:network-operator-v26.4.1"
 SRIOV = "nvcr.io/nvidia/mellanox/sriov-network-device-plugin:network-operator-v26.4.1"

@@ -13,6 +13,7 @@ from _pytest.mark import ParameterSet
 
 from dynocheck.cli import main
 from tests.clusters.objects import make_condition, make_object
+from tests.command import run_inside
 from tests.diagnosis.broken import BROKEN
 from tests.diagnosis.conftest import diagnose, list_problems
 from tests.diagnosis.linked import LINKED
@@ -190,6 +191,18 @@ def test_a_target_that_is_not_there(stage: Stage) -> None:
     code, verdicts = diagnose(stage, "chatt")
     assert code == 3
     assert GRAPH in verdicts[0]["message"]
+    for same in (f"dynamographdeployments.nvidia.com/{GRAPH}", f"dgd/{GRAPH}"):
+        assert diagnose(stage, same)[0] == diagnose(stage, GRAPH)[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "code"), [("nokind/x", 2), ("a/b/c", 2), ("/x", 2), ("deploy/x", 3), ("nodes/x", 3)]
+)
+def test_a_target_of_no_kind(stage: Stage, target: str, code: int) -> None:
+    stage.deploy(ready=True)
+    config = stage.cluster.kubeconfig(namespace=stage.namespace)
+    ended = run_inside("diagnose", target, "--kubeconfig", config)
+    assert (ended.code, "KIND/NAME" in ended.err) == (code, code == 2)
 
 
 def test_nothing_there(stage: Stage) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from dynocheck.facts import Unavailable
 from dynocheck.kube import job_pods, jobs
-from dynocheck.kube.errors import StatusError
+from dynocheck.kube.errors import KubeError
 from dynocheck.kube.jobs import JobRunner
 from tests.kube.servers import Request, reply, serve
 
@@ -166,22 +166,6 @@ def test_an_interrupt_waits_for_what_is_being_created(tmp_path: Path) -> None:
     assert said[-1] == "deleted Job default/load"
 
 
-def test_what_may_not_be_created_is_not_left(tmp_path: Path) -> None:
-    saw: list[str] = []
-
-    def refuse(request: Request, _: object) -> bytes:
-        saw.append(f"{request.method} {request.path}")
-        return reply(201 if request.path == JOBS else 403, {**JOB, "metadata": {**META, "uid": "u"}})
-
-    said: list[str] = []
-    with serve(refuse) as api:
-        runner = JobRunner(api.cluster(tmp_path), JOB, SERVICE, said.append)
-        with pytest.raises(StatusError), runner.create():
-            pass
-    assert [line.partition(":")[0] for line in said] == ["created Job default/load", "left Job default/load"]
-    assert [line.partition(" ")[0] for line in saw] == ["POST", "POST", "DELETE"]
-
-
 def pod(
     *, deleted: str | None = None, condition: dict[str, str] | None = None, **state: Any
 ) -> dict[str, Any]:
@@ -247,3 +231,24 @@ def test_a_login_page_is_no_job(tmp_path: Path) -> None:
         unlike = pytest.raises(Unavailable, match=f"{JOBS}: not a Kubernetes API response: text/html")
         with unlike, runner.create():
             pass
+
+
+@pytest.mark.parametrize(("refused", "left"), [(403, False), (422, False), (500, True)])
+def test_a_service_that_was_refused_is_not_left(tmp_path: Path, refused: int, left: bool) -> None:
+    """Nor is the user, who may not delete Services either, told to delete one."""
+    said: list[str] = []
+
+    def answer(request: Request, _: object) -> bytes:
+        if "/services" in request.path:
+            code = refused if request.method == "POST" else 403
+            return reply(code, {"kind": "Status", "code": code, "message": "no"})
+        if request.method == "DELETE":
+            return reply(200, STATUS)
+        return reply(201, {**JOB, "metadata": {**META, "uid": "u"}})
+
+    with serve(answer) as server:
+        runner = JobRunner(server.cluster(tmp_path, timeout_s=5), JOB, SERVICE, said.append)
+        with pytest.raises(KubeError), runner.create():
+            pass
+    assert any(line.startswith("left Service") for line in said) is left
+    assert said[-1] == "deleted Job default/load"

@@ -68,7 +68,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert asked.pop(f"create {REVIEWS}") == len(UNNAMED) + 1  # whether it may do everything, then each
     assert {asking for asking, times in asked.items() if times != 1} == set()
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
-    assert paths.pop("/api/v1/pods") == 4  # by each label of the operator, by both, and all that run
+    assert paths.pop("/api/v1/pods") == 5  # by labels of the operator and of stores, and all that run
     assert paths.pop("/apis/apps/v1/deployments") == 2  # all, and by the label of operators
     assert paths.pop("/apis/apps/v1/statefulsets") == 2  # all, and by the labels of etcd and NATS
     assert paths.pop("/apis/coordination.k8s.io/v1/leases") == 2  # of operators, and of autoscalers

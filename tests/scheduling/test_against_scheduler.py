@@ -31,13 +31,16 @@ from tests.scheduling.worlds import (
     EBS,
     GPU,
     HOST,
+    MEASURED,
     MODELS,
     RUNTIME,
+    STORAGE,
     WAITS,
     ZONE,
     Kind,
     World,
     bound_volume,
+    capacity,
     storage_class,
     world,
 )
@@ -65,6 +68,8 @@ CLASSES = (
     storage_class("zonal", EBS, WAITS),
     storage_class("local", "rancher.io/local-path", WAITS),
     storage_class("shared", EBS, "Immediate"),
+    storage_class(MEASURED, "topolvm.io", WAITS),
+    make_object(f"{STORAGE} CSIDriver", "topolvm.io", spec={"storageCapacity": True}),
 )
 SELECTED = "volume.kubernetes.io/selected-node"
 
@@ -114,7 +119,7 @@ def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[in
 
 
 def see_volumes(cluster: ControlPlane) -> VolumeInventory:
-    probes = ("csi_drivers", "persistent_volumes", "claims", "storage_classes")
+    probes = ("csi_drivers", "persistent_volumes", "claims", "storage_classes", "storage_capacities")
     return VolumeInventory(*(look(name, cluster) for name in probes))
 
 
@@ -199,7 +204,7 @@ def provision(cluster: ControlPlane) -> None:
         if chosen is None or each["spec"].get("volumeName"):
             continue
         labels = cluster.get(f"/api/v1/nodes/{chosen}")["metadata"]["labels"]
-        key = HOST if each["spec"]["storageClassName"] == "local" else ZONE
+        key = HOST if each["spec"]["storageClassName"] in ("local", MEASURED) else ZONE
         volume = bound_volume(each, (key, labels[key]) if key in labels else None)
         volume["spec"]["claimRef"] |= {"uid": each["metadata"]["uid"]}
         cluster.apply(volume)
@@ -311,6 +316,40 @@ def test_limits_of_volumes_agree_with_the_scheduler(
     known, running = see_volumes(cluster), look("running_pods", cluster)
     batches = [mount_volumes(kind, shape, look("nodes", cluster), known, known.attach(running))]
     (lacking,) = Scheduler(ClusterState(look("nodes", cluster), running), batches).pack().lacking
+    real = schedule(cluster, [World("w", kinds=[kind])])
+    assert (lacking, real) == (int(not fits), {"c": int(not fits)})
+
+
+@pytest.mark.parametrize(
+    ("fields", "driver", "fits"),
+    [
+        ({"free": "100Gi"}, True, True),
+        ({"free": "99Gi"}, True, False),
+        ({"free": "500Gi", "maximumVolumeSize": "50Gi"}, True, False),
+        ({"free": "0", "maximumVolumeSize": "100Gi"}, True, True),
+        ({"free": "500Gi", "node": "other"}, True, False),
+        ({"free": "500Gi", "storageClassName": "other"}, True, False),
+        ({"free": "0"}, False, True),
+        (None, True, False),
+        (None, False, True),
+    ],
+)
+def test_room_for_volumes_agrees_with_the_scheduler(
+    cluster: ControlPlane, fields: dict[str, str] | None, driver: bool, fits: bool
+) -> None:
+    make_node(cluster, {"name": "n", "gpus": 8, "labels": {HOST: "n"}, "unschedulable": False})
+    cluster.apply(
+        make_object(f"{STORAGE} CSIDriver", "topolvm.io", spec={"storageCapacity": driver}),
+        storage_class(MEASURED, "topolvm.io", WAITS),
+        storage.claim("new", storage_class=MEASURED, mode="ReadWriteOnce", phase="Pending"),
+    )
+    if fields is not None:
+        made = capacity(fields.get("node", "n"), fields["free"])
+        cluster.apply(made | {name: value for name, value in fields.items() if name in made or "V" in name})
+    kind = Kind("c", 1, {}, {"containers": [{"name": "main", "image": "i"}], "volumes": mount("new")})
+    known, nodes = see_volumes(cluster), look("nodes", cluster)
+    batches = [mount_volumes(kind, parse_shape(kind.spec, "default"), nodes, known, known.attach(()))]
+    (lacking,) = Scheduler(ClusterState(nodes, RunningPods()), batches).pack().lacking
     real = schedule(cluster, [World("w", kinds=[kind])])
     assert (lacking, real) == (int(not fits), {"c": int(not fits)})
 

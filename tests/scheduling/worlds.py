@@ -16,6 +16,7 @@ RUNTIME = "sandboxed"  # a RuntimeClass with overhead
 GPU, RDMA = "nvidia.com/gpu", "rdma/ib"
 MODELS = ("NVIDIA-H200", "NVIDIA-B200")
 EBS, STORAGE, WAITS = "ebs.csi.aws.com", "storage.k8s.io/v1", "WaitForFirstConsumer"
+MEASURED = "measured"  # a class of volumes on nodes, whose driver says how much is left on each
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -100,6 +101,8 @@ def _mounting(rng: random.Random, name: str) -> World:
         limit = {"allocatable": {"count": rng.choice((1, 2, 3, 4))}} if rng.random() < 0.5 else {}
         driver = {"name": EBS, "nodeID": node["name"], "topologyKeys": keys, **limit}
         made.volumes.append(make_object(f"{STORAGE} CSINode", node["name"], spec={"drivers": [driver]}))
+        if rng.random() < 0.8:
+            made.volumes.append(capacity(node["name"], rng.choice(("0", "1Gi", "2Gi"))))
     claims = [f"{name}-v{number}" for number in range(rng.randint(1, 5))]
     for claim in claims:
         made.volumes.extend(_claim(rng, made, claim))
@@ -126,11 +129,17 @@ def storage_class(name: str, provisioner: str, binding: str, **fields: Any) -> O
     return make_object(f"{STORAGE} StorageClass", name, **fields)
 
 
+def capacity(node: str, free: str, **fields: Any) -> Object:
+    """How large a volume of the class `measured` can be on a node."""
+    fields |= {"storageClassName": MEASURED, "nodeTopology": {"matchLabels": {HOST: node}}, "capacity": free}
+    return make_object(f"{STORAGE} CSIStorageCapacity", node, "default", **fields)
+
+
 def _claim(rng: random.Random, made: World, name: str) -> list[Object]:
     """A claim and, if it is bound, its volume: everywhere, in a zone or on a node."""
     own = [each["metadata"]["name"] for each in made.volumes if each["kind"] == "StorageClass"]
     waits = rng.random() < 0.5
-    kind = rng.choice(("zonal", "zonal", "local", *own) if waits else ("zonal", "local", "shared"))
+    kind = rng.choice(("zonal", "zonal", "local", MEASURED, *own) if waits else ("zonal", "local", "shared"))
     spec: Object = {
         "accessModes": [rng.choice((("ReadWriteOnce",) * 6) + ("ReadWriteOncePod",))],
         "resources": {"requests": {"storage": "1Gi"}},
@@ -157,7 +166,7 @@ def bound_volume(claim: Object, place: tuple[str, str] | None) -> Object:
         "claimRef": {"namespace": "default", "name": name},
         "storageClassName": wanted["storageClassName"],
     }
-    is_local = wanted["storageClassName"] == "local"
+    is_local = wanted["storageClassName"] in ("local", MEASURED)
     spec |= {"hostPath": {"path": "/v"}} if is_local else {"csi": {"driver": EBS, "volumeHandle": name}}
     if place:
         term = {"matchExpressions": [{"key": place[0], "operator": "In", "values": [place[1]]}]}

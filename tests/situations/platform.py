@@ -428,7 +428,7 @@ SITUATIONS = [
         Situation(
             "the queue of another shard",
             steps(grove, applied(queue(**{"kai.scheduler/node-pool": "a100"}))),
-            {"platform.multinode": "warn"},
+            MULTINODE,
             says="a100",
         ),
         # https://github.com/kai-scheduler/KAI-Scheduler/issues/621

@@ -21,13 +21,11 @@ from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.situations import Change, applied, deleted, steps
 from tests.situations.platform import LWS, VOLCANO, grove, leader_worker_sets, pod_webhook
-from tests.situations.storage import ZONE
 
 IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.4.0"
-LAYERS = {ZONE: "a", "topology.k8s.aws/network-node-layer-1": "nn-1"}
+LAYERS, HOSTNAME = clusters.LAYERS, clusters.HOSTNAME
 SHARED_DEVICE = "rdma/rdma_shared_device_a"
 VOLUMES, CLAIMS = "/api/v1/persistentvolumes", "/api/v1/namespaces/default/persistentvolumeclaims"
-HOSTNAME = "kubernetes.io/hostname"
 DEVICE_PLUGIN = "nvidia-device-plugin-daemonset"
 FILESTORE, EBS, EFS = "filestore.csi.storage.gke.io", "ebs.csi.aws.com", "efs.csi.aws.com"
 
@@ -151,8 +149,9 @@ class Thread:
     root: str
     subject: str | None
     repair: Change
-    recipe: Object | None = None
+    recipe: Object | list[Object] | None = None
     says: str = ""
+    repaired_recipe: Object | list[Object] | None = None  # where the recipe is part of the repair
 
     def __str__(self) -> str:
         return self.url.removeprefix("https://github.com/")
@@ -276,25 +275,14 @@ THREADS = [
 ]
 
 
-@pytest.fixture
-def quiet_cluster(fit_cluster: ControlPlane) -> ControlPlane:
-    """The fit cluster, with the labels that leave nothing unjudged."""
-    fit_cluster.apply(gpu.cluster_policy(rdma={"enabled": True}))
-    for name in clusters.GPU_NODES:
-        labels = {**clusters.GPU_LABELS, **LAYERS, HOSTNAME: name}
-        fit_cluster.node(name, gpus=8, labels=labels)
-        rdma.devices(fit_cluster, name, {"rdma/ib": "8"})
-    return fit_cluster
-
-
-def judge(cluster: ControlPlane, folder: Path, recipe: Object | None) -> tuple[int, list[Any]]:
+def judge(cluster: ControlPlane, folder: Path, recipe: Object | list[Object] | None) -> tuple[int, list[Any]]:
     """The exit of `preflight --strict`, and what it did not find in order."""
     report = folder / "report.json"
     given = ["--strict", "-q", "-o", f"json={report}"]
     if recipe:
         place = folder / "recipe/vllm/agg/deploy.yaml"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(yaml.safe_dump(recipe))
+        place.write_text(yaml.safe_dump_all(recipe if isinstance(recipe, list) else [recipe]))
         given += ["--recipe", str(folder / "recipe")]
     code = main(["preflight", "--kubeconfig", str(cluster.kubeconfig()), *given])
     verdicts = json.loads(report.read_text())["verdicts"]
@@ -303,13 +291,18 @@ def judge(cluster: ControlPlane, folder: Path, recipe: Object | None) -> tuple[i
 
 @pytest.mark.parametrize("thread", THREADS, ids=str)
 def test_a_cluster_of_a_public_thread(quiet_cluster: ControlPlane, tmp_path: Path, thread: Thread) -> None:
-    thread.broken(quiet_cluster)
-    code, told = judge(quiet_cluster, tmp_path, thread.recipe)
+    judge_broken_and_repaired(quiet_cluster, tmp_path, thread)
+
+
+def judge_broken_and_repaired(cluster: ControlPlane, folder: Path, thread: Thread) -> None:
+    """The broken cluster has the thread's root alone, and the repaired one nothing to tell."""
+    thread.broken(cluster)
+    code, told = judge(cluster, folder, thread.recipe)
     roots = [(v["check"], f) for v in told for f in v["findings"] if not f.get("explained_by")]
     assert code == 1
     assert {check for check, _ in roots} == {thread.root}, told
     assert not thread.subject or thread.subject in [f["subject"]["name"] for _, f in roots], told
     assert any(thread.says in f["message"] for _, f in roots), told
-    thread.repair(quiet_cluster)
-    code, told = judge(quiet_cluster, tmp_path, thread.recipe)
+    thread.repair(cluster)
+    code, told = judge(cluster, folder, thread.repaired_recipe or thread.recipe)
     assert (code, [f["message"] for v in told for f in v["findings"]]) == (0, [])

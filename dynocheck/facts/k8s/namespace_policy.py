@@ -10,12 +10,17 @@ from dynocheck.facts.k8s.label_selectors import Selector
 
 
 class Namespace(ClusterFact, frozen=True):
-    """The namespace of the run; it accepts no new objects while `deleting`."""
+    """The namespace of the run; it accepts no new objects while `deleting`.
+
+    `id_ranges` are the users and groups that OpenShift gave it, by the ends of their annotations, such as
+    `uid-range` and `supplemental-groups`.
+    """
 
     name: str
     exists: bool = True
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     deleting: bool = False
+    id_ranges: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class RuntimeRule(msgspec.Struct, frozen=True):

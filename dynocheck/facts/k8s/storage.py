@@ -31,10 +31,16 @@ class CsiNode(msgspec.Struct, frozen=True):
 
 
 class CsiDrivers(ClusterFact, frozen=True):
-    """The names of all CSIDriver objects, and every CSINode."""
+    """The names of all CSIDriver objects, and every CSINode.
+
+    Volumes of those in `unattached` are mounted without being attached to a node. The scheduler asks where
+    those in `measured` have room left.
+    """
 
     names: tuple[str, ...] = ()
     nodes: tuple[CsiNode, ...] = ()
+    unattached: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
     def is_registered(self, driver: str) -> bool:
         """Whether the driver has a CSIDriver object, which is optional, or is registered on a node."""
@@ -43,6 +49,21 @@ class CsiDrivers(ClusterFact, frozen=True):
     def find_topology_keys(self, driver: str) -> set[str]:
         """The node labels that the topology of the driver's volumes uses."""
         return {key for n in self.nodes for d in n.drivers if d.name == driver for key in d.topology_keys}
+
+
+class StorageCapacity(msgspec.Struct, frozen=True):
+    """The largest volume of a class that a driver can make for the nodes that a label selector matches.
+
+    `size` is a quantity, empty if the driver does not say; `nodes` is None for no node.
+    """
+
+    storage_class: str
+    size: str = ""
+    nodes: dict[str, Any] | None = None
+
+
+class StorageCapacities(ClusterFact, FactList[StorageCapacity], frozen=True):
+    """Every CSIStorageCapacity of the cluster."""
 
 
 class ClaimEvent(msgspec.Struct, frozen=True):

@@ -1,5 +1,7 @@
 """Facts about the workloads of a cluster, such as operators, controllers and node agents."""
 
+from typing import Any
+
 import msgspec
 
 from dynocheck.facts.base import FactList
@@ -11,7 +13,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     `observed` is true if its controller has seen the current generation; otherwise the numbers are outdated.
     `pods` is the number of its pods, None if unknown. `addresses` are the values of its arguments --natsAddr
-    and --etcdAddr, without passwords.
+    and --etcdAddr, without passwords. `node_terms`, the terms of its required node affinity, and
+    its tolerations are those of a DaemonSet alone, which has a pod on each node that they admit.
     """
 
     kind: str
@@ -22,6 +25,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[str, ...] = ()
     node_selector: dict[str, str] = {}
     addresses: tuple[str, ...] = ()
+    node_terms: tuple[dict[str, Any], ...] = ()
+    tolerations: tuple[dict[str, Any], ...] = ()
+    priority_class: str = ""
     desired: int = 0
     ready: int = 0
     updated: int = 0

@@ -30,7 +30,15 @@ def given(recipe: Recipes, nodes: list[Node], *running: Any, **more: Any) -> tup
     devices, rule = more.get("classes", facts.DeviceClasses()), more.get("runtimes")
     classes = facts.PodClasses(rules={"kata": rule}) if rule else None
     cluster = facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers
-    return recipe, *cluster, slices, devices, classes, *more.get("storage", (None,) * 4)
+    return (
+        recipe,
+        *cluster,
+        slices,
+        devices,
+        classes,
+        *more.get("storage", (None,) * 4),
+        more.get("capacities"),
+    )
 
 
 def test_misfit_is_explained(tmp_path: Path) -> None:
@@ -106,6 +114,46 @@ def test_volumes_decide_on_nodes(
     tmp_path: Path, components: Any, drivers: Any, found: Any, classes: Any, expected: list[str]
 ) -> None:
     around = given(load(tmp_path, *components), IN_ZONES, storage=(drivers, None, found, classes))
+    assert outcomes(scheduling.fits, *around) == expected
+
+
+ROOM = facts.StorageCapacity("disks", "100Gi", {"matchLabels": {ZONE: "a"}})
+LOCAL = disks("topolvm.io")
+MEASURED = facts.CsiDrivers(("topolvm.io",), measured=("topolvm.io",))
+
+
+@pytest.mark.parametrize(
+    ("size", "replicas", "capacities", "volumes", "expected"),
+    [
+        ("100Gi", 1, (ROOM,), (), []),
+        ("101Gi", 1, (ROOM,), (), ["fail"]),
+        ("100Gi", 8, (ROOM,), (), []),
+        ("100Gi", 9, (ROOM,), (), ["fail"]),  # all are on the node of the first
+        ("100Gi", 1, (), (), ["fail"]),
+        ("100Gi", 1, None, (), []),
+        (
+            "101Gi",
+            1,
+            (ROOM,),
+            (facts.PersistentVolume(name="v", storage_class="disks", phase="Available"),),
+            [],
+        ),
+    ],
+)
+def test_a_claim_of_the_recipe_needs_room(
+    tmp_path: Path, size: str, replicas: int, capacities: Any, volumes: Any, expected: list[str]
+) -> None:
+    spec = {"storageClassName": "disks", "resources": {"requests": {"storage": size}}}
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "one"},
+        "spec": spec,
+    }
+    recipe = deploy(tmp_path, graph(FRONTEND, mounting("one", replicas, gpus=1)), claim)
+    known = MEASURED, facts.PersistentVolumes(volumes), facts.PersistentVolumeClaims(namespace="here"), LOCAL
+    more = facts.StorageCapacities(capacities) if capacities is not None else None
+    around = given(recipe, IN_ZONES, storage=known, capacities=more)
     assert outcomes(scheduling.fits, *around) == expected
 
 

@@ -4,7 +4,18 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.gpu import nodes as gpu
-from dynocheck.facts import ApiServer, Autoscalers, Condition, GpuNode, Node, Nodes, ResourceSlices, Taint
+from dynocheck.facts import (
+    ApiServer,
+    Autoscalers,
+    Condition,
+    GpuNode,
+    Node,
+    Nodes,
+    ResourceSlices,
+    Taint,
+    Workload,
+    Workloads,
+)
 from tests.checks.gpu import CPU, NO_SLICES, PRESENT, holding, offer, recipe_of
 from tests.checks.judging import outcomes, places, run_check
 
@@ -46,6 +57,34 @@ def test_nodes_present(
     nodes: list[Node], slices: ResourceSlices, scalers: Autoscalers, expected: list[str]
 ) -> None:
     assert outcomes(gpu.nodes_present, Nodes(tuple(nodes)), slices, scalers) == expected
+
+
+GPU_TAINT = Taint("nvidia.com/gpu", "NoSchedule", "true")
+CONTROL_PLANE = Taint("node-role.kubernetes.io/control-plane", "NoSchedule")
+SEEN = {"feature.node.kubernetes.io/cpu-model.family": "6"}
+
+
+@pytest.mark.parametrize(
+    ("node", "role", "toleration", "told"),
+    [
+        (Node("a", taints=(GPU_TAINT,)), "worker", {"operator": "Equal", "value": "present"}, True),
+        (Node("a", taints=(GPU_TAINT,)), "worker", {"operator": "Exists"}, False),
+        (Node("a", taints=(GPU_TAINT,)), "master", {"operator": "Equal", "value": "present"}, False),
+        (Node("a", taints=(GPU_TAINT,), labels=SEEN), "worker", {"value": "present"}, False),
+        (Node("a", taints=(CONTROL_PLANE,)), "worker", {"operator": "Exists"}, False),
+    ],
+)
+def test_a_taint_keeps_node_feature_discovery_away(
+    node: Node, role: str, toleration: dict[str, str], told: bool
+) -> None:
+    labels = {"app.kubernetes.io/name": "node-feature-discovery", "role": role}
+    tolerations = ({"key": "nvidia.com/gpu", **toleration},)
+    worker = Workload(
+        kind="DaemonSet", namespace="nfd", name="nfd-worker", pod_labels=labels, tolerations=tolerations
+    )
+    nodes, workloads = Nodes((CPU, node)), Workloads((worker,))
+    (finding,) = run_check(gpu.nodes_present, nodes, NO_SLICES, NO_SCALERS, workloads)
+    assert (str(finding.subject) == "DaemonSet nfd/nfd-worker") is told
 
 
 @pytest.mark.parametrize("labels", OPTED_OUT)

@@ -16,6 +16,7 @@ from dynocheck.facts import (
     OperatorResources,
     Pod,
     ResourceSlices,
+    Taint,
     Workload,
     Workloads,
 )
@@ -59,7 +60,30 @@ def test_operator(pods: tuple[Pod, ...], expected: list[tuple[str, str]], ended:
 NONE = OperatorPods(), OperatorResources()
 
 
-@pytest.mark.parametrize("name", ["nvidia-device-plugin", "nvidia-dra-driver-gpu"])
+LABEL = {"key": "pci", "operator": "In", "values": ["true"]}
+TAINTED = Node("a", labels={"pci": "true"}, taints=(Taint("team", "NoSchedule", "b"),))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"node_selector": {"gpu": "true"}}, "no node has the label gpu=true"),
+        ({"node_terms": ({"matchExpressions": [{**LABEL, "key": "gpu"}]},)}, "node affinity gpu=true"),
+        ({"node_terms": ({"matchExpressions": [LABEL]},)}, "the taint team=b:NoSchedule"),
+        ({"tolerations": ({"operator": "Exists"},)}, "on no node"),
+        ({"desired": 1}, "no GPU is allocatable"),
+    ],
+)
+def test_why_a_device_plugin_wants_no_pod(fields: dict[str, Any], told: str) -> None:
+    name = {"app.kubernetes.io/name": "nvidia-device-plugin"}
+    plugin = Workload(kind="DaemonSet", namespace="gpu", name="plugin", pod_labels=name, **fields)
+    (finding,) = run_check(
+        operator.operator, *NONE, Nodes((TAINTED,)), NO_SLICES, Autoscalers(), Workloads((plugin,))
+    )
+    assert finding.message.endswith(told)
+
+
+@pytest.mark.parametrize("name", ["nvidia-device-plugin", "nvidia-dra-driver-gpu", "dra-driver-nvidia-gpu"])
 def test_a_device_plugin_without_an_operator_that_offers_nothing(name: str) -> None:
     plugin = Workload(
         kind="DaemonSet", namespace="gpu", name="plugin", pod_labels={"app.kubernetes.io/name": name}

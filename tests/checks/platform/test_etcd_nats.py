@@ -10,6 +10,8 @@ from dynocheck.facts import (
     OperatorConfigs,
     PlatformClaim,
     PlatformClaims,
+    PlatformPod,
+    PlatformPods,
     ServiceEndpoints,
     StorageClasses,
     Workload,
@@ -82,3 +84,19 @@ def test_nats_beside_an_operator_waits_for_its_claim() -> None:
     other = nats(**{"app.kubernetes.io/instance": "events"})
     facts = gather(OperatorConfigs(), down, operator("1.4.0"), other)
     assert outcomes(etcd_nats.etcd_nats, *facts, None) == ["skip"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "told"),
+    [
+        (PlatformPod("dynamo-system", "dynamo-nats-0", "ErrImagePull: no such image"), True),
+        (PlatformPod("dynamo-system", "dynamo-nats-box-0", "ErrImagePull: no such image"), False),
+        (PlatformPod("other", "dynamo-nats-0", "ErrImagePull: no such image"), False),
+    ],
+)
+def test_nats_beside_an_operator_has_a_pod_that_does_not_run(pod: PlatformPod, told: bool) -> None:
+    down = ServiceEndpoints({"dynamo-system/dynamo-nats": 0})
+    configs, workloads, services, _, *rest = gather(OperatorConfigs(), down, operator("1.4.0"), nats())
+    facts = configs, workloads, services, PlatformClaims(), *rest
+    (finding,) = run_check(etcd_nats.etcd_nats, *facts, None, PlatformPods((pod,)))
+    assert ("no such image" in finding.message) is told

@@ -245,7 +245,8 @@ def test_an_annotation_keeps_a_graph_from_grove(tmp_path: Path) -> None:
     ("queues", "expected"),
     [
         ((KaiQueue("dynamo"), KaiQueue("dynamo", "a100")), []),
-        ((KaiQueue("dynamo", "a100"),), ["warn"]),
+        ((KaiQueue("dynamo", "a100"),), ["fail"]),
+        ((KaiQueue("dynamo", parent=""),), ["warn"]),
         ((KaiQueue("default-queue"),), ["fail"]),
     ],
 )
@@ -255,6 +256,15 @@ def test_the_queue_of_a_graph(single: Recipes, queues: tuple[KaiQueue, ...], exp
     if "fail" in expected:
         found = judge(None, GROVE + KAI, grove(), *kai(), queues=KaiQueues(queues))
         assert found == [("warn", "Queue dynamo")]
+
+
+@pytest.mark.parametrize(("pool", "expected"), [("a100", []), ("h200", ["fail"])])
+def test_a_graph_that_names_its_node_pool(tmp_path: Path, pool: str, expected: list[str]) -> None:
+    made = graph(engine())
+    made["metadata"] |= {"labels": {"kai.scheduler/node-pool": pool}}
+    queues = KaiQueues((KaiQueue("dynamo", "a100"),))
+    found = judge(deploy(tmp_path, made), GROVE + KAI, grove(), *kai(), queues=queues)
+    assert [outcome for outcome, _ in found] == expected
 
 
 def test_queues_that_may_not_be_listed(single: Recipes) -> None:
@@ -276,6 +286,10 @@ def test_leader_worker_sets_without_volcano(wide: Recipes) -> None:
     assert judge(wide, names, LWS_NEW, release="1.7.0") == []
     assert judge(wide, names, LWS_NEW, release="1.6.1") == [("fail", COMPONENT)]
     assert judge(wide, LWS, LWS_NEW, release="1.7.0") == [("fail", COMPONENT)]
+    assert judge(wide, names, LWS_RUNS, release="1.7.0") == [("warn", "Deployment n/d")]  # and no later one
+
+
+LWS_RELEASE = "release of LeaderWorkerSet for operator"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +297,8 @@ def test_leader_worker_sets_without_volcano(wide: Recipes) -> None:
     [
         # A digest names no release, and only from 1.7 on is Volcano not needed.
         ((*LWS, SETS), [LWS_NEW], "@sha256:0", ["LeaderWorkerSet without Volcano"]),
-        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], "@sha256:0", []),
+        (LWS + VOLCANO, [LWS_NEW, VOLCANO_RUNS], "@sha256:0", []),
+        (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], "@sha256:0", [f"{LWS_RELEASE} without a release"]),
         (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], ":1.7.0", ["LeaderWorkerSet with Volcano"]),
         (LWS + VOLCANO, [LWS_RUNS, VOLCANO_RUNS], ":1.6.1", []),
         (GROVE + KAI, [grove(), *kai()], ":1.7.0", ["release of Grove for operator 1.7.0"]),

@@ -6,6 +6,7 @@ import pytest
 from dynocheck.checks.storage import topology
 from dynocheck.facts import (
     Autoscalers,
+    CsiDrivers,
     Node,
     Nodes,
     PersistentVolume,
@@ -13,6 +14,8 @@ from dynocheck.facts import (
     PersistentVolumeClaims,
     PersistentVolumes,
     ResourceSlices,
+    RunningPod,
+    RunningPods,
 )
 from tests.checks.judging import GRAPH, outcomes, places, recipes, run_check, worker
 from tests.checks.storage.manifests import mounting
@@ -82,3 +85,35 @@ def test_no_volume_with_node_affinity_is_mounted(
 ) -> None:
     recipe = recipes(tmp_path, deploy=deploy)
     assert outcomes(topology.claim_reach, recipe, *facts(volumes, GPU)) == ["skip"]
+
+
+SINGLE = PersistentVolumeClaim(
+    name="cache", phase="Bound", volume="pv", access_modes=("ReadWriteOnce",), storage_class="gp3"
+)
+ATTACHED = PersistentVolume(name="pv", phase="Bound", claim="here/cache", driver="ebs.csi.aws.com")
+HOLDER: dict[str, Any] = {"namespace": "here", "name": "holder", "node": "cpu", "claims": ("cache",)}
+OWN = {"nvidia.com/dynamo-graph-deployment-name": "g"}
+
+
+@pytest.mark.parametrize(
+    ("holder", "nodes", "unattached", "expected"),
+    [
+        (HOLDER, (CPU, GPU), (), ["fail"]),
+        (HOLDER | {"node": "gpu"}, (CPU, GPU), (), []),
+        (HOLDER | {"node": "gpu"}, (CPU, GPU, node("other", "b")), (), ["warn"]),
+        (HOLDER | {"labels": {"batch.kubernetes.io/job-name": "download"}}, (CPU, GPU), (), ["warn"]),
+        (HOLDER | {"labels": OWN}, (CPU, GPU), (), []),
+        (HOLDER | {"terminating": True}, (CPU, GPU), (), []),
+        (HOLDER | {"namespace": "there"}, (CPU, GPU), (), []),
+        (HOLDER | {"claims": ("other",)}, (CPU, GPU), (), []),
+        (HOLDER, (CPU, GPU), ("ebs.csi.aws.com",), ["skip"]),
+    ],
+)
+def test_a_disk_that_a_pod_elsewhere_holds(
+    tmp_path: Path, holder: dict[str, Any], nodes: tuple[Node, ...], unattached: Any, expected: list[str]
+) -> None:
+    recipe = recipes(tmp_path, deploy=mounting("cache"))
+    _, volumes, *rest = facts(PersistentVolumes((ATTACHED,)), *nodes)
+    claims = PersistentVolumeClaims((SINGLE,), "here")
+    more = CsiDrivers(unattached=unattached), RunningPods((RunningPod(**holder),))
+    assert outcomes(topology.claim_reach, recipe, claims, volumes, *rest, *more) == expected
