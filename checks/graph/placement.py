@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.graph._service_ports import find_service_problems
 from dynocheck.core.fixes import add_element, replace_words
 from dynocheck.data.gpus import find_misspelt_product
 from dynocheck.engines.memory_budget import PRODUCT_LABELS
@@ -69,8 +70,9 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
     not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
-    judged whose labels a pod of its file has with other values. A GPU product a letter away from a known one
-    is on no node.
+    judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
+    leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
+    from a known one is on no node.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -91,6 +93,7 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
         yield None if may_match_any(selector, pods) else _report_empty(service, selector)
     for service, selector, known in _list_server_services(recipe):
         yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
+    yield from find_service_problems(recipe)
     for template in list_pod_templates(recipe):
         for product in _list_products(template.spec):
             if meant := find_misspelt_product(product.text or ""):

@@ -18,7 +18,8 @@ class Server(NamedTuple):
     `images` are the ends of its images' names; those before `others` carry the engine's own releases as
     their tags. The last part of an image's name may begin with one of `starts`. `entrypoint` is the command
     of these images; none if they start their arguments. Without a flag it listens on `port`, that of its own
-    image if that sets one, and if `local` on localhost alone.
+    image if that sets one, and if `local` on localhost alone. `health` are the paths that tell whether it is
+    well, the usual one first; none if they are unknown.
     """
 
     program: str
@@ -32,11 +33,25 @@ class Server(NamedTuple):
     local: bool = False
 
     @property
+    def health(self) -> tuple[str, ...]:
+        return _ANSWERS.get(self.title, ())
+
+    @property
     def words(self) -> tuple[str, ...]:
         return tuple(self.program.split())
 
 
 _VLLM = ("vllm", "serve")
+# From vLLM's entrypoints/openai/api_server.py and entrypoints/serve, SGLang's srt/entrypoints/http_server.py,
+# TensorRT-LLM's serve/openai_server.py, TGI's router/src/server.rs, llama.cpp's tools/server/server.cpp. What
+# only some releases have, such as SGLang's /ready, counts for all.
+_ANSWERS = {
+    "vLLM": ("/health", "/ping"),
+    "SGLang": ("/health", "/health_generate", "/ping", "/ready"),
+    "TensorRT-LLM": ("/health", "/health_generate"),
+    "TGI": ("/health", "/ping"),
+    "llama.cpp": ("/health", "/v1/health"),
+}
 _SERVERS = (
     Server(
         *("vllm serve", "vLLM", "vllm.entrypoints.openai.api_server"),

@@ -1,0 +1,91 @@
+"""The ports, hosts and paths by which engines without Dynamo are reached."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.graph.placement import placement
+from dynocheck.checks.graph.probes import probes
+from tests.checks.judging import deploy, judge, read_lines
+from tests.checks.test_servers import SGLANG, START, VLLM, serve
+
+SCRIPT = (
+    "bash /vllm-workspace/examples/online_serving/multi-node-serving.sh leader; vllm serve a/b --port 8080"
+)
+
+
+def lead(port: Any, kind: str = "Service", **spec: Any) -> dict[str, Any]:
+    """A Service, or an InferencePool, that leads to a port of the pods."""
+    pool = {"targetPorts": [{"number": port}], "selector": {"matchLabels": {"app": "e"}}}
+    service = {"ports": [{"port": 80, "targetPort": port}], "selector": {"app": "e"}}
+    version = "v1" if kind == "Service" else "inference.networking.k8s.io/v1"
+    body = {**(service if kind == "Service" else pool), **spec}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "s"}, "spec": body}
+
+
+def declare(*ports: dict[str, Any]) -> dict[str, Any]:
+    return serve(VLLM, "--model=a/b", ports=list(ports))
+
+
+def probe(path: str, *args: str, image: str = VLLM) -> dict[str, Any]:
+    return serve(image, *args, readinessProbe={"httpGet": {"path": path, "port": 8000}})
+
+
+HTTP = {"name": "http", "containerPort": 8000}
+
+
+@pytest.mark.parametrize(
+    ("server", "front", "expected"),
+    [
+        (serve(VLLM, "--model=a/b"), lead(8000), []),
+        (serve(VLLM, "--model=a/b"), lead(8080), ["fail"]),
+        (serve(VLLM, "--model=a/b", "--port=8080"), lead(8080), []),
+        (serve(VLLM, "--model=a/b", "--port", "8080"), lead(8000), ["fail"]),
+        (serve(VLLM, "--model=a/b"), lead(8080, "InferencePool"), ["fail"]),
+        (serve(VLLM, "--model=a/b"), lead(8000, "InferencePool"), []),
+        (serve(VLLM, "--model=a/b"), lead(8080, clusterIP="None"), []),
+        (serve(VLLM, "--model=a/b", "--port=$(PORT)"), lead(8080), []),
+        (serve(VLLM, SCRIPT, command=["bash", "-c"]), lead(8000), ["fail"]),
+        (serve(VLLM, SCRIPT, command=["bash", "-c"]), lead(8080), []),
+        (serve(VLLM, SCRIPT, command=["bash", "-c"]), lead(8265), []),  # Ray's dashboard
+        (serve(VLLM, f"nginx & {SCRIPT}", command=["bash", "-c"]), lead(80), []),
+        (serve(VLLM, "--model=a/b", pod={"hostname": "x"}), lead(8080, selector={"app": "other"}), ["warn"]),
+        (declare(HTTP), lead("http"), []),
+        (declare(HTTP), lead("web"), ["fail"]),
+        (declare(HTTP | {"containerPort": 8080}), lead("http"), ["fail"]),
+        (declare(HTTP, {"name": "zmq", "containerPort": 5557}), lead(5557), []),
+        (serve("nginx:1", "-g", "daemon off;", ports=[HTTP]), lead("web"), ["fail"]),
+        (serve("nginx:1", "-g", "daemon off;", ports=[HTTP]), lead(8123), ["skip"]),
+        (serve(SGLANG, *START), lead(30000), ["fail"]),  # it listens on 127.0.0.1
+        (serve(SGLANG, *START, "--host", "0.0.0.0"), lead(30000), []),
+        (serve(VLLM, "--model=a/b", "--host=localhost"), lead(8000), ["fail"]),
+    ],
+)
+def test_where_a_service_leads(
+    tmp_path: Path, server: dict[str, Any], front: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(placement, deploy(tmp_path, server, front)) == expected
+
+
+def test_a_host_that_only_the_pod_reaches_is_told_where_it_is(tmp_path: Path) -> None:
+    one = deploy(tmp_path, probe("/health", "--model=a/b", "--host=127.0.0.1"), lead(8000))
+    assert read_lines(probes, one) == ["- --host=127.0.0.1"]
+    assert read_lines(placement, one) == ["- --host=127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (probe("/health", "--model=a/b"), []),
+        (probe("/healthz", "--model=a/b"), ["fail"]),
+        (probe("/v2/health/ready", "--model=a/b"), ["fail"]),
+        (probe("/v1/models", "--model=a/b"), []),
+        (probe("/x/healthz", "--model=a/b"), []),  # what nobody has is not known to be missing
+        (probe("/healthz", "--model=a/b", "--root-path=/x"), []),
+    ],
+)
+def test_a_probe_asks_for_a_path_that_the_server_has(
+    tmp_path: Path, one: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(probes, deploy(tmp_path, one)) == expected
