@@ -91,6 +91,13 @@ _SERVERS = (
         entrypoint=("llama-server",),
     ),
 )
+# How an engine's own images tag a release, on https://hub.docker.com/r/vllm/vllm-openai/tags and
+# https://hub.docker.com/r/lmsysorg/sglang/tags, and in the documentation of TGI.
+_TAGGED = {
+    **dict.fromkeys(("vllm/vllm-openai", "docker.io/vllm/vllm-openai"), "v"),
+    **dict.fromkeys(("lmsysorg/sglang", "docker.io/lmsysorg/sglang"), "v"),
+    "ghcr.io/huggingface/text-generation-inference": "",
+}
 _BY_WORD = {server.words[0]: server for server in reversed(_SERVERS)}
 _BY_MODULE = {server.module: server for server in reversed(_SERVERS) if server.module}
 PROGRAMS = {server.program: server.title for server in _SERVERS}
@@ -153,6 +160,19 @@ def read_server_release(image: str, program: str) -> tuple[str, str]:
         return "", ""
     found = _RELEASE.fullmatch(parse_image(image).tag)
     return (found[1], found[2]) if found is not None else ("", "")
+
+
+def correct_server_tag(image: str) -> str:
+    """An engine's own image by the tag of its release, for one that has no v before it or one too many.
+
+    Empty for every other image, and for registries that may tag it themselves.
+    """
+    reference = parse_image(image)
+    before = _TAGGED.get(reference.name)
+    if before is None or not _RELEASE.fullmatch(reference.tag):
+        return ""
+    tag = before + reference.tag.removeprefix("v")
+    return f"{reference.name}:{tag}" if tag != reference.tag else ""
 
 
 def _list_ends(server: Server) -> tuple[str, ...]:

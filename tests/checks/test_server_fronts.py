@@ -1,12 +1,14 @@
-"""The ports, hosts and paths by which engines without Dynamo are reached."""
+"""Engines without Dynamo: the ports, hosts and paths by which they are reached, their tags and mounts."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dynocheck.checks.graph.images import images_pinned
 from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes
+from dynocheck.checks.manifest.schema import schema
 from tests.checks.judging import deploy, judge, read_lines
 from tests.checks.test_servers import SGLANG, START, VLLM, serve
 
@@ -89,3 +91,33 @@ def test_a_probe_asks_for_a_path_that_the_server_has(
     tmp_path: Path, one: dict[str, Any], expected: list[str]
 ) -> None:
     assert judge(probes, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("vllm/vllm-openai:v0.11.0", []),
+        ("vllm/vllm-openai:0.11.0", ["fail"]),
+        ("docker.io/lmsysorg/sglang:0.5.9-cu129-amd64", ["fail"]),
+        ("ghcr.io/huggingface/text-generation-inference:3.3.4", []),
+        ("ghcr.io/huggingface/text-generation-inference:v3.3.4", ["fail"]),
+        ("mirror.example/vllm/vllm-openai:0.11.0", []),  # it may name its tags as it likes
+        ("vllm/vllm-openai:latest", []),
+    ],
+)
+def test_a_release_is_tagged_as_its_engine_tags_it(tmp_path: Path, image: str, expected: list[str]) -> None:
+    one = serve(image, "vllm", "serve", "a/b") if "vllm" in image else serve(image, *START)
+    assert judge(images_pinned, deploy(tmp_path, one)) == expected
+
+
+def test_a_mount_in_a_group_of_pods_needs_its_volume(tmp_path: Path) -> None:
+    mounts = [{"name": "cache", "mountPath": "/models"}]
+    main = {"name": "main", "image": VLLM, "args": ["--model=a/b"], "volumeMounts": mounts}
+    spec: dict[str, Any] = {"containers": [main]}
+    template = {"size": 1, "workerTemplate": {"spec": spec}}
+    version = "leaderworkerset.x-k8s.io/v1"
+    named = {"apiVersion": version, "kind": "LeaderWorkerSet", "metadata": {"name": "e"}}
+    one = {**named, "spec": {"leaderWorkerTemplate": template}}
+    assert read_lines(schema, deploy(tmp_path, one)) == ["- name: cache"]
+    spec["volumes"] = [{"name": "cache", "emptyDir": {}}]
+    assert read_lines(schema, deploy(tmp_path, one)) == []
