@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from dynocheck.checks.engine.command_words import command_words
+from dynocheck.checks.engine.flags import values
 from dynocheck.checks.graph.images import images_pinned
 from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes
@@ -121,3 +123,31 @@ def test_a_mount_in_a_group_of_pods_needs_its_volume(tmp_path: Path) -> None:
     assert read_lines(schema, deploy(tmp_path, one)) == ["- name: cache"]
     spec["volumes"] = [{"name": "cache", "emptyDir": {}}]
     assert read_lines(schema, deploy(tmp_path, one)) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--model=a/b", "--max-num-seqs=8 --enforce-eager"], "- --max-num-seqs=8 --enforce-eager"),
+        (["--model=a/b --enforce-eager"], "- --model=a/b --enforce-eager"),
+        (["--model= a/b"], "- --model= a/b"),
+        (["--model=a/b", "--port= 8000"], ""),  # Python takes blanks around a number
+        (["--model=a/b", '--hf-overrides={"a": " --port"}'], ""),
+        (["--model=a/b", "--enable-auto-tool-choice"], ""),
+    ],
+)
+def test_a_word_with_two_flags_or_a_blank(tmp_path: Path, args: list[str], line: str) -> None:
+    lines = read_lines(command_words, deploy(tmp_path, serve(VLLM, *args)))
+    assert lines == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], ["fail"]),
+        (["--tool-call-parser=hermes"], []),
+    ],
+)
+def test_tools_are_chosen_by_a_parser(tmp_path: Path, args: list[str], expected: list[str]) -> None:
+    one = serve(VLLM, "--model=a/b", "--enable-auto-tool-choice", *args)
+    assert judge(values, deploy(tmp_path, one)) == expected
