@@ -28,6 +28,12 @@ from dynocheck.facts import (
 )
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
+# What is written for the resource of a GPU, which each vendor's device plugin names once.
+_SLIPS = {
+    **dict.fromkeys(("nvidia.com/gpus", "nvidia.com/GPU", "nvidia/gpu", "nvidia.com.gpu"), "nvidia.com/gpu"),
+    **dict.fromkeys(("amd.com/gpus", "amd.com/GPU", "amd/gpu"), "amd.com/gpu"),
+    **dict.fromkeys(("google.com/tpus", "google.com/TPU"), "google.com/tpu"),
+}
 _RULE = "DuringSchedulingIgnoredDuringExecution"
 _LABELS = {GRAPH_LABEL, COMPONENT_LABEL, TYPE_LABEL, SUBTYPE_LABEL, CLASS_LABEL}
 
@@ -72,7 +78,7 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
     judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
     leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
-    from a known one is on no node.
+    from a known one is on no node, and `nvidia.com/gpus` is offered by none.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -95,6 +101,8 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
         yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
     yield from find_service_problems(recipe)
     for template in list_pod_templates(recipe):
+        for name, value in _list_misspelt_devices(template):
+            yield _report_device(template, name, value)
         for product in _list_products(template.spec):
             if meant := find_misspelt_product(product.text or ""):
                 yield _report_product(template, product, meant)
@@ -108,6 +116,26 @@ def _list_products(spec: Value) -> Iterator[Value]:
         for expression in expressions.sequence:
             if expression.get_text("key") in PRODUCT_LABELS:
                 yield from expression.get_items("values")
+
+
+def _list_misspelt_devices(template: PodTemplate) -> Iterator[tuple[str, Value]]:
+    """The resources whose name is a slip of a GPU's, at their first amounts."""
+    for container in template.containers:
+        amounts = {
+            name: value
+            for part in ("requests", "limits")
+            if (given := container.get("resources", part)) is not None
+            for name, value in given.mapping.items()
+        }
+        yield from ((name, value) for name, value in amounts.items() if name in _SLIPS)
+
+
+def _report_device(template: PodTemplate, name: str, value: Value) -> Finding:
+    return fail(
+        f"{template.owner}: no device plugin offers {name}: its pods stay Pending",
+        fix=replace_words(name, _SLIPS[name]),
+        location=Location(template.manifest.file, value.line, value.column),
+    )
 
 
 def _report_product(template: PodTemplate, product: Value, meant: str) -> Finding:

@@ -11,6 +11,7 @@ from dynocheck.checks.graph.images import images_pinned
 from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes
 from dynocheck.checks.manifest.schema import schema
+from dynocheck.checks.parallelism.gpu_counts import gpus_match
 from tests.checks.judging import deploy, judge, read_lines
 from tests.checks.test_servers import SGLANG, START, VLLM, serve
 
@@ -151,3 +152,14 @@ def test_a_word_with_two_flags_or_a_blank(tmp_path: Path, args: list[str], line:
 def test_tools_are_chosen_by_a_parser(tmp_path: Path, args: list[str], expected: list[str]) -> None:
     one = serve(VLLM, "--model=a/b", "--enable-auto-tool-choice", *args)
     assert judge(values, deploy(tmp_path, one)) == expected
+
+
+def test_a_resource_that_no_device_plugin_offers(tmp_path: Path) -> None:
+    one = serve(VLLM, "--model=a/b", gpus=0)
+    one["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpus": 1}}
+    assert read_lines(placement, deploy(tmp_path, one)) == ["nvidia.com/gpus: 1"]
+
+
+def test_ranks_without_their_gpus_are_told_where_they_are_stated(tmp_path: Path) -> None:
+    one = serve(VLLM, "--model=a/b", "--tensor-parallel-size=4", gpus=2)
+    assert read_lines(gpus_match, deploy(tmp_path, one)) == ["- --tensor-parallel-size=4"]

@@ -10,10 +10,18 @@ from tests.mutations.commands import flag
 from tests.mutations.defect import Defect
 
 GPU = r"nvidia\.com/gpu\W*: *"
-SERVES = r"vllm|sglang|text-generation|MODEL_ID|tritonserver|llama-server|huggingface"
+WHOLE = (
+    r"\A(?!(?s:.*)(\{\{|kind: ClusterServingRuntime|google\.com/tpu))(?s:.*)"  # no template, no other's part
+)
+SERVES = rf"{WHOLE}image: .*(vllm|sglang|text-generation|tritonserver)"
+VLLM = rf"{WHOLE}image: .*vllm"
+ENGINE = r"(?s)\A(?!.*vllm-stack)|deployment-vllm-multi"  # behind the router of a chart
+SIZED = rf"{WHOLE}(meta-llama/[LM]|google/gemma-(2|7b|3-(4|12|27)b))"  # models whose sizes are known
 SERVICE = r"kind: Service\n(?:(?!---).*\n)*?"
 PLACE = rf"{GPU}|- name: |image:"  # of a container, where its sizes do not fit its GPUs
-Plain = partial(Defect, files=r"^(?!.*(kustomization|patch|variables|values\.)).*", needs=SERVES)
+APART = r"kustomization|patch|variables|/values\."
+Plain = partial(Defect, files=rf"^(?!.*({APART})).*", needs=SERVES)
+Unstacked = partial(Defect, files=rf"^(?!.*({APART}|ps-values)).*", needs=SERVES)  # of no chart with a router
 
 
 def twice(match: Match[str]) -> str:
@@ -42,13 +50,13 @@ KINDS = [
         "two arguments in one", r"^( +- --[\w-]+=\S+)\n +- (--[\w-]+=\S+)$", r"\1 \2"
     ),
     Plain(  # llmkube#1030
-        "a flag of TGI for vLLM", r"--max-model-len", "--max-total-tokens", needs="vllm"
+        "a flag of TGI for vLLM", r"--max-model-len", "--max-total-tokens", needs=VLLM
     ),
     Plain("JSON that is cut", r"""(--kv-transfer-config\W*\n? *-? *'?\{.*)\}(['"]*)$""", r"\1\2"),
     Plain(
-        "AWQ for weights that are not", r"^( +- )(--model=\S+)$", r"\1\2\n\1--quantization=awq", needs="vllm"
+        "AWQ for weights that are not", r"^( +- )(--model=\S+)$", r"\1\2\n\1--quantization=awq", needs=SIZED
     ),
-    Plain("more than the model's positions", flag("max-model-len", r"\d+"), r"\g<1>4194304"),
+    Plain("more than the model's positions", flag("max-model-len", r"\d+"), r"\g<1>4194304", needs=SIZED),
     Plain("a variable of the shell without one", r"(--model(?:-id)?=)\$\((\w+)\)", r"\1$\2"),
     Plain(
         "a variable of another name",
@@ -61,14 +69,29 @@ KINDS = [
         "a host that only the pod reaches",
         flag("host", r"0\.0\.0\.0"),
         r"\g<1>127.0.0.1",
-        needs="[pP]robe:|kind: Service",
+        needs=rf"{WHOLE}(kind: Service$|[pP]robe:)",
+        after=ENGINE,
     ),
     Plain(
         "another port of the engine",
         flag("port", r"80[08]0"),
         r"\g<1>8090",
-        needs=r"[pP]robe:",
+        needs=rf"{WHOLE}[pP]robe:",
         within=r"port: ",
+        after=ENGINE,
+    ),
+    Plain(  # text-generation-inference#832
+        "more of input than of tokens",
+        flag("max-input-length|max-input-tokens", r"\d+"),
+        r"\g<1>65536",
+        needs="--max-total-tokens",
+    ),
+    Plain(
+        "adapters without LoRA",
+        r"^ +- \W?--enable-lora\W?\n",
+        "",
+        needs="--lora-modules",
+        at="--lora-modules",
     ),
     # GPUs and memory.
     Plain("half a GPU", rf"({GPU})\W?\d\W?$", r'\1"0.5"'),
@@ -93,13 +116,16 @@ KINDS = [
         r"((?:liveness|readiness|startup)Probe:\n(?: .*\n)*? +port: )\d+$",
         r"\g<1>8123",
         at=r"Probe:|port:",
+        needs=VLLM,
+        after=ENGINE,
     ),
     Plain(
         "a path that the server has not",
         r"((?:liveness|readiness|startup)Probe:\n(?: .*\n)*? +path: +)/health$",
         r"\1/healthz",
         at="path:",
-        needs="vllm",
+        needs=VLLM,
+        after=ENGINE,
     ),
     Plain(
         "a Service that selects nothing",
@@ -107,13 +133,13 @@ KINDS = [
         r"\1\2-v2",
         within="selector|kind: Service",
     ),
-    Plain("a Service of another port", rf"({SERVICE} +targetPort: )\d+$", r"\g<1>8123", at="port:"),
-    Plain("a port of no name", rf"""({SERVICE} +targetPort: )["'\w-]+$""", r"\1web", at="port:"),
+    Unstacked("a Service of another port", rf"({SERVICE} +targetPort: )\d+$", r"\g<1>8123", at="port:"),
+    Unstacked("a port of no name", rf"""({SERVICE} +targetPort: )["'\w-]+$""", r"\1web", at="port:"),
     Plain(  # vllm#34199
         "a Service named vllm",
         r"(kind: Service\nmetadata:\n  name: )\S+$",
         r"\1vllm",
-        needs=r"image: .*vllm",
+        needs=VLLM,
         within=".",
     ),
     Plain(
@@ -121,7 +147,7 @@ KINDS = [
         r"(  template:\n +metadata:\n +labels:\n +[\w./-]+: )(\S+)$",
         r"\1\2-v2",
         within=r"selector|^ +[\w./-]+: ",
-        needs=r"kind: (Deployment|StatefulSet)",
+        needs=rf"{SERVES}|kind: Deployment",
     ),
     # What is named.
     Plain(
@@ -134,13 +160,15 @@ KINDS = [
         "a Secret of another name",
         r"""(secretKeyRef:\n +name: "?)([\w-]+)(?="?$)""",
         r"\1\2s",
-        needs="kind: Secret",
+        needs=rf"{WHOLE}kind: Secret$",
+        files=r"^(?!.*(-09-|-13-|values\.)).*",
     ),
     Plain(
         "a key that the Secret has not",
         r"""(secretKeyRef:\n +name: .*\n +key: "?)([\w.-]+)(?="?$)""",
         r"\1\2_x",
-        needs="kind: Secret",
+        needs=rf"{WHOLE}kind: Secret$",
+        files=r"^(?!.*(-09-|-13-|values\.)).*",
     ),
     Plain("a mount of no volume", r"(volumeMounts:\n +- name: )(\S+)$", r"\1other", at="volumeMounts|name:"),
     Plain("an image of no v", r"(vllm/vllm-openai:)v(?=\d)", r"\1"),
@@ -149,7 +177,7 @@ KINDS = [
         "a group of another size",
         r"^( +size: )(\d+)$",
         twice,
-        needs=r"kind: LeaderWorkerSet",
+        needs=rf"(?s){VLLM}.*kind: LeaderWorkerSet|kind: LeaderWorkerSet(?s:.*)image: vllm",
         within=PLACE,
     ),
     Plain("a leader of no address", r"\$\(LWS_LEADER_ADDRESS\)", "$(LWS_LEADER_ADDR)", at="args|command"),
@@ -162,11 +190,11 @@ KINDS = [
         needs="",
     ),
     Plain("a metric without its colon", r"vllm:(?=num_requests_\w+)", "vllm_", needs=""),
-    Plain(  # keda#868
+    Plain(
         "a target of another name",
         r"(scaleTargetRef:\n(?: +(?:apiVersion|kind): .*\n)* +name: )(\S+)$",
         r"\1\2-v2",
-        needs="kind: (Deployment|LeaderWorkerSet)",
+        needs="kind: Deployment$",
         within="scaleTargetRef",
     ),
     # KServe's.
@@ -174,7 +202,7 @@ KINDS = [
         "tensor ranks without their GPUs",
         rf"^( +)(replicas: \d+)$(?=(?:\n .*)*?{GPU})",
         r"\1\2\n\1parallelism: {tensor: 16}",
-        needs="kind: LLMInferenceService$",
+        needs=r"\A(?!(?s:.*)parallelism:)(?s:.*)kind: LLMInferenceService$",
         within=PLACE,
     ),
     # YAML, and what the API server refuses.
@@ -185,19 +213,11 @@ KINDS = [
         needs="",
         at=r"\S",
     ),  # kserve#3446
-    Plain("replicas in quotes", r"^( +replicas: )(\d+)$", r'\1"\2"'),
+    Plain("replicas in quotes", r"^( +replicas: )(\d+)$", r'\1"\2"', needs=rf"{WHOLE}kind: Deployment$"),
     Plain(
         "a variable twice",
         r"^( +)(- name: (?:HF_TOKEN|MODEL_ID|HF_HOME)\n +value: )(\S+)$",
         r"\1\2\3\n\1\2other",
         at="- name",
-    ),
-    Plain(  # vllm#7514
-        "two containers on one port",
-        r"^( +)(containers:\n)",
-        r"\1\2\1- {name: second, image: 'nginx:1', ports: [{containerPort: 8000}]}\n",
-        needs=r"(?s)port[= ]8000.*^ +containers:\n +- ",
-        files=r"(gemma_vllm|llama4).*",
-        within=r"8000|image:",
     ),
 ]
