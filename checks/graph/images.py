@@ -179,8 +179,8 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     servers = [server for recipe in recipes for server in recipe.servers]
     if not graphs and not servers and not any(map(_is_of_job, templates)):
         raise Skip("no DynamoGraphDeployment, no Job and no engine")
-    for server in servers:
-        yield from _check_server_tags(server)
+    for template in templates:
+        yield from _check_server_tag(template)
     for template in templates:
         yield from _check_other_images(template)
     for graph in graphs:
@@ -220,15 +220,16 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 )
 
 
-def _check_server_tags(server: Graph) -> Iterator[Finding]:
+def _check_server_tag(template: PodTemplate) -> Iterator[Finding]:
     """Reports tags of engines' own images whose releases are named with a v before, or without."""
-    for used in _list_images(server):
-        meant = correct_server_tag(used.image)
-        if meant and "@" not in used.image:
+    for container in template.containers:
+        image = container.get("image")
+        used = (image.text or "") if image is not None else ""
+        if image is not None and (meant := correct_server_tag(used)) and "@" not in used:
             yield fail(
-                f"{used.component.name} runs {used.image}, which is not published: the pull fails",
-                fix=replace_words(used.image, meant),
-                location=used.place,
+                f"{template.owner} runs {used}, which is not published: the pull fails",
+                fix=replace_words(used, meant),
+                location=Location(template.manifest.file, image.line, image.column),
             )
 
 

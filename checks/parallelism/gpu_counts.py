@@ -145,7 +145,8 @@ def _compare_gpus(
 
 def _locate_ranks(graph: Graph, component: Component) -> Location:
     """Where an engine without Dynamo states its ranks; else the component."""
-    for engine in find_component_instances(graph, component) if not graph.of_dynamo else ():
+    own = not graph.of_dynamo and graph.kind != "LLMInferenceService"  # whose command KServe writes
+    for engine in find_component_instances(graph, component) if own else ():
         if (stated := engine.given.get(*_RANKS)) is not None and stated.line:
             return Location(stated.file, stated.line, stated.column)
     return Location(graph.file, component.line, component.column)

@@ -16,10 +16,12 @@ WHOLE = (
 SERVES = rf"{WHOLE}image: .*(vllm|sglang|text-generation|tritonserver)"
 VLLM = rf"{WHOLE}image: .*vllm"
 ENGINE = r"(?s)\A(?!.*vllm-stack)|deployment-vllm-multi"  # behind the router of a chart
-SIZED = rf"{WHOLE}(meta-llama/[LM]|google/gemma-(2|7b|3-(4|12|27)b))"  # models whose sizes are known
+SIZED = (
+    rf"{WHOLE}(meta-llama/[LM]|Qwen/Qwen3|google/gemma-(2|7b|3-(4|12|27)b))"  # models whose sizes are known
+)
 SERVICE = r"kind: Service\n(?:(?!---).*\n)*?"
 PLACE = rf"{GPU}|- name: |image:"  # of a container, where its sizes do not fit its GPUs
-APART = r"kustomization|patch|variables|/values\."
+APART = r"kustomization|patch|variables|/values\.|-15-|nemoRL"  # the last two start what another file holds
 Plain = partial(Defect, files=rf"^(?!.*({APART})).*", needs=SERVES)
 Unstacked = partial(Defect, files=rf"^(?!.*({APART}|ps-values)).*", needs=SERVES)  # of no chart with a router
 
@@ -45,7 +47,7 @@ KINDS = [
     ),
     Plain("a rank that LoRA has not", flag("max-lora-rank", r"\d+"), r"\g<1>48"),
     Plain("twice the ranks", flag("tensor-parallel-size|tp|num-shard", r"(\d+)"), twice, within=PLACE),
-    Plain("a blank after the equals sign", r"(- --(?:model|model-id|port)=)(?=\S)", r"\1 "),  # triton#5341
+    Plain("a blank after the equals sign", r"(- --(?:model|model-id)=)(?=\S)", r"\1 "),  # triton#5341
     Plain(  # vllm#4462
         "two arguments in one", r"^( +- --[\w-]+=\S+)\n +- (--[\w-]+=\S+)$", r"\1 \2"
     ),
@@ -91,7 +93,7 @@ KINDS = [
         r"^ +- \W?--enable-lora\W?\n",
         "",
         needs="--lora-modules",
-        at="--lora-modules",
+        at="--lora-modules|=/",
     ),
     # GPUs and memory.
     Plain("half a GPU", rf"({GPU})\W?\d\W?$", r'\1"0.5"'),
@@ -144,8 +146,9 @@ KINDS = [
     ),
     Plain(
         "labels that the selector misses",
-        r"(  template:\n +metadata:\n +labels:\n +[\w./-]+: )(\S+)$",
-        r"\1\2-v2",
+        r"(matchLabels:\n +(app|model): .*\n(?:(?!---).*\n)*?  template:\n +metadata:\n"
+        r" +labels:\n +\2: )(\S+)$",
+        r"\1\3-v2",
         within=r"selector|^ +[\w./-]+: ",
         needs=rf"{SERVES}|kind: Deployment",
     ),
@@ -177,8 +180,8 @@ KINDS = [
         "a group of another size",
         r"^( +size: )(\d+)$",
         twice,
-        needs=rf"(?s){VLLM}.*kind: LeaderWorkerSet|kind: LeaderWorkerSet(?s:.*)image: vllm",
-        within=PLACE,
+        needs=rf"{WHOLE}kind: LeaderWorkerSet(?s:.*)image: .*vllm",
+        within=rf"{PLACE}|parallel-size",
     ),
     Plain("a leader of no address", r"\$\(LWS_LEADER_ADDRESS\)", "$(LWS_LEADER_ADDR)", at="args|command"),
     # Scaling and routing.
@@ -194,7 +197,7 @@ KINDS = [
         "a target of another name",
         r"(scaleTargetRef:\n(?: +(?:apiVersion|kind): .*\n)* +name: )(\S+)$",
         r"\1\2-v2",
-        needs="kind: Deployment$",
+        needs="^kind: Deployment$",
         within="scaleTargetRef",
     ),
     # KServe's.
@@ -202,8 +205,8 @@ KINDS = [
         "tensor ranks without their GPUs",
         rf"^( +)(replicas: \d+)$(?=(?:\n .*)*?{GPU})",
         r"\1\2\n\1parallelism: {tensor: 16}",
-        needs=r"\A(?!(?s:.*)parallelism:)(?s:.*)kind: LLMInferenceService$",
-        within=PLACE,
+        needs=r"\A(?!(?s:.*)(parallelism|prefill):)(?s:.*)kind: LLMInferenceService$",
+        within=rf"{PLACE}|containers:|template:",
     ),
     # YAML, and what the API server refuses.
     Plain(
