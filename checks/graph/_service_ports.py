@@ -19,6 +19,8 @@ from dynocheck.facts import (
     to_selector,
 )
 
+_WHOLE = (*POD_TEMPLATE_PATHS, "LeaderWorkerSet")  # whose pods have no other containers
+
 
 def find_service_problems(recipe: Recipe) -> Iterator[Finding | None]:
     """What is wrong with each Service and InferencePool that selects pods of engines; None for a right one.
@@ -32,7 +34,7 @@ def find_service_problems(recipe: Recipe) -> Iterator[Finding | None]:
         if selector is None or manifest.root.get_text("spec", "clusterIP") == "None":
             continue
         chosen = [pod.template for pod in pods if may_match_any(selector, [pod])]
-        whole = all(each.manifest.kind in POD_TEMPLATE_PATHS and not each.of_graph for each in chosen)
+        whole = all(each.manifest.kind in _WHOLE and not each.of_graph for each in chosen)
         unnamed = next(_find_unnamed(manifest, chosen), None) if whole else None
         if unnamed is not None:
             yield unnamed

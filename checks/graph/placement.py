@@ -164,7 +164,7 @@ def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, lis
     pods = list(label_pods(recipe)) if recipe.servers else []
     for file in dict.fromkeys(server.file for server in recipe.servers):
         own = [pod for pod in pods if pod.template.manifest.file == file]
-        if any(pod.template.manifest.kind not in POD_TEMPLATE_PATHS for pod in own):
+        if any(pod.template.manifest.kind not in (*POD_TEMPLATE_PATHS, "LeaderWorkerSet") for pod in own):
             continue
         for manifest in recipe.own_manifests:
             labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None

@@ -163,3 +163,32 @@ def test_a_resource_that_no_device_plugin_offers(tmp_path: Path) -> None:
 def test_ranks_without_their_gpus_are_told_where_they_are_stated(tmp_path: Path) -> None:
     one = serve(VLLM, "--model=a/b", "--tensor-parallel-size=4", gpus=2)
     assert read_lines(gpus_match, deploy(tmp_path, one)) == ["- --tensor-parallel-size=4"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "port", "expected"),
+    [
+        ({"leaderworkerset.sigs.k8s.io/name": "e", "role": "leader"}, 8080, []),
+        (
+            {"leaderworkerset.sigs.k8s.io/name": "e", "leaderworkerset.sigs.k8s.io/worker-index": "0"},
+            8080,
+            [],
+        ),
+        ({"leaderworkerset.sigs.k8s.io/name": "f", "role": "leader"}, 8080, ["warn"]),
+        ({"leaderworkerset.sigs.k8s.io/name": "e", "role": "leader"}, 8000, ["fail"]),
+    ],
+)
+def test_a_service_of_a_leader(
+    tmp_path: Path, selector: dict[str, str], port: int, expected: list[str]
+) -> None:
+    lead_by = {"name": "leader", "image": VLLM, "args": ["--model=a/b", "--port=8080"]}
+    follow = {"name": "worker", "image": VLLM, "command": ["ray", "start", "--block"]}
+    leader = {"metadata": {"labels": {"role": "leader"}}, "spec": {"containers": [lead_by]}}
+    template = {"size": 2, "leaderTemplate": leader, "workerTemplate": {"spec": {"containers": [follow]}}}
+    named = {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": "e"},
+    }
+    one = {**named, "spec": {"leaderWorkerTemplate": template}}
+    assert judge(placement, deploy(tmp_path, one, lead(port, selector=selector))) == expected
