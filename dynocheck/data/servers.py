@@ -11,6 +11,8 @@ from dynocheck.data.images import parse_image
 _BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|slim"
 _RELEASE = re.compile(rf"v?(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
 
+_BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d+)")  # of llama.cpp
+
 
 class Server(NamedTuple):
     """The server of an engine: the words that start it, its module, and its images.
@@ -153,12 +155,15 @@ def _is_own(server: Server, image: str) -> bool:
 def read_server_release(image: str, program: str) -> tuple[str, str]:
     """The release of an engine in the tag of its own image, and what is behind it, such as `.post1`.
 
-    Both are empty if the tag is no release, or the image is not the engine's own.
+    Both are empty if the tag is no release, or the image is not the engine's own. llama.cpp numbers builds.
     """
     server = find_server_image(image)
     if server is None or server.program != program or not _is_own(server, image):
         return "", ""
-    found = _RELEASE.fullmatch(parse_image(image).tag)
+    tag = parse_image(image).tag
+    if program == "llama-server":
+        return (build[1] if (build := _BUILD.fullmatch(tag)) is not None else ""), ""
+    found = _RELEASE.fullmatch(tag)
     return (found[1], found[2]) if found is not None else ("", "")
 
 
