@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import urllib3
 
 _HTTP = urllib3.PoolManager()
 _BUFFER = 1 << 20
+_SIMPLE = "application/vnd.pypi.simple.v1+json"
 _DRY = ("install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet")
 
 
@@ -57,3 +59,26 @@ class _RemoteFile(io.RawIOBase):
         buffer[:wanted] = _HTTP.request("GET", self._url, headers=headers).data
         self._at += wanted
         return wanted
+
+
+def list_versions(name: str) -> list[str]:
+    """The versions of a package that have a source distribution."""
+    return list(_list_sources(name))
+
+
+def open_source(name: str, version: str) -> tarfile.TarFile:
+    """The source distribution of a version, fetched as a whole."""
+    answer = _HTTP.request("GET", _list_sources(name)[version])
+    return tarfile.open(fileobj=io.BytesIO(answer.data), mode="r:gz")
+
+
+def _list_sources(name: str) -> dict[str, str]:
+    """The URL of each source distribution, by its version: see PEP 691."""
+    answer = _HTTP.request("GET", f"https://pypi.org/simple/{name}/", headers={"Accept": _SIMPLE})
+    files = [(file["filename"], file["url"]) for file in answer.json()["files"]]
+    start, end = f"{name}-", ".tar.gz"
+    return {
+        filename.removeprefix(start).removesuffix(end): url
+        for filename, url in files
+        if filename.endswith(end)
+    }

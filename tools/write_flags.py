@@ -58,6 +58,10 @@ _REGISTRIES = {
     },
     "vllm": {"--reasoning-parser": ("vllm/reasoning/__init__.py", "_REASONING_PARSERS_TO_REGISTER")},
 }
+_TOOL_PARSER = re.compile(r"vllm/(?:entrypoints/openai/)?tool_parsers/\w+\.py")
+_REGISTERED = re.compile(
+    r"@ToolParserManager\.register_module\(\s*(?:name\s*=\s*)?(\[[^\]]*\]|\"[^\"]+\"|'[^']+')"
+)
 _AUTO = '["auto"] + '  # what SGLang takes besides
 # The minors before the first release whose flags are written down in full, and where their flags are.
 _FORMER_RELEASES = ("0.4.1", "0.5.1", "0.6.0", "0.7.0", "0.8.0", "0.9.0")
@@ -184,7 +188,25 @@ def _read_registries(package: zipfile.ZipFile, engine: str) -> dict[str, list[st
         keys = list(_read_keys(ast.parse(package.read(module)), name))
         takes_auto = engine == "sglang" and _AUTO in package.read("sglang/srt/server_args.py").decode()
         found[flag] = sorted({*keys, "auto"} if takes_auto else keys)
+    if engine == "vllm" and (parsers := read_tool_parsers(package)):
+        found["--tool-call-parser"] = parsers
     return found
+
+
+def read_tool_parsers(package: zipfile.ZipFile) -> list[str]:
+    """The names under which vLLM registers its parsers of tool calls: in a mapping, or each where it is."""
+    modules = [name for name in package.namelist() if _TOOL_PARSER.fullmatch(name)]
+    sources = {name: package.read(name).decode() for name in modules}
+    names = {
+        key
+        for name, source in sources.items()
+        if name.endswith("__init__.py")
+        for key in _read_keys(ast.parse(source), "_TOOL_PARSERS_TO_REGISTER")
+    }
+    registered = [found for source in sources.values() for found in _REGISTERED.findall(source)]
+    return sorted(
+        names | {name for words in registered for name in re.findall(r"[\"']([\w.-]+)[\"']", words)}
+    )
 
 
 def _read_keys(tree: ast.Module, name: str) -> Iterator[Any]:

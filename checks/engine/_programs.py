@@ -211,7 +211,7 @@ def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
 
 def _is_far_ahead(release: str, near: str | None) -> bool:
     """Whether a release is over two minors ahead of the one that a build is near, so that it is not in it."""
-    if near is None:
+    if near is None or "." not in near:  # of builds that have no minors
         return False
     (major, minor), (near_major, near_minor) = parse_version(release), parse_version(near)
     return major > near_major or minor > near_minor + 2

@@ -27,6 +27,8 @@ _WORKERS = ("worker", "prefill", "decode")
 _BARE_IMAGES = ("lmsysorg/sglang", "python", "docker.io/library/python")  # without an entry point that serves
 _FLAG = re.compile(r"--?[a-zA-Z][^\n]*")
 _NAME = re.compile(r"[a-zA-Z/][\w./:-]*")  # of a file, a model or a choice: numbers may have blanks
+_TWO = re.compile(r"--?[a-zA-Z][\w-]*(=[^\s'\"{]+)?\s+(?P<next>--[a-z][\w-]*)")
+_PADDED = re.compile(rf"(?P<flag>--[a-z][\w-]*)=(\s+{_NAME.pattern}\s*|{_NAME.pattern}\s+)")
 _ONE_VALUE = ("value", "optional")
 
 
@@ -262,7 +264,11 @@ def _check_program(program: Program) -> Iterator[Result]:
         return
     if words and not (words[-1].text or "").strip() and _is_continued(program.container):
         return  # a blank behind the backslash: _check_continuations reports it
-    odd = [(word, says) for word in words if (says := _describe_oddity(word.text or ""))]
+    odd = [
+        (word, says)
+        for word in words
+        if (says := _describe_oddity(word.text or "") or _describe_joint(word.text or "", program))
+    ]
     for word, (message, fix) in odd[:1]:  # one cause: the others come from the same layout
         more = f", and {len(odd) - 1} more words" if len(odd) > 1 else ""
         yield _report(program.graph, word, message + more, fix)
@@ -291,6 +297,18 @@ def _describe_oddity(text: str) -> tuple[str, str] | None:
     if stripped != text and (not stripped or stripped.startswith("-") or _NAME.fullmatch(stripped)):
         shown = f"{_shorten(text)!r} has a blank at its edge"
         return shown, "write the script with | instead of >-, or take the backslash before the blank out"
+    return None
+
+
+def _describe_joint(text: str, program: Program) -> tuple[str, str] | None:
+    """What is wrong with a word that holds a flag with a blank in it, and how to mend it."""
+    two = _TWO.match(text)
+    known = {name for parser in program.parsers for name in parser.by_name}
+    if two is not None and (two["next"] in known or not known):
+        return f"{_shorten(text)} is one word with two flags", "write each flag as an element of its own"
+    value = _PADDED.fullmatch(text)
+    if value is not None:
+        return f"the value of {value['flag']} has a blank at its edge", "take the blank out"
     return None
 
 

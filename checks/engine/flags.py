@@ -129,8 +129,9 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
-    TGI exits at a --dtype beside a --quantize, and each engine at AWQ or GPTQ for a model whose weights are
-    not quantized.
+    TGI exits at a --dtype beside a --quantize and at input as long as all tokens together, vLLM's server at
+    tools that are to be chosen without a --tool-call-parser, and each engine at AWQ or GPTQ for a model whose
+    weights are not quantized.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
@@ -148,7 +149,37 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
             yield from _check_quantized(recipe, engine)
             yield from _check_sizes(engine)
             yield from _check_length(recipe, engine)
+            yield from _check_tools(engine)
+            yield from _check_tokens(engine)
         yield from _check_service_variables(recipe)
+
+
+def _check_tools(engine: EngineInstance) -> Iterator[Finding]:
+    """Reports tools that are to be chosen without a parser (vLLM's entrypoints/openai/cli_args.py)."""
+    chosen = engine.given.get("enable-auto-tool-choice")
+    lacks = engine.given.complete and engine.given.get("tool-call-parser") is None
+    if engine.launch.module == "vllm serve" and chosen is not None and chosen.value is True and lacks:
+        yield fail(
+            f"{engine.name}: {chosen.spelled} needs --tool-call-parser: vLLM ends without it",
+            fix="add --tool-call-parser NAME, that of the model",
+            location=Location(chosen.file, chosen.line, chosen.column),
+        )
+
+
+def _check_tokens(engine: EngineInstance) -> Iterator[Finding]:
+    """Reports input that leaves no tokens for output, which TGI refuses (launcher/src/main.rs)."""
+    longest, total = (
+        engine.given.get("max-input-tokens", "max-input-length"),
+        engine.given.get("max-total-tokens"),
+    )
+    if engine.engine.name != "tgi" or longest is None or total is None:
+        return
+    if longest.integer is not None and total.integer is not None and longest.integer >= total.integer:
+        yield fail(
+            f"{engine.name}: {longest.spelled} is {longest.value}, and {total.spelled} {total.value}",
+            fix=set_argument(longest.spelled or "--max-input-tokens", total.integer // 2),
+            location=Location(longest.file, longest.line, longest.column),
+        )
 
 
 def _check_dtype(engine: EngineInstance) -> Iterator[Finding]:

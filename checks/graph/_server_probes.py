@@ -1,13 +1,27 @@
 """Finds and judges the probes of engines without Dynamo."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dynocheck import Location, Result, fail, judged
 from dynocheck.checks.graph._probe_fields import PROBES, Probe, find_target_port, list_named_ports
 from dynocheck.core.fixes import set_flag, set_value
 from dynocheck.data.servers import find_default_port, find_server
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Recipe, find_server_template
+from dynocheck.facts import Recipe, Word, find_server_template
+
+OTHER_PORTS = frozenset((6379, 8265, 10001, 52365))
+"""What Ray listens on beside an engine: https://docs.ray.io/en/latest/ray-core/configure.html."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_QUIET = {
+    *(".", ":", "cd", "chmod", "cp", "echo", "env", "export", "hf", "huggingface-cli", "ln", "mkdir", "mv"),
+    *("nvidia-smi", "pip", "pip3", "ray", "rm", "set", "sleep", "source", "ulimit", "unset"),
+}
+# Paths that some server answers when it is well.
+_HEALTH = {
+    *("/health", "/health_generate", "/healthy", "/healthz", "/live", "/livez", "/ping", "/ready", "/readyz"),
+    *("/health/live", "/health/ready", "/v1/health", "/v1/health/live", "/v1/health/ready"),
+    *("/v2/health/live", "/v2/health/ready"),
+}
 
 
 def find_server_probes(recipes: Iterable[Recipe]) -> Iterator[tuple[Probe, EngineInstance]]:
@@ -27,16 +41,12 @@ def find_server_probes(recipes: Iterable[Recipe]) -> Iterator[tuple[Probe, Engin
 
 
 def check_server_probe(probe: Probe, engine: EngineInstance) -> Iterator[Result]:
-    """Judges the port of a probe by the one on which an engine's own server listens."""
-    given, port = engine.given.get("port"), find_target_port(probe.value)
-    server = find_server(engine.launch.module)
-    default = find_default_port(engine.launch.module, engine.container.image or "")
-    listens = default if given is None else given.integer
-    alone = len(engine.container.commands) == 1
+    """Judges the port and the path of a probe by what an engine's own server listens on and answers."""
+    listens, port = find_listening_port(engine), find_target_port(probe.value)
     number = port.data if port is not None else None
     if isinstance(number, str):
         number = (list_named_ports(probe.container) or {}).get(number)
-    if not engine.given.complete or listens is None or not isinstance(number, int) or not number or not alone:
+    if listens is None or not isinstance(number, int) or not number or number in OTHER_PORTS:
         return
     yield judged(1, "probes")
     if port is not None and number != listens:
@@ -45,13 +55,71 @@ def check_server_probe(probe: Probe, engine: EngineInstance) -> Iterator[Result]
             fix=set_value("port", listens),
             location=Location(probe.graph.file, port.line, port.column),
         )
-    elif server is not None and server.local and engine.given.get("host") is None:
+    elif is_local(engine) and engine.given.get("host") is None:
         yield fail(
-            f"{probe.component.name}: its {probe.name} reaches nothing, {server.title} listens on 127.0.0.1 "
-            "without --host",
+            f"{probe.component.name}: its {probe.name} reaches nothing, {_name_server(engine)} listens on "
+            "127.0.0.1 without --host",
             fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
             location=Location(probe.graph.file, engine.launch.line, engine.launch.column),
         )
+    elif is_local(engine):
+        yield fail(
+            f"{probe.component.name}: its {probe.name} reaches nothing, {_name_server(engine)} listens on "
+            "127.0.0.1",
+            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
+            location=locate_host(engine),
+        )
+    else:
+        yield from _check_path(probe, engine)
+
+
+def _check_path(probe: Probe, engine: EngineInstance) -> Iterator[Result]:
+    """Reports a path for health that an engine's server does not have, but others do."""
+    path, server = probe.value.get("httpGet", "path"), find_server(engine.launch.module)
+    if path is None or server is None or not server.health or engine.given.get("root-path", "api-prefix"):
+        return
+    if (path.text or "").rstrip("/") in _HEALTH - {*server.health}:
+        yield fail(
+            f"{probe.component.name}: its {probe.name} asks for {path.text}, which {server.title} has not",
+            fix=set_value("path", server.health[0]),
+            location=Location(probe.graph.file, path.line, path.column),
+        )
+
+
+def _name_server(engine: EngineInstance) -> str:
+    server = find_server(engine.launch.module)
+    return server.title if server is not None else engine.name
+
+
+def find_listening_port(engine: EngineInstance) -> int | None:
+    """Where an engine's own server listens; None if that is unknown, or another program may listen too."""
+    given = engine.given.get("port")
+    default = find_default_port(engine.launch.module, engine.container.image or "")
+    others = [words for words in engine.container.commands if not _is_quiet(words)]
+    if not engine.given.complete or len(others) > 1 or engine.launch.module == "tritonserver":
+        return None
+    return default if given is None else given.integer
+
+
+def _is_quiet(words: Sequence[Word]) -> bool:
+    """Whether a command is known to end, or to listen on none but the ports of Ray."""
+    texts = [word.text or "" for word in words]
+    name = next(iter(texts), "").rpartition("/")[2]
+    return name in _QUIET or any(text.endswith("multi-node-serving.sh") for text in texts[:2])
+
+
+def is_local(engine: EngineInstance) -> bool:
+    """Whether an engine's own server is reached from its pod alone."""
+    host, server = engine.given.get("host"), find_server(engine.launch.module)
+    if host is None:
+        return server is not None and server.local
+    return host.known and host.value in _LOOPBACK
+
+
+def locate_host(engine: EngineInstance) -> Location:
+    """Where the host is given on which an engine's server listens; the engine where it is not."""
+    place = engine.given.get("host") or engine.launch
+    return Location(engine.graph.file, place.line, place.column)
 
 
 def limits_start(probe: Probe) -> bool:

@@ -10,6 +10,7 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same
 from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
 from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
+from dynocheck.data.servers import correct_server_tag
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Container, Graph, PodTemplate, Recipes, Value, list_pod_templates
 
@@ -168,15 +169,18 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer operators
     reject a worker's tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest,
     unless the component has `runtimeVersionOverride`. NVIDIA publishes no image whose name is a letter away
-    from one of Dynamo's, nor tags a release with a `v`.
+    from one of Dynamo's, nor tags a release with a `v`; vLLM and SGLang tag each with one, and TGI none.
 
     Fix: use a release's tag, and its digest if the image must never change
     """
     overridden = _find_overrides(recipes)
     templates = [template for recipe in recipes for template in list_pod_templates(recipe)]
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
-    if not graphs and not any(map(_is_of_job, templates)):
-        raise Skip("no DynamoGraphDeployment, and no Job")
+    servers = [server for recipe in recipes for server in recipe.servers]
+    if not graphs and not servers and not any(map(_is_of_job, templates)):
+        raise Skip("no DynamoGraphDeployment, no Job and no engine")
+    for template in templates:
+        yield from _check_server_tag(template)
     for template in templates:
         yield from _check_other_images(template)
     for graph in graphs:
@@ -214,6 +218,19 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                     ),
                     location=used.place,
                 )
+
+
+def _check_server_tag(template: PodTemplate) -> Iterator[Finding]:
+    """Reports tags of engines' own images whose releases are named with a v before, or without."""
+    for container in template.containers:
+        image = container.get("image")
+        used = (image.text or "") if image is not None else ""
+        if image is not None and (meant := correct_server_tag(used)) and "@" not in used:
+            yield fail(
+                f"{template.owner} runs {used}, which is not published: the pull fails",
+                fix=replace_words(used, meant),
+                location=Location(template.manifest.file, image.line, image.column),
+            )
 
 
 def _is_of_job(template: PodTemplate) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.graph._service_ports import find_service_problems
 from dynocheck.core.fixes import add_element, replace_words
 from dynocheck.data.gpus import find_misspelt_product
 from dynocheck.engines.memory_budget import PRODUCT_LABELS
@@ -27,6 +28,12 @@ from dynocheck.facts import (
 )
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
+# What is written for the resource of a GPU, which each vendor's device plugin names once.
+_SLIPS = {
+    **dict.fromkeys(("nvidia.com/gpus", "nvidia.com/GPU", "nvidia/gpu", "nvidia.com.gpu"), "nvidia.com/gpu"),
+    **dict.fromkeys(("amd.com/gpus", "amd.com/GPU", "amd/gpu"), "amd.com/gpu"),
+    **dict.fromkeys(("google.com/tpus", "google.com/TPU"), "google.com/tpu"),
+}
 _RULE = "DuringSchedulingIgnoredDuringExecution"
 _LABELS = {GRAPH_LABEL, COMPONENT_LABEL, TYPE_LABEL, SUBTYPE_LABEL, CLASS_LABEL}
 
@@ -69,8 +76,9 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
     not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
-    judged whose labels a pod of its file has with other values. A GPU product a letter away from a known one
-    is on no node.
+    judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
+    leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
+    from a known one is on no node, and `nvidia.com/gpus` is offered by none.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -91,7 +99,10 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
         yield None if may_match_any(selector, pods) else _report_empty(service, selector)
     for service, selector, known in _list_server_services(recipe):
         yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
+    yield from find_service_problems(recipe)
     for template in list_pod_templates(recipe):
+        for name, value in _list_misspelt_devices(template):
+            yield _report_device(template, name, value)
         for product in _list_products(template.spec):
             if meant := find_misspelt_product(product.text or ""):
                 yield _report_product(template, product, meant)
@@ -105,6 +116,26 @@ def _list_products(spec: Value) -> Iterator[Value]:
         for expression in expressions.sequence:
             if expression.get_text("key") in PRODUCT_LABELS:
                 yield from expression.get_items("values")
+
+
+def _list_misspelt_devices(template: PodTemplate) -> Iterator[tuple[str, Value]]:
+    """The resources whose name is a slip of a GPU's, at their first amounts."""
+    for container in template.containers:
+        amounts = {
+            name: value
+            for part in ("requests", "limits")
+            if (given := container.get("resources", part)) is not None
+            for name, value in given.mapping.items()
+        }
+        yield from ((name, value) for name, value in amounts.items() if name in _SLIPS)
+
+
+def _report_device(template: PodTemplate, name: str, value: Value) -> Finding:
+    return fail(
+        f"{template.owner}: no device plugin offers {name}: its pods stay Pending",
+        fix=replace_words(name, _SLIPS[name]),
+        location=Location(template.manifest.file, value.line, value.column),
+    )
 
 
 def _report_product(template: PodTemplate, product: Value, meant: str) -> Finding:
@@ -133,7 +164,7 @@ def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, lis
     pods = list(label_pods(recipe)) if recipe.servers else []
     for file in dict.fromkeys(server.file for server in recipe.servers):
         own = [pod for pod in pods if pod.template.manifest.file == file]
-        if any(pod.template.manifest.kind not in POD_TEMPLATE_PATHS for pod in own):
+        if any(pod.template.manifest.kind not in (*POD_TEMPLATE_PATHS, "LeaderWorkerSet") for pod in own):
             continue
         for manifest in recipe.own_manifests:
             labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None

@@ -2,12 +2,23 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.core.fixes import set_value
-from dynocheck.facts import Container, Manifest, Recipe, Recipes, Role, SourceFile, Value
+from dynocheck.core.fixes import replace_words, set_value
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
+    Container,
+    Manifest,
+    Recipe,
+    Recipes,
+    Role,
+    SourceFile,
+    Value,
+    list_pod_templates,
+)
 
 # The usual texts in place of the reader's own value.
 _WORDS = (
@@ -21,6 +32,9 @@ _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+_CONSTANT = re.compile(r"(?<!\$)\$\(([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\)")  # no program has such a name
+_OF_SERVICE = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_\w+)?")  # the kubelet sets them
+_OF_GROUP = ("LWS_GROUP_SIZE", "LWS_LEADER_ADDRESS", "LWS_WORKER_INDEX")
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _FREE_TEXT = ("binaryData", "annotations", "description")
@@ -78,6 +92,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
         raise Skip("no manifest")
     for recipe in recipes:
         yield from _check_references(recipe)
+        yield from _check_unset(recipe)
         yield from _check_words(recipe, [file for _, file in files])
     yield from _check_classes(recipes)
     whole = 0
@@ -217,6 +232,40 @@ def _check_references(recipe: Recipe) -> Iterator[Finding]:
                     fix=f"define {name} above {variable.name}, or write its value",
                     location=Location(file, variable.line, variable.column),
                 )
+
+
+def _check_unset(recipe: Recipe) -> Iterator[Finding]:
+    """Reports a `$(NAME)` in a command beside an engine without Dynamo that its container does not define.
+
+    The kubelet leaves it as it is, and a shell runs NAME. engine.shell-quoting reports those in the words
+    of an engine. LeaderWorkerSet sets variables of its own (pkg/utils/pod/pod_utils.go).
+    """
+    deployments = {(server.file, server.kind, server.name) for server in recipe.servers}
+    components = [(server.file, component) for server in recipe.servers for component in server.components]
+    starts = {
+        (f, c.line, c.column) for f, component in components for c in component.containers if c.launches
+    }
+    for template in list_pod_templates(recipe):
+        manifest = template.manifest
+        grouped = manifest.kind == "LeaderWorkerSet"
+        owned = grouped or manifest.kind in POD_TEMPLATE_PATHS
+        if not owned or (manifest.file, manifest.kind, manifest.name) not in deployments:
+            continue
+        for container in template.containers:
+            if (manifest.file, container.line, container.column) in starts or container.get("envFrom"):
+                continue
+            known = {entry.get_text("name") for entry in container.get_items("env")}
+            known.update(_OF_GROUP if grouped else ())
+            for word in (*container.get_items("command"), *container.get_items("args")):
+                for name in dict.fromkeys(_CONSTANT.findall(word.text or "")):
+                    meant = get_close_matches(name, sorted(known), 1, 0.8)
+                    if name in known or _OF_SERVICE.fullmatch(name) or (grouped and not meant):
+                        continue
+                    yield warn(
+                        f"{template.owner}: $({name}) stays as written: the container defines no {name}",
+                        fix=replace_words(name, meant[0]) if meant else f"define {name} under env",
+                        location=Location(manifest.file, word.line, word.column),
+                    )
 
 
 def _list_containers(recipe: Recipe) -> Iterator[tuple[str, Container]]:

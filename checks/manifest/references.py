@@ -164,11 +164,12 @@ def _report_missing(reference: _Reference, name: str, siblings: set[str]) -> Ite
     by_hand = reference.kind == "Secret"
     if not close and (name in _PRESENT.get(reference.kind, ()) or (by_hand and not siblings)):
         return
-    report: Callable[..., Finding] = fail if close or (siblings and not by_hand) else warn
-    listed = ", ".join(sorted(siblings)[:3])
+    is_wrong = bool(close or (siblings and not by_hand))
+    report: Callable[..., Finding] = fail if is_wrong else warn
+    makes = f", which makes {', '.join(sorted(siblings)[:3])}" if siblings else ""
     yield report(
-        f"{reference.kind} {name} is not in the recipe, "
-        + (f"which makes {listed}: " if siblings else "it must be in the cluster already: else ")
+        f"{reference.kind} {name} is not in the recipe{makes}"
+        + (": " if is_wrong else f"{';' if makes else ','} it must be in the cluster already: else ")
         + _CONSEQUENCES.get(reference.kind, "the container does not start"),
         fix=f"name {close[0]}" if close else f"add {reference.kind} {name}",
         location=reference.locate(reference.name),

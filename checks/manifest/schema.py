@@ -92,10 +92,10 @@ def schema(
     ComputeDomains and PodMonitors; other kinds are not judged. The definitions of --crds and --cluster
     replace the built-in ones of their kinds. manifest.admission checks the rules of Dynamo's webhooks.
 
-    A pod template of a graph is judged as the pod that the operator makes of it, whose rejection shows only
-    in the operator's log. Kubernetes' own kinds are judged by the schemas of one release, which the report
-    names as its target: with --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these;
-    without a cluster the newest.
+    A pod template of a graph, a LeaderWorkerSet or a Ray cluster is judged as the pod that is made of it,
+    whose rejection shows only in the log of its controller. Kubernetes' own kinds are judged by the schemas
+    of one release, which the report names as its target: with --cluster the cluster's own or, outside 1.30
+    to 1.37, the nearest of these; without a cluster the newest.
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
@@ -120,8 +120,7 @@ def schema(
         if violations is None:
             yield _report_unknown_kind(manifest, definitions, served, given_groups)
         found = [("", violation) for violation in violations or ()]
-        if manifest.kind == "DynamoGraphDeployment":
-            found += validate_component_pods(manifest, definitions)
+        found += validate_component_pods(manifest, definitions)
         is_built_in = definitions.find_kind(manifest.group, manifest.kind) is None
         yield from _report_violations(manifest, found, version, open_values, is_built_in=is_built_in)
     if not seen:

@@ -8,6 +8,7 @@ from dynocheck.core.fixes import remove, set_value
 from dynocheck.facts import Manifest, Recipe, Recipes, Value, label_pods, may_match_any, to_selector
 
 _REPEATS = re.compile(r"(^|,)\s*(5xx|gateway-error|reset|retriable-status-codes|5\d\d)\s*(,|$)")
+_CLASS = "kubernetes.io/ingress.class"
 _HASH = "nginx.ingress.kubernetes.io/upstream-hash-by"
 _PATHS = ("$request_uri", "$uri", "$host$request_uri", "$host", "$http_host")  # the same for all requests
 _SAME = (":path", ":authority", ":method", "host", "content-type")  # headers that are so too
@@ -17,7 +18,8 @@ _SAME = (":path", ":authority", ":method", "host", "content-type")  # headers th
 def routes(recipes: Recipes) -> Iterator[Finding]:
     """A generation that a proxy sends again, because its connection was reset or its answer was 5xx, is
     computed twice, by servers that were too slow already. A hash of the request's path is the same for every
-    request, so that one pod gets them all.
+    request, so that one pod gets them all. The API server warns of an Ingress that names its class by an
+    annotation, which is deprecated since Kubernetes 1.18 (pkg/registry/networking/ingress/strategy.go).
 
     Judged are Istio's VirtualServices and DestinationRules, HTTPRoutes and ingress-nginx' Ingresses that lead
     to a Service of the recipe which selects pods with an engine.
@@ -50,6 +52,7 @@ def _judge_routes(manifest: Manifest, services: set[str]) -> Iterator[Iterator[F
         yield _check_header(manifest)
     elif manifest.kind == "Ingress" and _leads_to(manifest, services):
         yield _check_hash(manifest)
+        yield _check_class(manifest)
 
 
 def _list_engine_services(recipe: Recipe) -> set[str]:
@@ -137,4 +140,14 @@ def _check_hash(ingress: Manifest) -> Iterator[Finding]:
             "one pod gets them all",
             fix=remove(_HASH, "or hash a header that differs between users"),
             location=Location(ingress.file, key.line, key.column),
+        )
+
+
+def _check_class(ingress: Manifest) -> Iterator[Finding]:
+    name = ingress.root.get("metadata", "annotations", _CLASS)
+    if name is not None and ingress.root.get("spec", "ingressClassName") is None:
+        yield warn(
+            f"Ingress {ingress.name} names its class by an annotation, deprecated since Kubernetes 1.18",
+            fix=set_value("spec.ingressClassName", name.text, "in place of the annotation"),
+            location=Location(ingress.file, name.line, name.column),
         )

@@ -13,6 +13,7 @@ from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
 from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
 
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
+_RANKS = ("tensor-parallel-size", "num-shard", "pipeline-parallel-size")
 _USUAL_NODE = 8  # GPUs of the largest nodes that are common
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
 _REQUEST = "nvidia.com/gpu in its limits"
@@ -121,7 +122,7 @@ def _describe_unjudged(graph: Graph, component: Component, why: str, needs: str 
 def _compare_gpus(
     graph: Graph, component: Component, given: int, known: list[Parallelism]
 ) -> Iterator[Finding]:
-    place = Location(graph.file, component.line, component.column)
+    place = _locate_ranks(graph, component)
     largest = max(known, key=lambda split: split.gpus_here)
     needed = largest.gpus_here
     together = sum(split.gpus_here for split in known)  # several launches: beside each other, or either one
@@ -140,6 +141,15 @@ def _compare_gpus(
             evidence=evidence,
             location=place,
         )
+
+
+def _locate_ranks(graph: Graph, component: Component) -> Location:
+    """Where an engine without Dynamo states its ranks; else the component."""
+    own = not graph.of_dynamo and graph.kind != "LLMInferenceService"  # whose command KServe writes
+    for engine in find_component_instances(graph, component) if own else ():
+        if (stated := engine.given.get(*_RANKS)) is not None and stated.line:
+            return Location(stated.file, stated.line, stated.column)
+    return Location(graph.file, component.line, component.column)
 
 
 def _each(split: Parallelism) -> str:

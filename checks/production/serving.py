@@ -25,6 +25,7 @@ _BUDGET = "PodDisruptionBudget"
 _BACKUPS = ("VolumeSnapshot", "Schedule", "ScheduledBackup", "RecurringJob", "ReplicationSource")
 _POLICIES = ("NetworkPolicy", "CiliumNetworkPolicy", "AuthorizationPolicy")
 _ALL = ("1", "1.0", "")
+_OWN_PODS = ("Deployment", "StatefulSet", "LeaderWorkerSet", "ReplicaSet", "DaemonSet", "Pod")
 _GRACE_S = 30  # Kubernetes' default
 
 
@@ -112,6 +113,36 @@ def shutdown(recipes: Recipes | None = None, live: LiveObjects | None = None) ->
 def _has_grace(server: Server) -> bool:
     seconds = server.template.spec.get("terminationGracePeriodSeconds")
     return seconds is not None and isinstance(seconds.data, int) and seconds.data > _GRACE_S
+
+
+@check(
+    "production.probes",
+    title="Servers get requests once they answer, and restart when they hang",
+    on_request=True,
+)
+def probes(recipes: Recipes | None = None, live: LiveObjects | None = None) -> Iterator[Result]:
+    """Without a readinessProbe a pod is ready when its process starts, minutes before its model is loaded:
+    its Service sends it requests, which are refused, and a rollout ends the old pods. Without a livenessProbe
+    a server that hangs is not restarted. Dynamo's operator, KServe and KubeRay add probes of their own.
+
+    Source: https://kubernetes.io/docs/concepts/workloads/pods/probes/
+
+    Fix: readinessProbe: {httpGet: {path: /health, port: 8000}}
+    """
+    servers = [server for server in list_servers(recipes, live) if server.deployment.kind in _OWN_PODS]
+    if not servers:
+        raise Skip("no engine whose probes are its own")
+    health = {"httpGet": {"path": "/health", "port": 8000}}
+    yield from warn_lacking(
+        (s for s in servers if s.main.get("readinessProbe") is None),
+        "no readinessProbe: requests come, and old pods end, before its model is loaded",
+        set_value("readinessProbe", health),
+    )
+    yield from warn_lacking(
+        (s for s in servers if s.main.get("livenessProbe") is None),
+        "no livenessProbe: a server that hangs is not restarted",
+        set_value("livenessProbe", health, "with a startupProbe that outlasts the loading"),
+    )
 
 
 @check("production.isolation", title="Servers have resources and nodes of their own", on_request=True)

@@ -9,6 +9,7 @@ from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import PodTemplate, Recipes, Value, list_pod_templates
 from dynocheck.secrets import HIDDEN
 
+_TPU = "google.com/tpu"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _NEEDS_PRIVILEGE = re.compile(r"\b(mount|modprobe|insmod|nsenter|iptables|ip link|tc qdisc|ethtool|dmesg)\b")
 _SYSCTL = re.compile(r"\bsysctl\s+(?:-\w+\s+)*(\S+?)=")
@@ -73,7 +74,8 @@ def privileges(recipes: Recipes) -> Iterator[Finding]:
     others. Namespaces that enforce a Pod Security Standard refuse all of these.
 
     RDMA needs no privileges but IPC_LOCK where a device plugin offers the device. An engine that talks to
-    others may reach a device that no plugin offers by being privileged, and is not warned of.
+    others may reach a device that no plugin offers by being privileged, and is not warned of; nor is one with
+    TPUs, which before 1.28 GKE gave to privileged containers alone.
 
     Fix: take `privileged: true` out, and add capabilities one by one (IPC_LOCK for RDMA)
     """
@@ -143,7 +145,7 @@ def _explain_needless(template: PodTemplate, container: Value) -> tuple[str, str
         if (given := container.get(field)) is not None
         for element in (given.sequence or [given])
     )
-    if _NEEDS_PRIVILEGE.search(script) or _takes_devices(template):
+    if _NEEDS_PRIVILEGE.search(script) or _takes_devices(template) or _TPU in _list_resources(container):
         return None
     sysctls = {name.strip("\"'") for name in _SYSCTL.findall(script)}
     if sysctls - _SAFE_SYSCTLS or (not sysctls and re.search(r"\bsysctl\b", script)):

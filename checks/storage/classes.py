@@ -225,8 +225,9 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
 
     A recipe declares its claims in `model-cache/`, or has the operator create them (`create: true` in a
     v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, or a graph
-    lists only others under `pvcs`, as after a rename in one place only. The operator needs the claims that a
-    graph lists there without `create: true`, mounted or not. A recipe that declares none, or whose
+    lists only others under `pvcs`, as after a rename in one place only. In a folder of several deployments
+    only the claims of the same file and of a `model-cache/` around it count. The operator needs the claims
+    that a graph lists there without `create: true`, mounted or not. A recipe that declares none, or whose
     README or comment mentions the claim, relies on existing claims and gets a warning, as does a claim with
     `storageClassName: ""`, which only binds to a volume that was made before.
 
@@ -235,7 +236,7 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     has_mounts = False
     for recipe in recipes:
         yield from _check_classless(recipe)
-        declared = sorted({claim.name for claim in recipe.claims})
+        joined = recipe.shape == "model" or len(recipe.deployments) < 2
         announced = {(file.path, name) for file in recipe.files for name in file.announced}
         listed = {
             (manifest.file, pvc.get_text("name"))
@@ -245,14 +246,21 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
         mounted = list(list_mounted_claims(recipe))
         for name, location in [*mounted, *_list_expected(recipe, mounted)]:
             has_mounts = True
-            if name not in declared:
+            if all(claim.name != name for claim in recipe.claims):
                 beside = sorted(pvc for file, pvc in listed if file == location.file)
+                declared = sorted({c.name for c in recipe.claims if joined or _is_beside(c, location)})
                 others = declared or ([] if name in beside else beside)
                 others = others if (location.file, name) not in announced else []
                 use = "mounted" if (name, location) in mounted else "listed in pvcs"
                 yield _report_undeclared(recipe, name, others, location, use)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
+
+
+def _is_beside(claim: Claim, mount: Location) -> bool:
+    """Whether a claim is made in the file that mounts one, or in the cache of the folder around that."""
+    folder, _, cache = claim.file.rpartition("/")[0].rpartition("/")
+    return claim.file == mount.file or (cache == "model-cache" and mount.file.startswith(f"{folder}/"))
 
 
 def _check_classless(recipe: Recipe) -> Iterator[Finding]:

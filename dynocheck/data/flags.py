@@ -1,6 +1,7 @@
 """Which flags the programs of each release take."""
 
 import re
+from bisect import bisect
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from itertools import groupby
@@ -14,6 +15,8 @@ _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
 _TGI = "text-generation-launcher"
 _TGI_RELEASE = "https://github.com/huggingface/text-generation-inference/releases/tag/v{}"
+_LLAMA = "llama-server"
+_LLAMA_BUILD = "https://github.com/ggml-org/llama.cpp/blob/{}/common/arg.cpp"
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
 
 
@@ -201,8 +204,19 @@ def find_program_release(module: str, image: str, runtime: str = "") -> ImageRel
         return ImageRelease(release + post, None, (release + post,))
     if release in known:
         return ImageRelease(None, release, tuple(known[known.index(release) :][:2]))
+    if module == _LLAMA and release:
+        return _find_near_build(release)
     newer = bool(release and known) and _parse_release(release) > _parse_release(known[-1])
     return ImageRelease(None, None, () if release else _list_server_minors(module), newer)
+
+
+def _find_near_build(build: str) -> ImageRelease:
+    """What holds for a build of llama.cpp between two that are known: it is like one of them."""
+    known = list_releases(_LLAMA)
+    at = bisect(known, _parse_release(build), key=_parse_release)
+    if at == len(known):
+        return ImageRelease(None, None, (), newer=True)
+    return ImageRelease(None, known[at - 1], known[at - 1 : at + 1]) if at else ImageRelease(None, None, ())
 
 
 def _parse_release(release: str) -> list[int]:
@@ -220,6 +234,8 @@ def list_releases(module: str) -> tuple[str, ...]:
 @cache
 def _list_server_minors(module: str) -> tuple[str, ...]:
     """The last known release of each minor of an engine's own server, oldest first."""
+    if module == _LLAMA:
+        return list_releases(module)
     return tuple([*group][-1] for _, group in groupby(list_releases(module), parse_version))
 
 
@@ -323,6 +339,7 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
     package = "ai-dynamo" if program.startswith("dynamo.") else program.partition(" ")[0]
     source = f"https://pypi.org/project/{package}/{release}/"
     source = _TGI_RELEASE.format(release) if program == _TGI else source
+    source = _LLAMA_BUILD.format(release) if program == _LLAMA else source
     title = f"{_program_title(program)} {release}"
     flags, mappings = _flags_by_name(program, release), _mappings(program, release)
     return FlagTable(title, source, flags, mappings, _variables(program, release))
@@ -370,5 +387,6 @@ def _program_title(program: str) -> str:
 @cache
 def _table() -> _Table:
     table = msgspec.json.decode(read_table("flags.json"), type=_Table)
+    table.programs[_LLAMA] = msgspec.json.decode(read_table("llamacpp_flags.json"), type=_Program)
     table.programs[_TGI] = msgspec.json.decode(read_table("tgi_flags.json"), type=_Program)
     return table

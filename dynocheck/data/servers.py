@@ -11,6 +11,8 @@ from dynocheck.data.images import parse_image
 _BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|slim"
 _RELEASE = re.compile(rf"v?(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
 
+_BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d+)")  # of llama.cpp
+
 
 class Server(NamedTuple):
     """The server of an engine: the words that start it, its module, and its images.
@@ -18,7 +20,8 @@ class Server(NamedTuple):
     `images` are the ends of its images' names; those before `others` carry the engine's own releases as
     their tags. The last part of an image's name may begin with one of `starts`. `entrypoint` is the command
     of these images; none if they start their arguments. Without a flag it listens on `port`, that of its own
-    image if that sets one, and if `local` on localhost alone.
+    image if that sets one, and if `local` on localhost alone. `health` are the paths that tell whether it is
+    well, the usual one first; none if they are unknown.
     """
 
     program: str
@@ -32,11 +35,25 @@ class Server(NamedTuple):
     local: bool = False
 
     @property
+    def health(self) -> tuple[str, ...]:
+        return _ANSWERS.get(self.title, ())
+
+    @property
     def words(self) -> tuple[str, ...]:
         return tuple(self.program.split())
 
 
 _VLLM = ("vllm", "serve")
+# From vLLM's entrypoints/openai/api_server.py and entrypoints/serve, SGLang's srt/entrypoints/http_server.py,
+# TensorRT-LLM's serve/openai_server.py, TGI's router/src/server.rs, llama.cpp's tools/server/server.cpp. What
+# only some releases have, such as SGLang's /ready, counts for all.
+_ANSWERS = {
+    "vLLM": ("/health", "/ping"),
+    "SGLang": ("/health", "/health_generate", "/ping", "/ready"),
+    "TensorRT-LLM": ("/health", "/health_generate"),
+    "TGI": ("/health", "/ping"),
+    "llama.cpp": ("/health", "/v1/health"),
+}
 _SERVERS = (
     Server(
         *("vllm serve", "vLLM", "vllm.entrypoints.openai.api_server"),
@@ -76,6 +93,13 @@ _SERVERS = (
         entrypoint=("llama-server",),
     ),
 )
+# How an engine's own images tag a release, on https://hub.docker.com/r/vllm/vllm-openai/tags and
+# https://hub.docker.com/r/lmsysorg/sglang/tags, and in the documentation of TGI.
+_TAGGED = {
+    **dict.fromkeys(("vllm/vllm-openai", "docker.io/vllm/vllm-openai"), "v"),
+    **dict.fromkeys(("lmsysorg/sglang", "docker.io/lmsysorg/sglang"), "v"),
+    "ghcr.io/huggingface/text-generation-inference": "",
+}
 _BY_WORD = {server.words[0]: server for server in reversed(_SERVERS)}
 _BY_MODULE = {server.module: server for server in reversed(_SERVERS) if server.module}
 PROGRAMS = {server.program: server.title for server in _SERVERS}
@@ -131,13 +155,29 @@ def _is_own(server: Server, image: str) -> bool:
 def read_server_release(image: str, program: str) -> tuple[str, str]:
     """The release of an engine in the tag of its own image, and what is behind it, such as `.post1`.
 
-    Both are empty if the tag is no release, or the image is not the engine's own.
+    Both are empty if the tag is no release, or the image is not the engine's own. llama.cpp numbers builds.
     """
     server = find_server_image(image)
     if server is None or server.program != program or not _is_own(server, image):
         return "", ""
-    found = _RELEASE.fullmatch(parse_image(image).tag)
+    tag = parse_image(image).tag
+    if program == "llama-server":
+        return (build[1] if (build := _BUILD.fullmatch(tag)) is not None else ""), ""
+    found = _RELEASE.fullmatch(tag)
     return (found[1], found[2]) if found is not None else ("", "")
+
+
+def correct_server_tag(image: str) -> str:
+    """An engine's own image by the tag of its release, for one that has no v before it or one too many.
+
+    Empty for every other image, and for registries that may tag it themselves.
+    """
+    reference = parse_image(image)
+    before = _TAGGED.get(reference.name)
+    if before is None or not _RELEASE.fullmatch(reference.tag):
+        return ""
+    tag = before + reference.tag.removeprefix("v")
+    return f"{reference.name}:{tag}" if tag != reference.tag else ""
 
 
 def _list_ends(server: Server) -> tuple[str, ...]:

@@ -156,7 +156,13 @@ def parse_flag_values(launch: Launch) -> dict[str, str]:
 
 
 def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) -> list[Flag]:
-    """Dynamo's own options beside vLLM take no abbreviations; TensorRT-LLM's take `--trtllm.KEY`."""
+    """Dynamo's own options beside vLLM take no abbreviations; TensorRT-LLM's take `--trtllm.KEY`.
+
+    llama.cpp takes none either, and underscores for hyphens (common_params_parse_ex in common/arg.cpp).
+    """
+    if module == "llama-server" and parsers:
+        name = spelled.replace("_", "-") if spelled.startswith("--") else spelled
+        return [parsers[0].by_name[name]] if name in parsers[0].by_name else []
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
         return [Flag((spelled,), "unknown")]
     if module == "vllm serve" and parsers:

@@ -39,6 +39,11 @@ def _when(condition: Schema, then: Schema, says: str) -> Schema:
     return {"anyOf": [{"not": condition}, then], "x-says": says}
 
 
+def _where(condition: Schema, then: Schema) -> Schema:
+    """What holds of a value under a condition; what breaks it is reported where it stands."""
+    return {"if": condition, "then": then}
+
+
 def _not_both(*names: str, **fields: Schema) -> Schema:
     """Of these fields at most one; with `fields`, the values with which they exclude each other."""
     pairs = [_require(a, b, **fields) for i, a in enumerate(names) for b in names[i + 1 :]]
@@ -607,10 +612,9 @@ ENFORCED: dict[str, Schema] = {
             )
         ],
         **_fields(kind=_one_of("ServiceAccount", "User", "Group")),
-        **_when(
+        **_where(
             _require("kind", kind=_one_of("ServiceAccount")),
             _fields(name=_SUBDOMAIN, apiGroup={"enum": [""]}),
-            "has a name or an apiGroup that no ServiceAccount has",
         ),
     },
     "api.resource.v1.DeviceRequest": _require_one("exactly", "firstAvailable"),

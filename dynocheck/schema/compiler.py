@@ -7,7 +7,7 @@ from dynocheck.schema.apiserver_rules import Schema
 ANYTHING: Schema = {}
 _EXACT_TYPES = {"array": list, "boolean": bool, "integer": int, "number": int, "object": dict, "string": str}
 _UNBOUNDED = frozenset((bool, str))  # a number has limits, if only those of its bits
-_CHOICES = frozenset(("enum", "anyOf", "oneOf", "not"))
+_CHOICES = frozenset(("enum", "anyOf", "oneOf", "not", "if"))
 _OF_SIZE = frozenset(("required", "minProperties", "maxProperties"))
 _OF_TEXT = frozenset(("format", "maxLength", "minLength", "pattern"))
 _OPEN = ("additionalProperties", "x-kubernetes-preserve-unknown-fields")

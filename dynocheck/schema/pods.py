@@ -1,13 +1,13 @@
-"""The pods that Dynamo's operator makes of a graph's components, as far as their templates decide them.
+"""The pods that controllers make of graphs and other custom resources, as far as the templates decide them.
 
-What the operator adds is added here where a template may refer to it: the volumes of claims and of shared
-memory. An image that is missing is the admission webhook's concern (`manifest.admission`).
+What Dynamo's operator adds is added here where a template may refer to it: the volumes of claims and of
+shared memory. An image that is missing is the admission webhook's concern (`manifest.admission`).
 """
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dynocheck.facts import Manifest, Value
+from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Value, read_pod_templates
 
 _SHARED_MEMORY = "shared-memory"
 _IMAGE = "image"  # stands for an image that is not given
@@ -38,6 +38,15 @@ def list_component_pods(graph: Manifest) -> Iterator[ComponentPod]:
                 _complete(_add_variables(spec, shared), [cache]), component.get("podTemplate", "metadata")
             )
             yield ComponentPod(component.get_text("name"), Manifest(graph.file, pod))
+
+
+def list_embedded_pods(manifest: Manifest) -> Iterator[ComponentPod]:
+    """The pods of a custom resource whose templates are whole, such as a LeaderWorkerSet, with its name."""
+    if manifest.kind in POD_TEMPLATE_PATHS:
+        return
+    for template in read_pod_templates(manifest):
+        if not (template.of_graph or template.partial):
+            yield ComponentPod(template.owner, Manifest(manifest.file, _build_pod(template.spec, None)))
 
 
 def _convert_service(service: Value, extra: Value, claims: Iterable[str], shared: Iterable[Value]) -> Value:

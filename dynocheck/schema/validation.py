@@ -20,7 +20,7 @@ from dynocheck.schema.compiler import SchemaCompiler
 from dynocheck.schema.definitions import Definitions
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import quote
-from dynocheck.schema.pods import list_component_pods
+from dynocheck.schema.pods import list_component_pods, list_embedded_pods
 from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_metadata
 
 _NO_DEFINITIONS = SchemaCompiler({}, structural=False)
@@ -59,12 +59,14 @@ def validate(
 
 
 def validate_component_pods(
-    graph: Manifest, definitions: Definitions | None = None
+    owner: Manifest, definitions: Definitions | None = None
 ) -> Iterator[tuple[str, SchemaViolation]]:
-    """What the API server would refuse of the pods that the operator makes of a graph, each with the name of
-    its component. The operator reports it, long after the graph was accepted.
+    """What the API server would refuse of the pods that a controller makes, each with what the pod is of.
+
+    Pods of a graph are of its components. The controller reports it, long after their owner was accepted.
     """
-    for pod in list_component_pods(graph):
+    of_graph = owner.kind == "DynamoGraphDeployment"
+    for pod in list_component_pods(owner) if of_graph else list_embedded_pods(owner):
         for violation in validate(pod.manifest, definitions) or ():
             yield pod.component, violation
 

@@ -265,6 +265,8 @@ class SchemaValidator:
                 self.report(value, path, schema.get("x-says", "fits none of the forms that are allowed here"))
         if "not" in schema and self._fits(value, schema["not"], path):
             self.report(value, path, schema.get("x-says", "has a form that is not allowed here"))
+        if "if" in schema and self._fits(value, schema["if"], path):
+            self.check(value, self._compiler.find(schema["then"]), path, closed=False)
 
     def _fits(self, value: Value, schema: Schema, path: Path) -> bool:
         found: dict[str, SchemaViolation] = {}

@@ -130,3 +130,16 @@ SERVICE, HOOK = Subject("Service", "webhook"), Subject("MutatingWebhookConfigura
 )
 def test_the_relations(effect: str, found: Finding, cause: str, by: Finding, holds: bool) -> None:
     assert load().by_id[effect].explained_by[cause](by, found) is holds
+
+
+def test_a_placeholder_for_a_name_in_a_binding_is_told_once(tmp_path: Path) -> None:
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "a"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "${ACCOUNT:-runner}"}],
+    }
+    found = explained("recipe", write(tmp_path, graph(engine()), binding))
+    assert found == [("manifest.schema", "manifest.placeholders")]

@@ -10,6 +10,7 @@ from dynocheck.checks.engine.flags import flags_known
 from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.checks.graph.probes import probes
+from dynocheck.checks.manifest.placeholders import placeholders
 from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
@@ -205,3 +206,24 @@ def test_a_port_that_kserve_names_is_not_missed(tmp_path: Path) -> None:
 def test_a_graph_s_engine_that_names_its_nodes_is_not_judged_alone(tmp_path: Path) -> None:
     given = deploy(tmp_path, graph(engine("--tensor-parallel-size", "16", "--nnodes", "2", gpus=8)))
     assert judge(gpus_match, given) == ["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        ("ray start --address=$(LWS_LEADER_ADDRESS) --block", []),
+        ("ray start --address=$(LWS_LEADER_ADDR) --block", ["warn"]),
+        ("ray start --address=$(LWS_NEW_VARIABLE) --block", []),  # a later release may set it
+        ("ray start --address=$(hostname -i) --block", []),
+        ("echo $$(RAY_ADDRESS)", []),
+    ],
+)
+def test_a_variable_that_nothing_sets(tmp_path: Path, work: str, expected: list[str]) -> None:
+    one = group(2, pod("vllm serve a/b -tp 8 -pp 2"), pod(work))
+    assert judge(placeholders, deploy(tmp_path, one)) == expected
+    beside = pod("vllm serve a/b")
+    beside["spec"]["initContainers"] = [{"name": "wait", "image": "busybox:1", "args": ["$(MODEL_PATH)"]}]
+    wanted = make("Deployment", "apps/v1", {"template": beside})
+    assert judge(placeholders, deploy(tmp_path, wanted)) == ["warn"]
+    beside["spec"]["initContainers"][0]["args"] = ["$(VLLM_SERVICE_HOST)"]
+    assert judge(placeholders, deploy(tmp_path, wanted)) == []

@@ -8,6 +8,7 @@ from tests.command import CommandResult, run_inside
 
 SHARED = Path(__file__).parents[3] / "shared"
 AREAS = ("engine", "graph", "memory", "model", "network", "parallelism", "storage.download")
+AROUND = ("capacity", "manifest", "monitoring", "production")
 
 # What each file of the guide gets wrong: the file, the line, the outcome and the check.
 GUIDE = {
@@ -15,8 +16,16 @@ GUIDE = {
     ("01", 47, "fail", "manifest.placeholders"): "hf_xxxx is no token",
     ("01", 49, "fail", "manifest.placeholders"): "sk-xxxx is no key",
     ("01", 124, "warn", "storage.download"): "four replicas download into one claim",
+    ("01", 61, "warn", "capacity.autoscaling"): "replicas beside an autoscaler",
+    ("01", 81, "warn", "production.replicas"): "no PodDisruptionBudget",
+    ("02", 28, "warn", "network.routes"): "the annotation in place of ingressClassName",
     ("02", 35, "warn", "network.routes"): "all completions have one URI, so one pod gets them",
     ("02", 79, "warn", "network.routes"): "5xx and reset repeat a generation that has begun",
+    ("03", 68, "fail", "capacity.autoscaling"): "an HPA and a ScaledObject on one Deployment",
+    ("03", 78, "warn", "capacity.autoscaling"): "metricName is ignored since KEDA 2.12",
+    ("03", 80, "warn", "monitoring.metrics"): "vllm_num_requests_waiting does not exist",
+    ("03", 89, "warn", "monitoring.metrics"): "MEM_COPY_UTIL is no memory",
+    ("03", 97, "warn", "monitoring.metrics"): "vllm_request_duration_seconds_bucket does not exist",
     ("04", 21, "warn", "storage.download"): "four GPUs wait for a download",
     ("05", 61, "warn", "graph.startup-budget"): "liveness ends after 150 s what reads 141 GB",
     ("05", 78, "warn", "engine.builds"): "another claim than the builder's",
@@ -27,8 +36,18 @@ GUIDE = {
     ("06", 43, "fail", "engine.flags-known"): "--enable-cuda-graphs went with TGI 2.0",
     ("06", 83, "warn", "graph.startup-budget"): "liveness ends after 210 s what reads 141 GB",
     ("07", 55, "warn", "memory.shared-memory"): "four ranks share 64 MiB",
+    ("07", 53, "warn", "production.probes"): "no probes, as in 08",
     ("08", 17, "warn", "memory.shared-memory"): "four ranks share 64 MiB",
     ("08", 27, "fail", "engine.flags-known"): "vLLM 0.4.2 has no such flag",
+    ("10", 12, "warn", "monitoring.metrics"): "vllm_gpu_cache_usage_perc does not exist",
+    ("10", 17, "warn", "monitoring.metrics"): "vllm_prefix_cache_hit_total does not exist",
+    ("10", 23, "warn", "monitoring.metrics"): "a ratio is over 95 never",
+    ("10", 43, "warn", "monitoring.metrics"): "vllm_cache_swap_out_total does not exist",
+    ("12", 12, "warn", "monitoring.metrics"): "vllm_request_duration_seconds_bucket does not exist",
+    ("12", 19, "warn", "monitoring.metrics"): "vllm_generation_tokens_total does not exist",
+    ("12", 24, "warn", "monitoring.metrics"): "vllm_request_total does not exist",
+    ("12", 30, "warn", "monitoring.metrics"): "vllm_request_error_total does not exist",
+    ("12", 78, "warn", "monitoring.metrics"): "vllm_num_requests_waiting does not exist",
 }
 # What is said of public samples' engines: all of it.
 SAMPLES = {
@@ -46,7 +65,7 @@ def judge_folder(name: str, *checks: str) -> CommandResult:
 
 
 def test_what_the_guide_gets_wrong_is_told_where_it_is() -> None:
-    report = judge_folder("corpus/serving-guide", *AREAS, "manifest").report
+    report = judge_folder("corpus/serving-guide", *AREAS, *AROUND).report
     told = {
         (Path(place["file"]).name[:2], place["line"], finding["outcome"], verdict["check"])
         for verdict in report["verdicts"]

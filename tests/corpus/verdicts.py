@@ -1,4 +1,7 @@
-"""What dynocheck says of upstream's manifests, with the reason why each of it is true, in verdicts.yaml.
+"""What dynocheck says of public manifests, with the reason why each of it is true.
+
+verdicts.yaml is of upstream's recipes and examples, plain.yaml of engines without Dynamo: samples that have
+nothing to do with each other, each of which is judged by itself as well, and a guide.
 
 A row is one cause. A failure is listed by its places; warnings of a kind are counted, and `says` is what the
 messages of that kind hold. `known` marks the 38 failures that were true when dynocheck first judged
@@ -19,9 +22,19 @@ import yaml
 from tests.fuzz.judging import judge_path
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
-FOLDERS = ("recipes", "examples")
-FILE = Path(__file__).with_name("verdicts.yaml")
 TODO = "TODO"
+
+
+class Table(NamedTuple):
+    """A file of reasons, the folders of the corpus that it is of, and those whose files stand alone too."""
+
+    file: Path
+    folders: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+
+
+UPSTREAM = Table(Path(__file__).with_name("verdicts.yaml"), ("recipes", "examples"))
+PLAIN = Table(Path(__file__).with_name("plain.yaml"), ("plain", "serving-guide"), alone=("plain",))
 
 
 class Told(NamedTuple):
@@ -49,12 +62,15 @@ class Row(NamedTuple):
         return alike and (not (self.places or self.outcome == "fail") or told.place in self.places)
 
 
-def judge_corpus(folder: Path) -> list[Told]:
-    """Everything that is told of the corpus.
+def judge_corpus(table: Table, folder: Path) -> list[Told]:
+    """Everything that is told of the manifests of a table; of a file that stands alone, what is new.
 
     :param folder: where the reports are written.
     """
-    return [told for name in FOLDERS for told in _judge(CORPUS / name, folder)]
+    told = [each for name in table.folders for each in _judge(CORPUS / name, folder)]
+    known = {each[:3] for each in told}
+    files = [path for name in table.alone for path in sorted((CORPUS / name).rglob("*")) if path.is_file()]
+    return told + [each for path in files for each in _judge(path, folder) if each[:3] not in known]
 
 
 def _judge(path: Path, folder: Path) -> Iterator[Told]:
@@ -75,8 +91,8 @@ def _find_place(location: dict[str, Any] | None) -> str:
     return f"{file}:{location['line']}" if location["line"] else str(file)
 
 
-def read_table() -> list[Row]:
-    rows = yaml.safe_load(FILE.read_text()) if FILE.exists() else []
+def read_table(table: Table) -> list[Row]:
+    rows = yaml.safe_load(table.file.read_text()) if table.file.exists() else []
     return [
         Row(
             row["check"],
@@ -125,9 +141,10 @@ def _sort_by_line(place: str) -> tuple[str, int]:
     return file, int(line or 0)
 
 
-def write_table(rows: Iterable[Row]) -> None:
+def write_table(table: Table, rows: Iterable[Row]) -> None:
     text = "\n".join("".join(_write_row(row)) for row in rows)
-    FILE.write_text(f"# Why what is said of upstream's manifests is true: see verdicts.py.\n{text}")
+    whose = "upstream's manifests" if table is UPSTREAM else "manifests of engines without Dynamo"
+    table.file.write_text(f"# Why what is said of {whose} is true: see verdicts.py.\n{text}")
 
 
 def _write_row(row: Row) -> Iterator[str]:

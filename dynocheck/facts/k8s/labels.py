@@ -14,6 +14,8 @@ COMPONENT_LABEL = "nvidia.com/dynamo-component"
 TYPE_LABEL = "nvidia.com/dynamo-component-type"
 SUBTYPE_LABEL = "nvidia.com/dynamo-sub-component-type"
 CLASS_LABEL = "nvidia.com/dynamo-component-class"
+_GROUP = "leaderworkerset.sigs.k8s.io"
+_MOST_PODS = 1024  # of a group, whose numbers are listed
 _WORKERS = ("worker", "prefill", "decode")
 
 
@@ -86,10 +88,17 @@ def _build_graph_labels(template: PodTemplate, *, has_picker: bool) -> dict[str,
 
 
 def _build_workload_labels(template: PodTemplate) -> dict[str, frozenset[str]]:
-    if template.manifest.kind != "Job":
-        return {}
+    """The labels of the controllers of Jobs and of LeaderWorkerSets (api/leaderworkerset/v1)."""
     name = frozenset([template.manifest.name])
-    return {"job-name": name, "batch.kubernetes.io/job-name": name}
+    if template.manifest.kind == "Job":
+        return {"job-name": name, "batch.kubernetes.io/job-name": name}
+    if template.manifest.kind != "LeaderWorkerSet":
+        return {}
+    size = template.manifest.root.get("spec", "leaderWorkerTemplate", "size")
+    count = size.data if size is not None and isinstance(size.data, int) else 1
+    leads = ".leaderTemplate" in template.path
+    places = frozenset(map(str, range(1 if leads else min(count, _MOST_PODS))))
+    return {f"{_GROUP}/name": name, f"{_GROUP}/worker-index": places}
 
 
 def _read_labels(template: PodTemplate) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.network.routes import routes
-from tests.checks.judging import deploy, judge
+from tests.checks.judging import deploy, judge, read_lines
 from tests.checks.test_servers import VLLM, serve
 
 SERVER = serve(VLLM, "--model", "a/b")
@@ -83,6 +83,16 @@ def destination(host: str = "s", **consistent: Any) -> dict[str, Any]:
 )
 def test_routes_to_an_engine(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert judge(routes, deploy(tmp_path, SERVER, SERVICE, one)) == expected
+
+
+def test_an_annotation_that_names_the_class_is_deprecated(tmp_path: Path) -> None:
+    one = ingress()
+    one["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "nginx"}
+    assert read_lines(routes, deploy(tmp_path, SERVER, SERVICE, one)) == [
+        "kubernetes.io/ingress.class: nginx"
+    ]
+    one["spec"]["ingressClassName"] = "nginx"
+    assert judge(routes, deploy(tmp_path, SERVER, SERVICE, one)) == []
 
 
 def test_routes_to_another_program_are_not_judged(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dynocheck.checks.production.serving import (
     access,
     backups,
     isolation,
+    probes,
     replicas,
     shutdown,
     signals,
@@ -25,7 +26,9 @@ GUARDED: dict[str, Any] = {
     "nodeSelector": {"pool": "gpu"},
     "topologySpreadConstraints": [{**SPREAD, "labelSelector": {"matchLabels": LABELS}}],
 }
+HEALTH = {"httpGet": {"path": "/health", "port": 8000}}
 CAREFUL: dict[str, Any] = {
+    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe"), HEALTH),
     "env": [{"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "key"}}}],
     "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
     "resources": {"requests": {"memory": "64Gi"}, "limits": {"nvidia.com/gpu": "1"}},
@@ -62,7 +65,7 @@ READY = [
 
 @pytest.mark.parametrize(
     ("check", "lacking", "of_graph"),
-    [(replicas, 1, 1), (shutdown, 2, 0), (isolation, 2, 2), (signals, 3, 2), (access, 2, 1)],
+    [(replicas, 1, 1), (shutdown, 2, 0), (probes, 2, 0), (isolation, 2, 2), (signals, 3, 2), (access, 2, 1)],
     ids=lambda value: getattr(value, "id", ""),
 )
 def test_each_kind_is_told_once(tmp_path: Path, check: Check, lacking: int, of_graph: int) -> None:
@@ -76,6 +79,12 @@ def test_several_replicas_need_spread_and_a_budget(tmp_path: Path) -> None:
     assert outcomes(replicas, deploy(tmp_path, server({}, {}))) == ["warn", "warn"]
     other = write("policy/v1", "PodDisruptionBudget", selector={"matchLabels": {"app": "other"}})
     assert outcomes(replicas, deploy(tmp_path, server(GUARDED, {}), other)) == ["warn"]
+
+
+def test_a_controller_that_adds_probes_needs_none(tmp_path: Path) -> None:
+    predictor = {"containers": [{"name": "main", "image": "vllm/vllm-openai:v0.15.0", "args": ["a/b"]}]}
+    service = write("serving.kserve.io/v1beta1", "InferenceService", predictor=predictor)
+    assert outcomes(probes, deploy(tmp_path, service)) == ["skip"]
 
 
 def test_an_autoscalers_lower_bound_counts(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def test_needless_power(tmp_path: Path, given: Object, power: str) -> None:
         job("modprobe nvidia_peermem", main=PRIVILEGED),
         job("sysctl -w vm.max_map_count=262144", main=PRIVILEGED),
         job("sysctl -p", main=PRIVILEGED),
+        job("serve", main=PRIVILEGED | {"resources": {"limits": {"google.com/tpu": 4}}}),
         graph(engine(pod=mounting("/home/kubernetes/bin/nvidia"))),
         # An engine among others may take its devices by privilege.
         graph(*(engine(name=role, role=role, main=PRIVILEGED) for role in ("prefill", "decode"))),

@@ -16,6 +16,7 @@ from dynocheck.facts import (
 from tests.checks.judging import FRONTEND, GRAPH, judge, outcomes, places, read_lines, recipes, run_check
 from tests.checks.manifests import dump_objects, job
 from tests.checks.storage.manifests import claim, mounting
+from tests.checks.test_servers import VLLM, serve
 
 NO_CLAIMS, NO_VOLUMES = PersistentVolumeClaims(), PersistentVolumes()
 NFS = StorageClass("nfs", "nfs.csi.k8s.io")
@@ -151,6 +152,13 @@ spec:
 """
 
 
+def serving(name: str, claim_name: str) -> str:
+    """A Deployment of vLLM that mounts a claim."""
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": claim_name}}
+    server = serve(VLLM, "--model", "a/b", pod={"volumes": [volume]})
+    return dump_objects({**server, "metadata": {"name": name}})
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -175,6 +183,27 @@ def test_mounted_claim_must_be_declared(tmp_path: Path, files: dict[str, str], e
     if files.get("cache") == claim("weights") and expected == ["fail"]:
         (finding,) = run_check(storage.claim_declared, recipe)
         assert finding.fix == "declare a PersistentVolumeClaim model-cache, or mount weights"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a": serving("a", "model-cache"), "cache": claim("weights")}, ["fail"]),
+        # Several servers in a folder need not belong together: one may use a claim that is there already.
+        (
+            {"a": serving("a", "model-cache"), "b": serving("b", "weights"), "cache": claim("weights")},
+            ["warn"],
+        ),
+        (
+            {"a": serving("a", "model-cache") + "---\n" + claim("weights"), "b": serving("b", "weights")},
+            ["fail"],
+        ),
+    ],
+)
+def test_only_claims_of_the_same_deployment_may_be_meant(
+    tmp_path: Path, files: dict[str, str], expected: list[str]
+) -> None:
+    assert sorted(outcomes(storage.claim_declared, recipes(tmp_path, **files))) == expected
 
 
 def test_claim_of_the_model_around_a_variant_is_declared(tmp_path: Path) -> None:

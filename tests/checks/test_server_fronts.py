@@ -1,0 +1,194 @@
+"""Engines without Dynamo: the ports, hosts and paths by which they are reached, their tags and mounts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.engine.command_words import command_words
+from dynocheck.checks.engine.flags import values
+from dynocheck.checks.graph.images import images_pinned
+from dynocheck.checks.graph.placement import placement
+from dynocheck.checks.graph.probes import probes
+from dynocheck.checks.manifest.schema import schema
+from dynocheck.checks.parallelism.gpu_counts import gpus_match
+from tests.checks.judging import deploy, judge, read_lines
+from tests.checks.test_servers import SGLANG, START, VLLM, serve
+
+SCRIPT = (
+    "bash /vllm-workspace/examples/online_serving/multi-node-serving.sh leader; vllm serve a/b --port 8080"
+)
+
+
+def lead(port: Any, kind: str = "Service", **spec: Any) -> dict[str, Any]:
+    """A Service, or an InferencePool, that leads to a port of the pods."""
+    pool = {"targetPorts": [{"number": port}], "selector": {"matchLabels": {"app": "e"}}}
+    service = {"ports": [{"port": 80, "targetPort": port}], "selector": {"app": "e"}}
+    version = "v1" if kind == "Service" else "inference.networking.k8s.io/v1"
+    body = {**(service if kind == "Service" else pool), **spec}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "s"}, "spec": body}
+
+
+def declare(*ports: dict[str, Any]) -> dict[str, Any]:
+    return serve(VLLM, "--model=a/b", ports=list(ports))
+
+
+def probe(path: str, *args: str, image: str = VLLM) -> dict[str, Any]:
+    return serve(image, *args, readinessProbe={"httpGet": {"path": path, "port": 8000}})
+
+
+HTTP = {"name": "http", "containerPort": 8000}
+
+
+@pytest.mark.parametrize(
+    ("server", "front", "expected"),
+    [
+        (serve(VLLM, "--model=a/b"), lead(8000), []),
+        (serve(VLLM, "--model=a/b"), lead(8080), ["fail"]),
+        (serve(VLLM, "--model=a/b", "--port=8080"), lead(8080), []),
+        (serve(VLLM, "--model=a/b", "--port", "8080"), lead(8000), ["fail"]),
+        (serve(VLLM, "--model=a/b"), lead(8080, "InferencePool"), ["fail"]),
+        (serve(VLLM, "--model=a/b"), lead(8000, "InferencePool"), []),
+        (serve(VLLM, "--model=a/b"), lead(8080, clusterIP="None"), []),
+        (serve(VLLM, "--model=a/b", "--port=$(PORT)"), lead(8080), []),
+        (serve(VLLM, SCRIPT, command=["bash", "-c"]), lead(8000), ["fail"]),
+        (serve(VLLM, SCRIPT, command=["bash", "-c"]), lead(8080), []),
+        (serve(VLLM, SCRIPT, command=["bash", "-c"]), lead(8265), []),  # Ray's dashboard
+        (serve(VLLM, f"nginx & {SCRIPT}", command=["bash", "-c"]), lead(80), []),
+        (serve(VLLM, "--model=a/b", pod={"hostname": "x"}), lead(8080, selector={"app": "other"}), ["warn"]),
+        (declare(HTTP), lead("http"), []),
+        (declare(HTTP), lead("web"), ["fail"]),
+        (declare(HTTP | {"containerPort": 8080}), lead("http"), ["fail"]),
+        (declare(HTTP, {"name": "zmq", "containerPort": 5557}), lead(5557), []),
+        (serve("nginx:1", "-g", "daemon off;", ports=[HTTP]), lead("web"), ["fail"]),
+        (serve("nginx:1", "-g", "daemon off;", ports=[HTTP]), lead(8123), ["skip"]),
+        (serve(SGLANG, *START), lead(30000), ["fail"]),  # it listens on 127.0.0.1
+        (serve(SGLANG, *START, "--host", "0.0.0.0"), lead(30000), []),
+        (serve(VLLM, "--model=a/b", "--host=localhost"), lead(8000), ["fail"]),
+    ],
+)
+def test_where_a_service_leads(
+    tmp_path: Path, server: dict[str, Any], front: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(placement, deploy(tmp_path, server, front)) == expected
+
+
+def test_a_host_that_only_the_pod_reaches_is_told_where_it_is(tmp_path: Path) -> None:
+    one = deploy(tmp_path, probe("/health", "--model=a/b", "--host=127.0.0.1"), lead(8000))
+    assert read_lines(probes, one) == ["- --host=127.0.0.1"]
+    assert read_lines(placement, one) == ["- --host=127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (probe("/health", "--model=a/b"), []),
+        (probe("/healthz", "--model=a/b"), ["fail"]),
+        (probe("/v2/health/ready", "--model=a/b"), ["fail"]),
+        (probe("/v1/models", "--model=a/b"), []),
+        (probe("/x/healthz", "--model=a/b"), []),  # what nobody has is not known to be missing
+        (probe("/healthz", "--model=a/b", "--root-path=/x"), []),
+    ],
+)
+def test_a_probe_asks_for_a_path_that_the_server_has(
+    tmp_path: Path, one: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(probes, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("vllm/vllm-openai:v0.11.0", []),
+        ("vllm/vllm-openai:0.11.0", ["fail"]),
+        ("docker.io/lmsysorg/sglang:0.5.9-cu129-amd64", ["fail"]),
+        ("ghcr.io/huggingface/text-generation-inference:3.3.4", []),
+        ("ghcr.io/huggingface/text-generation-inference:v3.3.4", ["fail"]),
+        ("mirror.example/vllm/vllm-openai:0.11.0", []),  # it may name its tags as it likes
+        ("vllm/vllm-openai:latest", []),
+    ],
+)
+def test_a_release_is_tagged_as_its_engine_tags_it(tmp_path: Path, image: str, expected: list[str]) -> None:
+    one = serve(image, "vllm", "serve", "a/b") if "vllm" in image else serve(image, *START)
+    assert judge(images_pinned, deploy(tmp_path, one)) == expected
+
+
+def test_a_mount_in_a_group_of_pods_needs_its_volume(tmp_path: Path) -> None:
+    mounts = [{"name": "cache", "mountPath": "/models"}]
+    main = {"name": "main", "image": VLLM, "args": ["--model=a/b"], "volumeMounts": mounts}
+    spec: dict[str, Any] = {"containers": [main]}
+    template = {"size": 1, "workerTemplate": {"spec": spec}}
+    version = "leaderworkerset.x-k8s.io/v1"
+    named = {"apiVersion": version, "kind": "LeaderWorkerSet", "metadata": {"name": "e"}}
+    one = {**named, "spec": {"leaderWorkerTemplate": template}}
+    assert read_lines(schema, deploy(tmp_path, one)) == ["- name: cache"]
+    spec["volumes"] = [{"name": "cache", "emptyDir": {}}]
+    assert read_lines(schema, deploy(tmp_path, one)) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--model=a/b", "--max-num-seqs=8 --enforce-eager"], "- --max-num-seqs=8 --enforce-eager"),
+        (["--model=a/b --enforce-eager"], "- --model=a/b --enforce-eager"),
+        (["--model= a/b"], "- --model= a/b"),
+        (["--model=a/b", "--port= 8000"], ""),  # Python takes blanks around a number
+        (["--model=a/b", '--hf-overrides={"a": " --port"}'], ""),
+        (["--model=a/b", "--enable-auto-tool-choice"], ""),
+    ],
+)
+def test_a_word_with_two_flags_or_a_blank(tmp_path: Path, args: list[str], line: str) -> None:
+    lines = read_lines(command_words, deploy(tmp_path, serve(VLLM, *args)))
+    assert lines == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], ["fail"]),
+        (["--tool-call-parser=hermes"], []),
+    ],
+)
+def test_tools_are_chosen_by_a_parser(tmp_path: Path, args: list[str], expected: list[str]) -> None:
+    one = serve(VLLM, "--model=a/b", "--enable-auto-tool-choice", *args)
+    assert judge(values, deploy(tmp_path, one)) == expected
+
+
+def test_a_resource_that_no_device_plugin_offers(tmp_path: Path) -> None:
+    one = serve(VLLM, "--model=a/b", gpus=0)
+    one["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpus": 1}}
+    assert read_lines(placement, deploy(tmp_path, one)) == ["nvidia.com/gpus: 1"]
+
+
+def test_ranks_without_their_gpus_are_told_where_they_are_stated(tmp_path: Path) -> None:
+    one = serve(VLLM, "--model=a/b", "--tensor-parallel-size=4", gpus=2)
+    assert read_lines(gpus_match, deploy(tmp_path, one)) == ["- --tensor-parallel-size=4"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "port", "expected"),
+    [
+        ({"leaderworkerset.sigs.k8s.io/name": "e", "role": "leader"}, 8080, []),
+        (
+            {"leaderworkerset.sigs.k8s.io/name": "e", "leaderworkerset.sigs.k8s.io/worker-index": "0"},
+            8080,
+            [],
+        ),
+        ({"leaderworkerset.sigs.k8s.io/name": "f", "role": "leader"}, 8080, ["warn"]),
+        ({"leaderworkerset.sigs.k8s.io/name": "e", "role": "leader"}, 8000, ["fail"]),
+    ],
+)
+def test_a_service_of_a_leader(
+    tmp_path: Path, selector: dict[str, str], port: int, expected: list[str]
+) -> None:
+    lead_by = {"name": "leader", "image": VLLM, "args": ["--model=a/b", "--port=8080"]}
+    follow = {"name": "worker", "image": VLLM, "command": ["ray", "start", "--block"]}
+    leader = {"metadata": {"labels": {"role": "leader"}}, "spec": {"containers": [lead_by]}}
+    template = {"size": 2, "leaderTemplate": leader, "workerTemplate": {"spec": {"containers": [follow]}}}
+    named = {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": "e"},
+    }
+    one = {**named, "spec": {"leaderWorkerTemplate": template}}
+    assert judge(placement, deploy(tmp_path, one, lead(port, selector=selector))) == expected
