@@ -118,7 +118,8 @@ _URL_CODE = re.compile("%[0-9A-Fa-f]{2}")
 _URL_WORD = re.compile(r"[^\s\"'<>]+")
 _WORDS = ("token", "secret", "passw", "credential", "key")  # in every name of a secret
 _NAME = re.compile(
-    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT)[-_]?KEY", re.IGNORECASE
+    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT|MASTER|SALT|SIGNING|ENCRYPTION)[-_]?KEY",
+    re.IGNORECASE,
 )
 # Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text.
 _HARMLESS = re.compile(
@@ -131,7 +132,7 @@ _HARMLESS = re.compile(
 _NAME_IN_TEXT = re.compile(
     r"(?:^|.*[_-])(?:(?:access|admin|api|auth|bearer|bot|deploy|github|gitlab|hf|hub|hugging_?face|ngc|read"
     r"|refresh|registry|secret|service|session|user|vault|wandb|write)[_-]?token|password|passwd|(?:api|access|secret"
-    r"|private|account)[_-]?key|client[_-]?secret|(?:rest)?user[_-]?key|admin[_-]?key)|token",
+    r"|private|account|master|salt|signing|encryption)[_-]?key|client[_-]?secret|(?:rest)?user[_-]?key|admin[_-]?key)|token",
     re.IGNORECASE,
 )
 # NAME=VALUE as shells and .env files have it; name: value and "name": "value" as YAML and JSON; --name VALUE.
@@ -147,8 +148,11 @@ _ENTRY = re.compile(
 _FLAG = re.compile(rf"(?P<name>--[a-z][\w-]{{0,63}})(?:=|\s+){_QUOTED}[^{_BARE}-][^{_BARE}]*))")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "number", "object"})
-# Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none".
+# Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none",
+# a reference to where it is (LiteLLM's os.environ/NAME; vals, 1Password, Bank-Vaults), what SOPS encrypted.
 _STAND_IN = re.compile(
+    r"|os\.environ/\w+|env:[A-Za-z_]\w*|ref\+[a-z0-9]+://\S+|op://\S+|vault:[\w./-]+#[\w.-]+|ENC\[[^\]]*\]"
+    r"|https?://[\w.:-]*<[A-Za-z][\w -]*>[\w./:-]*|[\w-]{,40}\.{3}"
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"

@@ -157,6 +157,8 @@ _CLUSTER_SCOPED = (
 )
 
 
+_PLATFORM = ("kube-", "gke-", "openshift-")
+"""The beginnings of namespaces in which the platform reads an object, such as a grant to an API server."""
 # The fields of pods that refer to objects of their own namespace.
 _REFERENCES = ("name", "claimName", "secretName", "envFromSecret", "serviceAccountName")
 
@@ -185,6 +187,8 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
     for obj in group:
         by_namespace.setdefault(obj.namespace, []).append(obj)
     unnamed = by_namespace.pop("", [])
+    for name in [name for name in by_namespace if name.startswith(_PLATFORM)]:
+        del by_namespace[name]
     most = max(by_namespace.values(), key=len, default=[])
     for named in by_namespace.values():
         if named is not most:
