@@ -4,9 +4,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dynocheck.data.servers import PROGRAMS, find_server_image
+from dynocheck.data.servers import PROGRAMS, find_server_image, name_image_engine
 from dynocheck.facts import Component, Container, Graph, Manifest, PodTemplate, Value, read_pod_templates
-from dynocheck.recipe.pod_groups import join_ray_command, list_group_variables, measure_group
+from dynocheck.recipe.pod_groups import (
+    count_pod_gpus,
+    join_ray_command,
+    list_group_variables,
+    measure_group,
+)
 from dynocheck.recipe.pods import DefaultCommand, PodReader
 from dynocheck.recipe.resources import (
     collect_extended,
@@ -18,6 +23,7 @@ from dynocheck.recipe.volumes import read_volumes
 
 # What the command or the image of every known server contains.
 _SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama", re.IGNORECASE)
+_ACCELERATOR = re.compile(r"/(gpu|tpu|npu|gaudi|neuron)")
 _ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
 _KSERVE = "LLMInferenceService"
 _FORMATS = ("huggingface", "vllm", "triton", "tensorrt", "tensorrt-llm", "sglang")
@@ -92,7 +98,9 @@ def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
     if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
         return DefaultCommand(_build_kserve_command(template, source), by_operator=False)
     server = find_server_image(source.get_text("image"))
-    return DefaultCommand(server.entrypoint if server is not None else (), by_operator=False)
+    if server is None:
+        return DefaultCommand(by_operator=False)
+    return DefaultCommand(server.entrypoint, server.args, by_operator=False)
 
 
 def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ...]:
@@ -123,8 +131,18 @@ def _stays(pod: _Pod) -> bool:
     manifest = pod.template.manifest
     if manifest.kind == _KSERVE or _find_format(pod.template):
         return True
-    images = [find_server_image(each.image or "") for each in pod.containers]
-    return manifest.kind not in _ENDING and any(image is not None for image in images)
+    if manifest.kind in _ENDING:
+        return False
+    images = [each.image or "" for each in pod.containers]
+    if any(find_server_image(image) is not None for image in images):
+        return True
+    return _has_accelerator(pod.template) and any(map(name_image_engine, images))
+
+
+def _has_accelerator(template: PodTemplate) -> bool:
+    """Whether a pod has GPUs, or may have, or another accelerator."""
+    resources = collect_extended([each.get("resources") for each in template.spec.get_items("containers")])
+    return count_pod_gpus(template) != 0 or any(map(_ACCELERATOR.search, resources))
 
 
 def _build_server(pod: _Pod, templates: Sequence[PodTemplate], starting: Sequence[PodTemplate]) -> Graph:
