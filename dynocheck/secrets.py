@@ -146,6 +146,7 @@ _ENTRY = re.compile(
     rf"{_QUOTED}[^,{_BARE}]{{6,}}(?![\w.(\[])))"
 )
 _FLAG = re.compile(rf"(?P<name>--[a-z][\w-]{{0,63}})(?:=|\s+){_QUOTED}[^{_BARE}-][^{_BARE}]*))")
+_IN_SENTENCE = re.compile(r"[a-z] \| [a-z]")  # what is around a name and a value
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "number", "object"})
 # Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none",
@@ -312,9 +313,16 @@ def _is_secret_entry(name: str) -> bool:
     return _NAME_IN_TEXT.fullmatch(name) is not None
 
 
+def _is_in_sentence(match: re.Match[str]) -> bool:
+    """Whether name and value are words of a sentence, as in "billed per token: Servers count them"."""
+    before, after = match.string[max(match.start() - 2, 0) : match.start()], match.string[match.end() :][:2]
+    words = _IN_SENTENCE.fullmatch(f"{before}|{after}") is not None
+    return words and match["quote"] is None and match["value"].isalpha()
+
+
 def _redact_value(match: re.Match[str], is_secret: bool) -> str:
     value = match["value"]
-    if not is_secret or is_placeholder(value) or value in _TYPES:
+    if not is_secret or is_placeholder(value) or value in _TYPES or _is_in_sentence(match):
         return match[0]
     start = match.start("value") - match.start()
     return match[0][:start] + HIDDEN + match[0][start + len(value) :]
