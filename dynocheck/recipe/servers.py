@@ -5,7 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck.data.servers import PROGRAMS, find_server_image, name_image_engine
-from dynocheck.facts import Component, Container, Graph, Manifest, PodTemplate, Value, read_pod_templates
+from dynocheck.facts import (
+    Component,
+    Container,
+    Graph,
+    Manifest,
+    Mount,
+    PodTemplate,
+    Value,
+    read_pod_templates,
+)
 from dynocheck.recipe.pod_groups import (
     count_pod_gpus,
     join_ray_command,
@@ -26,6 +35,7 @@ _SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama", 
 _ACCELERATOR = re.compile(r"/(gpu|tpu|npu|gaudi|neuron)")
 _ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
 _KSERVE = "LLMInferenceService"
+_MODELS = "/mnt/models"
 _FORMATS = ("huggingface", "vllm", "triton", "tensorrt", "tensorrt-llm", "sglang")
 _REPLICAS = {  # where the number of replicas is: else in spec
     "spec.predictor": ("predictor", "minReplicas"),
@@ -84,11 +94,26 @@ def _read_pod(template: PodTemplate, reader: PodReader) -> _Pod:
             join_ray_command(source) if is_ray and source is sources[0] else source,
             volumes,
             outer=list_group_variables(template.manifest),
+            mounts=_find_model_mounts(template, source),
             defaults=_find_command(template, source),
         )
         for source in sources
     ]
     return _Pod(template, tuple(containers))
+
+
+def _find_model_mounts(template: PodTemplate, source: Value) -> list[Mount]:
+    """The folder that KServe fills with a model of the hub before its own container starts."""
+    spec = template.manifest.root.get("spec") or template.spec
+    if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
+        uri = spec.get("model", "uri")
+    elif template.manifest.kind == "InferenceService" and source.get_text("name") == "kserve-container":
+        uri = spec.get("predictor", "model", "storageUri")
+    else:
+        uri = None
+    if uri is None or not uri.text or not uri.text.startswith("hf://"):
+        return []
+    return [Mount(_MODELS, "hub", uri.text.removeprefix("hf://").partition(":")[0], uri.line, uri.column)]
 
 
 def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
@@ -113,7 +138,7 @@ def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ..
     if parts is None or parts.get("worker") is not None or spec.get("baseRefs") is not None:
         return ()
     uri = spec.get_text("model", "uri")
-    model = uri.removeprefix("hf://") if uri.startswith("hf://") else "/mnt/models"
+    model = uri.removeprefix("hf://") if uri.startswith("hf://") else _MODELS
     tensor = parts.get("parallelism", "tensor")
     more = " ${VLLM_ADDITIONAL_ARGS}" if _sets_arguments(source) else ""
     size = f" --tensor-parallel-size {tensor.data}" if tensor is not None else ""
