@@ -217,11 +217,12 @@ def _check_service_variables(recipe: Recipe) -> Iterator[Finding]:
                 or not any(_reads_port(pod, each) for each in component.containers)
             ):
                 continue
-            for service in (
+            beside = [
                 each
                 for each in services
                 if pod.namespace == (each.root.get_text("metadata", "namespace") or None)
-            ):
+            ]
+            for service in beside[:1]:  # further ones of the name are duplicates
                 name = service.root.get("metadata", "name") or service.root
                 yield fail(
                     f"{component.name}: the Service named vllm sets VLLM_PORT to a URL in its pods, "

@@ -17,6 +17,7 @@ from dynocheck.facts import (
 )
 from dynocheck.recipe.pod_groups import (
     count_pod_gpus,
+    is_of_ray,
     join_ray_command,
     list_group_variables,
     measure_group,
@@ -118,7 +119,7 @@ def _find_model_mounts(template: PodTemplate, source: Value) -> list[Mount]:
 
 def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
     """The command of a container's image, or the one that KServe or Ray's operator gives it."""
-    if template.manifest.group == "ray.io":
+    if is_of_ray(template.manifest):
         return DefaultCommand(by_operator=False)
     if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
         return DefaultCommand(_build_kserve_command(template, source), by_operator=False)

@@ -93,6 +93,23 @@ def test_gpus_of_a_ray_cluster(tmp_path: Path, kind: str, spec: dict[str, Any], 
     assert judge(command_words, given) == []  # the operator makes one script of the words
 
 
+@pytest.mark.parametrize(
+    ("command", "gpus", "expected"),
+    [
+        ("vllm serve a/b -tp 16 --distributed-executor-backend ray", 8, []),
+        ("vllm serve a/b -tp 32 --distributed-executor-backend ray", 8, ["fail"]),
+        ("vllm serve a/b -tp 16 --distributed-executor-backend ray", 4, ["fail"]),
+    ],
+)
+def test_gpus_of_a_fleet_of_ray_clusters(
+    tmp_path: Path, command: str, gpus: int, expected: list[str]
+) -> None:
+    inside = cluster("", [{"replicas": 1, "template": pod([], gpus)}])
+    inside["headGroupSpec"]["template"] = pod(["bash", "-lc", "--", f"ray start --head; {command}"], gpus)
+    fleet = make("RayClusterFleet", "orchestration.aibrix.ai/v1alpha1", {"template": {"spec": inside}})
+    assert judge(gpus_match, deploy(tmp_path, fleet)) == expected
+
+
 def kserve(args: str = "", *, parallelism: Any = None, **main: Any) -> dict[str, Any]:
     """An LLMInferenceService, whose container KServe completes."""
     container: dict[str, Any] = {"name": "main", "resources": {"limits": {"nvidia.com/gpu": "2"}}, **main}
