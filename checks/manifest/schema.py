@@ -117,7 +117,7 @@ def schema(
             yield unjudged(
                 f"{manifest.kind} {manifest.name}",
                 why="SOPS encrypted it",
-                needs=f"sops --decrypt {manifest.file}",
+                needs="the file that sops --decrypt makes of it",
                 location=place,
             )
             continue
