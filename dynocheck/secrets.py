@@ -118,7 +118,8 @@ _URL_CODE = re.compile("%[0-9A-Fa-f]{2}")
 _URL_WORD = re.compile(r"[^\s\"'<>]+")
 _WORDS = ("token", "secret", "passw", "credential", "key")  # in every name of a secret
 _NAME = re.compile(
-    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT)[-_]?KEY", re.IGNORECASE
+    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT|MASTER|SALT|SIGNING|ENCRYPTION)[-_]?KEY",
+    re.IGNORECASE,
 )
 # Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text.
 _HARMLESS = re.compile(
@@ -131,7 +132,7 @@ _HARMLESS = re.compile(
 _NAME_IN_TEXT = re.compile(
     r"(?:^|.*[_-])(?:(?:access|admin|api|auth|bearer|bot|deploy|github|gitlab|hf|hub|hugging_?face|ngc|read"
     r"|refresh|registry|secret|service|session|user|vault|wandb|write)[_-]?token|password|passwd|(?:api|access|secret"
-    r"|private|account)[_-]?key|client[_-]?secret|(?:rest)?user[_-]?key|admin[_-]?key)|token",
+    r"|private|account|master|salt|signing|encryption)[_-]?key|client[_-]?secret|(?:rest)?user[_-]?key|admin[_-]?key)|token",
     re.IGNORECASE,
 )
 # NAME=VALUE as shells and .env files have it; name: value and "name": "value" as YAML and JSON; --name VALUE.
@@ -145,10 +146,14 @@ _ENTRY = re.compile(
     rf"{_QUOTED}[^,{_BARE}]{{6,}}(?![\w.(\[])))"
 )
 _FLAG = re.compile(rf"(?P<name>--[a-z][\w-]{{0,63}})(?:=|\s+){_QUOTED}[^{_BARE}-][^{_BARE}]*))")
+_IN_SENTENCE = re.compile(r"[a-z] \| [a-z]")  # what is around a name and a value
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "number", "object"})
-# Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none".
+# Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none",
+# a reference to where it is (LiteLLM's os.environ/NAME; vals, 1Password, Bank-Vaults), what SOPS encrypted.
 _STAND_IN = re.compile(
+    r"|os\.environ/\w+|env:[A-Za-z_]\w*|ref\+[a-z0-9]+://\S+|op://\S+|vault:[\w./-]+#[\w.-]+|ENC\[[^\]]*\]"
+    r"|https?://[\w.:-]*<[A-Za-z][\w -]*>[\w./:-]*|[\w-]{,40}\.{3}"
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
@@ -308,9 +313,16 @@ def _is_secret_entry(name: str) -> bool:
     return _NAME_IN_TEXT.fullmatch(name) is not None
 
 
+def _is_in_sentence(match: re.Match[str]) -> bool:
+    """Whether name and value are words of a sentence, as in "billed per token: Servers count them"."""
+    before, after = match.string[max(match.start() - 2, 0) : match.start()], match.string[match.end() :][:2]
+    words = _IN_SENTENCE.fullmatch(f"{before}|{after}") is not None
+    return words and match["quote"] is None and match["value"].isalpha()
+
+
 def _redact_value(match: re.Match[str], is_secret: bool) -> str:
     value = match["value"]
-    if not is_secret or is_placeholder(value) or value in _TYPES:
+    if not is_secret or is_placeholder(value) or value in _TYPES or _is_in_sentence(match):
         return match[0]
     start = match.start("value") - match.start()
     return match[0][:start] + HIDDEN + match[0][start + len(value) :]

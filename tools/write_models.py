@@ -124,6 +124,10 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
         "meta-llama/Meta-Llama-3.1-70B",
         {**_FP8, "cache": "fp8", "source": SOURCE},
     ),
+    "nvidia/Llama-3.3-70B-Instruct-FP8": ("meta-llama/Meta-Llama-3.1-70B", {**_FP8, "cache": "fp8"}),
+    # Distilled into models of other names, whose sizes they have.
+    "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": ("meta-llama/Meta-Llama-3.1-8B", {"source": HUB}),
+    "deepseek-ai/DeepSeek-R1-Distill-Llama-70B": ("meta-llama/Meta-Llama-3.1-70B", {"source": HUB}),
     "nvidia/Qwen3-235B-A22B-NVFP4": (
         "Qwen/Qwen3-235B-A22B",
         {"stored": WeightPrecisions("nvfp4", "nvfp4", "nvfp4"), "cache": "fp8", "source": SOURCE},
@@ -151,20 +155,108 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 # Dense models of litgpt, with the hub ids that have the same configuration, and what litgpt does not say.
+_TIED = {"tied": True}  # tie_word_embeddings of their config.json
+_QWEN = {"context": 32768}  # their config.json; litgpt says that of the base
+_SMOL = ("135M", "360M", "1.7B")
 _GEMMA = {"tied": True}  # GemmaConfig, Gemma2Config and Gemma3TextConfig of transformers
 _GEMMA_1 = {**_GEMMA, "context": 8192}  # gemma/config.py of google/gemma_pytorch; litgpt trains with 4,096
 DENSE: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "google/gemma-2b": (("google/gemma-2b-it",), _GEMMA_1),
-    "google/gemma-7b": (("google/gemma-7b-it",), _GEMMA_1),
+    "google/gemma-2b": (("google/gemma-2b-it", "google/gemma-1.1-2b-it"), _GEMMA_1),
+    "google/gemma-7b": (("google/gemma-7b-it", "google/gemma-1.1-7b-it"), _GEMMA_1),
+    "google/codegemma-7b-it": (("google/codegemma-7b",), _GEMMA_1),
     "google/gemma-2-2b": (("google/gemma-2-2b-it",), _GEMMA),
     "google/gemma-2-9b": (("google/gemma-2-9b-it",), _GEMMA),
     "google/gemma-2-27b": (("google/gemma-2-27b-it",), _GEMMA),
+    "google/gemma-3-1b-it": (
+        (),
+        {**_GEMMA, "context": 32768},
+    ),  # its config.json; litgpt has that of larger ones
     "google/gemma-3-4b-it": ((), _GEMMA),
     "google/gemma-3-12b-it": ((), _GEMMA),
     "google/gemma-3-27b-it": ((), _GEMMA),
     "mistralai/Mistral-7B-Instruct-v0.2": ((), {}),
+    "mistralai/Mistral-7B-Instruct-v0.3": (("mistralai/Mistral-7B-v0.3",), {}),
+    "meta-llama/Llama-2-7b-chat-hf": (("meta-llama/Llama-2-7b-hf",), {}),
+    "meta-llama/Llama-2-13b-chat-hf": (("meta-llama/Llama-2-13b-hf",), {}),
     "meta-llama/Llama-2-70b-chat-hf": ((), {}),
-    "Qwen/Qwen2.5-7B-Instruct": ((), {"context": 32768}),  # its config.json; litgpt says that of the base
+    "meta-llama/Llama-3.2-1B": (("meta-llama/Llama-3.2-1B-Instruct",), _TIED),
+    "meta-llama/Llama-3.2-3B": (("meta-llama/Llama-3.2-3B-Instruct",), _TIED),
+    "TinyLlama/TinyLlama-1.1B-Chat-v1.0": ((), {}),
+    **{f"Qwen/Qwen2.5-{size}-Instruct": ((), {**_TIED, **_QWEN}) for size in ("0.5B", "1.5B", "3B")},
+    **{f"Qwen/Qwen2.5-{size}-Instruct": ((), _QWEN) for size in ("7B", "14B", "32B", "72B")},
+    **{f"Qwen/Qwen2.5-Coder-{size}-Instruct": ((), _TIED) for size in ("0.5B", "1.5B", "3B")},
+    **{f"Qwen/Qwen2.5-Coder-{size}-Instruct": ((), {}) for size in ("7B", "14B", "32B")},
+    "Qwen/Qwen3-4B": ((), _TIED),
+    "Qwen/Qwen3-4B-Instruct-2507": (("Qwen/Qwen3-4B-Thinking-2507",), _TIED),
+    "Qwen/Qwen3-14B": ((), {}),
+    **{
+        f"HuggingFaceTB/SmolLM2-{size}": ((f"HuggingFaceTB/SmolLM2-{size}-Instruct",), _TIED)
+        for size in _SMOL
+    },
+    "microsoft/phi-4": ((), {}),
+    "tiiuae/falcon-7b": (("tiiuae/falcon-7b-instruct",), {**_TIED, "matrices": 2}),
+}
+
+# Checkpoints of those in 4 bits, by their config.json: AWQ in groups of 128.
+_AWQ = WeightPrecisions("int4-g128", "int4-g128", "int4-g128")
+AWQ = {
+    f"Qwen/Qwen2.5-{size}-Instruct": f"Qwen/Qwen2.5-{size}-Instruct-AWQ"
+    for size in ("7B", "14B", "32B", "72B")
+}
+
+# By their own config.json, of which no package has a copy.
+_LLAMA_4 = {
+    "layers": 48,
+    "hidden": 5120,
+    "heads": 40,
+    "kv_heads": 8,
+    "head_size": 128,
+    "vocabulary": 202048,
+    "expert_intermediate": 8192,
+    "shared": 1,
+    "window": 8192,
+    "windowed": 36,  # chunks in three of four layers
+}
+_GRANITE = {
+    "layers": 40,
+    "hidden": 4096,
+    "heads": 32,
+    "kv_heads": 8,
+    "head_size": 128,
+    "vocabulary": 49155,
+    "context": 131072,
+    "intermediate": 12800,
+    "tied": True,
+}
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "facebook/opt-125m": {
+        "layers": 12,
+        "hidden": 768,
+        "heads": 12,
+        "kv_heads": 12,
+        "head_size": 64,
+        "vocabulary": 50272,
+        "context": 2048,
+        "intermediate": 3072,
+        "matrices": 2,
+        "tied": True,
+    },
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct": {
+        **_LLAMA_4,
+        "context": 10485760,
+        "intermediate": 0,
+        "experts": 16,
+    },
+    # Every second layer has an MLP in place of experts.
+    "meta-llama/Llama-4-Maverick-17B-128E-Instruct": {
+        **_LLAMA_4,
+        "context": 1048576,
+        "intermediate": 16384,
+        "experts": 128,
+        "dense": 24,
+    },
+    "ibm-granite/granite-3.1-8b-instruct": _GRANITE,
+    "ibm-granite/granite-3.2-8b-instruct": _GRANITE,
 }
 
 
@@ -172,10 +264,10 @@ def main() -> None:
     package = open_wheel(PACKAGE)
     rows = {}
     for name, published in {**{name: name for name in MODELS}, **PLAIN}.items():
-        config = _read_config(package, published)
+        own = _read_config(package, published)
         if published != name:
-            config["quantization_config"] = None
-        row = parse_model_config(config, name, SOURCE.format(published.replace("/", "--")))
+            own["quantization_config"] = None
+        row = parse_model_config(own, name, SOURCE.format(published.replace("/", "--")))
         assert row is not None, name
         rows[name] = msgspec.structs.replace(row, names=(name, *MODELS.get(name, ())))
     for name, (base, other) in QUANTIZED.items():
@@ -184,6 +276,11 @@ def main() -> None:
         rows[name] = msgspec.structs.replace(rows[base], **{"names": (name,), "block": 0, **told})
     for row in _read_litgpt():
         rows[row.names[0]] = row
+    for base, name in AWQ.items():
+        told = {"names": (name,), "stored": _AWQ, "source": HUB + name}
+        rows[name] = msgspec.structs.replace(rows[base], **told)
+    for name, config in PUBLISHED.items():
+        rows[name] = msgspec.convert(config | {"names": (name,), "source": HUB + name}, Model)
     TARGET.write_text("[\n" + ",\n".join(f"  {_format_row(row)}" for row in rows.values()) + "\n]\n")
 
 
@@ -205,7 +302,7 @@ def _read_litgpt() -> Iterator[Model]:
     published = {f"{each['hf_config']['org']}/{each['hf_config']['name']}": each for each in module.configs}
     for name, (others, told) in DENSE.items():
         config = module.Config(**published[name])
-        assert config.mlp_class_name in ("LLaMAMLP", "GemmaMLP"), name  # of three matrices
+        assert (config.mlp_class_name in ("LLaMAMLP", "GemmaMLP")) == ("matrices" not in told), name
         row = {
             "names": (name, *others),
             "layers": config.n_layer,

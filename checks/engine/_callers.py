@@ -37,7 +37,7 @@ class Call(NamedTuple):
 
 def list_calls(recipe: Recipe) -> Iterator[Call]:
     """Every container and ConfigMap that names a Service of the recipe whose pods start an engine."""
-    services = _map_services(recipe)
+    services = map_services(recipe)
     if not services:
         return
     for owner, manifest, texts in _list_scripts(recipe):
@@ -66,7 +66,7 @@ def _list_scripts(recipe: Recipe) -> Iterator[tuple[str, Manifest, list[Value]]]
             yield f"ConfigMap {manifest.name}", manifest, [*data.mapping.values()]
 
 
-def _map_services(recipe: Recipe) -> dict[str, list[Graph]]:
+def map_services(recipe: Recipe) -> dict[str, list[Graph]]:
     """The engines without Dynamo behind each Service of a recipe."""
     pods = [
         (server, template)

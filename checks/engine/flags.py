@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from dynocheck import Finding, Location, Result, check, fail, unknown, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, unknown, warn
 from dynocheck.checks.engine._connectors import find_misspelt_connector, find_unknown_connector
 from dynocheck.checks.engine._programs import (
     HARD_BLANK,
@@ -24,12 +24,13 @@ from dynocheck.core.fixes import remove_argument, replace_words, set_argument, s
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.data.models import WeightPrecisions, find_model
+from dynocheck.data.servers import name_image_engine
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.engines.command_line import FlagOccurrence, find_parsers, parse_flags
+from dynocheck.engines.command_line import VLLM, FlagOccurrence, find_parsers, parse_flags
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.numbers import parse_length, parse_number
-from dynocheck.facts import Recipe, Recipes, Rulings, find_server_template
+from dynocheck.facts import Container, PodTemplate, Recipe, Recipes, Rulings, find_server_template
 from dynocheck.secrets import clip
 
 _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", "n")
@@ -141,7 +142,15 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
+    set_by_services = [finding for recipe in recipes for finding in _check_service_variables(recipe)]
+    yield from set_by_services
+    try:
+        programs = list_programs(recipes, rulings)
+    except Skip:
+        if set_by_services:
+            return  # of an image of vLLM whose command is its own
+        raise
+    yield from judge_programs(programs, _find_value_problems)
     for recipe in recipes:
         for engine in (engine for graph in recipe.deployments for engine in find_instances(graph)):
             yield from _check_share(engine)
@@ -151,7 +160,6 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
             yield from _check_length(recipe, engine)
             yield from _check_tools(engine)
             yield from _check_tokens(engine)
-        yield from _check_service_variables(recipe)
 
 
 def _check_tools(engine: EngineInstance) -> Iterator[Finding]:
@@ -231,27 +239,40 @@ def _check_service_variables(recipe: Recipe) -> Iterator[Finding]:
         and service.root.get_text("spec", "type") != "ExternalName"
     ]
     for server in recipe.servers if services else ():
-        for engine in (each for each in find_instances(server) if each.engine.name == "vllm"):
-            pod = find_server_template(recipe, server, engine.component)
+        for component in server.components:
+            pod = find_server_template(recipe, server, component)
             links = pod.spec.get("enableServiceLinks") if pod is not None else None
             if (
                 pod is None
                 or (links is not None and links.data is False)
-                or engine.find_variable("VLLM_PORT")
+                or not any(_reads_port(pod, each) for each in component.containers)
             ):
                 continue
-            for service in (
+            beside = [
                 each
                 for each in services
                 if pod.namespace == (each.root.get_text("metadata", "namespace") or None)
-            ):
+            ]
+            for service in beside[:1]:  # further ones of the name are duplicates
                 name = service.root.get("metadata", "name") or service.root
                 yield fail(
-                    f"{engine.name}: the Service named vllm sets VLLM_PORT to a URL in its pods, "
+                    f"{component.name}: the Service named vllm sets VLLM_PORT to a URL in its pods, "
                     "at which vLLM ends",
                     fix=set_value(f"{pod.path}.enableServiceLinks", False, "or rename the Service"),
                     location=Location(service.file, name.line, name.column),
                 )
+
+
+def _reads_port(pod: PodTemplate, container: Container) -> bool:
+    """Whether a container runs vLLM, by its command or as its image does, with the kubelet's VLLM_PORT."""
+    given = (*container.env, *(each for launch in container.launches for each in launch.env))
+    if any(each.name == "VLLM_PORT" for each in given):
+        return False
+    place = container.line, container.column
+    source = next((each for each in pod.containers if (each.line, each.column) == place), None)
+    own = source is not None and source.get("command") is None and bool(source.get("args"))
+    starts = any(launch.module in VLLM for launch in container.launches)
+    return starts or (own and not container.launches and name_image_engine(container.image or "") == "vLLM")
 
 
 def _check_share(engine: EngineInstance) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from dynocheck.facts import (
 from dynocheck.secrets import clip
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|z|k)?sh")
-_SCRIPT_NEXT = re.compile(r"-[a-z]*c")
+_SCRIPT_NEXT = re.compile(r"-[a-z]*c[a-z]*")
 _TAKES_WORDS = re.compile(r"\$[@*0-9]|\$\{[@*0-9]")
 _GLUED = re.compile(r"(--[a-z][\w.-]*)[ \t]+(\S.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
@@ -86,15 +86,28 @@ def _check_leftovers(manifest: Manifest) -> Iterator[Finding]:
         words = [*container.get_items("command"), *container.get_items("args")]
         if not words or not _SHELL.fullmatch(words[0].text or ""):
             continue
-        at = next((i for i, word in enumerate(words) if _SCRIPT_NEXT.fullmatch(word.text or "")), None)
-        if at is None or len(words) <= at + 2 or _TAKES_WORDS.search(words[at + 1].text or ""):
+        at = _find_script([word.text or "" for word in words])
+        if at is None or len(words) <= at + 1 or _TAKES_WORDS.search(words[at].text or ""):
             continue
-        first = words[at + 2]
+        first = words[at + 1]
         yield fail(
             f"{first.text or 'a word'} and later words are not part of the script of {words[0].text} -c",
             fix="write the whole command as one string after -c",
             location=Location(manifest.file, first.line, first.column),
         )
+
+
+def _find_script(texts: list[str]) -> int | None:
+    """The index of the script among a shell's arguments: the first that is no option, if `-c` is one."""
+    at = next((i for i, text in enumerate(texts) if _SCRIPT_NEXT.fullmatch(text)), None)
+    if at is None:
+        return None
+    for i in range(at + 1, len(texts)):
+        if texts[i] in ("-", "--"):
+            return i + 1
+        if not texts[i].startswith(("-", "+")) and texts[i - 1] not in ("-o", "+o", "-O", "+O"):
+            return i
+    return None
 
 
 def _list_containers(root: Value) -> Iterator[Value]:

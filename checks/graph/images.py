@@ -166,10 +166,11 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     """Without a tag, or with a mutable one, the next node may pull another image: two workers of one graph
     then run different code, and a download or a load test is another one next time.
 
-    Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer operators
-    reject a worker's tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest,
-    unless the component has `runtimeVersionOverride`. NVIDIA publishes no image whose name is a letter away
-    from one of Dynamo's, nor tags a release with a `v`; vLLM and SGLang tag each with one, and TGI none.
+    A name with capitals in its path is none that can be pulled, in whatever pod it is. Dynamo's operator
+    reads the runtime's version from the tag of a component's main image. Newer operators reject a worker's
+    tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest, unless the
+    component has `runtimeVersionOverride`. NVIDIA publishes no image whose name is a letter away from one of
+    Dynamo's, nor tags a release with a `v`; vLLM and SGLang tag each with one, and TGI none.
 
     Fix: use a release's tag, and its digest if the image must never change
     """
@@ -177,8 +178,10 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     templates = [template for recipe in recipes for template in list_pod_templates(recipe)]
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     servers = [server for recipe in recipes for server in recipe.servers]
-    if not graphs and not servers and not any(map(_is_of_job, templates)):
+    invalid = [finding for template in templates for finding in _check_names(template)]
+    if not graphs and not servers and not invalid and not any(map(_is_of_job, templates)):
         raise Skip("no DynamoGraphDeployment, no Job and no engine")
+    yield from invalid
     for template in templates:
         yield from _check_server_tag(template)
     for template in templates:
@@ -235,6 +238,19 @@ def _check_server_tag(template: PodTemplate) -> Iterator[Finding]:
 
 def _is_of_job(template: PodTemplate) -> bool:
     return template.manifest.kind in ("Job", "CronJob")
+
+
+def _check_names(template: PodTemplate) -> Iterator[Finding]:
+    """Reports the images of a pod that is not of a graph which no container runtime can pull."""
+    for container in template.containers if not template.of_graph else ():
+        image = container.get("image")
+        name = (image.text or "") if image is not None else ""
+        if image is not None and name and not _UNFILLED.search(name) and not is_valid_reference(name):
+            yield fail(
+                f"{template.owner} runs {name}, which is no name of an image: the kubelet cannot pull it",
+                fix=_suggest_reference(name),
+                location=Location(template.manifest.file, image.line, image.column),
+            )
 
 
 def _check_other_images(template: PodTemplate) -> Iterator[Finding]:

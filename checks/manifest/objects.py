@@ -157,6 +157,8 @@ _CLUSTER_SCOPED = (
 )
 
 
+_PLATFORM = ("kube-", "gke-", "openshift-")
+"""The beginnings of namespaces in which the platform reads an object, such as a grant to an API server."""
 # The fields of pods that refer to objects of their own namespace.
 _REFERENCES = ("name", "claimName", "secretName", "envFromSecret", "serviceAccountName")
 
@@ -185,6 +187,8 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
     for obj in group:
         by_namespace.setdefault(obj.namespace, []).append(obj)
     unnamed = by_namespace.pop("", [])
+    for name in [name for name in by_namespace if name.startswith(_PLATFORM)]:
+        del by_namespace[name]
     most = max(by_namespace.values(), key=len, default=[])
     for named in by_namespace.values():
         if named is not most:
@@ -254,7 +258,8 @@ def duplicates(recipes: Recipes) -> Iterator[Finding]:
     """Of two objects with the same kind and name in a file, or in a folder that is applied as a whole, the
     second silently replaces the first; a second Job is rejected. Alternatives may share names: variants,
     files of one folder that each contain a graph, and a download or load test per precision. They may not
-    if a README applies their whole folder. A node port is one Service's alone: the server refuses the second.
+    if a README applies their whole folder. A file that a kustomization beside it leaves out is an alternative
+    to what that makes. A node port is one Service's alone: the server refuses the second.
 
     Fix: rename one of them, or remove it
     """
@@ -263,10 +268,12 @@ def duplicates(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no manifest")
     applied = {folder for recipe in recipes for folder in _list_applied_folders(recipe)}
     for path, folder in groupby(sorted(files, key=lambda file: file.folder), lambda file: file.folder):
-        beside = list(folder)
-        yield from _check_repeats(beside, applied=path in applied)
-        for together in [beside] if path in applied else [[file] for file in beside]:
-            yield from _check_node_ports(together)
+        listed = list(folder)
+        plain = [file for file in listed if not file.rendered]
+        for beside in (plain, *([file] for file in listed if file.rendered)):
+            yield from _check_repeats(beside, applied=path in applied)
+            for together in [beside] if path in applied else [[file] for file in beside]:
+                yield from _check_node_ports(together)
 
 
 def _check_node_ports(files: list[SourceFile]) -> Iterator[Finding]:

@@ -25,9 +25,10 @@ _WORDS = (
     r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
     r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|fill[-_ ]?(?:me|in|this)[-_ \w]*|todo|tbd"
     r"|set[-_]me|insert[-_](?:here|me|[-_\w]+[-_]here)"
-    r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|\.{3,})"
+    r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|[\w-]*\.{3,})"
 )
 _WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_WORDS}", re.IGNORECASE)
+_WITHIN_URL = re.compile(r"https?://[^\s<>]*(<[A-Za-z][\w -]*>)[^\s<>]*")
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
@@ -167,6 +168,8 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
 
 @lru_cache(1024)  # most texts of a manifest are in many
 def _find_placeholder(text: str, is_image: bool) -> str | None:
+    if within := _WITHIN_URL.fullmatch(text):
+        return within[1]
     match = _WITHIN_IMAGE.search(text) if is_image else _WHOLE.fullmatch(text)
     return match[0] if match else None
 

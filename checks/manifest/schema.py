@@ -113,6 +113,14 @@ def schema(
             missing = "apiVersion" if manifest.kind else "kind"
             yield fail(f"an object without {missing}", location=place)
             continue
+        if manifest.root.get("sops", "mac") is not None:
+            yield unjudged(
+                f"{manifest.kind} {manifest.name}",
+                why="SOPS encrypted it",
+                needs="the file that sops --decrypt makes of it",
+                location=place,
+            )
+            continue
         values = manifest.root.walk() if file.template else ()
         open_values = {(value.line, value.column) for value in values if file.is_open(value)}
         violations = validate(manifest, definitions, open_values)

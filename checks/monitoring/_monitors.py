@@ -11,17 +11,43 @@ _GROUP = "monitoring.coreos.com"
 
 
 def check_monitors(recipe: Recipe) -> Iterator[Finding]:
-    """Reports monitors that select nothing of what their own file makes, and ports that what they select in
-    their folder does not name. Monitors of other namespaces are left out.
+    """Reports monitors that select nothing of what their own file makes, or by the labels of pods no Service,
+    and ports that what they select in their folder does not name. Of monitors of other namespaces it is the
+    labels alone.
     """
     monitors = [m for m in recipe.own_manifests if m.kind in _ENDPOINTS and m.group == _GROUP]
     pods = list(label_pods(recipe)) if monitors else []
+    services = [m for m in recipe.manifests if m.kind == "Service" and not m.group] if monitors else []
     for monitor in monitors:
-        if monitor.root.get("spec", "namespaceSelector") is None:
+        mistaken = _find_pod_labels(monitor, services)
+        if mistaken is not None:
+            yield _report_pod_labels(monitor, mistaken)
+        elif monitor.root.get("spec", "namespaceSelector") is None:
             if monitor.kind == "PodMonitor":
                 yield from _check_pods(monitor, pods)
             else:
-                yield from _check_services(monitor, [m for m in recipe.manifests if m.kind == "Service"])
+                yield from _check_services(monitor, services)
+
+
+def _find_pod_labels(monitor: Manifest, services: list[Manifest]) -> Manifest | None:
+    """The Service of whose pods a ServiceMonitor has the labels, if no Service has them itself."""
+    wanted = monitor.root.get("spec", "selector", "matchLabels")
+    if monitor.kind != "ServiceMonitor" or wanted is None or not wanted.mapping:
+        return None
+    if any(_has_labels(service, wanted) for service in services):
+        return None
+    selectors = ((service, service.root.get("spec", "selector")) for service in services)
+    return next((each for each, selector in selectors if selector and _holds(selector, wanted)), None)
+
+
+def _report_pod_labels(monitor: Manifest, service: Manifest) -> Finding:
+    place = monitor.root.get("spec", "selector") or monitor.root
+    return warn(
+        f"{monitor.kind} {monitor.name} selects no Service: its labels are those of the pods of Service "
+        f"{service.name}, not of the Service itself",
+        fix=f"write the labels in metadata.labels of Service {service.name} too",
+        location=Location(monitor.file, place.line, place.column),
+    )
 
 
 def _check_pods(monitor: Manifest, pods: list[LabelledPod]) -> Iterator[Finding]:
@@ -60,7 +86,11 @@ def _is_near(manifest: Manifest, monitor: Manifest) -> bool:
 
 def _has_labels(service: Manifest, wanted: Value) -> bool:
     labels = service.root.get("metadata", "labels")
-    given = labels.mapping if labels is not None else {}
+    return _holds(labels, wanted) if labels is not None else not wanted.mapping
+
+
+def _holds(labels: Value, wanted: Value) -> bool:
+    given = labels.mapping
     return all(key in given and given[key].data == value.data for key, value in wanted.mapping.items())
 
 

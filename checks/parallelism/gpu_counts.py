@@ -6,7 +6,7 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.checks.parallelism._triton import check_ranks
 from dynocheck.core.fixes import set_gpus, set_value
 from dynocheck.core.outcomes import Unjudged
-from dynocheck.data.servers import PROGRAMS
+from dynocheck.data.servers import PROGRAMS, find_server
 from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
@@ -26,11 +26,11 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     Expert parallelism and SGLang's attention data parallelism divide existing ranks.
 
     With fewer GPUs than ranks the engine does not start; additional GPUs stay idle, unless expert parallelism
-    is elastic, and TGI without --num-shard takes all. Triton starts an engine of TensorRT-LLM with a rank of
-    MPI for each GPU: alone it is one. Arguments count wherever
-    the engine reads them: flags, variables, engine YAML. Not judged are an engine whose parallel flags are
-    invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
-    worker whose command starts no recognizable engine.
+    is elastic, and TGI without --num-shard takes all. llama.cpp and Ollama always take all and are not
+    compared. Triton starts an engine of TensorRT-LLM with a rank of MPI for each GPU: alone it is one.
+    Arguments count wherever the engine reads them: flags, variables, engine YAML. Not judged are an engine
+    whose parallel flags are invalid, until engine.flags-known and engine.values pass, one whose sizes are not
+    all in the recipe, and a worker whose command starts no recognizable engine.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
@@ -39,7 +39,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         for recipe in recipes
         for graph in recipe.deployments
         for component in graph.components
-        if not _runs_elsewhere(component)
+        if not _runs_elsewhere(component) and not _takes_all(component)
         if (splits := list(_find_splits(graph, component)))
         or (_hides_engine(graph, component) and _is_command(recipe, graph, component))
     ]
@@ -58,9 +58,20 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
 
 
 def _runs_elsewhere(component: Component) -> bool:
-    """Whether it is given no GPU, and has an image for CPUs or another accelerator."""
+    """Whether it is given no GPU, and has an image for CPUs or starts an engine on another accelerator."""
     on_cpu = any("cpu" in (each.image or "") for each in component.containers)
-    return not component.gpus and (on_cpu or not _ACCELERATORS.isdisjoint(component.resources))
+    starts = any(each.launches for each in component.containers)
+    return not component.gpus and (on_cpu or (starts and _has_accelerator(component)))
+
+
+def _has_accelerator(component: Component) -> bool:
+    return not _ACCELERATORS.isdisjoint(component.resources)
+
+
+def _takes_all(component: Component) -> bool:
+    """Whether all that it starts spreads a model over the GPUs that it sees, however many."""
+    servers = [find_server(launch.module) for c in component.containers for launch in c.launches]
+    return bool(servers) and all(server is not None and server.takes_all for server in servers)
 
 
 def _explain_unjudged(
@@ -72,7 +83,11 @@ def _explain_unjudged(
     servers = {PROGRAMS.get(launch.module) for c in component.containers for launch in c.launches} - {None}
     if not splits and servers:
         return f"nothing is known of the parallel sizes of {' and '.join(map(str, servers))}", None
-    if not splits and graph.group == "serving.kserve.io":
+    if (
+        not splits
+        and graph.group == "serving.kserve.io"
+        and not any(c.commands for c in component.containers)
+    ):
         return "KServe makes its command of objects that are not read", "its command in the manifest"
     if not splits and not graph.of_dynamo:
         return "its command starts no engine that is known", "the engine's own command, such as vllm serve"
@@ -100,8 +115,9 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether it is a worker with GPUs that starts no known engine."""
-    works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
+    """Whether it is a worker with accelerators that starts no known engine."""
+    computes = component.gpus != 0 or _has_accelerator(component)
+    works = component.role in ("worker", "main", "prefill", "decode") and computes
     return works and (component.main is not None or not graph.of_dynamo)
 
 

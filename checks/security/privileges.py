@@ -33,7 +33,8 @@ _SAFE_SYSCTLS = frozenset(
 # Who writes here, or talks to the socket here, is root on the node.
 _SENSITIVE_PATHS = re.compile(
     r"/|/(etc|root|proc|boot|usr|var|var/lib|var/lib/kubelet|home|run|var/run)/?"
-    r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|root|proc|boot|var/lib/kubelet)/.*"
+    r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|proc|boot|var/lib/kubelet)/.*"
+    r"|/root/\.(ssh|kube|docker|aws|azure|config|local|bash\w*|profile)(/.*)?"  # not a folder of models there
 )
 
 

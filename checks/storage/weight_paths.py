@@ -12,6 +12,9 @@ from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
 
 _FETCHES = re.compile(r"download|\b(cp|mv|ln|aws|az|gsutil|gcloud|rclone|s5cmd|wget|curl|git|tar)\b")
+# The folder of the hub cache behind the value of each variable that sets it, the first of which wins.
+_HUB_VARIABLES = {"HF_HUB_CACHE": "", "HUGGINGFACE_HUB_CACHE": "", "HF_HOME": "/hub"}
+_CACHE_MOUNT = re.compile(r"/\.cache(/huggingface(/hub)?)?/?$")
 _MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")
 
 
@@ -228,6 +231,18 @@ def _overlaps(path: str, target: str) -> bool:
 
 
 def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: Location) -> Iterator[Finding]:
+    if not recipe.downloads and _misses_claim(engine) and not _bypasses_cache(engine):
+        claims = [mount for mount in engine.container.mounts if mount.source == "claim"]
+        variable = next(name for name in _HUB_VARIABLES if engine.find_variable(name) is not None)
+        value = engine.find_variable(variable)
+        yield warn(
+            f"{engine.component.name} has its hub cache {value.value if value else ''} on no mount: each pod "
+            f"downloads {model} anew",
+            fix=set_variable(variable, claims[0].path),
+            evidence={"claims": {mount.name: mount.path for mount in claims}},
+            location=location,
+        )
+        return
     home = find_hf_home(engine)
     if home is None or _bypasses_cache(engine):
         return
@@ -244,22 +259,25 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
             fix=fix,
             location=location,
         )
-    elif not recipe.downloads and _misses_claim(engine):
-        claims = [mount for mount in engine.container.mounts if mount.source == "claim"]
-        yield warn(
-            f"{engine.component.name} has its hub cache {home} on no mount: each pod downloads {model} anew",
-            fix=set_variable("HF_HOME", claims[0].path),
-            evidence={"claims": {mount.name: mount.path for mount in claims}},
-            location=location,
-        )
 
 
 def _misses_claim(engine: EngineInstance) -> bool:
     """Whether a worker mounts a claim, and its hub cache is set to a folder on no mount."""
-    home, container = find_hf_home(engine), engine.container
-    mounts_claim = any(mount.source == "claim" and not mount.read_only for mount in container.mounts)
-    own = engine.graph.of_dynamo  # without Dynamo, a claim may be for anything
-    return own and home is not None and container.find_mount(home) is None and mounts_claim
+    folder, container = _find_hub_folder(engine), engine.container
+    claims = [mount for mount in container.mounts if mount.source == "claim" and not mount.read_only]
+    if not engine.graph.of_dynamo:  # any other claim may be for anything
+        claims = [mount for mount in claims if _CACHE_MOUNT.search(mount.path)]
+    return folder is not None and container.find_mount(folder) is None and bool(claims)
+
+
+def _find_hub_folder(engine: EngineInstance) -> str | None:
+    """The folder of an engine's hub cache itself; None if no variable sets it, or its value is unknown."""
+    for name, below in _HUB_VARIABLES.items():
+        variable = engine.find_variable(name)
+        if variable is not None:
+            value = variable.value or ""
+            return value.rstrip("/") + below if value.startswith("/") else None
+    return None
 
 
 def _suggest_home(engine: EngineInstance, targets: Iterable[str]) -> str:

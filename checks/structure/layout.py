@@ -107,12 +107,26 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
         )
         return
     is_recipe = recipe.shape == "model" or _is_variant(recipe)
+    values = next(filter(_has_values, recipe.own_files), None)
+    if values is not None and not is_recipe and not has_objects:
+        yield unknown(
+            "values of a chart: without the chart there is nothing that is deployed",
+            fix=f"helm template CHART -f {values.path} > rendered.yaml && dynocheck recipe rendered.yaml",
+            location=Location(values.path),
+        )
+        return
     if is_recipe or not has_objects or not any(recipe.manifests):
         yield fail(
             "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=_locate(recipe),
         )
+
+
+def _has_values(file: SourceFile) -> bool:
+    """Whether a file without an object names images as the values of charts do: repository and tag apart."""
+    roots = [root for root in file.documents if not root.get("kind")]
+    return any(any(root.find_all("repository")) and any(root.find_all("tag")) for root in roots)
 
 
 def _has_unread(recipe: Recipe) -> bool:

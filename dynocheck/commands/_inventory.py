@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from dynocheck.data.servers import PROGRAMS, find_server_image
+from dynocheck.data.servers import PROGRAMS, name_image_engine
 from dynocheck.facts import Graph, Recipe
 
 _KSERVE = "serving.kserve.io"
@@ -31,7 +31,7 @@ def _name_server(server: Graph) -> str:
     titles = [
         PROGRAMS[launch.module] for c in containers for launch in c.launches if launch.module in PROGRAMS
     ]
-    titles += [image.title for c in containers if (image := find_server_image(c.image or "")) is not None]
+    titles += [title for c in containers if (title := name_image_engine(c.image or ""))]
     return " ".join([*titles[:1], server.kind])
 
 

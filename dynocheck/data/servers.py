@@ -19,9 +19,10 @@ class Server(NamedTuple):
 
     `images` are the ends of its images' names; those before `others` carry the engine's own releases as
     their tags. The last part of an image's name may begin with one of `starts`. `entrypoint` is the command
-    of these images; none if they start their arguments. Without a flag it listens on `port`, that of its own
-    image if that sets one, and if `local` on localhost alone. `health` are the paths that tell whether it is
-    well, the usual one first; none if they are unknown.
+    of these images, and `args` what they add to it; none if they start their arguments. Without a flag it
+    listens on `port`, that of its own image if that sets one, and if `local` on localhost alone. `health` are
+    the paths that tell whether it is well, the usual one first; none if they are unknown. If `takes_all`, it
+    spreads each model over the GPUs that it sees, by itself.
     """
 
     program: str
@@ -31,8 +32,10 @@ class Server(NamedTuple):
     others: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
     port: int = 8000
     local: bool = False
+    takes_all: bool = False
 
     @property
     def health(self) -> tuple[str, ...]:
@@ -54,17 +57,21 @@ _ANSWERS = {
     "TGI": ("/health", "/ping"),
     "llama.cpp": ("/health", "/v1/health"),
 }
+# Builds of vLLM for a platform: some start it, others their arguments.
+_PLATFORMS = ("ascend", "cpu", "cuda", "gaudi", "hpu", "neuron", "rocm", "tpu", "xpu")
 _SERVERS = (
     Server(
         *("vllm serve", "vLLM", "vllm.entrypoints.openai.api_server"),
         images=("vllm/vllm-openai", "vllm/vllm-openai-cpu", "vllm/vllm-openai-rocm"),
         others=("/vllm-openai",),
+        starts=("vllm-openai",),
         entrypoint=_VLLM,
     ),
     Server(
         *("vllm serve", "vLLM", "vllm.entrypoints.openai.api_server"),
         images=(),
-        others=("nvidia/vllm", "rocm/vllm", "vllm/vllm-tpu", "llm-d/llm-d-cuda", "/vllm-cpu-release-repo"),
+        others=("/vllm", "llm-d/llm-d-cuda"),
+        starts=tuple(f"vllm-{platform}" for platform in _PLATFORMS),
     ),
     Server(
         *("sglang serve", "SGLang", "sglang.launch_server"),
@@ -91,6 +98,17 @@ _SERVERS = (
         *("llama-server", "llama.cpp", ""),
         images=("ggml-org/llama.cpp", "ggerganov/llama.cpp"),
         entrypoint=("llama-server",),
+        takes_all=True,
+    ),
+    Server(
+        *("ollama serve", "Ollama", ""),
+        images=("ollama/ollama",),
+        others=("/ollama",),
+        starts=("ollama-ubi",),
+        entrypoint=("ollama",),
+        args=("serve",),
+        port=11434,
+        takes_all=True,
     ),
 )
 # How an engine's own images tag a release, on https://hub.docker.com/r/vllm/vllm-openai/tags and
@@ -137,6 +155,28 @@ def find_server_image(image: str) -> Server | None:
             is_llama = server.program == "llama-server"
             return server if not is_llama or reference.tag.startswith("server") else None
     return None
+
+
+# The last part of the name of an image that holds one of these is of such an engine, however it starts it.
+_SIGNS = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "tensorrt-llm": "TensorRT-LLM",
+    "trtllm": "TensorRT-LLM",
+    "text-generation-inference": "TGI",
+}
+_BESIDE = re.compile(r"router|gateway|bench|sim\b|proxy|operator|controller|exporter|client|download")
+
+
+def name_image_engine(image: str) -> str:
+    """The engine that the name of an image tells of; empty if it tells none, or a tool beside an engine."""
+    server = find_server_image(image)
+    if server is not None:
+        return server.title
+    last = parse_image(image).name.rpartition("/")[2].lower()
+    if _BESIDE.search(last):
+        return ""
+    return next((title for sign, title in _SIGNS.items() if sign in last), "")
 
 
 def find_default_port(program: str, image: str) -> int | None:

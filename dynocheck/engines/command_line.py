@@ -145,7 +145,8 @@ def find_model_word(launch: Launch, parsers: tuple[FlagTable, ...]) -> Word | No
     first = launch.words[0]
     if first.text is not None and not is_flag(first.text):
         return first
-    taken = {id(word) for flag in parse_flags(launch, parsers) for word in flag.following}
+    flags = parse_flags.__wrapped__(launch, parsers)  # of these very words: an equal launch has others
+    taken = {id(word) for flag in flags for word in flag.following}
     alone = (w for w in launch.words if w.text is not None and not is_flag(w.text) and id(w) not in taken)
     return next(alone, None)
 

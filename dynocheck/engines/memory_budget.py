@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -126,11 +126,11 @@ def _find_draft_bytes(recipe: Recipe, instance: EngineInstance, model: Model) ->
     return found.weight_bytes if found is not None else None
 
 
-def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:
+def resolve_model_id(recipe: Recipe, mounts: Collection[Mount], model: str | None) -> str | None:
     """The hub id of the model that an engine loads; None if unknown.
 
-    A path in the hub's cache names it, and so does one that the recipe downloads a model to, or that ends
-    with the name of one that it downloads.
+    A path in the hub's cache names it, and so does one that the recipe or KServe downloads a model to, or
+    that ends with the name of one that it downloads.
 
     :param mounts: the mounts of the engine's container.
     """
@@ -141,6 +141,9 @@ def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None)
     cached = _CACHED.search(model)
     if cached:
         return f"{cached[1]}/{cached[2]}"
+    filled = next((m.name for m in mounts if m.source == "hub" and m.path == model.rstrip("/")), None)
+    if filled is not None:
+        return filled
     places = {_resolve_claim_path(model, mount) for mount in mounts if mount.source == "claim"} - {None}
     fetched = {download.model for download in recipe.downloads if download.folder in places}
     fetched = fetched or {d.model for d in recipe.downloads if _is_named_for(model, d.model)}

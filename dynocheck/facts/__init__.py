@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.k8s.quantity import *
     from dynocheck.facts.k8s.rdma import *
     from dynocheck.facts.k8s.scheduling_constraints import *
+    from dynocheck.facts.k8s.serving_runtimes import *
     from dynocheck.facts.k8s.storage import *
     from dynocheck.facts.k8s.workloads import *
     from dynocheck.facts.load.limits import *
@@ -99,6 +100,7 @@ _NAMES = {
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
     "k8s.rdma": "AppliedState NicPolicies NicPolicy",
     "k8s.scheduling_constraints": "Placement list_placements",
+    "k8s.serving_runtimes": "merge_serving_runtimes",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
         PersistentVolumes PlatformClaim PlatformClaims StorageCapacities StorageCapacity

@@ -31,6 +31,7 @@ from dynocheck.facts import (
     TritonModel,
     UnreadPart,
     Value,
+    merge_serving_runtimes,
 )
 from dynocheck.recipe.configs import read_adapter_config, read_model_config
 from dynocheck.recipe.files import (
@@ -510,6 +511,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
     }
     lines = {file.path: text.splitlines() for file, text in reads}
     config_maps = _index_config_maps(files)
+    merged = merge_serving_runtimes(recipe.manifests)
     for file, _ in reads:
         if file.role is Role.KUSTOMIZE:
             continue
@@ -524,8 +526,8 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
                 if is_graph(manifest):
                     built["graphs"].append(build_graph(manifest, reader))
                     built["claims"].extend(find_created_claims(manifest))
-                else:
-                    built["servers"].extend(find_servers(manifest, reader))
+                elif (complete := merged.get(id(manifest.root), manifest)) is not None:
+                    built["servers"].extend(find_servers(complete, reader))
         if file.role is Role.MANIFEST:
             unread.extend(dict.fromkeys(reader.unread))
     built["unread"] = unread

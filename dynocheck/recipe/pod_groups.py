@@ -7,6 +7,7 @@ from dynocheck.facts import Manifest, PodTemplate, Value
 from dynocheck.recipe.resources import count_gpus, read_integer
 
 _LWS = "spec.leaderWorkerTemplate"
+_FLEETS = ("RayClusterFleet", "RayClusterReplicaSet")  # of AIBrix: the spec of a RayCluster in a template
 _Member = tuple[PodTemplate, int | None]
 
 
@@ -26,18 +27,24 @@ def measure_group(
     :param starts: whether a template starts an engine; one that does not works for those that do.
     """
     own = count_pod_gpus(template)
-    if template.partial:
+    of_ray = is_of_ray(template.manifest)
+    if template.partial and not of_ray:
         alone = all(map(starts, siblings))  # otherwise the rest may work for this engine
         return PodGroup(1, (own or None) if alone else None)
     if template.manifest.kind == "LeaderWorkerSet":
         members = list(_list_workers(template, siblings))
-    elif template.manifest.group == "ray.io":
+    elif of_ray:
         members = list(_list_ray_pods(template, siblings))
     else:
         return PodGroup(1, own)
     if any(starts(other) for other, _ in members if other is not template):
         return PodGroup(1, own)
     return _sum_up(members)
+
+
+def is_of_ray(manifest: Manifest) -> bool:
+    """Whether Ray's operator makes the pods of an object."""
+    return manifest.group == "ray.io" or manifest.kind in _FLEETS
 
 
 def _sum_up(members: Sequence[_Member]) -> PodGroup:

@@ -4,9 +4,24 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dynocheck.data.servers import PROGRAMS, find_server_image
-from dynocheck.facts import Component, Container, Graph, Manifest, PodTemplate, Value, read_pod_templates
-from dynocheck.recipe.pod_groups import join_ray_command, list_group_variables, measure_group
+from dynocheck.data.servers import PROGRAMS, find_server_image, name_image_engine
+from dynocheck.facts import (
+    Component,
+    Container,
+    Graph,
+    Manifest,
+    Mount,
+    PodTemplate,
+    Value,
+    read_pod_templates,
+)
+from dynocheck.recipe.pod_groups import (
+    count_pod_gpus,
+    is_of_ray,
+    join_ray_command,
+    list_group_variables,
+    measure_group,
+)
 from dynocheck.recipe.pods import DefaultCommand, PodReader
 from dynocheck.recipe.resources import (
     collect_extended,
@@ -18,8 +33,10 @@ from dynocheck.recipe.volumes import read_volumes
 
 # What the command or the image of every known server contains.
 _SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama", re.IGNORECASE)
+_ACCELERATOR = re.compile(r"/(gpu|tpu|npu|gaudi|neuron)")
 _ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
 _KSERVE = "LLMInferenceService"
+_MODELS = "/mnt/models"
 _FORMATS = ("huggingface", "vllm", "triton", "tensorrt", "tensorrt-llm", "sglang")
 _REPLICAS = {  # where the number of replicas is: else in spec
     "spec.predictor": ("predictor", "minReplicas"),
@@ -78,6 +95,7 @@ def _read_pod(template: PodTemplate, reader: PodReader) -> _Pod:
             join_ray_command(source) if is_ray and source is sources[0] else source,
             volumes,
             outer=list_group_variables(template.manifest),
+            mounts=_find_model_mounts(template, source),
             defaults=_find_command(template, source),
         )
         for source in sources
@@ -85,14 +103,30 @@ def _read_pod(template: PodTemplate, reader: PodReader) -> _Pod:
     return _Pod(template, tuple(containers))
 
 
+def _find_model_mounts(template: PodTemplate, source: Value) -> list[Mount]:
+    """The folder that KServe fills with a model of the hub before its own container starts."""
+    spec = template.manifest.root.get("spec") or template.spec
+    if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
+        uri = spec.get("model", "uri")
+    elif template.manifest.kind == "InferenceService" and source.get_text("name") == "kserve-container":
+        uri = spec.get("predictor", "model", "storageUri")
+    else:
+        uri = None
+    if uri is None or not uri.text or not uri.text.startswith("hf://"):
+        return []
+    return [Mount(_MODELS, "hub", uri.text.removeprefix("hf://").partition(":")[0], uri.line, uri.column)]
+
+
 def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
     """The command of a container's image, or the one that KServe or Ray's operator gives it."""
-    if template.manifest.group == "ray.io":
+    if is_of_ray(template.manifest):
         return DefaultCommand(by_operator=False)
     if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
         return DefaultCommand(_build_kserve_command(template, source), by_operator=False)
     server = find_server_image(source.get_text("image"))
-    return DefaultCommand(server.entrypoint if server is not None else (), by_operator=False)
+    if server is None:
+        return DefaultCommand(by_operator=False)
+    return DefaultCommand(server.entrypoint, server.args, by_operator=False)
 
 
 def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ...]:
@@ -105,7 +139,7 @@ def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ..
     if parts is None or parts.get("worker") is not None or spec.get("baseRefs") is not None:
         return ()
     uri = spec.get_text("model", "uri")
-    model = uri.removeprefix("hf://") if uri.startswith("hf://") else "/mnt/models"
+    model = uri.removeprefix("hf://") if uri.startswith("hf://") else _MODELS
     tensor = parts.get("parallelism", "tensor")
     more = " ${VLLM_ADDITIONAL_ARGS}" if _sets_arguments(source) else ""
     size = f" --tensor-parallel-size {tensor.data}" if tensor is not None else ""
@@ -123,8 +157,18 @@ def _stays(pod: _Pod) -> bool:
     manifest = pod.template.manifest
     if manifest.kind == _KSERVE or _find_format(pod.template):
         return True
-    images = [find_server_image(each.image or "") for each in pod.containers]
-    return manifest.kind not in _ENDING and any(image is not None for image in images)
+    if manifest.kind in _ENDING:
+        return False
+    images = [each.image or "" for each in pod.containers]
+    if any(find_server_image(image) is not None for image in images):
+        return True
+    return _has_accelerator(pod.template) and any(map(name_image_engine, images))
+
+
+def _has_accelerator(template: PodTemplate) -> bool:
+    """Whether a pod has GPUs, or may have, or another accelerator."""
+    resources = collect_extended([each.get("resources") for each in template.spec.get_items("containers")])
+    return count_pod_gpus(template) != 0 or any(map(_ACCELERATOR.search, resources))
 
 
 def _build_server(pod: _Pod, templates: Sequence[PodTemplate], starting: Sequence[PodTemplate]) -> Graph:

@@ -108,3 +108,70 @@ def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> Non
 def test_tgi_has_time_to_load(tmp_path: Path) -> None:
     big = serve(TGI, "--model-id=meta-llama/Llama-3.3-70B-Instruct", gpus=4, livenessProbe=PROBE)
     assert judge(startup_budget, deploy(tmp_path, big), Settings()) == ["warn"]
+
+
+def service(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"ports": [{"port": 80}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve("registry.example/vllm-gaudi:1", "--model=a/b", gpus=0), ["fail"]),
+        (
+            serve("registry.example/vllm-gaudi:1", "--model=a/b", gpus=0, pod={"enableServiceLinks": False}),
+            ["skip"],
+        ),
+        (serve("registry.example/vllm-gaudi:1", "hf", command=["sh", "-c"], gpus=0), ["skip"]),
+        (serve("registry.example/vllm-openai-ubi9:0.4.2", "--model=a/b"), ["fail"]),
+        (serve("registry.example/vllm-router:1", "--port=80"), ["skip"]),
+    ],
+)
+def test_a_service_named_vllm_meets_every_build_of_vllm(
+    tmp_path: Path, one: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(values, deploy(tmp_path, one, service("vllm"))) == expected
+
+
+OLLAMA = "ollama/ollama:0.14.2"
+LLAMA = "ghcr.io/ggml-org/llama.cpp:server-cuda"
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (serve(OLLAMA), ["skip"]),  # they take as many as there are
+        (serve(OLLAMA, "serve", gpus=4), ["skip"]),
+        (serve(LLAMA, "-m", "/models/a.gguf", "-ngl", "99", gpus=2), ["skip"]),
+        (serve(OLLAMA, "ollama serve & ollama pull m; wait", command=["sh", "-c"]), ["skip"]),
+        # an engine by its image's name, which starts what is not known
+        (serve("registry.example/team/vllm-zephyr:1", "--max-model-len=4096"), ["unjudged"]),
+        (serve("registry.example/ray2.24.0-py310-vllm-gpu:v1"), ["unjudged"]),
+        (serve("registry.example/sglang-router:1", "--port=80"), ["skip"]),
+        (serve("registry.example/vllm-zephyr:1", gpus=0), ["skip"]),
+    ],
+)
+def test_engines_that_are_seen_and_not_compared(
+    tmp_path: Path, one: dict[str, Any], expected: list[str]
+) -> None:
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize("image", [OLLAMA, "quay.io/team/ollama-ubi9:0.2.8"])
+def test_a_server_without_a_list_of_flags_is_not_judged(tmp_path: Path, image: str) -> None:
+    assert judge(flags_known, deploy(tmp_path, serve(image))) == ["unjudged"]
+
+
+def test_an_engine_on_another_accelerator_is_seen(tmp_path: Path) -> None:
+    one = serve(
+        "registry.example/neuron-sdk2.20-vllm0.5.0-neuron:v8", command=["/usr/local/bin/run.sh"], gpus=0
+    )
+    one["spec"]["template"]["spec"]["containers"][0]["resources"] = {
+        "limits": {"aws.amazon.com/neuron": "16"}
+    }
+    assert judge(gpus_match, deploy(tmp_path, one)) == ["unjudged"]

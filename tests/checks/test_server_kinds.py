@@ -11,11 +11,12 @@ from dynocheck.checks.engine.kv_transfer import pair_agrees
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.checks.graph.probes import probes
 from dynocheck.checks.manifest.placeholders import placeholders
+from dynocheck.checks.memory.gpu_memory import weights_fit
 from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
-from tests.checks.judging import deploy, judge, places
-from tests.checks.manifests import engine, graph
+from tests.checks.judging import deploy, judge, places, recipes
+from tests.checks.manifests import dump_objects, engine, graph
 
 VLLM = "vllm/vllm-openai:v0.11.0"
 SGLANG = "lmsysorg/sglang:v0.5.9"
@@ -91,6 +92,23 @@ def test_gpus_of_a_ray_cluster(tmp_path: Path, kind: str, spec: dict[str, Any], 
     given = deploy(tmp_path, one)
     assert judge(gpus_match, given) == expected
     assert judge(command_words, given) == []  # the operator makes one script of the words
+
+
+@pytest.mark.parametrize(
+    ("command", "gpus", "expected"),
+    [
+        ("vllm serve a/b -tp 16 --distributed-executor-backend ray", 8, []),
+        ("vllm serve a/b -tp 32 --distributed-executor-backend ray", 8, ["fail"]),
+        ("vllm serve a/b -tp 16 --distributed-executor-backend ray", 4, ["fail"]),
+    ],
+)
+def test_gpus_of_a_fleet_of_ray_clusters(
+    tmp_path: Path, command: str, gpus: int, expected: list[str]
+) -> None:
+    inside = cluster("", [{"replicas": 1, "template": pod([], gpus)}])
+    inside["headGroupSpec"]["template"] = pod(["bash", "-lc", "--", f"ray start --head; {command}"], gpus)
+    fleet = make("RayClusterFleet", "orchestration.aibrix.ai/v1alpha1", {"template": {"spec": inside}})
+    assert judge(gpus_match, deploy(tmp_path, fleet)) == expected
 
 
 def kserve(args: str = "", *, parallelism: Any = None, **main: Any) -> dict[str, Any]:
@@ -227,3 +245,96 @@ def test_a_variable_that_nothing_sets(tmp_path: Path, work: str, expected: list[
     assert judge(placeholders, deploy(tmp_path, wanted)) == ["warn"]
     beside["spec"]["initContainers"][0]["args"] = ["$(VLLM_SERVICE_HOST)"]
     assert judge(placeholders, deploy(tmp_path, wanted)) == []
+
+
+# An InferenceService whose pod is its runtime's, with the model's own fields in it.
+
+RUNTIME_ARGS = ["--port=8080", "--model=/mnt/models", "--served-model-name={{.Name}}"]
+SERVE = ["python", "-m", "vllm.entrypoints.openai.api_server"]
+
+
+def runtime(*args: str, **container: Any) -> dict[str, Any]:
+    main = {"name": "kserve-container", "image": LATER, "command": SERVE, "args": [*RUNTIME_ARGS, *args]}
+    spec = {"containers": [main | container], "supportedModelFormats": [{"name": "vLLM"}]}
+    return make("ServingRuntime", "serving.kserve.io/v1alpha1", spec) | {"metadata": {"name": "own"}}
+
+
+def inference(
+    *args: str, gpus: int = 1, uri: str = "hf://Qwen/Qwen3-32B", name: str = "own", **model: Any
+) -> dict[str, Any]:
+    fields = {
+        "modelFormat": {"name": "vLLM"},
+        "runtime": name,
+        "storageUri": uri,
+        "args": list(args),
+        **model,
+    }
+    if gpus:
+        fields["resources"] = {"limits": {"nvidia.com/gpu": str(gpus)}}
+    predictor = {"minReplicas": 1, "model": fields}
+    return make("InferenceService", "serving.kserve.io/v1beta1", {"predictor": predictor})
+
+
+PORT = {"httpGet": {"path": "/health", "port": 8000}}
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([runtime(), inference()], []),
+        ([runtime(), inference("--tensor-parallel-size=2", gpus=2)], []),
+        ([runtime(), inference("--tensor-parallel-size=4", gpus=2)], ["fail"]),
+        ([runtime("--tensor-parallel-size=4"), inference(gpus=2)], ["fail"]),
+        (
+            [runtime("--tensor-parallel-size=4"), inference("--tensor-parallel-size=2", gpus=2)],
+            [],
+        ),  # the last counts
+        ([runtime(), inference(gpus=0)], ["unjudged"]),  # nobody requests one
+        ([runtime(resources={"limits": {"nvidia.com/gpu": 2}}), inference("-tp", "2", gpus=0)], []),
+        ([runtime(), inference(name="another")], ["unjudged", "unjudged"]),
+        ([runtime(), inference("-tp", "2", gpus=2), inference("-tp", "2", gpus=1)], ["fail"]),
+    ],
+)
+def test_gpus_of_a_service_with_its_runtime(
+    tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]
+) -> None:
+    assert judge(gpus_match, deploy(tmp_path, *objects)) == expected
+
+
+def test_a_service_and_its_runtime_are_told_once_and_where_they_are_written(tmp_path: Path) -> None:
+    """In one file, each at its own line; in two, what the runtime has is told at the name of the runtime."""
+    together = deploy(tmp_path / "one", runtime("--bogus-flag"), inference("--other-bogus"))
+    found = places(flags_known, together)
+    rows = (tmp_path / "one" / "deploy.yaml").read_text().splitlines()
+    assert [rows[int(place.rsplit(":", 1)[1]) - 1].strip() for _, place in found] == [
+        "- --bogus-flag",
+        "- --other-bogus",
+    ]
+    folder = tmp_path / "two"
+    apart = recipes(folder, runtime=dump_objects(runtime("--bogus-flag")), service=dump_objects(inference()))
+    ((outcome, place),) = places(flags_known, apart)
+    row = (folder / "service.yaml").read_text().splitlines()[int(place.rsplit(":", 1)[1]) - 1]
+    assert (outcome, row.strip()) == ("fail", "runtime: own")
+
+
+def test_a_service_has_the_probes_and_variables_of_its_runtime(tmp_path: Path) -> None:
+    both = [runtime(readinessProbe=PORT, env=[{"name": "A", "value": "1"}]), inference()]
+    assert judge(probes, deploy(tmp_path / "a", *both)) == ["fail"]  # it listens on 8080
+    both = [runtime(readinessProbe=PORT), inference("--port=8000", env=[{"name": "A", "value": "2"}])]
+    assert judge(probes, deploy(tmp_path / "b", *both)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (inference("--max-model-len=8192", gpus=1, uri="hf://Qwen/Qwen3-32B"), ["fail"]),
+        (inference("--max-model-len=8192", gpus=1, uri="hf://Qwen/Qwen3-8B"), []),
+        (inference("--max-model-len=8192", gpus=1, uri="s3://models/Qwen3-8B"), ["unjudged"]),
+    ],
+)
+def test_the_model_that_kserve_fetches_is_the_one_that_is_loaded(
+    tmp_path: Path, one: dict[str, Any], expected: list[str]
+) -> None:
+    own = runtime()
+    own["spec"]["nodeSelector"] = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB"}
+    assert judge(weights_fit, deploy(tmp_path, own, one)) == expected

@@ -18,7 +18,8 @@ from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.divisibility import heads_divide
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
 from dynocheck.facts import Settings
-from tests.checks.judging import deploy, judge
+from tests.checks.judging import deploy, judge, recipes, run_check
+from tests.checks.manifests import dump_objects
 
 VLLM = "vllm/vllm-openai:v0.11.0"
 SGLANG = "lmsysorg/sglang:v0.5.9-cu129-amd64"
@@ -272,3 +273,13 @@ def test_bounds_that_only_the_engine_states(
 def test_awq_needs_weights_in_it(tmp_path: Path, args: str, expected: list[str]) -> None:
     given = deploy(tmp_path, serve(VLLM, "--model", *args.split()))
     assert judge(values, given) == expected
+
+
+def test_two_equal_servers_load_the_same_model(tmp_path: Path) -> None:
+    """In files of their own, at the same lines: what is remembered of one is not taken for the other's."""
+    one = serve(VLLM, "--host", "0.0.0.0", "--model", "meta-llama/Llama-3.1-8B")
+    given = recipes(tmp_path, a__a=dump_objects(one), b__b=dump_objects(one))
+    assert [found.message.split()[4] for found in run_check(token, given)] == ["meta-llama/Llama-3.1-8B"] * 2
+    words = serve(VLLM, "vllm", "serve", "a/b", "--max-model-len", "4096", command=["env"])
+    given = recipes(tmp_path / "c", a__a=dump_objects(words), b__b=dump_objects(words))
+    assert judge(command_words, given) == []

@@ -7,12 +7,13 @@ from threading import Barrier
 import pytest
 
 from dynocheck.checks.engine.flags import flags_known
+from dynocheck.checks.manifest.objects import duplicates
 from dynocheck.checks.structure.layout import files, layout, read_whole
 from dynocheck.facts import Recipes
 from dynocheck.recipe import discover, kustomize
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import outcomes, places
-from tests.checks.manifests import dump_objects, engine, graph
+from tests.checks.manifests import claim, dump_objects, engine, graph
 from tests.controlplane import build
 
 TYPO = {"op": "add", "path": "/spec/components/1/podTemplate/spec/containers/0/args/-", "value": "--typo"}
@@ -57,6 +58,16 @@ def test_rendered_output_that_is_there_is_not_made_anew(tmp_path: Path) -> None:
     write_tree(tmp_path / "kustomize", OVERLAY)
     write(tmp_path, "deploy.yaml", graph(engine()))
     assert outcomes(flags_known, load(tmp_path)) == []
+
+
+def test_a_file_that_a_kustomization_leaves_out_is_an_alternative(tmp_path: Path) -> None:
+    """Nobody applies both; two files that it leaves out may be applied together."""
+    write(tmp_path, "kustomization.yaml", {"resources": ["gpu.yaml"]})
+    write(tmp_path, "gpu.yaml", claim())
+    write(tmp_path, "cpu.yaml", claim())
+    assert outcomes(duplicates, load(tmp_path)) == []
+    write(tmp_path, "tpu.yaml", claim())
+    assert outcomes(duplicates, load(tmp_path)) == ["warn"]
 
 
 @pytest.mark.parametrize(

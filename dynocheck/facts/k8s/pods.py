@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 
 from dynocheck.facts.identity_cache import IdentityCache
+from dynocheck.facts.k8s.serving_runtimes import merge_serving_runtimes
 from dynocheck.facts.recipe.documents import Manifest, Value
 from dynocheck.facts.recipe.recipes import Component, Graph, Recipe, Recipes
 
@@ -83,9 +84,15 @@ class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_pod_templates(recipe: Recipe) -> tuple[PodTemplate, ...]:
     """Every pod that applying a recipe creates."""
-    return _templates.get(
-        recipe, make=lambda: tuple(t for manifest in recipe.manifests for t in read_pod_templates(manifest))
-    )
+    return _templates.get(recipe, make=lambda: tuple(_read_templates(recipe)))
+
+
+def _read_templates(recipe: Recipe) -> Iterator[PodTemplate]:
+    manifests = tuple(recipe.manifests)
+    merged = merge_serving_runtimes(manifests)
+    for manifest in manifests:
+        complete = merged.get(id(manifest.root), manifest)
+        yield from read_pod_templates(complete) if complete is not None else ()
 
 
 _templates: IdentityCache[tuple[PodTemplate, ...]] = IdentityCache(4096)  # many checks ask for the same
@@ -114,13 +121,13 @@ def read_pod_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
         yield from _read_graph_templates(manifest)
         return
-    partial = manifest.kind not in POD_TEMPLATE_PATHS and manifest.group not in _WHOLE
+    whole = manifest.kind in POD_TEMPLATE_PATHS or manifest.group in _WHOLE or manifest.completed
     for path, template, spec in _find_pod_specs(manifest):
         labels = template.get("metadata", "labels") or _NOTHING
         name = manifest.name or manifest.root.get_text("metadata", "generateName")
         owner = f"{manifest.kind} {name}"
         yield PodTemplate(
-            manifest=manifest, owner=owner, spec=spec, path=path, labels=labels, partial=partial
+            manifest=manifest, owner=owner, spec=spec, path=path, labels=labels, partial=not whole
         )
 
 

@@ -38,7 +38,8 @@ class EnvVar(msgspec.Struct, frozen=True):
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """A volume mount; `source` is claim, configmap, secret, empty or other.
+    """A volume mount; `source` is claim, configmap, secret, empty or other, or hub if the folder is filled
+    with a model of the hub, whose id is the name, before the container starts.
 
     `sub_path` is the mounted folder of the volume, empty for all of it.
     """

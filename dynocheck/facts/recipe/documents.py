@@ -104,10 +104,14 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, dict=True):
-    """A YAML document that is a mapping, as Kubernetes objects are: its file and its root."""
+    """A YAML document that is a mapping, as Kubernetes objects are: its file and its root.
+
+    `completed`: what its controller adds of another object is in it, as a runtime is in KServe's services.
+    """
 
     file: str
     root: Value
+    completed: bool = False
 
     @cached_property
     def kind(self) -> str:

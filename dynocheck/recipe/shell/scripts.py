@@ -42,32 +42,32 @@ def strip_folder(text: str | None) -> str:
 
 def find_inline_script(texts: Sequence[str | None]) -> int | None:
     """The index of SCRIPT in `[WRAPPER ...] sh -c SCRIPT`; None if the arguments run no script."""
-    first = _skip_options(texts)
-    if first is None or first >= len(texts) or not re.fullmatch(r"-[a-z]*c[a-z]*", texts[first - 1] or ""):
-        return None
-    return first
+    first, takes_script = _skip_options(texts)
+    return first if takes_script and first < len(texts) else None
 
 
 def reads_standard_input(texts: Sequence[str | None]) -> bool:
     """Whether a command is a shell that runs what it reads."""
-    first = _skip_options(texts)
-    return first == len(texts) and not re.fullmatch(r"-[a-z]*c[a-z]*", texts[-1] or "")
+    first, takes_script = _skip_options(texts)
+    return first == len(texts) and not takes_script
 
 
-def _skip_options(texts: Sequence[str | None]) -> int | None:
-    """The index of the first argument of a shell that is no option, or that follows `-c`; None if there is
-    no shell.
+def _skip_options(texts: Sequence[str | None]) -> tuple[int, bool]:
+    """The index of the first argument of a shell that is no option, and whether `-c` is among the options;
+    -1 if there is no shell. `-`, `--` and an unknown argument end the options.
     """
     start = next((i for i, text in enumerate(texts) if strip_folder(text) in SHELLS), None)
     if start is None:
-        return None
+        return -1, False
+    takes_script = False
     for i in range(start + 1, len(texts)):
         text = texts[i] or ""
-        if re.fullmatch(r"-[a-z]*c[a-z]*", text):
-            return i + 1
+        takes_script = takes_script or re.fullmatch(r"-[a-z]*c[a-z]*", text) is not None
+        if text in ("-", "--"):
+            return i + 1, takes_script
         if not text.startswith(("-", "+")) and texts[i - 1] not in ("-o", "+o", "-O", "+O"):
-            return i
-    return len(texts)
+            return i, takes_script
+    return len(texts), takes_script
 
 
 def find_script_file(texts: Sequence[str | None], files: Files) -> tuple[int, Script] | None:

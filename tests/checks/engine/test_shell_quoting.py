@@ -38,6 +38,8 @@ def start(folder: Path, command: list[str], *args: str) -> Recipes:
         ([*SH, 'exec python3 -m dynamo.vllm "$@"', "worker"], ["--model", "m"], []),
         ([*SH, "python3 -m dynamo.vllm --model $1"], ["worker", "m"], []),
         (["bash", "/script.sh"], ["--model", "m"], []),
+        (["/bin/bash", "-lc", "--"], ["python3 -m dynamo.vllm --model $MODEL"], []),
+        ([*SH, "-e"], ["python3 -m dynamo.vllm --model $MODEL"], []),
         (VLLM, ['--kv-transfer-config={"kv_connector":"NixlConnector"}'], []),
         (VLLM, ["--compilation-config", "3"], []),
         (VLLM, ['--speculative-config={"max_model_len": 16k}'], []),
@@ -48,6 +50,7 @@ def start(folder: Path, command: list[str], *args: str) -> Recipes:
         # what looks right and is not
         (SH, ["python3 -m dynamo.vllm", "--model", "m"], ["fail"]),
         (["/bin/bash", "-lc", "python3 -m dynamo.vllm"], ["--model"], ["fail"]),
+        ([*SH, "--"], ["python3 -m dynamo.vllm", "--model", "m"], ["fail"]),
         (VLLM, ["--tensor-parallel-size 2"], ["fail"]),
         (SH, ['python3 -m dynamo.vllm "--model m"'], ["fail"]),
         (VLLM, ["--served-model-name", "$(NOWHERE)"], ["fail"]),

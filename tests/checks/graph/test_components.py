@@ -13,6 +13,7 @@ from dynocheck.core.declarations import Check
 from dynocheck.facts import Settings
 from tests.checks.judging import deploy, judge, outcomes, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph, job
+from tests.checks.test_servers import serve
 
 MODE = "--disaggregation-mode"
 VLLM, SGLANG, TRTLLM = (f"dynamo.{name}" for name in ("vllm", "sglang", "trtllm"))
@@ -216,6 +217,9 @@ def after(image: str) -> dict[str, Any]:
         (images_pinned, job("true", main={"image": "python:latest"}), ["warn"]),
         (images_pinned, job("true", main={"image": "python:3.12"}), []),
         (images_pinned, job("true", main={"image": "<registry>/tool:latest"}), []),
+        (images_pinned, serve("ghcr.io/Team/server:1.0.0"), ["fail"]),  # of any pod
+        (images_pinned, serve("Registry.example/team/server:Tag"), ["skip"]),
+        (images_pinned, serve("${REGISTRY}/Team/server:1.0.0"), ["skip"]),
         (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
         (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
         (one_release, run("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), ["unjudged"]),

@@ -48,6 +48,9 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (variable("${GPUS}"), ["warn"]),
         (variable("changeme"), ["warn"]),
         (variable("<>"), ["warn"]),
+        (variable("https://<POD_ID>-8000.proxy.example/v1"), ["warn"]),
+        (variable("sk-lab-..."), ["warn"]),
+        (manifests.config_map("a") | {"kind": "Secret", "stringData": {"URL": "http://<HOST>/v1"}}, ["fail"]),
         (graph(engine("--served-model-name", "<model>", image=IMAGE)), ["fail"]),
         (graph(engine(image=IMAGE, pod={"nodeSelector": {"pool": "todo"}})), ["fail"]),
         # what only looks like it

@@ -47,6 +47,17 @@ def test_schema_mistakes(tmp_path: Path, files: dict[str, str], expected: list[t
     assert places(schema.schema, recipes(tmp_path, **files)) == expected
 
 
+def test_what_sops_encrypted_is_not_judged(tmp_path: Path) -> None:
+    """Flux or helm-secrets decrypts the file before it is applied; `data` is no base64 until then."""
+    text = (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {k: 'ENC[AES256_GCM,data:zl==,type:str]'}\n"
+        "sops: {mac: 'ENC[AES256_GCM,data:zl==,type:str]', version: 3.9.0}\n"
+    )
+    given = recipes(tmp_path, a=text)
+    assert places(schema.schema, given) == []
+    assert get_coverage(schema.schema, given)[1] == ["Secret a"]
+
+
 @pytest.mark.parametrize(
     ("version", "kind", "fix"),
     [

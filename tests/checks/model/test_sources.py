@@ -98,6 +98,9 @@ def settings(**data: str) -> dict[str, Any]:
         ([get("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic")], ["skip"]),
         ([get(MODEL)], ["skip"]),
         ([get("org/unheard-of")], ["unjudged"]),  # which may be gated
+        ([get("mistralai/Mistral-7B-Instruct-v0.3")], ["unjudged"]),
+        ([get("google/gemma-1.1-7b-it")], ["fail"]),
+        ([get("google/codegemma-7b-it")], ["fail"]),
         ([get("org/unheard-of", **FROM)], []),
         # workers that fetch for themselves need one
         ([gated()], ["fail"]),

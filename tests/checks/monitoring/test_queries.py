@@ -8,8 +8,8 @@ import pytest
 
 from dynocheck.checks.monitoring.queries import metrics, queries
 from dynocheck.core.declarations import Check
-from tests.checks.judging import deploy, judge, places, read_lines, run_check
-from tests.checks.manifests import config_map
+from tests.checks.judging import deploy, judge, places, read_lines, recipes, run_check
+from tests.checks.manifests import config_map, dump_objects
 
 KUBERNETES_SAYS = "kube_pod_status_ready"
 
@@ -223,3 +223,29 @@ def test_monitors_select_what_is_there(
     tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]
 ) -> None:
     assert judge(metrics, deploy(tmp_path, *objects)) == expected
+
+
+BARE = SERVICE | {"metadata": {"name": "v", "labels": {}}}  # its pods alone have the label
+
+
+@pytest.mark.parametrize(
+    ("service", "elsewhere", "expected"),
+    [
+        (SERVICE, {}, []),
+        (BARE, {}, ["warn"]),
+        (BARE, {"namespaceSelector": {"any": True}}, ["warn"]),
+        (SERVICE, {"namespaceSelector": {"any": True}}, []),
+        (
+            BARE | {"spec": {"selector": {"x": "y"}}},
+            {"namespaceSelector": {"any": True}},
+            [],
+        ),
+    ],
+)
+def test_labels_of_pods_are_not_those_of_their_service(
+    tmp_path: Path, service: dict[str, Any], elsewhere: dict[str, Any], expected: list[str]
+) -> None:
+    monitor = service_monitor()
+    monitor["spec"] |= elsewhere
+    given = recipes(tmp_path, monitor=dump_objects(monitor), service=dump_objects(service))
+    assert judge(metrics, given) == expected

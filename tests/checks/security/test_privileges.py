@@ -74,6 +74,12 @@ def test_what_may_be_one_is_kept_back(tmp_path: Path, value: str) -> None:
     assert outcomes(privileges.secrets, recipe) == ["fail"]
 
 
+def router(line: str) -> Object:
+    """The configuration of a router in a ConfigMap, with this line among the parameters of a model."""
+    text = f"model_list:\n  - model_name: chat\n    litellm_params:\n      model: openai/chat\n      {line}\n"
+    return CONFIG | {"data": {"config.yaml": text}}
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -94,6 +100,17 @@ def test_what_may_be_one_is_kept_back(tmp_path: Path, value: str) -> None:
         (with_env("VLLM_API_KEY", "EMPTY"), []),
         (with_env("OPENAI_API_KEY", "dummy"), []),
         (with_env("EOS_TOKEN", "<|im_end|>"), []),
+        # a router's configuration that refers to variables, and a master key in one
+        (router("api_key: os.environ/UPSTREAM_KEY"), []),
+        (router('password: "os.environ/CACHE_PASSWORD"'), []),
+        (router("api_key: dummy"), []),
+        (router("master_key: os.environ/MASTER_KEY"), []),
+        (router("master_key: sk-4821"), ["fail"]),
+        (with_env("LITELLM_MASTER_KEY", "sk-4821"), ["fail"]),
+        (make_secret("https://<POD_ID>-8000.proxy.example/v1"), []),
+        (make_secret("sk-lab-..."), []),
+        (make_secret("https://user:abc@proxy.example/v1"), ["warn"]),
+        (make_secret("ENC[AES256_GCM,data:zlRq,iv:AB=,tag:cd==,type:str]"), []),
     ],
 )
 def test_what_only_looks_like_a_secret(tmp_path: Path, given: Object, expected: list[str]) -> None:
@@ -131,6 +148,7 @@ def mounting(path: str) -> Object:
         (job("echo hello", name="j", pod={"hostNetwork": True}), "hostNetwork"),
         (graph(engine(pod=mounting("/"))), "mounts / "),
         (graph(engine(pod=mounting("/var/run/docker.sock"))), "/var/run/docker.sock"),
+        (graph(engine(pod=mounting("/root/.ssh"))), "/root/.ssh"),
     ],
 )
 def test_needless_power(tmp_path: Path, given: Object, power: str) -> None:
@@ -151,6 +169,7 @@ def test_needless_power(tmp_path: Path, given: Object, power: str) -> None:
         job("sysctl -p", main=PRIVILEGED),
         job("serve", main=PRIVILEGED | {"resources": {"limits": {"google.com/tpu": 4}}}),
         graph(engine(pod=mounting("/home/kubernetes/bin/nvidia"))),
+        graph(engine(pod=mounting("/root/models"))),
         # An engine among others may take its devices by privilege.
         graph(*(engine(name=role, role=role, main=PRIVILEGED) for role in ("prefill", "decode"))),
     ],

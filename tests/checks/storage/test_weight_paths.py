@@ -7,6 +7,7 @@ from dynocheck.checks.storage import weight_paths
 from tests.checks.judging import deploy, judge, recipes
 from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
 from tests.checks.storage.manifests import download, loading
+from tests.checks.test_servers import serve
 
 TEAM = {"volumeMounts": [{"name": "cache", "mountPath": "/models", "subPath": "team"}]}
 
@@ -69,6 +70,27 @@ def test_model_path(
 )
 def test_a_cache_beside_the_claim(tmp_path: Path, home: str | None, expected: list[str]) -> None:
     assert judge(weight_paths.model_path, deploy(tmp_path, graph(loading(home=home)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "env", "expected"),
+    [
+        ("/root/.cache/huggingface", {"HUGGINGFACE_HUB_CACHE": "/tmp/hf"}, ["warn"]),
+        ("/root/.cache/huggingface", {"HF_HOME": "/tmp/hf", "TRANSFORMERS_CACHE": "/tmp/hf"}, ["warn"]),
+        ("/root/.cache/huggingface", {"HUGGINGFACE_HUB_CACHE": "/root/.cache/huggingface/hub"}, ["skip"]),
+        ("/root/.cache/huggingface", {}, ["skip"]),
+        ("/models-cache", {"HUGGINGFACE_HUB_CACHE": "/models-cache"}, ["skip"]),
+        ("/data", {"HF_HOME": "/tmp/hf"}, ["skip"]),  # which may be for anything
+    ],
+)
+def test_a_server_whose_claim_is_not_its_cache(
+    tmp_path: Path, path: str, env: dict[str, str], expected: list[str]
+) -> None:
+    pod = {"volumes": [{"name": "c", "persistentVolumeClaim": {"claimName": "cache"}}]}
+    mounts = [{"name": "c", "mountPath": path}]
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    one = serve("vllm/vllm-openai:v0.11.0", "--model", MODEL, pod=pod, volumeMounts=mounts, env=variables)
+    assert judge(weight_paths.model_path, deploy(tmp_path, one)) == expected
 
 
 @pytest.mark.parametrize(

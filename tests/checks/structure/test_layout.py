@@ -70,6 +70,7 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
     assert outcomes(layout.files, load(tmp_path)) == []
 
 
+VALUES = "engine: {image: {repository: registry.example/vllm-openai, tag: v0.11.0}, replicas: 2}\n"
 COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
 
 
@@ -78,6 +79,8 @@ COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
     [
         ({"vllm__agg__perf": JOB, **CACHE}, ["fail"]),
         ({"config": "a: b\n"}, ["fail"]),
+        ({"stack": VALUES}, ["unknown"]),
+        ({"stack": VALUES, "deploy": DEPLOY}, []),
         ({"deploy": DEPLOY}, []),
         ({"deploy": COMPONENT}, []),
         ({"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION}, ["unknown"]),
