@@ -17,6 +17,7 @@ from dynocheck.facts import Recipes
 _SIDES = {"kv_producer": "prefill", "kv_consumer": "decode"}
 _WORD = re.compile(r"[a-z0-9]+")
 _COMPARES_DRAFTS = (1, 5)  # the release of Dynamo, with vLLM 0.28
+_BACKENDS = "https://github.com/ai-dynamo/dynamo/pull/13015"
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
 
 
@@ -28,7 +29,7 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
     backend or speculative method.
 
     From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
-    computes every prompt again.
+    computes every prompt again. TensorRT-LLM transfers nothing without cache_transceiver_config.backend.
 
     Servers without Dynamo are a pair if they are in one file and their kv_role or names say which is which.
 
@@ -51,6 +52,7 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
         doubt = describe_incomplete(prefill, decode) if unread else _find_doubt(prefill, decode)
         if not unread:
             yield from _check_connectors(prefill, decode)
+            yield from _check_transceivers(prefill, decode)
             yield from _check_roles(prefill, decode)
             yield from _check_agreement(prefill, decode)
         yield doubt or judged(1, "pairs of workers")
@@ -85,10 +87,12 @@ def _suggest_same(prefill: EngineInstance, decode: EngineInstance, argument: str
 def _find_doubt(prefill: EngineInstance, decode: EngineInstance) -> Unjudged | None:
     """What may differ: it is set for one of them alone, or to what only the running container knows."""
     pair = (prefill, decode)
+    off = False in map(_has_transceiver, pair)  # and told
     doubted = [
         (argument, what)
         for read, _, argument, what in _list_agreements(*pair)
-        if (read(prefill) is None) != (read(decode) is None) or _is_hidden(pair, argument)
+        if ((read(prefill) is None) != (read(decode) is None) and not (read is _find_trtllm_backend and off))
+        or _is_hidden(pair, argument)
     ]
     if prefill.engine.name == "vllm" and None in map(_find_connectors, pair):
         doubted.append(("kv-transfer-config", "--kv-transfer-config"))
@@ -251,6 +255,32 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
             ),
             location=_locate(decode, "kv-transfer-config"),
         )
+
+
+def _check_transceivers(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
+    """Reports the side of TensorRT-LLM whose transceiver has no backend, which switches it off."""
+    for worker, other in (prefill, decode), (decode, prefill):
+        has = _has_transceiver(worker)
+        backend = other.get_nested("cache-transceiver-config", "backend")
+        if has is False and isinstance(backend, str):
+            yield fail(
+                f"{worker.name} has no cache_transceiver_config.backend, {other.name} has {backend}: it "
+                "transfers no KV cache",
+                fix=set_value("cache_transceiver_config.backend", backend),
+                evidence={"source": _BACKENDS},
+                location=_locate(worker, "cache-transceiver-config"),
+            )
+
+
+def _has_transceiver(worker: EngineInstance) -> bool | None:
+    """Whether a worker of TensorRT-LLM can transfer its KV cache; None if that is unknown, or of another."""
+    given = worker.given
+    if worker.engine.name != "trtllm" or given.get("override-engine-args") or given.has_prefix("trtllm."):
+        return None
+    section = given.get("cache-transceiver-config")
+    if section is not None and (not section.known or section.entries is None):
+        return None if section.value is not None else False
+    return worker.get_nested("cache-transceiver-config", "backend") is not None
 
 
 def _get_spelling(worker: EngineInstance, argument: str) -> str:

@@ -113,6 +113,31 @@ def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
     assert judge(kv_transfer.pair_agrees, deploy(tmp_path, one)) == expected
 
 
+@pytest.mark.parametrize(
+    ("prefill", "decode", "expected"),
+    [
+        ("cache_transceiver_config: {backend: UCX}", "cache_transceiver_config: {backend: UCX}", []),
+        ("cache_transceiver_config: {backend: DEFAULT}", "max_batch_size: 8", ["fail"]),
+        ("max_batch_size: 8", "cache_transceiver_config: {backend: NIXL}", ["fail"]),
+        (
+            "cache_transceiver_config: {backend: NIXL}",
+            "cache_transceiver_config: {max_tokens_in_buffer: 8192}",
+            ["fail"],
+        ),
+        ("cache_transceiver_config: {backend: NIXL}", None, ["unjudged"]),  # a file of the image
+    ],
+)
+def test_both_sides_of_tensorrt_llm_transfer(
+    tmp_path: Path, prefill: str, decode: str | None, expected: list[str]
+) -> None:
+    objects, sides = [], []
+    for name, text in ("prefill", prefill), ("decode", decode):
+        mounted: dict[str, Any] = mount_config(name, "/c") if text is not None else {}
+        objects += [config_map(name, c=text)] if text is not None else []
+        sides.append(engine("--extra-engine-args", "/c/c.yaml", name=name, role=name, **mounted, **TRTLLM))
+    assert judge(kv_transfer.pair_agrees, deploy(tmp_path, graph(*sides), *objects)) == expected
+
+
 # engine.trtllm-buffer
 
 

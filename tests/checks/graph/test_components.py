@@ -186,6 +186,10 @@ def after(image: str) -> dict[str, Any]:
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.vlm"), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.VLLM"), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.profiler"), []),
+        (engine_agrees, run(SGLANG_IMAGE, module="dynamo.sglang.decode_worker"), ["fail"]),
+        (engine_agrees, run(VLLM_IMAGE, module="dynamo.vllm.prefill_worker"), ["fail"]),
+        (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.sglang.worker"), ["warn"]),
+        (engine_agrees, run(VLLM_IMAGE, module="dynamo.vllm.omni"), []),
         (images_pinned, run("r/vllm-runtime:1.3.0"), []),
         (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
         (images_pinned, run("r/vllm-runtime:1.5.0-nemotron-dev.1"), []),
@@ -418,6 +422,9 @@ def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> 
     [
         ("NVIDIA-H200", []),
         ("NVIDA-H200", ["warn"]),
+        ("H200", ["warn"]),
+        ("B200-SHARED", ["warn"]),
+        ("A100-SXM4-80GB", []),  # the name that drivers before 470 give
         ("NVIDIA-H100-SXM4-80GB", []),
         ("Mine", []),
         ("${GPU}", []),
@@ -432,6 +439,18 @@ def test_a_misspelt_gpu_product(tmp_path: Path, product: str, expected: list[str
     pod = {"nodeSelector": {label: product}} if selected else {"affinity": required}
     found = outcomes(placement, deploy(tmp_path, graph(engine(pod=pod))))
     assert [outcome for outcome in found if outcome != "skip"] == expected
+
+
+@pytest.mark.parametrize(("host", "expected"), [("gpu-17", ["warn"]), ("<node>", []), ("${NODE}", [])])
+@pytest.mark.parametrize("how", ["nodeSelector", "In", "NotIn"])
+def test_the_name_of_a_node_is_of_one_cluster(
+    tmp_path: Path, host: str, expected: list[str], how: str
+) -> None:
+    label = "kubernetes.io/hostname"
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": label, "operator": how, "values": [host]}]}]}
+    required = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    pod = {how: {label: host}} if how == "nodeSelector" else {"affinity": required}
+    assert judge(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
 @pytest.mark.parametrize(
