@@ -289,7 +289,8 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
         added = plugin and flag is not None and _PARSER in flag.names  # perhaps by the plug-in
         problem = _find_problem(option, flag) if flag is not None and not added else None
         if problem is not None:
-            place = program.locate(option, file)
+            slip = find_misspelt_connector(option.json)
+            place = program.locate_value(option, slip[0], file) if slip else program.locate(option, file)
             report = partial(
                 program.report,
                 f"{option.spelled} {problem}",
@@ -348,7 +349,7 @@ def _find_connector_problems(program: Program) -> Iterator[Problem]:
     for option, file in _list_flags(program):
         is_transfer = option.spelled.replace("_", "-") == "--kv-transfer-config"
         if is_transfer and (connector := find_unknown_connector(option.json)) is not None:
-            place = program.locate(option, file)
+            place = program.locate_value(option, connector, file)
             report = partial(
                 program.report,
                 f"{option.spelled} has kv_connector {connector}, which vLLM has only from a plug-in",

@@ -98,6 +98,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
         yield from filter(None, map(_check_image, engines))
         if graph.framework in _IMAGES:
             yield from _check_framework(graph, engines, _locate_framework(recipes, graph))
+            yield from _check_unread(graph, engines)
 
 
 def _check_image(engine: EngineInstance) -> Finding | None:
@@ -141,6 +142,28 @@ def _check_framework(
             fix=set_value("spec.backendFramework", others[0].engine.name),
             evidence={engine.component.name: engine.launch.module for engine in others},
             location=location,
+        )
+
+
+def _check_unread(graph: Graph, engines: Sequence[EngineInstance]) -> Iterator[Finding]:
+    """Reports the image of another engine of a worker whose program cannot be read."""
+    read = {id(engine.component) for engine in engines}
+    for component in graph.components:
+        main = component.main
+        contained = _ENGINES.get(parse_image(main.image or "").dynamo_name) if main is not None else None
+        if (
+            main is None
+            or contained in (None, graph.framework)
+            or id(component) in read
+            or not component.gpus
+        ):
+            continue
+        yield fail(
+            f"{component.name} runs an image of {contained}, its graph has backendFramework: "
+            f"{graph.framework}",
+            fix=replace_words(_IMAGES[contained or ""], _IMAGES[graph.framework or ""]),
+            evidence={"image": main.image},
+            location=Location(graph.file, main.image_line, main.image_column),
         )
 
 

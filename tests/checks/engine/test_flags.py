@@ -53,6 +53,20 @@ def test_connectors_are_those_of_vllm(tmp_path: Path, connector: str, expected: 
         assert outcomes(values, given) == expected
 
 
+def test_a_connector_in_a_config_map_is_told_there(tmp_path: Path) -> None:
+    text = '{\n  "kv_role": "kv_both",\n  "kv_connector": "NixlConector"\n}'
+    held = config_map("c") | {"data": {"transfer": text}}
+    source = {"name": "T", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "transfer"}}}
+    workers = (
+        engine("--kv-transfer-config=$(T)", name=name, main={"env": [source]}) for name in ("one", "two")
+    )
+    given = deploy(tmp_path, graph(*workers), held)
+    (finding,) = run_check(values, given)
+    assert finding.outcome == "fail"
+    assert finding.location is not None
+    assert "NixlConector" in Path(finding.location.file).read_text().splitlines()[finding.location.line - 1]
+
+
 @pytest.mark.parametrize("key", ["max_seq_len", "tensor_parallel_size", "moe_expert_parallel_size"])
 @pytest.mark.parametrize(("size", "expected"), [("8192", []), ("'8192'", []), ("128k", ["fail"])])
 def test_tensorrt_llm_takes_whole_numbers_in_its_file(

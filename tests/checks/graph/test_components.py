@@ -154,6 +154,13 @@ def test_a_worker_of_another_engine_than_its_siblings_is_told_there(
     assert found.startswith(line)
 
 
+def test_an_image_is_compared_with_the_framework_where_no_program_can_be_read(tmp_path: Path) -> None:
+    main = {"command": ["./start.sh"], "args": []}
+    for image, expected in (VLLM_IMAGE, []), (SGLANG_IMAGE, ["fail"]), ("r.example/mine:1.0.0", []):
+        given = deploy(tmp_path, graph(engine(image=image, main=main), backendFramework="vllm"))
+        assert judge(engine_agrees, given) == expected
+
+
 def run(image: str, *images: str, **more: Any) -> dict[str, Any]:
     """A graph of workers w0, w1 ... of these images, or of a worker w."""
     if not images:
