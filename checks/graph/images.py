@@ -98,7 +98,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
         yield from filter(None, map(_check_image, engines))
         if graph.framework in _IMAGES:
             yield from _check_framework(graph, engines, _locate_framework(recipes, graph))
-            yield from _check_unread(graph, engines)
+            yield from _check_unread(graph, engines, _locate_framework(recipes, graph))
 
 
 def _check_image(engine: EngineInstance) -> Finding | None:
@@ -145,23 +145,33 @@ def _check_framework(
         )
 
 
-def _check_unread(graph: Graph, engines: Sequence[EngineInstance]) -> Iterator[Finding]:
-    """Reports the image of another engine of a worker whose program cannot be read."""
+def _check_unread(graph: Graph, engines: Sequence[EngineInstance], location: Location) -> Iterator[Finding]:
+    """Reports the image of another engine of a worker whose program cannot be read.
+
+    :param location: where the framework stands, which is what is wrong if no worker has its image.
+    """
     read = {id(engine.component) for engine in engines}
-    for component in graph.components:
-        main = component.main
-        contained = _ENGINES.get(parse_image(main.image or "").dynamo_name) if main is not None else None
-        if (
-            main is None
-            or contained in (None, graph.framework)
-            or id(component) in read
-            or not component.gpus
-        ):
-            continue
+    unread = [
+        (component, component.main, contained)
+        for component in graph.components
+        if component.main is not None and component.gpus and id(component) not in read
+        if (contained := _ENGINES.get(parse_image(component.main.image or "").dynamo_name)) is not None
+    ]
+    others = [found for found in unread if found[2] != graph.framework]
+    if others and not engines and len(others) == len(unread) and len({found[2] for found in others}) == 1:
+        yield fail(
+            f"graph {graph.name} has backendFramework: {graph.framework}, but its workers run images of "
+            f"{others[0][2]}",
+            fix=set_value("spec.backendFramework", others[0][2]),
+            evidence={component.name: main.image for component, main, _ in others},
+            location=location,
+        )
+        return
+    for component, main, contained in others:
         yield fail(
             f"{component.name} runs an image of {contained}, its graph has backendFramework: "
             f"{graph.framework}",
-            fix=replace_words(_IMAGES[contained or ""], _IMAGES[graph.framework or ""]),
+            fix=replace_words(_IMAGES[contained], _IMAGES[graph.framework or ""]),
             evidence={"image": main.image},
             location=Location(graph.file, main.image_line, main.image_column),
         )

@@ -154,11 +154,23 @@ def test_a_worker_of_another_engine_than_its_siblings_is_told_there(
     assert found.startswith(line)
 
 
-def test_an_image_is_compared_with_the_framework_where_no_program_can_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        ([VLLM_IMAGE, VLLM_IMAGE], None),
+        ([VLLM_IMAGE, "r.example/mine:1.0.0"], None),
+        ([VLLM_IMAGE, SGLANG_IMAGE], "image:"),
+        ([SGLANG_IMAGE, SGLANG_IMAGE], "backendFramework:"),
+    ],
+)
+def test_images_are_compared_with_the_framework_where_no_program_can_be_read(
+    tmp_path: Path, images: list[str], line: str | None
+) -> None:
     main = {"command": ["./start.sh"], "args": []}
-    for image, expected in (VLLM_IMAGE, []), (SGLANG_IMAGE, ["fail"]), ("r.example/mine:1.0.0", []):
-        given = deploy(tmp_path, graph(engine(image=image, main=main), backendFramework="vllm"))
-        assert judge(engine_agrees, given) == expected
+    workers = [engine(name=f"w{i}", image=image, main=main) for i, image in enumerate(images)]
+    given = deploy(tmp_path, graph(*workers, backendFramework="vllm"))
+    assert judge(engine_agrees, given) == (["fail"] if line else [])
+    assert all(found.startswith(line or "") for found in read_lines(engine_agrees, given))
 
 
 def run(image: str, *images: str, **more: Any) -> dict[str, Any]:
