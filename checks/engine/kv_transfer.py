@@ -12,9 +12,11 @@ from dynocheck.data import parse_version
 from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import find_model
 from dynocheck.engines.instances import EngineInstance, find_instances
+from dynocheck.engines.model_lookup import strip_precision
 from dynocheck.facts import Recipes
 
 _SIDES = {"kv_producer": "prefill", "kv_consumer": "decode"}
+_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _WORD = re.compile(r"[a-z0-9]+")
 _COMPARES_DRAFTS = (1, 5)  # the release of Dynamo, with vLLM 0.28
 _BACKENDS = "https://github.com/ai-dynamo/dynamo/pull/13015"
@@ -24,9 +26,9 @@ _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-iss
 @check("engine.pair-agrees", title="Prefill and decode workers use the same KV transfer")
 def pair_agrees(recipes: Recipes) -> Iterator[Result]:
     """A decode worker reads the KV cache of a prefill worker through the same connector, in the same
-    precision and layout. If these differ, the transfer fails or yields garbage; if the block sizes differ, it
-    is slower or fails. NIXL's connector also refuses a peer with another vLLM, --model, --dtype, attention
-    backend or speculative method.
+    precision and layout, and of the same model. If these differ, the transfer fails or yields garbage; if the
+    block sizes differ, it is slower or fails. NIXL's connector also refuses a peer with another vLLM,
+    --model, --dtype, attention backend or speculative method.
 
     From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
     computes every prompt again. TensorRT-LLM transfers nothing without cache_transceiver_config.backend.
@@ -53,6 +55,7 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
         if not unread:
             yield from _check_connectors(prefill, decode)
             yield from _check_transceivers(prefill, decode)
+            yield from _check_models(prefill, decode)
             yield from _check_roles(prefill, decode)
             yield from _check_agreement(prefill, decode)
         yield doubt or judged(1, "pairs of workers")
@@ -255,6 +258,24 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
             ),
             location=_locate(decode, "kv-transfer-config"),
         )
+
+
+def _check_models(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
+    """Reports two sides of different models; vLLM's handshake compares their names anyway."""
+    names = [worker.model or "" for worker in (prefill, decode)]
+    if prefill.engine.name == "vllm" or not all(_HUB_ID.fullmatch(name) for name in names):
+        return
+    shorter, longer = sorted(map(strip_precision, names), key=len)
+    if not longer.startswith(shorter):  # else it may be the same with other weights, as R1 and R1-FP4-v2
+        yield fail(
+            f"{prefill.name} loads {names[0]}, {decode.name} loads {names[1]}, whose KV cache is another",
+            fix=set_argument(_get_spelling(decode, _find_model_flag(decode)), names[0]),
+            location=_locate(decode, _find_model_flag(decode)),
+        )
+
+
+def _find_model_flag(worker: EngineInstance) -> str:
+    return next((flag for flag in worker.engine.model_flags if worker.given.get(flag)), "model")
 
 
 def _check_transceivers(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:

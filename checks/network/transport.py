@@ -171,7 +171,8 @@ def _names_nixl(engine: EngineInstance) -> bool:
         return engine.get_nested("cache-transceiver-config", "backend") in ("DEFAULT", "NIXL", "UCX")
     config = given.get("kv-transfer-config")
     entries = str(config.entries) if config is not None else ""
-    return "NixlConnector" in entries and "kv_buffer_device" not in entries
+    elsewhere = "'backends'" in entries and "UCX" not in entries  # as LIBFABRIC
+    return "NixlConnector" in entries and "kv_buffer_device" not in entries and not elsewhere
 
 
 def _check_gpu_memory(worker: Worker, main: Container) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.core.fixes import replace_words, set_argument, set_variable
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
+from dynocheck.engines.model_lookup import strip_precision
 from dynocheck.facts import (
     LIMITS_ANNOTATION,
     Benchmark,
@@ -21,9 +22,6 @@ from dynocheck.facts import (
     parse_count,
 )
 
-_PRECISION = re.compile(
-    r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
-)
 # What stores a tokenizer in a folder: `hf download ID --local-dir DIR`, or a line of Python.
 _STORED = re.compile(
     r"""(?:\bdownload\s+|from_pretrained\(\s*["']|repo_id\s*=\s*["'])([\w.-]{1,96}/[\w.-]{1,96})(?=[\s"']|$)"""
@@ -296,11 +294,7 @@ def _find_source(makers: Sequence[str]) -> str | None:
 
 def _has_same_base(model: str, known: set[str]) -> bool:
     """Whether a model or its quantised form is known: quantising keeps the tokenizer."""
-    return _strip_precision(model) in map(_strip_precision, known) or model in known
-
-
-def _strip_precision(model: str) -> str:
-    return _PRECISION.sub("", model.rpartition("/")[2].lower()[:_MAX_PATH])
+    return strip_precision(model) in map(strip_precision, known) or model in known
 
 
 def _check_tokenizer(

@@ -32,6 +32,13 @@ def pair(prefill: list[str], decode: list[str], **more: Any) -> dict[str, Any]:
     return graph(p, engine(*decode, name="d", role="decode", **more))
 
 
+def sides(prefill: str, decode: str) -> dict[str, Any]:
+    """SGLang's two sides with these models, served under one name."""
+    named = ["--served-model-name=m"]
+    p = engine(*named, name="p", role="prefill", model=prefill, **SGLANG)
+    return graph(p, engine(*named, name="d", role="decode", model=decode, **SGLANG))
+
+
 def route(flags: list[str], *args: str, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     return graph(frontend(*flags, env=env), engine(*args, **more))
 
@@ -104,6 +111,11 @@ OLD_P = engine("--is-prefill-worker", name="p", image="vllm-runtime:mine")
         (pair(["--page-size=16"], ["--page-size=64"], **SGLANG), ["warn"]),
         (pair(["--kv-cache-dtype=fp8_e5m2"], [FP8_E4M3], **SGLANG), ["fail"]),
         (graph(OWN_A, OWN_B), ["skip"]),  # of two models
+        (sides("a/one", "a/one"), []),
+        (sides("a/one", "a/two"), ["fail"]),
+        (sides("a/one-FP8", "b/One-NVFP4"), []),  # the weights' precision is not the cache's
+        (sides("a/one", "b/one-FP4-v2"), []),
+        (sides("/models/one", "a/two"), []),
         (graph(FLAG_P, FLAG_D), ["fail"]),  # the flag tells the role as well
         (graph(OWN_P, FLAG_D), ["warn"]),
         (graph(OLD_P, FLAG_D), ["unjudged"]),  # perhaps of a release that needs no --kv-transfer-config

@@ -98,6 +98,10 @@ def test_transport(tmp_path: Path, component: Component, expected: list[str]) ->
 
 
 NIXL = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_role":"kv_both"}'
+OTHERWISE = (
+    '--kv-transfer-config={"kv_connector":"NixlConnector",'
+    '"kv_connector_extra_config":{"backends":["LIBFABRIC"]}}'
+)
 BY_HOST = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_buffer_device":"cpu"}'
 
 
@@ -107,6 +111,7 @@ BY_HOST = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_buffer_devic
         ("vllm", [NIXL], "tcp", ["warn", "warn"]),
         ("vllm", [NIXL], "tcp,cuda_copy", []),
         ("vllm", [BY_HOST], "tcp", ["skip"]),
+        ("vllm", [OTHERWISE], "tcp", ["skip"]),
         ("vllm", [], "tcp", ["skip"]),
         ("sglang", ["--disaggregation-transfer-backend", "nixl"], "tcp", ["warn", "warn"]),
         ("sglang", [], "tcp", ["skip"]),  # Mooncake does not use UCX
