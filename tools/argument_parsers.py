@@ -56,7 +56,7 @@ def split_variables(flags: list[Flag]) -> Iterator[Flag]:
     for flag in flags:
         name = flag.pop("env", None)
         kind = {"type": "bool"} if flag.get("kind") == "negatable" else {}
-        kind |= {key: flag[key] for key in ("type", "choices") if key in flag}
+        kind |= {key: flag[key] for key in ("type", "choices", "growing") if key in flag}
         if name and kind and flag.get("kind") in (None, "negatable"):
             yield {"names": [name]} | kind
 

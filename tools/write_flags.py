@@ -142,9 +142,9 @@ def _add_dynamo(
     variables: _Rows,
 ) -> None:
     for program in PROGRAMS:
-        flags = list(_read_dynamo_flags(package, program))
+        flags = list(_add_choices(_read_dynamo_flags(package, program), names))
         variables.setdefault(f"dynamo.{program}", {})[version] = list(split_variables(flags))
-        tables.setdefault(f"dynamo.{program}", {})[version] = list(_add_choices(flags, names))
+        tables.setdefault(f"dynamo.{program}", {})[version] = flags
 
 
 def _add_engine(

@@ -33,6 +33,8 @@ _TEXTS = (
     "cache_transceiver_config.enable_pipelined_transfer",
     "cache_transceiver_config.kv_cache_bounce_size_mb",
 )
+# A setting that every version since 1.0 refuses, and that a checkout before it names.
+_DROPPED = {"kv_cache_dtype"}
 
 
 def read_paths(checkout: Path) -> Iterator[str]:
@@ -56,7 +58,7 @@ def collect_sections(paths: set[str]) -> dict[str, list[str]]:
 
 def main(checkouts: list[str]) -> None:
     paths = {path for checkout in checkouts for path in read_paths(Path(checkout))}
-    TARGET.write_text(json.dumps(collect_sections(paths | {*_TEXTS}), indent=1) + "\n")
+    TARGET.write_text(json.dumps(collect_sections((paths | {*_TEXTS}) - _DROPPED), indent=1) + "\n")
 
 
 if __name__ == "__main__":

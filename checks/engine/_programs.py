@@ -114,6 +114,16 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     def locate(self, flag: FlagOccurrence, file: str = "") -> Location:
         return Location(file or self.graph.file, flag.word.line, flag.word.column)
 
+    def locate_value(self, flag: FlagOccurrence, part: str, file: str = "") -> Location:
+        """Where a part of a flag's value is written: in a ConfigMap that a variable is from, or here."""
+        for variable in self.container.env:
+            text = variable.value or ""
+            if variable.origin is not None and part in text and text in (flag.text or flag.inline or ""):
+                above = text.partition(part)[0].count("\n")
+                path, line = variable.origin
+                return Location(path, line + above + ("\n" in text), 1)
+        return self.locate(flag, file)
+
     def as_of(self, release: str) -> "Program":
         """The same program with the options of this release."""
         return msgspec.structs.replace(self, parsers=flag_tables(self.launch.module, release))

@@ -25,6 +25,21 @@ from dynocheck.facts import ConfigFile, Recipes, Rulings, Value
 
 _TRTLLM, _WITHOUT_AUTODEPLOY = "dynamo.trtllm", (1, 6)
 _TRTLLM_REFERENCE = "https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html"
+# Keys of older versions, and such as its documentation had by mistake: what is written instead, and what says
+# so. None of the versions in Dynamo 1.0 and later takes them.
+_GRAPHS = "https://github.com/NVIDIA/TensorRT-LLM/pull/5014"
+_FORMER = {
+    "autotuner_enabled": ("enable_autotuner", "https://github.com/ai-dynamo/dynamo/pull/2217"),
+    "cuda_graph_batch_sizes": ("cuda_graph_config: {batch_sizes: [...]}", _GRAPHS),
+    "cuda_graph_config.padding_enabled": (
+        "enable_padding",
+        "https://github.com/NVIDIA/TensorRT-LLM/pull/18901",
+    ),
+    "cuda_graph_max_batch_size": ("cuda_graph_config: {max_batch_size: N}", _GRAPHS),
+    "cuda_graph_padding_enabled": ("cuda_graph_config: {enable_padding: true}", _GRAPHS),
+    "kv_cache_dtype": ("kv_cache_config: {dtype: fp8}", "https://github.com/NVIDIA/TensorRT-LLM/pull/18901"),
+    "use_cuda_graph": ("cuda_graph_config: {}", _GRAPHS),
+}
 _SURE_SIMILARITY = 0.85  # of difflib: one slip in a long word
 _FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args")
 
@@ -40,7 +55,8 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     and its path are two words. Images of unknown release are judged as for engine.flags-known.
 
     TensorRT-LLM exits at a key that it does not know. Which version has which key is unknown: a key that none
-    is known to have is a warning if it looks like a known one, and is not judged otherwise.
+    is known to have is a warning if it looks like a known one, and is not judged otherwise. Keys that older
+    versions had, such as use_cuda_graph and kv_cache_dtype, are known.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
@@ -48,14 +64,16 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     configured = [program for program in programs if _has_known_keys(program)]
     unread = [file for program in programs if (file := _find_unread_file(program)) is not None]
     files = {
-        (config.file, config.path): config for program in programs for config in _find_trtllm_file(program)
+        (config.file, config.path): (program, config)
+        for program in programs
+        for config in _find_trtllm_file(program)
     }
     if not (configured or unread or files):
         raise Skip("no engine has a configuration file or JSON flag with known keys")
     yield from unread
     yield from judge_programs(configured, _find_key_problems)
-    for config in files.values():
-        yield from _judge_trtllm_file(config)
+    for program, config in files.values():
+        yield from _judge_trtllm_file(program, config)
     yield from (finding for program in programs for finding in _check_trtllm_backend(program))
 
 
@@ -65,11 +83,20 @@ def _find_trtllm_file(program: Program) -> Iterator[ConfigFile]:
         yield config
 
 
-def _judge_trtllm_file(config: ConfigFile) -> Iterator[Result]:
+def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]:
     strangers = list(_find_trtllm_strangers(config.root)) if config.root is not None else []
     doubted = []
     for section, key, value in strangers:
         name = f"{section}.{key}".lstrip(".")
+        if name in _FORMER:
+            instead, source = _FORMER[name]
+            yield program.report(
+                f"TensorRT-LLM in Dynamo 1.0 and later exits at the key {name}",
+                fix=f"write {instead}",
+                evidence={"source": source},
+                location=Location(config.file, value.line, value.column),
+            )
+            continue
         close = difflib.get_close_matches(key, list_trtllm_keys()[section], n=1, cutoff=_SURE_SIMILARITY)
         if close:
             yield warn(

@@ -37,7 +37,9 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
-_PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
+_PARSER, _PARSER_PLUGIN = "--reasoning-parser", "--reasoning-parser-plugin"  # vLLM's, which adds parsers
+_TOOLS, _TOOLS_VARIABLE = "tool-call-parser", "DYN_TOOL_CALL_PARSER"
+_RIVALS = "https://github.com/ai-dynamo/dynamo/pull/5849"
 _MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
 # By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
@@ -131,8 +133,8 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, at a switch with one: `--enforce-eager true`, and at sequences longer than the model's.
     TGI exits at a --dtype beside a --quantize and at input as long as all tokens together, vLLM's server at
-    tools that are to be chosen without a --tool-call-parser, and each engine at AWQ or GPTQ for a model whose
-    weights are not quantized.
+    tools that are to be chosen without a --tool-call-parser, Dynamo at SGLang's --tool-call-parser beside its
+    own, and each engine at AWQ or GPTQ for a model whose weights are not quantized.
 
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
@@ -336,9 +338,11 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
     plugin = any(option.spelled == _PARSER_PLUGIN for option in program.flags)
     for option, file in _list_flags(program):
         flag = option.candidates[0] if len(option.candidates) == 1 else None
-        problem = _find_problem(option, flag) if flag is not None and not (plugin and flag.growing) else None
+        added = plugin and flag is not None and _PARSER in flag.names  # perhaps by the plug-in
+        problem = _find_problem(option, flag) if flag is not None and not added else None
         if problem is not None:
-            place = program.locate(option, file)
+            slip = find_misspelt_connector(option.json)
+            place = program.locate_value(option, slip[0], file) if slip else program.locate(option, file)
             report = partial(
                 program.report,
                 f"{option.spelled} {problem}",
@@ -348,6 +352,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
             )
             yield Problem(place, option.spelled, report, growing=option.candidates[0].growing)
     yield from _find_connector_problems(program)
+    yield from _find_rival_problems(program)
     for variable, known in program.variables:
         if variable.value and (problem := _find_bad_variable(variable.value, known)):
             place = Location(program.graph.file, variable.line, variable.column)
@@ -361,7 +366,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 evidence={"release": program.title},
                 location=place,
             )
-            yield Problem(place, variable.name, report)
+            yield Problem(place, variable.name, report, growing=known.growing)
 
 
 def _list_words(option: FlagOccurrence) -> dict[str, list[str]]:
@@ -370,12 +375,33 @@ def _list_words(option: FlagOccurrence) -> dict[str, list[str]]:
     return {"words": words} if len(words) > 1 else {}
 
 
+def _find_rival_problems(program: Program) -> Iterator[Problem]:
+    """SGLang's own parser of tool calls beside Dynamo's, at which dynamo.sglang exits."""
+    if program.launch.module != "dynamo.sglang":
+        return
+    given = {option.spelled: (option, file) for option, file in _list_flags(program)}
+    own, ours = f"--{_TOOLS}", f"--dyn-{_TOOLS}"
+    set_by = (variable for variable, _ in program.variables if variable.name == _TOOLS_VARIABLE)
+    rival = ours if ours in given else next((each.name for each in set_by if each.value), "")
+    if own in given and rival:
+        option, file = given[own]
+        place = program.locate(option, file)
+        report = partial(
+            program.report,
+            f"{own} beside {rival}, of which Dynamo takes only one",
+            fix=remove_argument(own, f"or {rival}"),
+            evidence={"source": _RIVALS},
+            location=place,
+        )
+        yield Problem(place, rival, report)
+
+
 def _find_connector_problems(program: Program) -> Iterator[Problem]:
     """The connectors that only a plug-in may bring."""
     for option, file in _list_flags(program):
         is_transfer = option.spelled.replace("_", "-") == "--kv-transfer-config"
         if is_transfer and (connector := find_unknown_connector(option.json)) is not None:
-            place = program.locate(option, file)
+            place = program.locate_value(option, connector, file)
             report = partial(
                 program.report,
                 f"{option.spelled} has kv_connector {connector}, which vLLM has only from a plug-in",

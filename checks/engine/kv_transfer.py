@@ -12,23 +12,26 @@ from dynocheck.data import parse_version
 from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import find_model
 from dynocheck.engines.instances import EngineInstance, find_instances
+from dynocheck.engines.model_lookup import strip_precision
 from dynocheck.facts import Recipes
 
 _SIDES = {"kv_producer": "prefill", "kv_consumer": "decode"}
+_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _WORD = re.compile(r"[a-z0-9]+")
 _COMPARES_DRAFTS = (1, 5)  # the release of Dynamo, with vLLM 0.28
+_BACKENDS = "https://github.com/ai-dynamo/dynamo/pull/13015"
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
 
 
 @check("engine.pair-agrees", title="Prefill and decode workers use the same KV transfer")
 def pair_agrees(recipes: Recipes) -> Iterator[Result]:
     """A decode worker reads the KV cache of a prefill worker through the same connector, in the same
-    precision and layout. If these differ, the transfer fails or yields garbage; if the block sizes differ, it
-    is slower or fails. NIXL's connector also refuses a peer with another vLLM, --model, --dtype, attention
-    backend or speculative method.
+    precision and layout, and of the same model. If these differ, the transfer fails or yields garbage; if the
+    block sizes differ, it is slower or fails. NIXL's connector also refuses a peer with another vLLM,
+    --model, --dtype, attention backend or speculative method.
 
     From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
-    computes every prompt again.
+    computes every prompt again. TensorRT-LLM transfers nothing without cache_transceiver_config.backend.
 
     Servers without Dynamo are a pair if they are in one file and their kv_role or names say which is which.
 
@@ -51,6 +54,8 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
         doubt = describe_incomplete(prefill, decode) if unread else _find_doubt(prefill, decode)
         if not unread:
             yield from _check_connectors(prefill, decode)
+            yield from _check_transceivers(prefill, decode)
+            yield from _check_models(prefill, decode)
             yield from _check_roles(prefill, decode)
             yield from _check_agreement(prefill, decode)
         yield doubt or judged(1, "pairs of workers")
@@ -85,10 +90,12 @@ def _suggest_same(prefill: EngineInstance, decode: EngineInstance, argument: str
 def _find_doubt(prefill: EngineInstance, decode: EngineInstance) -> Unjudged | None:
     """What may differ: it is set for one of them alone, or to what only the running container knows."""
     pair = (prefill, decode)
+    off = False in map(_has_transceiver, pair)  # and told
     doubted = [
         (argument, what)
         for read, _, argument, what in _list_agreements(*pair)
-        if (read(prefill) is None) != (read(decode) is None) or _is_hidden(pair, argument)
+        if ((read(prefill) is None) != (read(decode) is None) and not (read is _find_trtllm_backend and off))
+        or _is_hidden(pair, argument)
     ]
     if prefill.engine.name == "vllm" and None in map(_find_connectors, pair):
         doubted.append(("kv-transfer-config", "--kv-transfer-config"))
@@ -251,6 +258,50 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
             ),
             location=_locate(decode, "kv-transfer-config"),
         )
+
+
+def _check_models(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
+    """Reports two sides of different models; vLLM's handshake compares their names anyway."""
+    names = [worker.model or "" for worker in (prefill, decode)]
+    if prefill.engine.name == "vllm" or not all(_HUB_ID.fullmatch(name) for name in names):
+        return
+    shorter, longer = sorted(map(strip_precision, names), key=len)
+    if not longer.startswith(shorter):  # else it may be the same with other weights, as R1 and R1-FP4-v2
+        yield fail(
+            f"{prefill.name} loads {names[0]}, {decode.name} loads {names[1]}, whose KV cache is another",
+            fix=set_argument(_get_spelling(decode, _find_model_flag(decode)), names[0]),
+            location=_locate(decode, _find_model_flag(decode)),
+        )
+
+
+def _find_model_flag(worker: EngineInstance) -> str:
+    return next((flag for flag in worker.engine.model_flags if worker.given.get(flag)), "model")
+
+
+def _check_transceivers(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
+    """Reports the side of TensorRT-LLM whose transceiver has no backend, which switches it off."""
+    for worker, other in (prefill, decode), (decode, prefill):
+        has = _has_transceiver(worker)
+        backend = other.get_nested("cache-transceiver-config", "backend")
+        if has is False and isinstance(backend, str):
+            yield fail(
+                f"{worker.name} has no cache_transceiver_config.backend, {other.name} has {backend}: it "
+                "transfers no KV cache",
+                fix=set_value("cache_transceiver_config.backend", backend),
+                evidence={"source": _BACKENDS},
+                location=_locate(worker, "cache-transceiver-config"),
+            )
+
+
+def _has_transceiver(worker: EngineInstance) -> bool | None:
+    """Whether a worker of TensorRT-LLM can transfer its KV cache; None if that is unknown, or of another."""
+    given = worker.given
+    if worker.engine.name != "trtllm" or given.get("override-engine-args") or given.has_prefix("trtllm."):
+        return None
+    section = given.get("cache-transceiver-config")
+    if section is not None and (not section.known or section.entries is None):
+        return None if section.value is not None else False
+    return worker.get_nested("cache-transceiver-config", "backend") is not None
 
 
 def _get_spelling(worker: EngineInstance, argument: str) -> str:

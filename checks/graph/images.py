@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
 from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
-from dynocheck.data.flags import list_minors
+from dynocheck.data.flags import find_release, list_minors
 from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
 from dynocheck.data.servers import correct_server_tag
 from dynocheck.engines import EngineInstance, find_instances
@@ -22,6 +22,24 @@ _MODULES = (
     *("dynamo.frontend", "dynamo.global_planner", "dynamo.global_router", "dynamo.llm", "dynamo.mocker"),
     *("dynamo.planner", "dynamo.router", "dynamo.sglang", "dynamo.trtllm", "dynamo.vllm"),
 )
+# What the packages of its engines contain in any release from 1.0.0 on (https://pypi.org/project/ai-dynamo).
+_PARTS = {
+    "dynamo.sglang": "_compat _disagg agent_session args backend_args capacity elastic_ep_preflight "
+    "engine_generate engine_routes gateway health_check init_diffusion init_embedding init_llm "
+    "init_multimodal init_rerank llm_engine logits_processing main multimodal_utils nixl_telemetry pause "
+    "protocol publisher register request_handlers request_utils shutdown sidecar snapshot thinking_budget "
+    "unified_diffusion unified_diffusion_main unified_main video_routing __main__",
+    "dynamo.trtllm": "args backend_args configs constants conversation_affinity dynamic_flags encode_helper "
+    "engine engine_monitor engines health_check llm_engine logits_processing main metrics multimodal "
+    "multimodal_processor publisher request_handlers sidecar snapshot unified_diffusion "
+    "unified_diffusion_main unified_main utils workers __main__",
+    "dynamo.vllm": "args backend_args benchmark_points benchmark_worker cache_info capacity constants "
+    "dp_topology embedding_worker_processes engine_generate engine_monitor envs errors gc_policy handlers "
+    "headless health_check instrumented_scheduler kv_connector_protocols kv_hints llm_engine "
+    "logits_processing lora_state main multimodal_handlers multimodal_utils nixl_telemetry omni "
+    "pooling_handlers publisher realtime router_hints sidecar snapshot state_agent unified_main unified_omni "
+    "unified_omni_main worker_factory __main__",
+}
 _MISSPELT = 0.93  # how alike two names are of which one is taken for a misspelling of the other
 # An unreplaced placeholder; manifest.placeholders reports it.
 _UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
@@ -70,7 +88,8 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
     `backendFramework`. An image of one engine cannot start another.
 
     Only the names of Dynamo's own runtime images are known. In a graph without `backendFramework`, image and
-    command are compared.
+    command are compared. A module of Dynamo that no release has, such as dynamo.sglang.decode_worker, starts
+    nothing.
 
     Fix: name the image, the module and the framework of one engine
     """
@@ -80,6 +99,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
         yield from filter(None, map(_check_image, engines))
         if graph.framework in _IMAGES:
             yield from _check_framework(graph, engines, _locate_framework(recipes, graph))
+            yield from _check_unread(graph, engines, _locate_framework(recipes, graph))
 
 
 def _check_image(engine: EngineInstance) -> Finding | None:
@@ -126,17 +146,63 @@ def _check_framework(
         )
 
 
+def _check_unread(graph: Graph, engines: Sequence[EngineInstance], location: Location) -> Iterator[Finding]:
+    """Reports the image of another engine of a worker whose program cannot be read.
+
+    :param location: where the framework stands, which is what is wrong if no worker has its image.
+    """
+    read = {id(engine.component) for engine in engines}
+    unread = [
+        (component, component.main, contained)
+        for component in graph.components
+        if component.main is not None and component.gpus and id(component) not in read
+        if (contained := _ENGINES.get(parse_image(component.main.image or "").dynamo_name)) is not None
+    ]
+    others = [found for found in unread if found[2] != graph.framework]
+    if others and not engines and len(others) == len(unread) and len({found[2] for found in others}) == 1:
+        yield fail(
+            f"graph {graph.name} has backendFramework: {graph.framework}, but its workers run images of "
+            f"{others[0][2]}",
+            fix=set_value("spec.backendFramework", others[0][2]),
+            evidence={component.name: main.image for component, main, _ in others},
+            location=location,
+        )
+        return
+    for component, main, contained in others:
+        yield fail(
+            f"{component.name} runs an image of {contained}, its graph has backendFramework: "
+            f"{graph.framework}",
+            fix=replace_words(_IMAGES[contained], _IMAGES[graph.framework or ""]),
+            evidence={"image": main.image},
+            location=Location(graph.file, main.image_line, main.image_column),
+        )
+
+
 def _check_modules(graph: Graph) -> Iterator[Finding]:
-    """Reports programs whose name must be a misspelling of one of Dynamo's."""
+    """Reports programs whose name must be a misspelling of one of Dynamo's, or that no release has."""
     for component in graph.components:
-        for launch in (launch for container in component.containers for launch in container.launches):
+        started = ((each, launch) for each in component.containers for launch in each.launches)
+        for container, launch in started:
             if launch.module in _MODULES or not launch.module.startswith("dynamo."):
                 continue
+            place = Location(graph.file, launch.line, launch.column)
             if close := difflib.get_close_matches(launch.module.lower(), _MODULES, 1, _MISSPELT):
                 yield fail(
                     f"{component.name} starts {launch.module}, which Dynamo does not have",
                     fix=f"start {close[0]}",
-                    location=Location(graph.file, launch.line, launch.column),
+                    location=place,
+                )
+                continue
+            package = next((name for name in _PARTS if launch.module.startswith(f"{name}.")), None)
+            release = find_release(container.image or "", container.runtime)
+            if package is None or not release.possible or release.newer:
+                continue
+            if launch.module.removeprefix(f"{package}.").split(".")[0] not in _PARTS[package].split():
+                yield (fail if release.exact or release.near else warn)(
+                    f"{component.name} starts {launch.module}, which no Dynamo since 1.0 has",
+                    fix=replace_words(launch.module, package, "with --disaggregation-mode for its side"),
+                    evidence={"source": "https://pypi.org/project/ai-dynamo"},
+                    location=place,
                 )
 
 

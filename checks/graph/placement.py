@@ -1,12 +1,13 @@
 """Checks that affinity rules and Services with Dynamo's labels match pods of the recipe."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.graph._service_ports import find_service_problems
 from dynocheck.core.fixes import add_element, replace_words
-from dynocheck.data.gpus import find_misspelt_product
+from dynocheck.data.gpus import find_bare_product, find_misspelt_product
 from dynocheck.engines.memory_budget import PRODUCT_LABELS
 from dynocheck.facts import (
     CLASS_LABEL,
@@ -27,6 +28,8 @@ from dynocheck.facts import (
     to_selector,
 )
 
+_HOST = "kubernetes.io/hostname"
+_UNFILLED = re.compile(r"[<>{}$]|\b(?:your|my|some)-")  # manifest.placeholders reports it
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 # What is written for the resource of a GPU, which each vendor's device plugin names once.
 _SLIPS = {
@@ -78,7 +81,8 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
     judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
     leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
-    from a known one is on no node, and `nvidia.com/gpus` is offered by none.
+    from a known one, or without NVIDIA before it, is on no node, and `nvidia.com/gpus` is offered by none. A
+    node's own name is in no other cluster.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -103,19 +107,35 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
     for template in list_pod_templates(recipe):
         for name, value in _list_misspelt_devices(template):
             yield _report_device(template, name, value)
-        for product in _list_products(template.spec):
-            if meant := find_misspelt_product(product.text or ""):
-                yield _report_product(template, product, meant)
+        for label, value in _list_node_labels(template.spec, (*PRODUCT_LABELS, _HOST)):
+            if label == _HOST:
+                yield _report_host(template, value)
+                continue
+            own = find_bare_product(value.text or "") if label == PRODUCT_LABELS[0] else None
+            if meant := own or find_misspelt_product(value.text or ""):
+                yield _report_product(template, value, meant)
 
 
-def _list_products(spec: Value) -> Iterator[Value]:
-    """The GPU products that a pod's node must or should have."""
+def _list_node_labels(spec: Value, labels: Sequence[str]) -> Iterator[tuple[str, Value]]:
+    """The values of these labels that a pod's node must or should have, or not have."""
     selector = spec.get("nodeSelector")
-    yield from (value for label in PRODUCT_LABELS if selector and (value := selector.get(label)))
-    for expressions in spec.find_all("matchExpressions"):
+    yield from ((label, value) for label in labels if selector and (value := selector.get(label)))
+    affinity = spec.get("affinity", "nodeAffinity")
+    for expressions in affinity.find_all("matchExpressions") if affinity is not None else ():
         for expression in expressions.sequence:
-            if expression.get_text("key") in PRODUCT_LABELS:
-                yield from expression.get_items("values")
+            if (key := expression.get_text("key")) in labels:
+                yield from ((key, value) for value in expression.get_items("values"))
+
+
+def _report_host(template: PodTemplate, host: Value) -> Finding | None:
+    """That a rule names a single node; None if its name is yet to be filled in."""
+    if not host.text or _UNFILLED.search(host.text):
+        return None
+    return warn(
+        f"{template.owner}: {_HOST} {host.text} is the name of one node: the rule holds in one cluster alone",
+        fix="select nodes by what they have, such as nvidia.com/gpu.product",
+        location=Location(template.manifest.file, host.line, host.column),
+    )
 
 
 def _list_misspelt_devices(template: PodTemplate) -> Iterator[tuple[str, Value]]:

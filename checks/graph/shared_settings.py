@@ -133,6 +133,11 @@ def _list_uses(graph: Graph, setting: _Setting) -> list[_Use]:
     if setting.flag == "--namespace" and any(launch.module in _JOINING for _, _, launch in programs):
         return []
     uses = [_read_use(graph, setting, *program) for program in programs if program[-1].module in _PROGRAMS]
+    for component in graph.components:
+        main = component.main
+        variable = main.find_variable(setting.variable) if main is not None and not main.launches else None
+        if variable is not None and variable.value:  # of a program that cannot be read
+            uses.append(_Use(component.name, *_read_text(graph, variable.value, variable)))
     return uses if len(uses) > 1 and any(use.place for use in uses) else []
 
 

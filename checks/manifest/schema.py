@@ -99,7 +99,12 @@ def schema(
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
-    from dynocheck.schema import Definitions, validate, validate_component_pods  # schemas are read only here
+    from dynocheck.schema import (  # schemas are read only here
+        Definitions,
+        validate,
+        validate_component_pods,
+        validate_metadata,
+    )
 
     version = server.version if server is not None else ""
     definitions = Definitions([*(given or ()), *(served or ())], version)
@@ -127,7 +132,8 @@ def schema(
         known += violations is not None
         if violations is None:
             yield _report_unknown_kind(manifest, definitions, served, given_groups)
-        found = [("", violation) for violation in violations or ()]
+            violations = validate_metadata(manifest)
+        found = [("", violation) for violation in violations]
         found += validate_component_pods(manifest, definitions)
         is_built_in = definitions.find_kind(manifest.group, manifest.kind) is None
         yield from _report_violations(manifest, found, version, open_values, is_built_in=is_built_in)

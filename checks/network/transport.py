@@ -6,6 +6,7 @@ from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, 
 from dynocheck.checks.rdma.recipes import Worker, list_workers
 from dynocheck.core.fixes import add_element, locate_main, set_resource, set_variable, unset
 from dynocheck.data.rdma import rdma_resource
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
 _LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
@@ -126,7 +127,7 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
     `UCX_TLS` lists the transports that NIXL may take: without `rc`, `dc` or `ib`, or with `^` before them,
     none of RDMA's is left. `NCCL_IB_DISABLE=1` and `NCCL_NET=Socket` do the same for collectives, which
     matters where an engine spans nodes. Without `cuda` or `cuda_copy`, UCX cannot tell the GPU memory that
-    NIXL transfers from the host's.
+    NIXL transfers from the host's, with RDMA or without it.
 
     Fix: add rc and cuda to UCX_TLS, or leave the variable out
     """
@@ -134,7 +135,12 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
     for worker in list_workers(recipes):
         names = _list_rdma(worker.component)
         main = worker.component.main
-        if not names or main is None:
+        if main is None:
+            continue
+        if not names:
+            if _moves_by_nixl(worker):
+                judged = judged or any(variable.name == "UCX_TLS" for variable in main.env)
+                yield from _check_gpu_memory(worker, main)
             continue
         judged = True
         against = list(_find_contradictions(worker.component, main, names))
@@ -149,6 +155,24 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
             )
     if not judged:
         raise Skip("no worker asks for RDMA")
+
+
+def _moves_by_nixl(worker: Worker) -> bool:
+    """Whether a worker passes the KV cache in its GPUs' memory to another by NIXL, which uses UCX."""
+    engines = [each for each in find_instances(worker.graph) if each.component is worker.component]
+    return worker.is_disaggregated and any(map(_names_nixl, engines))
+
+
+def _names_nixl(engine: EngineInstance) -> bool:
+    given = engine.given
+    if engine.engine.name == "sglang":
+        return given.text("disaggregation-transfer-backend", "mooncake") == "nixl"
+    if engine.engine.name == "trtllm":
+        return engine.get_nested("cache-transceiver-config", "backend") in ("DEFAULT", "NIXL", "UCX")
+    config = given.get("kv-transfer-config")
+    entries = str(config.entries) if config is not None else ""
+    elsewhere = "'backends'" in entries and "UCX" not in entries  # as LIBFABRIC
+    return "NixlConnector" in entries and "kv_buffer_device" not in entries and not elsewhere
 
 
 def _check_gpu_memory(worker: Worker, main: Container) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Checks the flags of load generators."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -12,6 +12,13 @@ from dynocheck.facts import Benchmark, Recipes, Word
 
 _PINNED = re.compile(r"aiperf(?:\[[\w,-]*\])?==([\w.]+)")
 _COUNTS = ("--concurrency", "--num-requests", "--request-count")  # at least 1
+# Where the API of OpenAI takes requests of each kind.
+_PATHS = {
+    "chat": "v1/chat/completions",
+    "completions": "v1/completions",
+    "embeddings": "v1/embeddings",
+    "responses": "v1/responses",
+}
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
 
 
@@ -30,7 +37,8 @@ class _Flag(NamedTuple):
 @check("perf.flags", title="Flags exist in the load generator's release")
 def flags(recipes: Recipes) -> Iterator[Result]:
     """AIPerf exits at an unknown flag or kind of endpoint, and at a load of nothing: the benchmark fails once
-    its model is loaded, and a Job runs it again and again.
+    its model is loaded, and a Job runs it again and again. Requests that go to the path of another kind are
+    refused, each one.
 
     Checked is `aiperf profile`, by the flags of the release that the benchmark installs with `==`. Without
     one, only what no known release has is reported. Flags of other load generators are not judged.
@@ -51,6 +59,7 @@ def flags(recipes: Recipes) -> Iterator[Result]:
                 yield _report(benchmark, flag, releases, problems[-1] or "")
             elif any(problems):
                 doubted.append(flag.name)
+        yield from _check_paths(benchmark, given)
         if doubted:
             yield unjudged(
                 f"{benchmark.name}: {', '.join(doubted)}",
@@ -60,6 +69,23 @@ def flags(recipes: Recipes) -> Iterator[Result]:
             )
         else:
             yield judged(1, "benchmarks")
+
+
+def _check_paths(benchmark: Benchmark, given: Sequence[_Flag]) -> Iterator[Finding]:
+    """Reports a path that takes requests of another kind than the one that is sent: each is refused."""
+    kinds = {flag.value for flag in given if flag.normalize() == "--endpoint-type"}
+    path = next((flag for flag in given if flag.normalize() in ("--endpoint", "--custom-endpoint")), None)
+    if path is None or len(kinds) != 1:
+        return
+    (kind,) = kinds
+    own = _PATHS.get(kind or "")
+    meant = next((each for each, at in _PATHS.items() if (path.value or "").strip("/") == at), None)
+    if own is not None and meant not in (None, kind):
+        yield fail(
+            f"{benchmark.name}: requests of type {kind} go to {path.value}, which takes those of {meant}",
+            fix=set_argument(path.name, f"/{own}", f"or --endpoint-type {meant}"),
+            location=Location(benchmark.file, path.word.line, path.word.column),
+        )
 
 
 def _find_release(benchmark: Benchmark) -> str | None:

@@ -8,9 +8,11 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.core.fixes import replace_words, set_argument, set_variable
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
+from dynocheck.engines.model_lookup import strip_precision
 from dynocheck.facts import (
     LIMITS_ANNOTATION,
     Benchmark,
+    Download,
     EnvVar,
     Graph,
     Recipe,
@@ -20,10 +22,13 @@ from dynocheck.facts import (
     parse_count,
 )
 
-_PRECISION = re.compile(
-    r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
+# What stores a tokenizer in a folder: `hf download ID --local-dir DIR`, or a line of Python.
+_STORED = re.compile(
+    r"""(?:\bdownload\s+|from_pretrained\(\s*["']|repo_id\s*=\s*["'])([\w.-]{1,96}/[\w.-]{1,96})(?=[\s"']|$)"""
 )
+_MAX_COMMAND = 65536  # characters of one command that are searched
 _HOST = re.compile(r"https?://([a-z0-9][a-z0-9.-]{0,252})(?![\w.$-])")
+_SHARED = ("bench", "benchmark", "benchmarks", "perf")  # folders whose benchmarks are for those beside them
 _PORT = 8000  # of the Service that the operator creates for a frontend
 
 
@@ -31,10 +36,11 @@ _PORT = 8000  # of the Service that the operator creates for a frontend
 def endpoint(recipes: Recipes) -> Iterator[Result]:
     """The operator names a frontend's Service `<graph>-<component>`, in lower case, with port 8000.
 
-    A benchmark measures a graph of its own folder, or of the recipe if its folder has none. With the name of
-    another Service it waits until its deadline, or measures another deployment. Services and Gateways that
-    the recipe contains or names are accepted; hosts outside the cluster are not judged. Metrics are read from
-    Services too: a pod's name alone is in no DNS.
+    A benchmark measures a graph of its own folder, or of the recipe if its folder has none; one in a perf/
+    between the folders of several models a graph of these. With the name of another Service it waits until
+    its deadline, or measures another deployment. Services and Gateways that the recipe contains or names are
+    accepted; hosts outside the cluster are not judged. Metrics are read from Services too: a pod's name alone
+    is in no DNS.
 
     Fix: set the endpoint to <graph>-<component>:8000
     """
@@ -50,10 +56,23 @@ def endpoint(recipes: Recipes) -> Iterator[Result]:
                 yield from _check_target(benchmark, target, target.value, services, _find_gateways(recipe))
             elif services:
                 yield _describe_unjudged(benchmark, "where it sends its load cannot be read from the recipe")
+            elif target is not None and target.value and (near := _list_near_services(recipes, recipe)):
+                applies = True
+                yield judged(1, "benchmarks")
+                yield from _check_target(benchmark, target, target.value, near, set())
             if services:
                 yield from _check_metrics(benchmark, graphs, _find_gateways(recipe))
     if not applies:
         raise Skip("no benchmark, or no graph with a frontend")
+
+
+def _list_near_services(recipes: Recipes, recipe: Recipe) -> list[str]:
+    """The Services of the graphs in the folders beside a recipe without any, such as a shared perf/."""
+    above, _, name = recipe.path.rstrip("/").rpartition("/")
+    if recipe.graphs or not above or name not in _SHARED:
+        return []
+    near = [other for other in recipes if other.path.startswith(f"{above}/")]
+    return [*dict.fromkeys(name for other in near for graph in other.graphs for name in graph.services)]
 
 
 def _check_metrics(benchmark: Benchmark, graphs: Sequence[Graph], others: set[str]) -> Iterator[Finding]:
@@ -254,19 +273,28 @@ def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
             yield command[i + 1]
 
 
-def _is_made(benchmark: Benchmark, word: Word, path: str) -> bool:
-    """Whether a command of the script before this word mentions the path, and may write it."""
-    before = (each for command in benchmark.commands for each in command if each.line < word.line)
-    return any(path in (each.text or "") for each in before)
+def _find_makers(benchmark: Benchmark, word: Word, path: str) -> list[str]:
+    """The commands of the script before this word that mention the path, and may write it."""
+    before = (each for each in benchmark.commands if each and each[0].line < word.line)
+    texts = (" ".join(word.text or "" for word in each) for each in before)
+    return [text for text in texts if path in text]
+
+
+def _is_own(benchmark: Benchmark, download: Download) -> bool:
+    """Whether the container of a benchmark downloads this itself: that tells nothing of what is served."""
+    place = benchmark.container.line, benchmark.container.column
+    return download.file == benchmark.file and (download.container.line, download.container.column) == place
+
+
+def _find_source(makers: Sequence[str]) -> str | None:
+    """The hub id of the one model whose tokenizer these commands store; None if unknown or several."""
+    found = {match[1] for text in makers for match in _STORED.finditer(text[:_MAX_COMMAND])}
+    return found.pop() if len(found) == 1 else None
 
 
 def _has_same_base(model: str, known: set[str]) -> bool:
     """Whether a model or its quantised form is known: quantising keeps the tokenizer."""
-    return _strip_precision(model) in map(_strip_precision, known) or model in known
-
-
-def _strip_precision(model: str) -> str:
-    return _PRECISION.sub("", model.rpartition("/")[2].lower()[:_MAX_PATH])
+    return strip_precision(model) in map(strip_precision, known) or model in known
 
 
 def _check_tokenizer(
@@ -275,9 +303,12 @@ def _check_tokenizer(
     place = Location(benchmark.file, word.line, word.column)
     cached = _CACHED.search(text[:_MAX_PATH])
     model = f"{cached[1]}/{cached[2]}" if cached else text
-    if text.startswith("/") and benchmark.container.find_mount(text) is None:
-        if _is_made(benchmark, word, text):
-            return
+    makers = _find_makers(benchmark, word, text) if text.startswith("/") else []
+    if makers:
+        model = _find_source(makers) or model
+        own = {d.model for d in recipe.downloads if _is_own(benchmark, d)}
+        known = known - own or known
+    if text.startswith("/") and benchmark.container.find_mount(text) is None and not makers:
         yield fail(
             f"{benchmark.name} reads its tokenizer from {text}, where nothing is mounted",
             fix="mount the claim with the tokenizer, or use the model's hub id",

@@ -3,13 +3,25 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, mentions, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.core.fixes import remove, set_variable
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
+from dynocheck.facts import (
+    Component,
+    Container,
+    Download,
+    Graph,
+    Recipe,
+    Recipes,
+    Value,
+    Word,
+    index_containers,
+    list_pod_templates,
+)
 
 _FETCHES = re.compile(r"download|\b(cp|mv|ln|aws|az|gsutil|gcloud|rclone|s5cmd|wget|curl|git|tar)\b")
 # The folder of the hub cache behind the value of each variable that sets it, the first of which wins.
@@ -92,7 +104,7 @@ def model_path(recipes: Recipes) -> Iterator[Result]:
     HF_HOME or HF_HUB_CACHE of the Job and of the worker. Not judged are caches that neither sets. A cache
     beside the worker's claim, on no mount, is lost with the pod. Claims that another workload may write to,
     vLLM's --download-dir, and workers with a ModelExpress server are left out. Dynamo's own images contain no
-    model.
+    model, and its frontend exits at a --model-path that is no folder.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
@@ -102,8 +114,12 @@ def model_path(recipes: Recipes) -> Iterator[Result]:
         for engine in list_engines(recipe)
         if recipe.downloads or (engine.model or "").startswith("/") or _misses_claim(engine)
     ]
-    if not workers:
+    named = [found for recipe in recipes for found in _find_frontend_paths(recipe)]
+    if not workers and not named:
         raise Skip("no Job downloads a worker's model, and no worker loads a path")
+    for graph, component, container, word in named:
+        yield judged(1, "frontends")
+        yield from _check_frontend(graph, component, container, word)
     for recipe, engine in workers:
         why = _explain_unjudged(recipe, engine)
         if engine.model is None or why:
@@ -116,6 +132,35 @@ def model_path(recipes: Recipes) -> Iterator[Result]:
         else:
             yield judged(1, "workers")
             yield from _check_model(recipe, engine, engine.model)
+
+
+def _find_frontend_paths(recipe: Recipe) -> Iterator[tuple[Graph, Component, Container, Word]]:
+    """The folders that frontends are told to read their model's tokenizer from."""
+    for graph in recipe.graphs:
+        for component in graph.components:
+            for container in component.containers:
+                for launch in (each for each in container.launches if each.module == "dynamo.frontend"):
+                    for flag, value in pairwise((*launch.words, Word("", 0, 0))):
+                        name, joined, inline = (flag.text or "").partition("=")
+                        word = Word(inline, flag.line, flag.column) if joined else value
+                        if name == "--model-path" and (word.text or "").startswith("/"):
+                            yield graph, component, container, word
+
+
+def _check_frontend(
+    graph: Graph, component: Component, container: Container, word: Word
+) -> Iterator[Finding]:
+    """Dynamo's frontend ends at a --model-path that is no folder (components/src/dynamo/frontend)."""
+    path, made = word.text or "", (each.text or "" for words in container.commands for each in words)
+    if container.find_mount(path) is not None or not parse_image(container.image or "").dynamo_name:
+        return
+    if sum(path in text for text in made) <= 1:  # else the script may make it
+        yield fail(
+            f"{component.name} reads its tokenizer from {path}, where nothing is mounted: it exits",
+            fix="mount the claim that holds the model",
+            evidence={"mounts": sorted(m.path for m in container.mounts)},
+            location=Location(graph.file, word.line, word.column),
+        )
 
 
 def _explain_unjudged(recipe: Recipe, engine: EngineInstance) -> str:

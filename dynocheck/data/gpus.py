@@ -11,6 +11,7 @@ from dynocheck.core.spelling import find_slip
 
 _SIZE = re.compile(r"(?<![0-9])([0-9]{2,3})GB(?![0-9a-z])", re.IGNORECASE)
 _MODEL = re.compile(r"(?!SXM|HBM|MIG)[A-Z]{1,3}[0-9]{1,4}[A-Z]?")
+_ALWAYS_NAMED = (9, 0)  # the compute capability from which on every driver names the maker
 _SLICE = re.compile(r"-MIG-[0-9]+g\.([0-9]+)gb")
 
 
@@ -78,6 +79,19 @@ def find_misspelt_product(product: str) -> str | None:
     known = {word for name in _types() for word in name.split("-")}
     strange = set(product.split("-")) - set((meant or "").split("-"))
     return None if strange <= known else meant  # H100 is no misspelling of A100
+
+
+def find_bare_product(product: str) -> str | None:
+    """The known product that a label's value names without its maker, as B200; None if it is none.
+
+    The feature discovery labels a node with the driver's name of the GPU. Drivers since 470 put NVIDIA before
+    it, those for Hopper and later all do.
+    """
+    full = f"NVIDIA-{product.removesuffix('-SHARED')}"
+    row = gpu_type(full) or next(
+        (row for row in _types().values() if row.product.startswith(f"{full}-")), None
+    )
+    return row.product if row is not None and row.capability >= _ALWAYS_NAMED else None
 
 
 def find_memory_gb(product: str) -> int | None:

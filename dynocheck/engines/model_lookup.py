@@ -1,6 +1,7 @@
 """Looks up a recipe's models in the table, else in a `config.json` of the recipe, of the hub or its cache."""
 
 import posixpath
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -14,6 +15,16 @@ CONFIG_FILES = (
     "config.json and model.safetensors.index.json in a folder of the recipe with the model's name, or --hub"
 )
 """What lets an unknown model be judged."""
+
+_PRECISION = re.compile(
+    r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
+)
+_MAX_NAME = 4096  # characters of a model's name that are compared
+
+
+def strip_precision(model: str) -> str:
+    """A model's name without its owner and the precision of its weights, in lower case."""
+    return _PRECISION.sub("", model.rpartition("/")[2].lower()[:_MAX_NAME])
 
 
 def add_hub_configs(recipes: Iterable[Recipe], models: HubModels | None) -> list[Recipe]:

@@ -142,8 +142,20 @@ def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iter
 
 
 def _load_index(path: Path, recipes: Iterable[Recipe]) -> Iterator[Recipe]:
-    """The pages beside the models of a folder, as a recipe that has nothing else."""
-    pages = [entry for entry in _list_entries(path) if is_page(entry.name) and os.path.isfile(entry)]  # noqa: PTH113
+    """The pages beside the models of a folder, as a recipe that has nothing else.
+
+    Those in folders beside the models, such as that of a container's build, are among them.
+    """
+    recipes = list(recipes)
+    known = [f"{recipe.path}/" for recipe in recipes]
+    helpers = [
+        entry
+        for entry in _list_folders(path)
+        if not entry.is_symlink() and not any(f.startswith(f"{escape_path(entry)}/") for f in known)
+    ]
+    beside = (folder / name for folder in helpers for name in sorted(_list_names(folder)))
+    named = [entry for entry in (*_list_entries(path), *beside) if is_page(entry.name)]
+    pages = [page for page in named if os.path.isfile(page)]  # noqa: PTH113
     folders = [
         f"{recipe.path.rpartition('/')[2]}/{folder}".rstrip("/")
         for recipe in recipes

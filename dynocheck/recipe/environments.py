@@ -49,8 +49,14 @@ class EnvironmentReader:
             values = {name: value if by_name[name] == value else None for name, value in values.items()}
         for entry in entries:
             name, place = entry.get_text("name"), entry.get("value") or entry
-            env[name] = EnvVar(name, values[name], place.line, place.column)
+            env[name] = EnvVar(name, values[name], place.line, place.column, self._find_origin(entry))
         return env
+
+    def _find_origin(self, entry: Value) -> tuple[str, int] | None:
+        """The file and line of the ConfigMap's value that an entry is from."""
+        name, key = (entry.get_text("valueFrom", "configMapKeyRef", part) for part in ("name", "key"))
+        value = self.read_data(name).get(key)
+        return (self._config_maps[name].file, value.line) if value is not None and name and key else None
 
     def read_data(self, name: str) -> dict[str, Value]:
         """The `data` of a ConfigMap of the recipe; empty if the recipe has no such ConfigMap."""

@@ -3,7 +3,7 @@
 from dynocheck.schema.definitions import Definitions
 from dynocheck.schema.kinds import served_versions, suggest_kind
 from dynocheck.schema.rules import explain_no_rules
-from dynocheck.schema.validation import validate, validate_component_pods
+from dynocheck.schema.validation import validate, validate_component_pods, validate_metadata
 from dynocheck.schema.validator import SchemaViolation
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "suggest_kind",
     "validate",
     "validate_component_pods",
+    "validate_metadata",
 ]

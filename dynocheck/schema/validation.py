@@ -58,6 +58,19 @@ def validate(
     return sorted(told, key=lambda violation: (violation.line, violation.column))
 
 
+def validate_metadata(manifest: Manifest) -> list[SchemaViolation]:
+    """What every API server would refuse of the metadata of a custom object, whatever its schema is.
+
+    Not judged are objects without a group of their own, and those of Kubernetes' groups.
+    """
+    found: dict[str, SchemaViolation] = {}
+    if "." in manifest.group and not manifest.group.endswith(".k8s.io"):
+        metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
+        check_metadata(found, metadata, "metadata")
+        _check_name(found, metadata, ANY_NAME)
+    return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
+
+
 def validate_component_pods(
     owner: Manifest, definitions: Definitions | None = None
 ) -> Iterator[tuple[str, SchemaViolation]]:

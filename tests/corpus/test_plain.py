@@ -53,6 +53,7 @@ GUIDE = {
 SAMPLES = {
     ("parallelism.gpus-match", "vllm-post-trained-gemma3-27"): "eight GPUs for TP 4",
     ("model.token", "deploy-llm"): "six samples in one folder name six Secrets",
+    ("graph.placement", "ps-values-25-v100"): "its pods may run on gpu-node-01 alone, by its name",
 }
 
 

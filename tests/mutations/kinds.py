@@ -267,7 +267,7 @@ BY_CHECK = {
             r"(?<=max_tokens_in_buffer: )[1-9]\d*$",
             "16",
             at="cache_transceiver_config:",
-            needs="prefill",
+            needs=PAIR,
         )
     ],
     "parallelism.gpus-match": [
@@ -304,7 +304,7 @@ BY_CHECK = {
             r"\g<1>11\3",
             at=COMPONENT,
             files=MANIFEST,
-            needs=without("dp[-_]attention|attention[-_]dp"),
+            needs=without("(dp[-_]attention|attention[-_]dp)"),
             check=OR_THE_YAML.format("parallelism.heads-divide"),
         )
     ],

@@ -81,6 +81,13 @@ def test_a_mounted_file_that_is_an_argument_is_no_script(tmp_path: Path) -> None
     assert list_starts(found) == [("dynamo.vllm", [*FLAGS, "--config", "/etc/a.yaml"])]
 
 
+def test_a_mounted_file_behind_a_flag_that_is_run_as_a_command_is_no_script(tmp_path: Path) -> None:
+    script = "exec python3 -m dynamo.vllm \\\n  # tuned\n  --config /etc/a.yaml \\\n  --model a/b\n"
+    found = read_mounting(tmp_path, [*BASH, script], "/etc/a.yaml", "tp: 2")
+    last = [word.text for word in found.commands[-1]]
+    assert last == ["--config", "/etc/a.yaml", "--model", "a/b"]
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -29,12 +29,16 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class EnvVar(msgspec.Struct, frozen=True):
-    """An environment variable; `value` is None if it is from a Secret, a field or outside the recipe."""
+    """An environment variable; `value` is None if it is from a Secret, a field or outside the recipe.
+
+    `origin` is the file and line of a ConfigMap of the recipe that has the value, if one has.
+    """
 
     name: str
     value: str | None
     line: int
     column: int
+    origin: tuple[str, int] | None = None
 
 
 class Mount(msgspec.Struct, frozen=True):

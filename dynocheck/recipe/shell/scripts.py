@@ -71,7 +71,12 @@ def _skip_options(texts: Sequence[str | None]) -> tuple[int, bool]:
 
 
 def find_script_file(texts: Sequence[str | None], files: Files) -> tuple[int, Script] | None:
-    """The script that a command runs of these files, and the index of its path among the arguments."""
+    """The script that a command runs of these files, and the index of its path among the arguments.
+
+    A command that begins with an option, as a line without a backslash before it, runs none.
+    """
+    if texts and (texts[0] or "").startswith(("-", "+")):
+        return None
     for i, text in enumerate(texts):
         script = files.get(normalize_path(text)) if text else None
         if script is not None:

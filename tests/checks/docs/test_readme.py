@@ -161,3 +161,21 @@ def test_a_page_beside_the_models(tmp_path: Path, text: str, expected: list[str]
     given = Recipes(load_recipes([str(tmp_path / "recipes")]))
     checks = (readme.commands, readme.gpus, readme.links)
     assert [found for check in checks for found in outcomes(check, given) if found != "skip"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (shell("kubectl apply -f ../qwen/vllm/agg/deploy.yaml"), []),
+        (shell("kubectl apply -f ../qwen/vllm/disagg/deploy.yaml"), ["warn"]),
+        ("[Qwen](../qwen/)\n", []),
+        ("[Qwen](../qwen3/)\n", ["warn"]),
+    ],
+)
+def test_a_page_in_a_folder_beside_the_models(tmp_path: Path, text: str, expected: list[str]) -> None:
+    describe(tmp_path, "# Qwen\n")
+    (tmp_path / "recipes" / "container").mkdir()
+    (tmp_path / "recipes" / "container" / "README.md").write_text(f"# The image\n\n{text}")
+    given = Recipes(load_recipes([str(tmp_path / "recipes")]))
+    checks = (readme.commands, readme.links)
+    assert [found for check in checks for found in outcomes(check, given) if found != "skip"] == expected

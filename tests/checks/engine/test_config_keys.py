@@ -164,6 +164,8 @@ EXTRA = ["--extra-engine-args", CONFIG[1]]
         ("kv_cache_config: {free_gpu_memory_fracton: 0.9}", ["warn"]),
         ("tensor_paralel_size: 8", ["warn"]),
         ("something_of_its_own: 1", ["unjudged"]),
+        ("use_cuda_graph: true\nkv_cache_dtype: fp8", ["fail", "fail"]),
+        ("cuda_graph_config: {padding_enabled: true}", ["fail"]),
         ("moe_config: {load_balancer: {anything: 1}}", []),
     ],
 )

@@ -53,6 +53,20 @@ def test_connectors_are_those_of_vllm(tmp_path: Path, connector: str, expected: 
         assert outcomes(values, given) == expected
 
 
+def test_a_connector_in_a_config_map_is_told_there(tmp_path: Path) -> None:
+    text = '{\n  "kv_role": "kv_both",\n  "kv_connector": "NixlConector"\n}'
+    held = config_map("c") | {"data": {"transfer": text}}
+    source = {"name": "T", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "transfer"}}}
+    workers = (
+        engine("--kv-transfer-config=$(T)", name=name, main={"env": [source]}) for name in ("one", "two")
+    )
+    given = deploy(tmp_path, graph(*workers), held)
+    (finding,) = run_check(values, given)
+    assert finding.outcome == "fail"
+    assert finding.location is not None
+    assert "NixlConector" in Path(finding.location.file).read_text().splitlines()[finding.location.line - 1]
+
+
 @pytest.mark.parametrize("key", ["max_seq_len", "tensor_parallel_size", "moe_expert_parallel_size"])
 @pytest.mark.parametrize(("size", "expected"), [("8192", []), ("'8192'", []), ("128k", ["fail"])])
 def test_tensorrt_llm_takes_whole_numbers_in_its_file(
@@ -262,6 +276,12 @@ def test_a_sequence_is_no_longer_than_the_model_allows(
         ("vllm", "vllm-runtime:9.9.0", "--dyn-tool-call-parser hermes", ["unjudged"]),
         ("vllm", VLLM, "--reasoning-parser qwen4", ["fail"]),
         ("vllm", VLLM, "--reasoning-parser own --reasoning-parser-plugin /own.py", []),
+        (
+            "vllm",
+            VLLM,
+            "--dyn-reasoning-parser own --reasoning-parser-plugin /own.py",
+            ["fail"],
+        ),  # vLLM's alone
         ("sglang", SGLANG, "--tool-call-parser deepseek_v3", ["fail"]),
         ("sglang", SGLANG, "--tool-call-parser deepseekv3", []),
     ],
@@ -270,6 +290,22 @@ def test_parsers_of_reasoning_and_tool_calls_by_release(
     tmp_path: Path, engine_name: str, image: str, args: str, expected: list[str]
 ) -> None:
     assert judge(values, launch(tmp_path, args, image=image, module=f"dynamo.{engine_name}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "env", "expected"),
+    [
+        (SGLANG, "--tool-call-parser qwen --dyn-tool-call-parser hermes", {}, ["fail"]),
+        (SGLANG, "--tool-call-parser qwen", {"DYN_TOOL_CALL_PARSER": "hermes"}, ["fail"]),
+        ("sglang-runtime:my-build", "--tool-call-parser qwen --dyn-tool-call-parser hermes", {}, ["warn"]),
+        (SGLANG, "--reasoning-parser qwen3 --dyn-reasoning-parser qwen3", {}, []),
+    ],
+)
+def test_dynamo_takes_one_parser_of_tool_calls(
+    tmp_path: Path, image: str, args: str, env: dict[str, str], expected: list[str]
+) -> None:
+    given = launch(tmp_path, args, module="dynamo.sglang", image=image, env=env)
+    assert judge(values, given) == expected
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("kv", []), ("kv-aware", ["fail"])])
@@ -303,6 +339,9 @@ def test_a_value_may_follow_a_short_flag_in_its_word(tmp_path: Path, word: str, 
         ("sglang", SGLANG, {"SGLANG_ENCODER_SEND_TIMEOUT": "1m"}, ["warn"]),  # SGLang takes its default
         ("sglang", SGLANG, {"VLLM_SERVER_DEV_MODE": "true"}, []),
         ("trtllm", TRTLLM, {"DYN_DISCOVERY_BACKEND": "consul"}, ["fail"]),
+        ("vllm", VLLM, {"DYN_TOOL_CALL_PARSER": "hermes"}, []),
+        ("vllm", VLLM, {"DYN_TOOL_CALL_PARSER": "hermes2"}, ["warn"]),  # calls are answered as text
+        ("sglang", SGLANG, {"DYN_REASONING_PARSER": "qwen-3"}, ["warn"]),
     ],
 )
 def test_variables_are_judged_as_flags_are(

@@ -32,6 +32,13 @@ def pair(prefill: list[str], decode: list[str], **more: Any) -> dict[str, Any]:
     return graph(p, engine(*decode, name="d", role="decode", **more))
 
 
+def sides(prefill: str, decode: str) -> dict[str, Any]:
+    """SGLang's two sides with these models, served under one name."""
+    named = ["--served-model-name=m"]
+    p = engine(*named, name="p", role="prefill", model=prefill, **SGLANG)
+    return graph(p, engine(*named, name="d", role="decode", model=decode, **SGLANG))
+
+
 def route(flags: list[str], *args: str, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     return graph(frontend(*flags, env=env), engine(*args, **more))
 
@@ -104,6 +111,11 @@ OLD_P = engine("--is-prefill-worker", name="p", image="vllm-runtime:mine")
         (pair(["--page-size=16"], ["--page-size=64"], **SGLANG), ["warn"]),
         (pair(["--kv-cache-dtype=fp8_e5m2"], [FP8_E4M3], **SGLANG), ["fail"]),
         (graph(OWN_A, OWN_B), ["skip"]),  # of two models
+        (sides("a/one", "a/one"), []),
+        (sides("a/one", "a/two"), ["fail"]),
+        (sides("a/one-FP8", "b/One-NVFP4"), []),  # the weights' precision is not the cache's
+        (sides("a/one", "b/one-FP4-v2"), []),
+        (sides("/models/one", "a/two"), []),
         (graph(FLAG_P, FLAG_D), ["fail"]),  # the flag tells the role as well
         (graph(OWN_P, FLAG_D), ["warn"]),
         (graph(OLD_P, FLAG_D), ["unjudged"]),  # perhaps of a release that needs no --kv-transfer-config
@@ -111,6 +123,31 @@ OLD_P = engine("--is-prefill-worker", name="p", image="vllm-runtime:mine")
 )
 def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert judge(kv_transfer.pair_agrees, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("prefill", "decode", "expected"),
+    [
+        ("cache_transceiver_config: {backend: UCX}", "cache_transceiver_config: {backend: UCX}", []),
+        ("cache_transceiver_config: {backend: DEFAULT}", "max_batch_size: 8", ["fail"]),
+        ("max_batch_size: 8", "cache_transceiver_config: {backend: NIXL}", ["fail"]),
+        (
+            "cache_transceiver_config: {backend: NIXL}",
+            "cache_transceiver_config: {max_tokens_in_buffer: 8192}",
+            ["fail"],
+        ),
+        ("cache_transceiver_config: {backend: NIXL}", None, ["unjudged"]),  # a file of the image
+    ],
+)
+def test_both_sides_of_tensorrt_llm_transfer(
+    tmp_path: Path, prefill: str, decode: str | None, expected: list[str]
+) -> None:
+    objects, sides = [], []
+    for name, text in ("prefill", prefill), ("decode", decode):
+        mounted: dict[str, Any] = mount_config(name, "/c") if text is not None else {}
+        objects += [config_map(name, c=text)] if text is not None else []
+        sides.append(engine("--extra-engine-args", "/c/c.yaml", name=name, role=name, **mounted, **TRTLLM))
+    assert judge(kv_transfer.pair_agrees, deploy(tmp_path, graph(*sides), *objects)) == expected
 
 
 # engine.trtllm-buffer

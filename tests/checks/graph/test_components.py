@@ -155,6 +155,25 @@ def test_a_worker_of_another_engine_than_its_siblings_is_told_there(
     assert found.startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        ([VLLM_IMAGE, VLLM_IMAGE], None),
+        ([VLLM_IMAGE, "r.example/mine:1.0.0"], None),
+        ([VLLM_IMAGE, SGLANG_IMAGE], "image:"),
+        ([SGLANG_IMAGE, SGLANG_IMAGE], "backendFramework:"),
+    ],
+)
+def test_images_are_compared_with_the_framework_where_no_program_can_be_read(
+    tmp_path: Path, images: list[str], line: str | None
+) -> None:
+    main = {"command": ["./start.sh"], "args": []}
+    workers = [engine(name=f"w{i}", image=image, main=main) for i, image in enumerate(images)]
+    given = deploy(tmp_path, graph(*workers, backendFramework="vllm"))
+    assert judge(engine_agrees, given) == (["fail"] if line else [])
+    assert all(found.startswith(line or "") for found in read_lines(engine_agrees, given))
+
+
 def run(image: str, *images: str, **more: Any) -> dict[str, Any]:
     """A graph of workers w0, w1 ... of these images, or of a worker w."""
     if not images:
@@ -187,6 +206,10 @@ def after(image: str) -> dict[str, Any]:
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.vlm"), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.VLLM"), ["fail"]),
         (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.profiler"), []),
+        (engine_agrees, run(SGLANG_IMAGE, module="dynamo.sglang.decode_worker"), ["fail"]),
+        (engine_agrees, run(VLLM_IMAGE, module="dynamo.vllm.prefill_worker"), ["fail"]),
+        (engine_agrees, run("r.example/mine:1.0.0", module="dynamo.sglang.worker"), ["warn"]),
+        (engine_agrees, run(VLLM_IMAGE, module="dynamo.vllm.omni"), []),
         (images_pinned, run("r/vllm-runtime:1.3.0"), []),
         (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
         (images_pinned, run("r/vllm-runtime:1.5.0-nemotron-dev.1"), []),
@@ -422,6 +445,9 @@ def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> 
     [
         ("NVIDIA-H200", []),
         ("NVIDA-H200", ["warn"]),
+        ("H200", ["warn"]),
+        ("B200-SHARED", ["warn"]),
+        ("A100-SXM4-80GB", []),  # the name that drivers before 470 give
         ("NVIDIA-H100-SXM4-80GB", []),
         ("Mine", []),
         ("${GPU}", []),
@@ -436,6 +462,18 @@ def test_a_misspelt_gpu_product(tmp_path: Path, product: str, expected: list[str
     pod = {"nodeSelector": {label: product}} if selected else {"affinity": required}
     found = outcomes(placement, deploy(tmp_path, graph(engine(pod=pod))))
     assert [outcome for outcome in found if outcome != "skip"] == expected
+
+
+@pytest.mark.parametrize(("host", "expected"), [("gpu-17", ["warn"]), ("<node>", []), ("${NODE}", [])])
+@pytest.mark.parametrize("how", ["nodeSelector", "In", "NotIn"])
+def test_the_name_of_a_node_is_of_one_cluster(
+    tmp_path: Path, host: str, expected: list[str], how: str
+) -> None:
+    label = "kubernetes.io/hostname"
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": label, "operator": how, "values": [host]}]}]}
+    required = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    pod = {how: {label: host}} if how == "nodeSelector" else {"affinity": required}
+    assert judge(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
 @pytest.mark.parametrize(

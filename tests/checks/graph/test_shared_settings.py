@@ -13,6 +13,9 @@ PLANE, EVENTS, DISCOVERY = "DYN_REQUEST_PLANE", "DYN_EVENT_PLANE", "DYN_DISCOVER
 OLD, BETWEEN, NEW = (f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.{minor}" for minor in ("2.1", "4.0", "6.1"))
 
 
+UNREAD: dict[str, Any] = {"command": ["./start.sh"], "args": []}
+
+
 def front(*args: str, image: str = NEW, **more: Any) -> dict[str, Any]:
     return engine(*args, name="f", role="frontend", module="dynamo.frontend", model=None, image=image, **more)
 
@@ -44,6 +47,8 @@ def share(args: list[str], own: dict[str, str], *, image: str = NEW, **spec: Any
         (share([], {"DYN_NAMESPACE": "mine"}), ["warn"]),
         (graph(front("--namespace=mine"), engine(env={"DYN_NAMESPACE": "mine"})), []),
         (graph(engine(env={PLANE: "nats"}), engine(name="v", env={PLANE: "nats"}), front=False), []),
+        (graph(front(env={PLANE: "tcp"}), engine(env={PLANE: "nats"}, main=UNREAD)), ["fail"]),
+        (graph(front(env={PLANE: "tcp"}), engine(main=UNREAD)), ["skip"]),  # may set it itself
     ],
 )
 def test_components_share_their_settings(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:

@@ -124,6 +124,17 @@ def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:
     assert get_coverage(schema.schema, given) == (0, ["Widget a of example.com/v1"])
 
 
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [("{name: My_a}", ["fail"]), ("{labels: {a: b}}", ["fail"]), ("{name: a, labels: {a: '-b'}}", ["fail"])],
+)
+def test_the_metadata_of_a_kind_without_a_schema_is_judged(
+    tmp_path: Path, metadata: str, expected: list[str]
+) -> None:
+    given = recipes(tmp_path, a=f"apiVersion: example.com/v1\nkind: Widget\nmetadata: {metadata}\n")
+    assert outcomes(schema.schema, given) == expected
+
+
 def test_fields_of_gateway_apis_other_channel_are_not_judged(tmp_path: Path) -> None:
     route = (
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {rules: [{\n"

@@ -97,6 +97,36 @@ def test_transport(tmp_path: Path, component: Component, expected: list[str]) ->
     assert judge(network.transport, deploy(tmp_path, graph(component))) == expected
 
 
+NIXL = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_role":"kv_both"}'
+OTHERWISE = (
+    '--kv-transfer-config={"kv_connector":"NixlConnector",'
+    '"kv_connector_extra_config":{"backends":["LIBFABRIC"]}}'
+)
+BY_HOST = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_buffer_device":"cpu"}'
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "transports", "expected"),
+    [
+        ("vllm", [NIXL], "tcp", ["warn", "warn"]),
+        ("vllm", [NIXL], "tcp,cuda_copy", []),
+        ("vllm", [BY_HOST], "tcp", ["skip"]),
+        ("vllm", [OTHERWISE], "tcp", ["skip"]),
+        ("vllm", [], "tcp", ["skip"]),
+        ("sglang", ["--disaggregation-transfer-backend", "nixl"], "tcp", ["warn", "warn"]),
+        ("sglang", [], "tcp", ["skip"]),  # Mooncake does not use UCX
+    ],
+)
+def test_gpu_memory_is_moved_without_rdma_too(
+    tmp_path: Path, module: str, args: list[str], transports: str, expected: list[str]
+) -> None:
+    sides = [
+        engine(*args, name=part, role=part, module=f"dynamo.{module}", env={"UCX_TLS": transports})
+        for part in ("prefill", "decode")
+    ]
+    assert judge(network.transport, deploy(tmp_path, graph(*sides))) == expected
+
+
 # network.ipc-lock
 
 

@@ -141,8 +141,15 @@ def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list
 
 
 def test_a_tokenizer_that_the_script_makes(tmp_path: Path) -> None:
-    make = "hf download a/b --local-dir /tmp/tokenizer\n"
-    for script, expected in (make, []), ("", ["fail"]):
+    store = "python3 -c \"t = A.from_pretrained('{}'); t.save_pretrained('/tmp/tokenizer')\"\n"
+    for script, expected in (
+        (f"hf download {MODEL} --local-dir /tmp/tokenizer\n", []),
+        ("hf download openai-community/gpt2 --local-dir /tmp/tokenizer\n", ["warn"]),
+        (store.format(MODEL), []),
+        (store.format("openai-community/gpt2"), ["warn"]),
+        ("tar -x -C /tmp/tokenizer\n", []),
+        ("", ["fail"]),
+    ):
         load = job(f"{script}{RUN} --tokenizer /tmp/tokenizer", env=TARGET)
         assert judge(targets.tokenizer, deploy(tmp_path, graph(engine()), load)) == expected
 
@@ -391,3 +398,17 @@ def test_a_benchmark_of_a_folder_without_graphs_may_reach_any(tmp_path: Path) ->
     alone = dump_objects(job(RUN, env=TARGET))
     given = recipes(tmp_path, vllm__agg__deploy=dump_objects(graph(engine())), perf__perf=alone)
     assert judge(targets.endpoint, given) == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [("g-frontend:8000", []), ("g-frontend:8001", ["fail"]), ("h-frontend:8000", ["fail"])],
+)
+@pytest.mark.parametrize("folder", ["perf", "other"])
+def test_a_benchmark_between_models_reaches_a_graph_of_one(
+    tmp_path: Path, endpoint: str, expected: list[str], folder: str
+) -> None:
+    files = {f"{model}__vllm__agg__deploy": dump_objects(graph(engine())) for model in ("small", "large")}
+    load = dump_objects(job(RUN, env={**TARGET, "ENDPOINT": endpoint}))
+    given = recipes(tmp_path, **files, **{f"{folder}__perf": load})
+    assert judge(targets.endpoint, given) == (expected if folder == "perf" else ["skip"])

@@ -143,3 +143,26 @@ def test_read_only(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
     assert judge(weight_paths.read_only, deploy(tmp_path, graph(worker), fetch)) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "image", "expected"),
+    [
+        ("/models/a", "vllm-runtime:1.3.0", []),
+        ("/other/a", "vllm-runtime:1.3.0", ["fail"]),
+        ("/other/a", "registry.example/baked:1.0.0", []),
+    ],
+)
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_frontend_reads_the_folder_that_it_is_told(
+    tmp_path: Path, path: str, image: str, expected: list[str], *, joined: bool
+) -> None:
+    flag = [f"--model-path={path}"] if joined else ["--model-path", path]
+    told = {
+        "main": {"volumeMounts": [{"name": "cache", "mountPath": "/models"}]},
+        "pod": {"volumes": [CLAIM]},
+    }
+    front = engine(
+        *flag, name="f", role="frontend", module="dynamo.frontend", model=None, image=image, **told
+    )
+    assert judge(weight_paths.model_path, deploy(tmp_path, graph(front, loading()))) == expected
