@@ -30,6 +30,11 @@ def read_items(value: Value, *path: str) -> list[Value]:
     return [item for item in value.get_items(*path) if isinstance(item.data, (dict, str))]
 
 
+def read_sidecars(pod: Value) -> list[Value]:
+    """The init containers of a pod that run beside its containers: those that are always restarted."""
+    return [each for each in pod.get_items("initContainers") if each.get_text("restartPolicy") == "Always"]
+
+
 def read_volumes(pod: Value) -> dict[str, Volume]:
     """The volumes of a pod by name."""
     return {
