@@ -28,7 +28,7 @@ from dynocheck.recipe.resources import (
     read_integer,
 )
 from dynocheck.recipe.servers import find_image_command
-from dynocheck.recipe.volumes import Volume, read_items, read_sidecars, read_volumes
+from dynocheck.recipe.volumes import Volume, read_component_volumes, read_items, read_sidecars
 
 # The commands that the operator gives the main container of a component.
 _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
@@ -74,7 +74,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
         role = service.get_text("componentType")
         if role == "worker" and service.get_text("subComponentType") in ("prefill", "decode"):
             role = service.get_text("subComponentType")
-        mountable = read_volumes(pod)
+        mountable = read_component_volumes(pod, main)
         claims = [_build_claim_mount(entry) for entry in read_items(service, "volumeMounts")]
         container = reader.read_container(
             main,
@@ -130,9 +130,9 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
     for component in read_items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
         role = component.get_text("type")
-        mountable = read_volumes(pod)
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
         main = next((c for c in sources if c.get_text("name") == "main"), sources[0])
+        mountable = read_component_volumes(pod, main)
         container = reader.read_container(
             main,
             mountable,
