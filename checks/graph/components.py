@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
-from dynocheck.core.fixes import add_element, add_flag, is_legacy, set_flag, set_value
+from dynocheck.core.fixes import add_element, add_flag, is_legacy, remove, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
+from dynocheck.data import parse_version
 from dynocheck.data.flags import find_release
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
@@ -124,9 +125,9 @@ def roles(recipes: Recipes) -> Iterator[Result]:
     """The operator and the router read a worker's role from its type, the engine from a flag.
 
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
-    receives prefilled requests on SGLang and TensorRT-LLM; vLLM's does. A worker of type `worker` or `main`
-    has the role of its flag. A worker of type `decode` that serves whole requests in a graph without prefill
-    workers is a warning.
+    receives prefilled requests on SGLang and TensorRT-LLM; for vLLM see `graph.both-sides`. A worker of type
+    `worker` or `main` has the role of its flag. A worker of type `decode` that serves whole requests in a
+    graph without prefill workers is a warning.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -167,9 +168,7 @@ def roles(recipes: Recipes) -> Iterator[Result]:
 
 
 def _suggest_worker(graph: Graph) -> str:
-    if is_legacy(graph):
-        return f"{set_value('componentType', 'worker')}; {set_value('subComponentType', 'worker')}"
-    return set_value("type", "worker")
+    return remove("subComponentType") if is_legacy(graph) else set_value("type", "worker")
 
 
 def _has_prefill(graph: Graph) -> bool:
@@ -181,8 +180,10 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
     """Prefill workers hand the KV cache to decode workers. With only one side, requests are never completed,
     or the decode workers do everything.
 
-    A worker's side is its engine's mode, or its type if the mode is unknown. vLLM's decode workers alone
-    serve whole requests, which is a warning. A graph in a Dynamo namespace that graphs share, or behind the
+    A worker's side is its engine's mode, or its type if the mode is unknown. Since Dynamo 1.3 a prefill
+    worker waits for one in decode mode, and the other way round: until both run, the frontend lists no model
+    and answers 503. Before, vLLM's workers without a mode decoded too, and its decode workers alone served
+    whole requests, which is a warning. A graph in a Dynamo namespace that graphs share, or behind the
     frontend of another graph, may have its other side in another graph, and is not judged.
 
     Fix: add the missing side, or run the engine without --disaggregation-mode
@@ -197,6 +198,7 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
         others = [engine for engine in find_instances(graph) if engine.mode not in _SIDES]
         if prefill and decode:
             yield judged(1, "graphs")
+            yield from _check_decode_mode(prefill, decode)
         elif shared[graph.file, graph.name] or is_pool:
             yield _describe_unjudged(graph, "its other side may be in another graph")
         elif any(engine.mode is None for engine in others):
@@ -205,9 +207,41 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
             yield judged(1, "graphs")
             if prefill and not _can_decode(others):
                 yield _report_missing_side(graph, prefill[0], "prefills", "decodes", fail)
+            elif prefill:
+                yield from _check_decode_mode(prefill, others)
             elif decode and not others:
-                report = warn if decode[0].engine.name == "vllm" else fail
+                whole = decode[0].engine.name == "vllm" and not _waits_for_other_side(decode[0])
+                report = warn if whole else fail
                 yield _report_missing_side(graph, decode[0], "decodes", "prefills", report)
+
+
+def _check_decode_mode(prefill: list[EngineInstance], others: list[EngineInstance]) -> Iterator[Finding]:
+    """Reports a worker of vLLM that is to decode, where none beside its prefill workers is in decode mode."""
+    waiting = [engine for engine in prefill if engine.mode == "prefill" and engine.engine.name == "vllm"]
+    if not waiting or any(engine.mode != "agg" for engine in others):
+        return
+    waits = _waits_for_other_side(waiting[0])
+    if waits is not False:
+        worker = next((e for e in others if e.component.role == "decode"), others[0])
+        yield (fail if waits else warn)(
+            f"{worker.component.name} has no decode mode, which {waiting[0].component.name} waits for since "
+            "Dynamo 1.3: the frontend serves no model",
+            fix=add_flag("--disaggregation-mode", "decode"),
+            location=Location(worker.graph.file, worker.launch.line, worker.launch.column),
+        )
+
+
+def _waits_for_other_side(engine: EngineInstance) -> bool | None:
+    """Whether a worker's release waits until workers of the other side run; None if unknown.
+
+    See `needs` in dynamo/vllm/worker_factory.py of the package ai-dynamo, and what the frontend says,
+    "no namespace has all required worker types live": both are in 1.3, and not in 1.2.1.
+    """
+    release = engine.release
+    known = release.exact or release.near
+    if known is not None:
+        return parse_version(known) >= (1, 3)
+    return True if release.newer else None if release.possible else False
 
 
 def _describe_unjudged(graph: Graph, why: str) -> Unjudged:
@@ -246,7 +280,7 @@ def _select_side(engines: Iterable[EngineInstance], side: str) -> Iterator[Engin
 
 
 def _can_decode(engines: list[EngineInstance]) -> bool:
-    """Whether one of these continues prefilled requests, as vLLM does."""
+    """Whether one of these may continue prefilled requests, as vLLM does."""
     return any(e.component.role != "prefill" and e.engine.name == "vllm" for e in engines)
 
 

@@ -1,7 +1,8 @@
 """The pods that Dynamo's operator makes of a graph's components, as far as their templates decide them.
 
-What the operator adds is added here where a template may refer to it: the volumes of claims, also of those that
-only a mount names, and of shared memory. An image that is missing is the admission webhook's concern (`manifest.admission`).
+What the operator adds is added here where a template may refer to it: the volumes of claims, also of those
+that only a mount names, and of shared memory. An image that is missing is the admission webhook's concern
+(`manifest.admission`).
 """
 
 from collections.abc import Iterable, Iterator

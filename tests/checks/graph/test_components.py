@@ -17,7 +17,8 @@ from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph,
 MODE = "--disaggregation-mode"
 VLLM, SGLANG, TRTLLM = (f"dynamo.{name}" for name in ("vllm", "sglang", "trtllm"))
 SGLANG_IMAGE = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
-VLLM_IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
+RUNTIME = "nvcr.io/nvidia/ai-dynamo/vllm-runtime"
+VLLM_IMAGE = f"{RUNTIME}:1.3.0"
 PICKER = {"name": "Epp", "type": "epp"}
 
 
@@ -53,6 +54,13 @@ def former(tag: str) -> dict[str, Any]:
     """A component of the type that frontends once had, started by its image."""
     main = {"name": "main", "image": f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:{tag}"}
     return {"name": "front", "type": "main", "podTemplate": {"spec": {"containers": [main]}}}
+
+
+def half(tag: str, role: str = "worker") -> dict[str, Any]:
+    """A graph of vLLM's workers of one release, of which one prefills and the other has no mode."""
+    image = f"{RUNTIME}:{tag}"
+    prefill = engine(MODE, "prefill", name="p", role="prefill", image=image)
+    return graph(prefill, engine(name="d", role=role, image=image))
 
 
 SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
@@ -96,9 +104,16 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (both_sides, pool("dynamo.router"), ["unjudged"]),
         (both_sides, pool("dynamo.global_planner"), ["unjudged"]),
         (both_sides, graph(PREFILL, DECODE), []),
-        (both_sides, graph(PREFILL, engine(name="d")), []),
+        (both_sides, half("1.3.0"), ["fail"]),  # nothing registers as the decode worker that it waits for
+        (both_sides, half("1.4.0-kimi-k3-dev.1"), ["fail"]),
+        (both_sides, half("1.2.1"), []),
+        (both_sides, half("mine"), ["warn"]),
+        (both_sides, half("0.9.1"), []),
+        (both_sides, half("1.3.0", role="decode"), ["fail"]),
+        (both_sides, half("1.2.1", role="decode"), []),
         (both_sides, graph(engine(MODE, "prefill", name="p", role="prefill")), ["fail"]),
-        (both_sides, graph(DECODE), ["warn"]),
+        (both_sides, graph(DECODE), ["fail"]),
+        (both_sides, graph(engine(MODE, "decode", name="d", image=f"{RUNTIME}:1.2.1")), ["warn"]),
         (both_sides, graph(engine(MODE, "decode", name="d", module=SGLANG)), ["fail"]),
         (both_sides, graph(engine(name="d", role="decode")), []),
         (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
