@@ -37,6 +37,8 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
     behind the frontend of another graph, as does one in a Dynamo namespace that graphs share.
 
     `replicas: 0` in all components of a type is a warning, unless the graph has a planner, which scales them.
+    So is a frontend in a component of another type where the recipe has no Service: the operator makes one
+    with port 8000 for the type frontend alone.
 
     Fix: add a component of type frontend
     """
@@ -45,8 +47,11 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
         raise Skip("no DynamoGraphDeployment")
     shared = _find_shared(recipes)
     served = {name for graph in graphs if _has_frontend(graph) for name in shared[graph.file, graph.name]}
+    services = {m.file for recipe in recipes for m in recipe.manifests if m.kind == "Service"}
     for graph in graphs:
         yield from _check_replicas(graph)
+        if graph.file not in services:
+            yield from _check_frontend_type(graph)
         names = shared[graph.file, graph.name]
         if not graph.components:
             continue  # manifest.admission reports it
@@ -86,6 +91,21 @@ def _check_replicas(graph: Graph) -> Iterator[Finding]:
                 fix=set_value("replicas", 1),
                 location=Location(graph.file, component.line, component.column),
             )
+
+
+def _check_frontend_type(graph: Graph) -> Iterator[Finding]:
+    """Reports the frontends of a graph where none is of that type."""
+    fronts = [component for component in graph.components if _is_frontend(component)]
+    if any(component.role in ("frontend", "epp") for component in graph.components):
+        return
+    for component in fronts:
+        key = "componentType" if is_legacy(graph) else "type"
+        yield warn(
+            f"{component.name} runs the frontend, but is of type {component.role or 'none'}: the operator "
+            "makes no Service on port 8000 for it",
+            fix=set_value(key, "frontend"),
+            location=Location(graph.file, component.line, component.column),
+        )
 
 
 def _suggest_frontend(graph: Graph) -> str:

@@ -56,6 +56,11 @@ def former(tag: str) -> dict[str, Any]:
     return {"name": "front", "type": "main", "podTemplate": {"spec": {"containers": [main]}}}
 
 
+def odd(role: str) -> dict[str, Any]:
+    """A component of some type that runs a frontend."""
+    return {**front(VLLM_IMAGE, "--http-port", "8000"), "name": "front", "type": role}
+
+
 def half(tag: str, role: str = "worker") -> dict[str, Any]:
     """A graph of vLLM's workers of one release, of which one prefills and the other has no mode."""
     image = f"{RUNTIME}:{tag}"
@@ -75,6 +80,9 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (frontend, graph(PICKER, engine(frontendSidecar="front")), []),  # a picker stands in for it
         (frontend, graph(PICKER, engine()), ["fail"]),
         (frontend, job("hf download MODEL"), ["skip"]),
+        (frontend, graph(engine(), odd("main"), front=False), ["warn"]),  # which has no Service of its own
+        (frontend, graph(engine(), odd("worker"), front=False), ["warn"]),
+        (frontend, graph(engine(), odd("frontend"), front=False), []),
         (roles, split("prefill", VLLM, MODE, "prefill"), []),
         (roles, split("prefill", VLLM, f"{MODE}=prefill"), []),
         (roles, split("prefill", VLLM, "--is-prefill-worker"), []),
