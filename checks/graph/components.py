@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
-from dynocheck.core.fixes import add_element, add_flag, is_legacy, set_flag, set_value
+from dynocheck.core.fixes import add_element, add_flag, is_legacy, remove, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
+from dynocheck.data import parse_version
 from dynocheck.data.flags import find_release
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
@@ -36,6 +37,8 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
     behind the frontend of another graph, as does one in a Dynamo namespace that graphs share.
 
     `replicas: 0` in all components of a type is a warning, unless the graph has a planner, which scales them.
+    So is a frontend in a component of another type where the recipe has no Service: the operator makes one
+    with port 8000 for the type frontend alone.
 
     Fix: add a component of type frontend
     """
@@ -44,8 +47,11 @@ def frontend(recipes: Recipes) -> Iterator[Result]:
         raise Skip("no DynamoGraphDeployment")
     shared = _find_shared(recipes)
     served = {name for graph in graphs if _has_frontend(graph) for name in shared[graph.file, graph.name]}
+    services = {m.file for recipe in recipes for m in recipe.manifests if m.kind == "Service"}
     for graph in graphs:
         yield from _check_replicas(graph)
+        if graph.file not in services:
+            yield from _check_frontend_type(graph)
         names = shared[graph.file, graph.name]
         if not graph.components:
             continue  # manifest.admission reports it
@@ -87,6 +93,21 @@ def _check_replicas(graph: Graph) -> Iterator[Finding]:
             )
 
 
+def _check_frontend_type(graph: Graph) -> Iterator[Finding]:
+    """Reports the frontends of a graph where none is of that type."""
+    fronts = [component for component in graph.components if _is_frontend(component)]
+    if any(component.role in ("frontend", "epp") for component in graph.components):
+        return
+    for component in fronts:
+        key = "componentType" if is_legacy(graph) else "type"
+        yield warn(
+            f"{component.name} runs the frontend, but is of type {component.role or 'none'}: the operator "
+            "makes no Service on port 8000 for it",
+            fix=set_value(key, "frontend"),
+            location=Location(graph.file, component.line, component.column),
+        )
+
+
 def _suggest_frontend(graph: Graph) -> str:
     images = [c.main.image for c in graph.components if c.main is not None and c.main.image]
     main = {"image": images[0] if images else "IMAGE"}
@@ -124,9 +145,9 @@ def roles(recipes: Recipes) -> Iterator[Result]:
     """The operator and the router read a worker's role from its type, the engine from a flag.
 
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
-    receives prefilled requests on SGLang and TensorRT-LLM; vLLM's does. A worker of type `worker` or `main`
-    has the role of its flag. A worker of type `decode` that serves whole requests in a graph without prefill
-    workers is a warning.
+    receives prefilled requests on SGLang and TensorRT-LLM; for vLLM see `graph.both-sides`. A worker of type
+    `worker` or `main` has the role of its flag. A worker of type `decode` that serves whole requests in a
+    graph without prefill workers is a warning.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -167,9 +188,7 @@ def roles(recipes: Recipes) -> Iterator[Result]:
 
 
 def _suggest_worker(graph: Graph) -> str:
-    if is_legacy(graph):
-        return f"{set_value('componentType', 'worker')}; {set_value('subComponentType', 'worker')}"
-    return set_value("type", "worker")
+    return remove("subComponentType") if is_legacy(graph) else set_value("type", "worker")
 
 
 def _has_prefill(graph: Graph) -> bool:
@@ -181,8 +200,10 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
     """Prefill workers hand the KV cache to decode workers. With only one side, requests are never completed,
     or the decode workers do everything.
 
-    A worker's side is its engine's mode, or its type if the mode is unknown. vLLM's decode workers alone
-    serve whole requests, which is a warning. A graph in a Dynamo namespace that graphs share, or behind the
+    A worker's side is its engine's mode, or its type if the mode is unknown. Since Dynamo 1.3 a prefill
+    worker waits for one in decode mode, and the other way round: until both run, the frontend lists no model
+    and answers 503. Before, vLLM's workers without a mode decoded too, and its decode workers alone served
+    whole requests, which is a warning. A graph in a Dynamo namespace that graphs share, or behind the
     frontend of another graph, may have its other side in another graph, and is not judged.
 
     Fix: add the missing side, or run the engine without --disaggregation-mode
@@ -197,6 +218,7 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
         others = [engine for engine in find_instances(graph) if engine.mode not in _SIDES]
         if prefill and decode:
             yield judged(1, "graphs")
+            yield from _check_decode_mode(prefill, decode)
         elif shared[graph.file, graph.name] or is_pool:
             yield _describe_unjudged(graph, "its other side may be in another graph")
         elif any(engine.mode is None for engine in others):
@@ -205,9 +227,41 @@ def both_sides(recipes: Recipes) -> Iterator[Result]:
             yield judged(1, "graphs")
             if prefill and not _can_decode(others):
                 yield _report_missing_side(graph, prefill[0], "prefills", "decodes", fail)
+            elif prefill:
+                yield from _check_decode_mode(prefill, others)
             elif decode and not others:
-                report = warn if decode[0].engine.name == "vllm" else fail
+                whole = decode[0].engine.name == "vllm" and not _waits_for_other_side(decode[0])
+                report = warn if whole else fail
                 yield _report_missing_side(graph, decode[0], "decodes", "prefills", report)
+
+
+def _check_decode_mode(prefill: list[EngineInstance], others: list[EngineInstance]) -> Iterator[Finding]:
+    """Reports a worker of vLLM that is to decode, where none beside its prefill workers is in decode mode."""
+    waiting = [engine for engine in prefill if engine.mode == "prefill" and engine.engine.name == "vllm"]
+    if not waiting or any(engine.mode != "agg" for engine in others):
+        return
+    waits = _waits_for_other_side(waiting[0])
+    if waits is not False:
+        worker = next((e for e in others if e.component.role == "decode"), others[0])
+        yield (fail if waits else warn)(
+            f"{worker.component.name} has no decode mode, which {waiting[0].component.name} waits for since "
+            "Dynamo 1.3: the frontend serves no model",
+            fix=add_flag("--disaggregation-mode", "decode"),
+            location=Location(worker.graph.file, worker.launch.line, worker.launch.column),
+        )
+
+
+def _waits_for_other_side(engine: EngineInstance) -> bool | None:
+    """Whether a worker's release waits until workers of the other side run; None if unknown.
+
+    See `needs` in dynamo/vllm/worker_factory.py of the package ai-dynamo, and what the frontend says,
+    "no namespace has all required worker types live": both are in 1.3, and not in 1.2.1.
+    """
+    release = engine.release
+    known = release.exact or release.near
+    if known is not None:
+        return parse_version(known) >= (1, 3)
+    return True if release.newer else None if release.possible else False
 
 
 def _describe_unjudged(graph: Graph, why: str) -> Unjudged:
@@ -246,7 +300,7 @@ def _select_side(engines: Iterable[EngineInstance], side: str) -> Iterator[Engin
 
 
 def _can_decode(engines: list[EngineInstance]) -> bool:
-    """Whether one of these continues prefilled requests, as vLLM does."""
+    """Whether one of these may continue prefilled requests, as vLLM does."""
     return any(e.component.role != "prefill" and e.engine.name == "vllm" for e in engines)
 
 

@@ -34,6 +34,8 @@ from dynocheck.facts import (
     Recipes,
     StorageClass,
     StorageClasses,
+    find_implied_claims,
+    list_pod_templates,
     parse_quantity,
 )
 
@@ -231,6 +233,9 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     README or comment mentions the claim, relies on existing claims and gets a warning, as does a claim with
     `storageClassName: ""`, which only binds to a volume that was made before.
 
+    For a mount of a component's main container without a volume, the operator mounts the claim of that name.
+    The check fails where the pod has a volume that no container mounts, whose name it may be.
+
     Fix: declare the claim, or mount the one that is declared.
     """
     has_mounts = False
@@ -244,6 +249,7 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
             for pvc in manifest.root.get_items("spec", "pvcs")
         }
         mounted = list(list_mounted_claims(recipe))
+        implied = dict(_list_implied(recipe))
         for name, location in [*mounted, *_list_expected(recipe, mounted)]:
             has_mounts = True
             if all(claim.name != name for claim in recipe.claims):
@@ -252,7 +258,10 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                 others = declared or ([] if name in beside else beside)
                 others = others if (location.file, name) not in announced else []
                 use = "mounted" if (name, location) in mounted else "listed in pvcs"
-                yield _report_undeclared(recipe, name, others, location, use)
+                if location in implied:
+                    yield _report_implied(name, implied[location], others, location)
+                else:
+                    yield _report_undeclared(recipe, name, others, location, use)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
 
@@ -286,6 +295,31 @@ def _list_expected(recipe: Recipe, known: Iterable[tuple[str, Location]]) -> Ite
                 continue
             if (manifest.file, name.text) not in mounted:
                 yield name.text, Location(manifest.file, name.line, name.column)
+
+
+def _list_implied(recipe: Recipe) -> Iterator[tuple[Location, list[str]]]:
+    """The mounts for which the operator adds a claim, with the volumes of their pod that nothing mounts."""
+    for template in list_pod_templates(recipe):
+        names = find_implied_claims(template.spec, template.main) if template.main is not None else ()
+        mounts = [each for c in template.containers for each in c.get_items("volumeMounts")] if names else []
+        used = {mount.get_text("name") for mount in mounts}
+        volumes = [volume.get_text("name") for volume in template.spec.get_items("volumes")]
+        for name in names:
+            place = Location(template.manifest.file, name.line, name.column)
+            yield place, [volume for volume in volumes if volume not in used]
+
+
+def _report_implied(name: str, unused: Sequence[str], others: Sequence[str], location: Location) -> Finding:
+    """The finding for a mount without a volume, whose claim the recipe does not make."""
+    near = [*unused, *others]
+    listed = f"{', '.join(near[:_MOST_LISTED])} may be meant" if near else "it must already exist"
+    close = next(iter(get_close_matches(name, near, n=1)), near[0] if near else None)
+    return (fail if near else warn)(
+        f"no volume is called {name}, so the operator mounts the claim of that name: {listed}",
+        fix=replace_words(name, close) if close else f"add a volume {name}, or create the claim {name}",
+        evidence={"claim": name},
+        location=location,
+    )
 
 
 def _report_undeclared(

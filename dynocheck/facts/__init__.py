@@ -94,8 +94,8 @@ _NAMES = {
         Webhook find_operators is_operator
     """,
     "k8s.pods": """
-        POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references
-        find_server_template index_containers list_pod_templates read_pod_templates
+        POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_implied_claims
+        find_secret_references find_server_template index_containers list_pod_templates read_pod_templates
     """,
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
     "k8s.rdma": "AppliedState NicPolicies NicPolicy",

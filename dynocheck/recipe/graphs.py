@@ -5,9 +5,19 @@ v1beta1 has a list of `components` around a pod template. Variables override eac
 container over component over graph.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from dynocheck.facts import LIMITS_ANNOTATION, Claim, Component, Graph, Manifest, Mount, Value, Word
+from dynocheck.facts import (
+    LIMITS_ANNOTATION,
+    Claim,
+    Component,
+    Container,
+    Graph,
+    Manifest,
+    Mount,
+    Value,
+    Word,
+)
 from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
 from dynocheck.recipe.resources import (
     collect_extended,
@@ -17,7 +27,8 @@ from dynocheck.recipe.resources import (
     list_pod_gpu_places,
     read_integer,
 )
-from dynocheck.recipe.volumes import read_items, read_volumes
+from dynocheck.recipe.servers import find_image_command
+from dynocheck.recipe.volumes import Volume, read_component_volumes, read_items, read_sidecars
 
 # The commands that the operator gives the main container of a component.
 _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
@@ -63,7 +74,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
         role = service.get_text("componentType")
         if role == "worker" and service.get_text("subComponentType") in ("prefill", "decode"):
             role = service.get_text("subComponentType")
-        mountable = read_volumes(pod)
+        mountable = read_component_volumes(pod, main)
         claims = [_build_claim_mount(entry) for entry in read_items(service, "volumeMounts")]
         container = reader.read_container(
             main,
@@ -84,11 +95,13 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             replicas=read_integer(service.get("replicas"), 1),
             nodes=_count_nodes(service),
             gpus=count_gpus(
-                [*requested, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
+                [*requested, *([c.get("resources")] for c in (*sidecars, *read_sidecars(pod)))],
+                read_items(pod, "resourceClaims"),
             ),
             containers=(
                 container,
                 *(reader.read_container(sidecar, mountable) for sidecar in sidecars),
+                *_read_sidecars(pod, mountable, reader),
                 *(
                     reader.read_container(each, mountable, name="sidecar-frontend", defaults=_FRONTEND)
                     for each in fronts
@@ -96,11 +109,16 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             ),
             claims=deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
-            resources=collect_extended([service.get("resources"), main.get("resources")]),
-            gpu_places=tuple(
-                place
-                for path in ("resources", "extraPodSpec.mainContainer.resources")
-                for place in list_gpu_places(path, service.get(*path.split(".")))
+            resources=collect_extended(
+                [service.get("resources"), *(c.get("resources") for c in (main, *read_sidecars(pod)))]
+            ),
+            gpu_places=(
+                *(
+                    place
+                    for path in ("resources", "extraPodSpec.mainContainer.resources")
+                    for place in list_gpu_places(path, service.get(*path.split(".")))
+                ),
+                *list_pod_gpu_places("extraPodSpec", (), read_sidecars(pod)),
             ),
             line=service.line,
             column=service.column,
@@ -112,9 +130,9 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
     for component in read_items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
         role = component.get_text("type")
-        mountable = read_volumes(pod)
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
         main = next((c for c in sources if c.get_text("name") == "main"), sources[0])
+        mountable = read_component_volumes(pod, main)
         container = reader.read_container(
             main,
             mountable,
@@ -130,17 +148,27 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
             role=role,
             replicas=read_integer(component.get("replicas"), 1),
             nodes=_count_nodes(component),
-            gpus=count_gpus([[c.get("resources")] for c in sources], read_items(pod, "resourceClaims")),
-            containers=tuple(
-                container if c is main else reader.read_container(c, mountable) for c in sources
+            gpus=count_gpus(
+                [[c.get("resources")] for c in (*sources, *read_sidecars(pod))],
+                read_items(pod, "resourceClaims"),
+            ),
+            containers=(
+                *(container if c is main else reader.read_container(c, mountable) for c in sources),
+                *_read_sidecars(pod, mountable, reader),
             ),
             claims=deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
-            resources=collect_extended([main.get("resources") if main else None]),
-            gpu_places=list_pod_gpu_places("podTemplate.spec", sources),
+            resources=collect_extended([c.get("resources") for c in (main, *read_sidecars(pod))]),
+            gpu_places=list_pod_gpu_places("podTemplate.spec", sources, read_sidecars(pod)),
             line=component.line,
             column=component.column,
         )
+
+
+def _read_sidecars(pod: Value, volumes: Mapping[str, Volume], reader: PodReader) -> Iterator[Container]:
+    """The init containers that run beside a component's main container: its engine, if that is a sidecar."""
+    for each in read_sidecars(pod):
+        yield reader.read_container(each, volumes, defaults=find_image_command(each))
 
 
 def _count_nodes(component: Value) -> int:

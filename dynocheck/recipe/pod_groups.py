@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dynocheck.facts import Manifest, PodTemplate, Value
 from dynocheck.recipe.resources import count_gpus, read_integer
+from dynocheck.recipe.volumes import read_sidecars
 
 _LWS = "spec.leaderWorkerTemplate"
 _FLEETS = ("RayClusterFleet", "RayClusterReplicaSet")  # of AIBrix: the spec of a RayCluster in a template
@@ -62,7 +63,7 @@ def _sum_up(members: Sequence[_Member]) -> PodGroup:
 
 def count_pod_gpus(template: PodTemplate) -> int | None:
     """The GPUs of one pod; None if unknown."""
-    sources = template.spec.get_items("containers")
+    sources = [*template.spec.get_items("containers"), *read_sidecars(template.spec)]
     claims = template.spec.get_items("resourceClaims")
     return count_gpus([[each.get("resources")] for each in sources], claims)
 

@@ -23,8 +23,8 @@ from dynocheck.facts import (
 )
 from dynocheck.recipe.environments import EnvironmentReader
 from dynocheck.recipe.positions import Position, locate_line, locate_token
-from dynocheck.recipe.references import Environment
-from dynocheck.recipe.shell import MAX_SCRIPT, find_processes, find_unclosed_quote
+from dynocheck.recipe.references import UNKNOWN, Environment
+from dynocheck.recipe.shell import MAX_SCRIPT, Script, find_processes, find_unclosed_quote
 from dynocheck.recipe.templates import is_variable
 from dynocheck.recipe.triton_models import CONFIG, read_triton_model
 from dynocheck.recipe.volumes import (
@@ -58,6 +58,7 @@ _STARTS_NOTHING = (
     "source",
     "ulimit",
 )
+_DATA = (".yaml", ".yml", ".json")
 _MAX_LAUNCHES = 100  # of one container
 _MAX_SCRIPTS = 256 * 1024  # characters of command and args in one file
 
@@ -96,6 +97,7 @@ class PodReader:
         self._counted: set[tuple[int, int]] = set()
         self.unread: list[UnreadPart] = []
         self._followed: dict[Hashable, tuple[_Run, ...]] = {}
+        self._written: dict[Position, list[tuple[str, Script, Value]]] = {}  # by the position of a container
         self._scripts_in: dict[Position, dict[str, Value]] = {}  # by path, of the container at a position
 
     def read_container(
@@ -174,7 +176,9 @@ class PodReader:
         lines = self._lines.get(self._file, ())
         is_open = self._environments.is_open(source)
         argv = [element.text for element in elements[: len(elements) - len(files)]]
+        written = self._written[source.line, source.column] = []
         for process in find_processes(argv, environment, is_open=is_open, files=files):
+            written += [(path, text, elements[text.source]) for path, text in process.written]
             words = []
             for token in process.words:
                 element, cursor = elements[token.source], cursors[token.source]
@@ -232,6 +236,17 @@ class PodReader:
     def _read_config_files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
         for path, file, value in self._list_config_map_files(container, volumes):
             yield ConfigFile(path, file, read_embedded(value, self._lines.get(file, ())))
+        yield from self._read_written_files(self._written.get((container.line, container.column), ()))
+
+    def _read_written_files(self, written: Iterable[tuple[str, Script, Value]]) -> Iterator[ConfigFile]:
+        """The files that a container's script writes: each with one text, which is known."""
+        texts: dict[str, set[str]] = {}
+        for path, script, _ in written:
+            texts.setdefault(path, set()).add(script.text)
+        lines = self._lines.get(self._file, ())
+        for path, script, element in written:
+            if path.endswith(_DATA) and len(texts[path]) == 1 and UNKNOWN not in script.text:
+                yield ConfigFile(path, self._file, read_embedded(element, lines, script.text, script.line))
 
     def _read_triton_models(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[TritonModel]:
         for path, file, value in self._list_config_map_files(container, volumes):

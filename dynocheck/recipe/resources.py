@@ -47,13 +47,16 @@ def list_gpu_places(path: str, resources: Value | None) -> Iterator[str]:
                     yield f"{path}.{holder}{f'.{key}' if key == 'gpu' else f'[{key}]'}"
 
 
-def list_pod_gpu_places(path: str, containers: Iterable[Value]) -> tuple[str, ...]:
-    """The fields that count GPUs in the containers of the pod at a path."""
+def list_pod_gpu_places(
+    path: str, containers: Iterable[Value], sidecars: Iterable[Value] = ()
+) -> tuple[str, ...]:
+    """The fields that count GPUs in the containers, and the init containers, of the pod at a path."""
+    named = [(each, "containers") for each in containers] + [(each, "initContainers") for each in sidecars]
     return tuple(
         place
-        for each in containers
+        for each, field in named
         for place in list_gpu_places(
-            f"{path}.containers[{each.get_text('name')}].resources", each.get("resources")
+            f"{path}.{field}[{each.get_text('name')}].resources", each.get("resources")
         )
     )
 

@@ -1,4 +1,4 @@
-"""Finds the engines that workloads start without Dynamo, each as a graph of one component."""
+"""Finds the engines that workloads start without a graph, each as a graph of one component."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,11 +29,15 @@ from dynocheck.recipe.resources import (
     list_pod_gpu_places,
     read_integer,
 )
-from dynocheck.recipe.volumes import read_volumes
+from dynocheck.recipe.volumes import read_sidecars, read_volumes
 
 # What the command or the image of every known server contains.
-_SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama", re.IGNORECASE)
+_SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama|dynamo\.", re.IGNORECASE)
 _ACCELERATOR = re.compile(r"/(gpu|tpu|npu|gaudi|neuron)")
+# The parts of Dynamo that serve, which workloads may start without its operator.
+_FRONTEND = "dynamo.frontend"
+_DYNAMO = (_FRONTEND, "dynamo.vllm", "dynamo.sglang", "dynamo.trtllm", "dynamo.mocker", "dynamo.router")
+_DYNAMO_PREFIXES = tuple(f"{module}." for module in _DYNAMO)  # also of their modules, as dynamo.vllm.main
 _ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
 _KSERVE = "LLMInferenceService"
 _MODELS = "/mnt/models"
@@ -49,9 +53,15 @@ class _Pod(NamedTuple):
     containers: tuple[Container, ...]
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """The servers that are known, and the parts of Dynamo, that its containers start."""
+        started = [launch.module for each in self.containers for launch in each.launches]
+        return tuple(each for each in started if each in PROGRAMS or f"{each}.".startswith(_DYNAMO_PREFIXES))
+
+    @property
     def starts(self) -> bool:
-        """Whether a container starts an engine that is known."""
-        return any(launch.module in PROGRAMS for each in self.containers for launch in each.launches)
+        """Whether a container starts an engine that is known, or a part of Dynamo."""
+        return bool(self.modules)
 
 
 def find_servers(manifest: Manifest, reader: PodReader) -> Iterator[Graph]:
@@ -71,7 +81,7 @@ def find_servers(manifest: Manifest, reader: PodReader) -> Iterator[Graph]:
 def _may_serve(template: PodTemplate) -> bool:
     if template.manifest.kind == _KSERVE or _find_format(template):
         return True
-    sources = template.spec.get_items("containers")
+    sources = _list_containers(template.spec)
     words = [
         word
         for each in sources
@@ -89,7 +99,7 @@ def _find_format(template: PodTemplate) -> str:
 def _read_pod(template: PodTemplate, reader: PodReader) -> _Pod:
     volumes = read_volumes(template.spec)
     is_ray = template.manifest.group == "ray.io"
-    sources = template.spec.get_items("containers")
+    sources = _list_containers(template.spec)
     containers = [
         reader.read_container(
             join_ray_command(source) if is_ray and source is sources[0] else source,
@@ -123,10 +133,20 @@ def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
         return DefaultCommand(by_operator=False)
     if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
         return DefaultCommand(_build_kserve_command(template, source), by_operator=False)
+    return find_image_command(source)
+
+
+def find_image_command(source: Value) -> DefaultCommand:
+    """The command of a container's image, if that is an engine's own."""
     server = find_server_image(source.get_text("image"))
     if server is None:
         return DefaultCommand(by_operator=False)
     return DefaultCommand(server.entrypoint, server.args, by_operator=False)
+
+
+def _list_containers(spec: Value) -> list[Value]:
+    """The containers of a pod, and the init containers that run beside them."""
+    return [*spec.get_items("containers"), *read_sidecars(spec)]
 
 
 def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ...]:
@@ -174,20 +194,20 @@ def _has_accelerator(template: PodTemplate) -> bool:
 def _build_server(pod: _Pod, templates: Sequence[PodTemplate], starting: Sequence[PodTemplate]) -> Graph:
     template, containers = pod
     manifest, spec = template.manifest, template.spec
-    sources = spec.get_items("containers")
+    sources, sidecars = spec.get_items("containers"), read_sidecars(spec)
     name = manifest.root.get("metadata", "name") or manifest.root
     group = measure_group(template, templates, lambda other: other in starting)
     replicas = manifest.root.get("spec", *_REPLICAS.get(template.path, ("replicas",)))
     component = Component(
         name=manifest.name,
-        role="worker",
+        role="frontend" if set(pod.modules) == {_FRONTEND} else "worker",
         replicas=read_integer(replicas, 1),
         nodes=group.pods,
         gpus=group.gpus,
         containers=containers,
         claims=deduplicate_claims(volume.mount for volume in read_volumes(spec).values()),
-        resources=collect_extended([each.get("resources") for each in sources]),
-        gpu_places=list_pod_gpu_places(template.path, sources),
+        resources=collect_extended([each.get("resources") for each in (*sources, *sidecars)]),
+        gpu_places=list_pod_gpu_places(template.path, sources, sidecars),
         pod=template.path,
         line=spec.line,
         column=spec.column,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dynocheck.facts import Mount, Value
+from dynocheck.facts import Mount, Value, find_implied_claims
 
 _SOURCES = {
     "persistentVolumeClaim": ("claim", "claimName"),
@@ -30,11 +30,25 @@ def read_items(value: Value, *path: str) -> list[Value]:
     return [item for item in value.get_items(*path) if isinstance(item.data, (dict, str))]
 
 
+def read_sidecars(pod: Value) -> list[Value]:
+    """The init containers of a pod that run beside its containers: those that are always restarted."""
+    return [each for each in pod.get_items("initContainers") if each.get_text("restartPolicy") == "Always"]
+
+
 def read_volumes(pod: Value) -> dict[str, Volume]:
     """The volumes of a pod by name."""
     return {
         volume.get_text("name"): Volume(_build_mount(volume), volume) for volume in read_items(pod, "volumes")
     }
+
+
+def read_component_volumes(pod: Value, main: Value) -> dict[str, Volume]:
+    """The volumes of a graph's pod by name, with the claims that the operator adds for its main container."""
+    implied = {}
+    for name in find_implied_claims(pod, main):
+        claim = Value({"persistentVolumeClaim": Value({"claimName": name}, name.line, name.column)}, 1, 1)
+        implied[name.text or ""] = Volume(_build_mount(claim), claim)
+    return implied | read_volumes(pod)
 
 
 def _build_mount(volume: Value) -> Mount:

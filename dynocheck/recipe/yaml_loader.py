@@ -117,15 +117,19 @@ def _offset_places(line: int, column: int) -> _Place:
     return lambda mark: (line + mark.line, mark.column + (1 if mark.line else column))
 
 
-def read_embedded(value: Value, lines: Sequence[str]) -> Value | None:
+def read_embedded(value: Value, lines: Sequence[str], part: str | None = None, line: int = 0) -> Value | None:
     """The YAML in a string of a file, as an engine reads it; None if it is invalid.
 
     :param value: the string. In a literal block each value has its own position, else that of the string.
     :param lines: the lines of the file.
+    :param part: the YAML, if it is not all of the string, such as a file that a script writes.
+    :param line: where that starts in the string, from 0.
     """
-    text = value.text or ""
+    text = (value.text or "") if part is None else part
     problems: list[Problem] = []
-    documents = _parse_documents(text, problems, _locate_within(value, lines), applied=False)
+    place = _locate_within(value, lines)
+    shift: _Place = lambda mark: place(yaml.Mark("", 0, mark.line + line, mark.column, None, 0))  # noqa: E731
+    documents = _parse_documents(text, problems, shift if line else place, applied=False)
     return documents[0] if len(documents) == 1 and not any(p.fatal for p in problems) else None
 
 

@@ -1,13 +1,14 @@
 """The pods that controllers make of graphs and other custom resources, as far as the templates decide them.
 
-What Dynamo's operator adds is added here where a template may refer to it: the volumes of claims and of
-shared memory. An image that is missing is the admission webhook's concern (`manifest.admission`).
+What Dynamo's operator adds is added here where a template may refer to it: the volumes of claims, also of
+those that only a mount names, and of shared memory. An image that is missing is the admission webhook's
+concern (`manifest.admission`).
 """
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Value, read_pod_templates
+from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Value, find_implied_claims, read_pod_templates
 
 _SHARED_MEMORY = "shared-memory"
 _IMAGE = "image"  # stands for an image that is not given
@@ -34,8 +35,11 @@ def list_component_pods(graph: Manifest) -> Iterator[ComponentPod]:
         spec = component.get("podTemplate", "spec")
         if spec is not None and isinstance(spec.data, dict):
             cache = component.get_text("compilationCache", "pvcName")
+            main = (c for c in spec.get_items("containers") if c.get_text("name") == "main")
+            implied = [name.text or "" for c in main for name in find_implied_claims(spec, c)]
             pod = _build_pod(
-                _complete(_add_variables(spec, shared), [cache]), component.get("podTemplate", "metadata")
+                _complete(_add_variables(spec, shared), [cache, *implied]),
+                component.get("podTemplate", "metadata"),
             )
             yield ComponentPod(component.get_text("name"), Manifest(graph.file, pod))
 
@@ -66,7 +70,8 @@ def _convert_service(service: Value, extra: Value, claims: Iterable[str], shared
     others = extra.get_items("containers")
     fields["containers"] = Value([main, *others], main.line, main.column)
     mounts = [mount.get_text("name") for mount in service.get_items("volumeMounts")]
-    return _complete(Value({**fields}, extra.line, extra.column), [*claims, *mounts])
+    implied = [name.text or "" for name in find_implied_claims(extra, main)]
+    return _complete(Value({**fields}, extra.line, extra.column), [*claims, *mounts, *implied])
 
 
 def _add_variables(spec: Value, shared: list[Value]) -> Value:

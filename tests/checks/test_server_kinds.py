@@ -338,3 +338,76 @@ def test_the_model_that_kserve_fetches_is_the_one_that_is_loaded(
     own = runtime()
     own["spec"]["nodeSelector"] = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB"}
     assert judge(weights_fit, deploy(tmp_path, own, one)) == expected
+
+
+DYNAMO = "registry.example/vllm-runtime:1.3.0"
+LAUNCH = ["python3", "-m", "dynamo.vllm", "--model", "a/b"]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (make("Deployment", "apps/v1", {"template": pod([*LAUNCH, "--speed"], image=DYNAMO)}), ["fail"]),
+        (make("Deployment", "apps/v1", {"template": pod(LAUNCH, image=DYNAMO)}), []),
+        (
+            group(
+                2,
+                pod(f"exec {' '.join(LAUNCH)} --speed", image=DYNAMO),
+                pod(f"{' '.join(LAUNCH)} --headless", image=DYNAMO),
+            ),
+            ["fail"],
+        ),
+        (
+            make(
+                "Deployment",
+                "apps/v1",
+                {"template": pod("python3 -m dynamo.frontend --speed", 0, image=DYNAMO)},
+            ),
+            ["fail"],
+        ),
+        (
+            make("Job", "batch/v1", {"template": pod(["python3", "-m", "dynamo.profiler", "--speed"])}),
+            ["skip"],
+        ),
+    ],
+)
+def test_dynamo_that_no_operator_runs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(flags_known, deploy(tmp_path, one)) == expected
+
+
+def test_dynamo_that_no_operator_runs_gets_its_gpus(tmp_path: Path) -> None:
+    one = group(2, pod([*LAUNCH, "-tp", "8"], image=DYNAMO), pod(["sleep", "inf"], image=DYNAMO))
+    assert judge(gpus_match, deploy(tmp_path, one)) == ["warn"]
+    (recipe,) = deploy(
+        tmp_path, make("Deployment", "apps/v1", {"template": pod("python -m dynamo.frontend")})
+    )
+    assert recipe.servers[0].components[0].role == "frontend"
+
+
+def beside(command: list[str], gpus: int = 1, restart: str | None = "Always", **main: Any) -> dict[str, Any]:
+    """A graph of a worker without an engine of its own, beside an init container."""
+    engine_beside = pod(command, gpus, SGLANG, name="engine")["spec"]["containers"][0]
+    engine_beside |= {"restartPolicy": restart} if restart else {}
+    own = {"command": ["dynamo-sglang-sidecar"], "args": [], "resources": {}, **main}
+    return graph(engine(main=own, pod={"initContainers": [engine_beside]}))
+
+
+SERVE = ["python3", "-m", "sglang.launch_server", "--model-path", "a/b"]
+
+
+@pytest.mark.parametrize(
+    ("one", "flags", "gpus"),
+    [
+        (beside(SERVE), [], []),
+        (beside([*SERVE, "--speed"]), ["fail"], []),
+        (beside([*SERVE, "--tp", "2"]), [], ["fail"]),
+        (beside([*SERVE, "--tp", "2"], gpus=2), [], []),
+        (beside([*SERVE, "--speed"], restart=None), [], ["skip"]),
+    ],
+)
+def test_an_engine_in_a_sidecar(
+    tmp_path: Path, one: dict[str, Any], flags: list[str], gpus: list[str]
+) -> None:
+    given = deploy(tmp_path, one)
+    assert judge(flags_known, given) == flags
+    assert judge(gpus_match, given) == gpus

@@ -33,6 +33,7 @@ SECRET_MAKERS: dict[str, tuple[str, ...]] = {
 _WHOLE = ("leaderworkerset.x-k8s.io", "ray.io", "jobset.x-k8s.io")  # their pods are written in full
 _NO_PODS = ("nvidia.com", "apiextensions.k8s.io")  # what graphs become, and schemas
 _NOTHING = Value({}, 1, 1)
+_SHARED_MEMORY = "shared-memory"  # the volume that the operator adds to each pod of a graph
 
 
 class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -58,6 +59,12 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The namespace in its manifest; None if it names none."""
         return self.manifest.root.get_text("metadata", "namespace") or None
 
+    @property
+    def main(self) -> Value | None:
+        """The main container of a graph's pod."""
+        listed = (c for c in _read_items(self.spec, "containers") if c.get_text("name") == "main")
+        return (self.spec.get("mainContainer") or next(listed, None)) if self.of_graph else None
+
     @cached_property
     def containers(self) -> list[Value]:
         """Every container, starting with `mainContainer` of v1alpha1."""
@@ -67,6 +74,17 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             *_read_items(self.spec, "initContainers"),
             *_read_items(self.spec, "containers"),
         ]
+
+
+def find_implied_claims(spec: Value, main: Value) -> tuple[Value, ...]:
+    """The names in a main container's mounts that are no volume of its pod.
+
+    The operator adds a volume for each, of the claim of that name (`appendMissingPVCVolumesForMounts` in
+    deploy/operator/internal/dynamo/graph.go of github.com/ai-dynamo/dynamo).
+    """
+    known = {_SHARED_MEMORY, *(volume.get_text("name") for volume in _read_items(spec, "volumes"))}
+    names = (mount.get("name") for mount in _read_items(main, "volumeMounts"))
+    return tuple(name for name in names if name is not None and name.text and name.text not in known)
 
 
 class SecretReference(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     per node, and None if GPUs are requested through a resource claim; `gpu_places` are the fields below the
     component that count them. `nodes` is the number of nodes that one replica spans. `sidecar` is true if a
     frontend runs beside its engine. `pod` is the path of its pod's spec, of one without Dynamo. `resources`
-    are the extended resources that its main container requests besides GPUs, per node.
+    are the extended resources that its engine's containers request besides GPUs, per node.
     """
 
     name: str
@@ -292,8 +292,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The contents of one path that the user named: the folder of a model, a variant of it, or manifests.
 
     `shape` is model, variant or manifests; or index, for the pages beside the models of a folder. `folders`
-    are all its subfolders, relative to `path`. `servers` are the workloads that start an engine without
-    Dynamo.
+    are all its subfolders, relative to `path`. `servers` are the workloads that start an engine, or
+    a part of Dynamo, without a graph.
     """
 
     path: str

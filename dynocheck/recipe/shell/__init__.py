@@ -12,11 +12,13 @@ from dynocheck.recipe.shell.processes import (
     find_processes,
     find_unclosed_quote,
 )
+from dynocheck.recipe.shell.scripts import Script
 from dynocheck.recipe.shell.variables import Variables
 
 __all__ = [
     "MAX_SCRIPT",
     "Process",
+    "Script",
     "Token",
     "Variables",
     "find_pasted",

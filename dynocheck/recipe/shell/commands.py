@@ -179,7 +179,12 @@ class ShellParser:
                 words.append(assignment)
             else:
                 assignments.append(assignment)
-        aside = Redirections(*(tuple(chain.from_iterable(part)) for part in zip(*redirected, strict=True)))
+        aside = Redirections(
+            tuple(chain.from_iterable(each.targets for each in redirected)),
+            tuple(chain.from_iterable(each.writes for each in redirected)),
+            tuple(chain.from_iterable(each.documents for each in redirected)),
+            any(each.appends for each in redirected),
+        )
         if lexer.char == "(" or not (assignments or words or any(aside)):
             raise UnsupportedSyntax
         simple = SimpleCommand(tuple(assignments), tuple(words), aside)
@@ -213,6 +218,7 @@ class ShellParser:
         words: list[ShellWord] = []
         writes: list[ShellWord] = []
         documents: list[HereDocument] = []
+        appends = False
         lexer.skip_blanks()
         while found := (
             _REDIRECTION.match(lexer.text, lexer.at)
@@ -226,7 +232,8 @@ class ShellParser:
             else:
                 words.append(word)
                 writes += [word] if operator in _WRITES else []
+                appends |= operator.endswith(">>")
             lexer.skip_blanks()
         if _REDIRECTION_TO_VARIABLE.match(lexer.text, lexer.at) and lexer.bash:
             raise UnsupportedSyntax
-        return Redirections(tuple(words), tuple(writes), tuple(documents))
+        return Redirections(tuple(words), tuple(writes), tuple(documents), appends)

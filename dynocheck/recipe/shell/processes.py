@@ -60,12 +60,14 @@ class Token(NamedTuple):
 class Process(NamedTuple):
     """A command: its arguments, and the variables that its script sets for it, None if unknown.
 
-    `writes` are the files that its output is redirected to.
+    `writes` are the files that its output is redirected to, and `written` those whose whole text is known,
+    by path.
     """
 
     words: tuple[Token, ...]
     variables: Mapping[str, str | None] = {}
     writes: tuple[str | None, ...] = ()
+    written: tuple[tuple[str, Script], ...] = ()
 
 
 _Commands = Iterator[Process]
@@ -275,7 +277,7 @@ class _ScriptRunner:
             before = self._variables.make_inner(self._variables.copy()) if inherits else None
             arguments = self._variables.get_array("@")
             process = self._expand_call(command)
-            self._write_file(command, process)
+            process = process._replace(written=tuple(self._write_file(command, process)))
             if (call := self._find_call(command, process, before)) is not None:
                 yield from self._follow_call(call, process)
             elif command.name in self._functions:
@@ -366,15 +368,19 @@ class _ScriptRunner:
             word = process.words[at]
             yield from _find_launches(word.spelled, word.source, word.line)
 
-    def _write_file(self, command: SimpleCommand, process: Process) -> None:
-        """Note the file that `cat > FILE <<EOF` or `tee FILE <<EOF` writes."""
+    def _write_file(self, command: SimpleCommand, process: Process) -> Iterator[tuple[str, Script]]:
+        """Note the file that `cat > FILE <<EOF` or `tee FILE <<EOF` writes; each is whole if it is new."""
         texts = [word.text for word in process.words]
         if not command.redirections.documents or command.name not in ("cat", "tee"):
             return
         paths = texts[1:] if command.name == "tee" else process.writes
         script = self._read_document(command)
-        if script is not None:
-            self._files |= {normalize_path(path): script for path in paths if path}
+        if script is None:
+            return
+        for path in (normalize_path(path) for path in paths if path):
+            self._files[path] = script
+            if not (command.redirections.appends or "-a" in texts):
+                yield path, script
 
     def _read_document(self, command: SimpleCommand) -> Script | None:
         """The text of a command's last here-document; None if it has an expansion that is not supported."""

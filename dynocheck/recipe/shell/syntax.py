@@ -82,11 +82,15 @@ class HereDocument:
 
 
 class Redirections(NamedTuple):
-    """The targets of redirections, those among them that are written to, and the here-documents."""
+    """The targets of redirections, those among them that are written to, and the here-documents.
+
+    `appends` is true if one of them is written to after what it contains.
+    """
 
     targets: tuple[ShellWord, ...] = ()
     writes: tuple[ShellWord, ...] = ()
     documents: tuple[HereDocument, ...] = ()
+    appends: bool = False
 
 
 class SimpleCommand(NamedTuple):

@@ -177,3 +177,30 @@ def test_keys_of_tensorrt_llm(tmp_path: Path, file: str, expected: list[str]) ->
 def test_autodeploy_is_gone(tmp_path: Path, release: str, expected: list[str]) -> None:
     given = launch(tmp_path, f"tensorrtllm-runtime:{release}", EXTRA, "backend: _autodeploy")
     assert judge(config_keys.config_keys, given) == expected
+
+
+def write(*lines: str, to: str = "cat > /tmp/e/w.yaml", end: str = "'EOF'") -> str:
+    """A script that writes an engine's file and starts the engine with it."""
+    text = "\n".join(lines)
+    return f"mkdir -p /tmp/e\n{to} <<{end}\n{text}\nEOF\nexec python3 -m dynamo.sglang --config /tmp/e/w.yaml"
+
+
+@pytest.mark.parametrize(
+    ("script", "expected", "line"),
+    [
+        (write("tp-size: 2", "page-size: 16"), [], ""),
+        (write("tp-size: 2", "paeg-size: 16"), ["fail"], "paeg-size: 16"),
+        (write("paeg-size: 16", to="tee /tmp/e/../e/w.yaml", end="EOF"), ["fail"], "paeg-size: 16"),
+        (write("tp-size: $TP", end="EOF"), ["unjudged"], ""),  # what the shell makes of it is unknown
+        (write("tp-size: 2", to="cat >> /tmp/e/w.yaml"), ["unjudged"], ""),
+        (write("tp-size: 2", to="cat > /tmp/other.yaml"), ["unjudged"], ""),
+        (f"{write('tp-size: 2')}\n{write('tp-size: 4')}", ["unjudged"] * 2, ""),
+    ],
+)
+def test_the_file_that_a_worker_s_script_writes(
+    tmp_path: Path, script: str, expected: list[str], line: str
+) -> None:
+    image = f"nvcr.io/nvidia/ai-dynamo/{SGLANG}"
+    given = deploy(tmp_path, graph(engine(image=image, main={"command": ["sh", "-c"], "args": [script]})))
+    assert judge(config_keys.config_keys, given) == expected
+    assert read_lines(config_keys.config_keys, given) == [line] * bool(line)

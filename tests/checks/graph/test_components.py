@@ -18,7 +18,8 @@ from tests.checks.test_servers import serve
 MODE = "--disaggregation-mode"
 VLLM, SGLANG, TRTLLM = (f"dynamo.{name}" for name in ("vllm", "sglang", "trtllm"))
 SGLANG_IMAGE = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
-VLLM_IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
+RUNTIME = "nvcr.io/nvidia/ai-dynamo/vllm-runtime"
+VLLM_IMAGE = f"{RUNTIME}:1.3.0"
 PICKER = {"name": "Epp", "type": "epp"}
 
 
@@ -56,6 +57,18 @@ def former(tag: str) -> dict[str, Any]:
     return {"name": "front", "type": "main", "podTemplate": {"spec": {"containers": [main]}}}
 
 
+def odd(role: str) -> dict[str, Any]:
+    """A component of some type that runs a frontend."""
+    return {**front(VLLM_IMAGE, "--http-port", "8000"), "name": "front", "type": role}
+
+
+def half(tag: str, role: str = "worker") -> dict[str, Any]:
+    """A graph of vLLM's workers of one release, of which one prefills and the other has no mode."""
+    image = f"{RUNTIME}:{tag}"
+    prefill = engine(MODE, "prefill", name="p", role="prefill", image=image)
+    return graph(prefill, engine(name="d", role=role, image=image))
+
+
 SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
 
 
@@ -68,6 +81,9 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (frontend, graph(PICKER, engine(frontendSidecar="front")), []),  # a picker stands in for it
         (frontend, graph(PICKER, engine()), ["fail"]),
         (frontend, job("hf download MODEL"), ["skip"]),
+        (frontend, graph(engine(), odd("main"), front=False), ["warn"]),  # which has no Service of its own
+        (frontend, graph(engine(), odd("worker"), front=False), ["warn"]),
+        (frontend, graph(engine(), odd("frontend"), front=False), []),
         (roles, split("prefill", VLLM, MODE, "prefill"), []),
         (roles, split("prefill", VLLM, f"{MODE}=prefill"), []),
         (roles, split("prefill", VLLM, "--is-prefill-worker"), []),
@@ -97,9 +113,16 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (both_sides, pool("dynamo.router"), ["unjudged"]),
         (both_sides, pool("dynamo.global_planner"), ["unjudged"]),
         (both_sides, graph(PREFILL, DECODE), []),
-        (both_sides, graph(PREFILL, engine(name="d")), []),
+        (both_sides, half("1.3.0"), ["fail"]),  # nothing registers as the decode worker that it waits for
+        (both_sides, half("1.4.0-kimi-k3-dev.1"), ["fail"]),
+        (both_sides, half("1.2.1"), []),
+        (both_sides, half("mine"), ["warn"]),
+        (both_sides, half("0.9.1"), []),
+        (both_sides, half("1.3.0", role="decode"), ["fail"]),
+        (both_sides, half("1.2.1", role="decode"), []),
         (both_sides, graph(engine(MODE, "prefill", name="p", role="prefill")), ["fail"]),
-        (both_sides, graph(DECODE), ["warn"]),
+        (both_sides, graph(DECODE), ["fail"]),
+        (both_sides, graph(engine(MODE, "decode", name="d", image=f"{RUNTIME}:1.2.1")), ["warn"]),
         (both_sides, graph(engine(MODE, "decode", name="d", module=SGLANG)), ["fail"]),
         (both_sides, graph(engine(name="d", role="decode")), []),
         (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),

@@ -1,8 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from dynocheck.checks.manifest import schema
 from dynocheck.checks.storage import classes as storage
 from dynocheck.data import provisioner
 from dynocheck.facts import (
@@ -13,8 +15,19 @@ from dynocheck.facts import (
     StorageClass,
     StorageClasses,
 )
-from tests.checks.judging import FRONTEND, GRAPH, judge, outcomes, places, read_lines, recipes, run_check
-from tests.checks.manifests import dump_objects, job
+from tests.checks import manifests
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    deploy,
+    judge,
+    outcomes,
+    places,
+    read_lines,
+    recipes,
+    run_check,
+)
+from tests.checks.manifests import dump_objects, engine, graph, job
 from tests.checks.storage.manifests import claim, mounting
 from tests.checks.test_servers import VLLM, serve
 
@@ -216,3 +229,27 @@ def test_claim_that_a_job_mounts_must_be_declared(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, cache=claim(), perf=dump_objects(perf))
     assert outcomes(storage.claim_declared, recipe) == ["fail"]
     assert read_lines(storage.claim_declared, recipe) == ["claimName: results"]
+
+
+MOUNT = {"volumeMounts": [{"name": "weights", "mountPath": "/models"}]}
+VOLUMES = {"volumes": [{"name": "wieghts", "persistentVolumeClaim": {"claimName": "model-cache"}}]}
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([graph(engine(main=MOUNT))], ["warn"]),
+        ([graph(engine(main=MOUNT)), manifests.claim("ReadWriteMany", name="weights")], []),
+        ([graph(engine(main=MOUNT)), manifests.claim("ReadWriteMany")], ["fail"]),
+        ([graph(engine(main=MOUNT, pod=VOLUMES)), manifests.claim("ReadWriteMany")], ["fail"]),
+        ([graph(engine(main={"volumeMounts": [{"name": "shared-memory", "mountPath": "/m"}]}))], ["skip"]),
+    ],
+)
+def test_a_mount_without_a_volume_is_of_the_claim_of_its_name(
+    tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]
+) -> None:
+    given = deploy(tmp_path, *objects)
+    assert outcomes(storage.claim_declared, given) == expected
+    if expected in (["fail"], ["warn"]):
+        assert read_lines(storage.claim_declared, given) == ["- name: weights"]
+    assert outcomes(schema.schema, given, None, None) == []
