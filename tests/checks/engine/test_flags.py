@@ -63,8 +63,10 @@ def test_a_connector_in_a_config_map_is_told_there(tmp_path: Path) -> None:
     given = deploy(tmp_path, graph(*workers), held)
     (finding,) = run_check(values, given)
     assert finding.outcome == "fail"
-    assert finding.location is not None
-    assert "NixlConector" in Path(finding.location.file).read_text().splitlines()[finding.location.line - 1]
+    place = finding.location
+    assert place is not None
+    assert place.line is not None
+    assert "NixlConector" in Path(place.file).read_text().splitlines()[place.line - 1]
 
 
 @pytest.mark.parametrize("key", ["max_seq_len", "tensor_parallel_size", "moe_expert_parallel_size"])

@@ -348,7 +348,7 @@ def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> Non
     assert judge(probes, deploy(tmp_path, graph(one, *workers))) == expected
 
 
-def serve(port: int | str, *ports: dict[str, Any]) -> dict[str, Any]:
+def probe_at(port: int | str, *ports: dict[str, Any]) -> dict[str, Any]:
     """A Pod whose only container is asked at this port and lists these ports."""
     asked = {"readinessProbe": {"httpGet": {"path": "/health", "port": port}}}
     container = {"name": "engine", "image": "registry.example/server:1", "ports": list(ports), **asked}
@@ -358,10 +358,10 @@ def serve(port: int | str, *ports: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
-        (serve("side", SIDE), []),
-        (serve("http", SIDE), ["fail"]),
-        (serve("http"), ["fail"]),
-        (serve(8000), ["skip"]),
+        (probe_at("side", SIDE), []),
+        (probe_at("http", SIDE), ["fail"]),
+        (probe_at("http"), ["fail"]),
+        (probe_at(8000), ["skip"]),
     ],
 )
 def test_probes_of_other_pods(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:

@@ -158,11 +158,14 @@ def test_a_frontend_reads_the_folder_that_it_is_told(
     tmp_path: Path, path: str, image: str, expected: list[str], *, joined: bool
 ) -> None:
     flag = [f"--model-path={path}"] if joined else ["--model-path", path]
-    told = {
-        "main": {"volumeMounts": [{"name": "cache", "mountPath": "/models"}]},
-        "pod": {"volumes": [CLAIM]},
-    }
     front = engine(
-        *flag, name="f", role="frontend", module="dynamo.frontend", model=None, image=image, **told
+        *flag,
+        name="f",
+        role="frontend",
+        module="dynamo.frontend",
+        model=None,
+        image=image,
+        main={"volumeMounts": [{"name": "cache", "mountPath": "/models"}]},
+        pod={"volumes": [CLAIM]},
     )
     assert judge(weight_paths.model_path, deploy(tmp_path, graph(front, loading()))) == expected
