@@ -16,7 +16,7 @@ from tests.probes.looking import ask, with_access
 
 META = {"name": "a", "namespace": "n"}
 POD = {"spec": {"containers": [{"name": "c"}]}}
-SPARSE = {
+SPARSE: dict[str, dict[str, Any]] = {
     "nothing": {},
     "metadata": {"metadata": META},
     "empty": {"metadata": META, "spec": {}, "status": {}},
