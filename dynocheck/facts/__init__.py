@@ -89,8 +89,8 @@ _NAMES = {
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
         AdmissionWebhooks Certificates KaiQueue KaiQueues OperatorConfig OperatorConfigs OperatorLease
-        OperatorLeases PlatformPod PlatformPods PlatformType PlatformTypes ServiceEndpoints ServiceName
-        Webhook find_operators is_operator
+        OperatorLeases PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
+        is_operator
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references
@@ -101,7 +101,7 @@ _NAMES = {
     "k8s.scheduling_constraints": "Placement list_placements",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
-        PersistentVolumes PlatformClaim PlatformClaims StorageCapacities StorageCapacity
+        PersistentVolumes PlatformClaim PlatformClaims PlatformPod StorageCapacity
     """,
     "k8s.workloads": "Workload Workloads",
     "load.limits": "LIMITS_ANNOTATION parse_annotation parse_limits",
