@@ -13,7 +13,6 @@ from dynocheck.facts import (
     PersistentVolumeClaims,
     PersistentVolumes,
     RunningPod,
-    StorageCapacities,
     StorageClass,
     StorageClasses,
     parse_quantity,
@@ -44,12 +43,10 @@ class VolumeInventory:
         volumes: PersistentVolumes | None,
         claims: PersistentVolumeClaims | None,
         classes: StorageClasses | None,
-        capacities: StorageCapacities | None = None,
         declared: Iterable[UnboundClaim] = (),
     ) -> None:
         """:param declared: claims that are still to be created; those of the cluster come first."""
         self._csi = drivers
-        self._capacities = capacities
         self._classes = {each.name: each for each in classes or ()}
         bound = [volume for volume in volumes or () if volume.phase == "Bound"]
         self._terms = {volume.claim: volume.node_terms for volume in bound if volume.node_terms}
@@ -113,16 +110,15 @@ class VolumeInventory:
         CSIStorageCapacity objects of the class; true where it does not ask.
         """
         wanted, driver = parse_quantity(size), storage_class.provisioner
-        is_asked = storage_class.binding_mode == "WaitForFirstConsumer" and driver in (
-            self._csi.measured if self._csi is not None else ()
-        )
-        if wanted is None or not is_asked or self._capacities is None or storage_class.name in self._free:
+        waits = storage_class.binding_mode == "WaitForFirstConsumer"
+        capacities = self._csi.capacities if self._csi is not None and driver in self._csi.measured else None
+        if wanted is None or not waits or capacities is None or storage_class.name in self._free:
             return True
         return any(
             each.storage_class == storage_class.name
             and (parse_quantity(each.size) or 0) >= wanted
             and matches(each.nodes, node.labels)
-            for each in self._capacities
+            for each in capacities
         )
 
     def _find_class(self, name: str | None) -> StorageClass | None:

@@ -27,7 +27,6 @@ from dynocheck.facts import (
     ResourceSlices,
     RunningPod,
     RunningPods,
-    StorageCapacities,
     StorageClasses,
 )
 from dynocheck.scheduling.device_allocation import DeviceAllocator
@@ -199,7 +198,6 @@ def fits(
     volumes: PersistentVolumes | None,
     claims: PersistentVolumeClaims | None,
     storage: StorageClasses | None,
-    capacities: StorageCapacities | None,
 ) -> Iterator[Result]:
     """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
@@ -216,7 +214,7 @@ def fits(
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     inventory = DeviceInventory(slices, devices)
-    known = drivers, volumes, claims, storage, capacities
+    known = drivers, volumes, claims, storage
 
     def check_graph(recipe: Recipe, graph: Graph) -> Iterator[Result]:
         namespace = resolve_namespace(recipe, graph, limits.namespace)

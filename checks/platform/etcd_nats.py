@@ -10,7 +10,6 @@ from dynocheck.facts import (
     Namespace,
     OperatorConfigs,
     PlatformClaims,
-    PlatformPods,
     Recipes,
     ServiceEndpoints,
     ServiceName,
@@ -44,7 +43,6 @@ def etcd_nats(
     classes: StorageClasses | None,
     namespace: Namespace,
     recipes: Recipes | None,
-    pods: PlatformPods | None = None,
 ) -> Iterator[Finding]:
     """Dynamo needs neither: it discovers workers through Kubernetes and sends requests over TCP. But when the
     operator's configuration, its arguments or a recipe name one of them, pods wait for it. So do operators
@@ -77,7 +75,7 @@ def etcd_nats(
         kinds = "service,endpointslice"
         if pending := _explain_pending(installed.get(service), claims, classes):
             kinds = "pvc,storageclass"
-        elif pending := _explain_pods(installed.get(service), pods):
+        elif pending := _explain_pods(installed.get(service), claims):
             kinds = "pods,events"
         yield (fail if ready == 0 else warn)(
             f"{problem}, but {reference.by} uses it" + (f": {pending}" if pending else ""),
@@ -124,9 +122,9 @@ def _explain_pending(
     return ""
 
 
-def _explain_pods(part: Workload | None, pods: PlatformPods | None) -> str:
+def _explain_pods(part: Workload | None, claims: PlatformClaims | None) -> str:
     """Why a pod of this StatefulSet does not run; empty if it is unknown."""
-    for pod in pods or ():
+    for pod in claims.pods if claims is not None else ():
         number = pod.name.removeprefix(f"{part.name}-") if part is not None else ""
         if part is not None and pod.namespace == part.namespace and number.isdecimal():
             return f"its pod {pod.name} does not run: {pod.reason}"

@@ -90,8 +90,8 @@ _NAMES = {
     "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
     "k8s.platform": """
         AdmissionWebhooks Certificates KaiQueue KaiQueues OperatorConfig OperatorConfigs OperatorLease
-        OperatorLeases PlatformPod PlatformPods PlatformType PlatformTypes ServiceEndpoints ServiceName
-        Webhook find_operators is_operator
+        OperatorLeases PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
+        is_operator
     """,
     "k8s.pods": """
         POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_implied_claims
@@ -103,7 +103,7 @@ _NAMES = {
     "k8s.serving_runtimes": "merge_serving_runtimes",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
-        PersistentVolumes PlatformClaim PlatformClaims StorageCapacities StorageCapacity
+        PersistentVolumes PlatformClaim PlatformClaims PlatformPod StorageCapacity
     """,
     "k8s.workloads": "Workload Workloads",
     "load.limits": "LIMITS_ANNOTATION parse_annotation parse_limits",

@@ -62,7 +62,7 @@ def live_objects(cluster: Cluster) -> LiveObjects:
 
     namespace = cluster.connection.namespace
     found = run_parallel([partial(_list, cluster, kind) for kind in _KINDS])
-    listed = [item for items in found for item in items or ()]
+    listed = [item for items in found for item in items or () if item.get("metadata")]
     own = [item for item in listed if item["metadata"].get("namespace") == namespace]
     others = [item for item in listed if item["metadata"].get("namespace") != namespace]
     kept = [item for item in own if not _is_made(item)]

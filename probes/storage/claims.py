@@ -17,6 +17,7 @@ from dynocheck.facts import (
 )
 from dynocheck.kube import Cluster, Forbidden, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes.storage._stores import list_stopped
 
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -120,6 +121,7 @@ def claims(cluster: Cluster) -> PersistentVolumeClaims:
 @probe(
     access=[
         Access("list", "statefulsets", "apps"),
+        Access("list", "pods"),
         Access(
             "get",
             "persistentvolumeclaims",
@@ -128,23 +130,27 @@ def claims(cluster: Cluster) -> PersistentVolumeClaims:
     ]
 )
 def platform_claims(cluster: Cluster) -> PlatformClaims:
-    """Reads the claims of each etcd and NATS that is not ready, by the names that StatefulSets give them."""
+    """Reads the claims of each etcd and NATS that is not ready, by the names that StatefulSets give them, and
+    its pods.
+    """
     items = cluster.items(
         "/apis/apps/v1/statefulsets", _StatefulSet, labelSelector="app.kubernetes.io/name in (etcd,nats)"
     )
     paths = [
         path for item in items if item.status.ready_replicas < item.spec.replicas for path in item.claims
     ]
+    pods = list_stopped(cluster)
     try:
         found = run_parallel([partial(_get_claim, cluster, path) for path in paths])
     except Forbidden as error:
-        return PlatformClaims(unread=str(error))
+        return PlatformClaims(unread=str(error), pods=pods)
     return PlatformClaims(
         tuple(
             PlatformClaim(c.metadata.namespace, c.metadata.name, c.status.phase, c.spec.storage_class_name)
             for c in found
             if c is not None
-        )
+        ),
+        pods=pods,
     )
 
 

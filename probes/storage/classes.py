@@ -13,12 +13,11 @@ from dynocheck.facts import (
     NodeDriver,
     PersistentVolume,
     PersistentVolumes,
-    StorageCapacities,
     StorageCapacity,
     StorageClass,
     StorageClasses,
 )
-from dynocheck.kube import Cluster, run_parallel
+from dynocheck.kube import Cluster, Forbidden, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
 
 _DEFAULT_ANNOTATIONS = (
@@ -146,18 +145,25 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
     )
 
 
-@probe(access=[Access("list", "csidrivers", "storage.k8s.io"), Access("list", "csinodes", "storage.k8s.io")])
+@probe(
+    access=[
+        Access("list", resource, "storage.k8s.io")
+        for resource in ("csidrivers", "csinodes", "csistoragecapacities")
+    ]
+)
 def csi_drivers(cluster: Cluster) -> CsiDrivers:
     calls: list[Any] = [
         partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", _Driver),
         partial(cluster.items, "/apis/storage.k8s.io/v1/csinodes", _Node),
+        partial(_list_capacities, cluster),
     ]
-    drivers, nodes = run_parallel(calls)
+    drivers, nodes, capacities = run_parallel(calls)
     return CsiDrivers(
         names=tuple(driver.metadata.name for driver in drivers),
         nodes=tuple(CsiNode(node.metadata.name, _list_drivers(node)) for node in nodes),
         unattached=tuple(each.metadata.name for each in drivers if each.spec.attach_required is False),
         measured=tuple(each.metadata.name for each in drivers if each.spec.storage_capacity),
+        capacities=capacities,
     )
 
 
@@ -168,10 +174,13 @@ def _list_drivers(node: _Node) -> tuple[NodeDriver, ...]:
     )
 
 
-@probe(access=[Access("list", "csistoragecapacities", "storage.k8s.io")])
-def storage_capacities(cluster: Cluster) -> StorageCapacities:
-    found = cluster.items("/apis/storage.k8s.io/v1/csistoragecapacities", _Capacity)
-    return StorageCapacities(tuple(_convert_capacity(each) for each in found))
+def _list_capacities(cluster: Cluster) -> tuple[StorageCapacity, ...] | None:
+    """Every CSIStorageCapacity; None where they may not be listed."""
+    try:
+        found = cluster.items("/apis/storage.k8s.io/v1/csistoragecapacities", _Capacity)
+    except Forbidden:
+        return None
+    return tuple(_convert_capacity(each) for each in found)
 
 
 def _convert_capacity(each: _Capacity) -> StorageCapacity:

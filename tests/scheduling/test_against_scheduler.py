@@ -119,7 +119,7 @@ def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[in
 
 
 def see_volumes(cluster: ControlPlane) -> VolumeInventory:
-    probes = ("csi_drivers", "persistent_volumes", "claims", "storage_classes", "storage_capacities")
+    probes = ("csi_drivers", "persistent_volumes", "claims", "storage_classes")
     return VolumeInventory(*(look(name, cluster) for name in probes))
 
 

@@ -139,18 +139,6 @@ class OperatorLeases(ClusterFact, FactList[OperatorLease], frozen=True):
     looked: float = 0
 
 
-class PlatformPod(msgspec.Struct, frozen=True):
-    """A pod of an etcd or NATS that does not run, and why: it is not scheduled, or a container waits."""
-
-    namespace: str
-    name: str
-    reason: str
-
-
-class PlatformPods(ClusterFact, FactList[PlatformPod], frozen=True):
-    """The pods of etcd and NATS of which the scheduler or the kubelet says why they do not run."""
-
-
 class ServiceEndpoints(ClusterFact, frozen=True):
     """The number of ready endpoints of each Service by `namespace/name`, except Services without
     EndpointSlices.

@@ -30,27 +30,6 @@ class CsiNode(msgspec.Struct, frozen=True):
         return any(item.name == driver for item in self.drivers)
 
 
-class CsiDrivers(ClusterFact, frozen=True):
-    """The names of all CSIDriver objects, and every CSINode.
-
-    Volumes of those in `unattached` are mounted without being attached to a node. The scheduler asks where
-    those in `measured` have room left.
-    """
-
-    names: tuple[str, ...] = ()
-    nodes: tuple[CsiNode, ...] = ()
-    unattached: tuple[str, ...] = ()
-    measured: tuple[str, ...] = ()
-
-    def is_registered(self, driver: str) -> bool:
-        """Whether the driver has a CSIDriver object, which is optional, or is registered on a node."""
-        return driver in self.names or any(node.has(driver) for node in self.nodes)
-
-    def find_topology_keys(self, driver: str) -> set[str]:
-        """The node labels that the topology of the driver's volumes uses."""
-        return {key for n in self.nodes for d in n.drivers if d.name == driver for key in d.topology_keys}
-
-
 class StorageCapacity(msgspec.Struct, frozen=True):
     """The largest volume of a class that a driver can make for the nodes that a label selector matches.
 
@@ -62,8 +41,26 @@ class StorageCapacity(msgspec.Struct, frozen=True):
     nodes: dict[str, Any] | None = None
 
 
-class StorageCapacities(ClusterFact, FactList[StorageCapacity], frozen=True):
-    """Every CSIStorageCapacity of the cluster."""
+class CsiDrivers(ClusterFact, frozen=True):
+    """The names of all CSIDriver objects, and every CSINode.
+
+    Volumes of those in `unattached` are mounted without being attached to a node. The scheduler asks
+    `capacities`, every CSIStorageCapacity, where those in `measured` have room left; None if unknown.
+    """
+
+    names: tuple[str, ...] = ()
+    nodes: tuple[CsiNode, ...] = ()
+    unattached: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    capacities: tuple[StorageCapacity, ...] | None = None
+
+    def is_registered(self, driver: str) -> bool:
+        """Whether the driver has a CSIDriver object, which is optional, or is registered on a node."""
+        return driver in self.names or any(node.has(driver) for node in self.nodes)
+
+    def find_topology_keys(self, driver: str) -> set[str]:
+        """The node labels that the topology of the driver's volumes uses."""
+        return {key for n in self.nodes for d in n.drivers if d.name == driver for key in d.topology_keys}
 
 
 class ClaimEvent(msgspec.Struct, frozen=True):
@@ -135,7 +132,19 @@ class PlatformClaim(msgspec.Struct, frozen=True):
     storage_class: str | None = None
 
 
+class PlatformPod(msgspec.Struct, frozen=True):
+    """A pod of an etcd or NATS that does not run, and why: it is not scheduled, or a container waits."""
+
+    namespace: str
+    name: str
+    reason: str
+
+
 class PlatformClaims(ClusterFact, FactList[PlatformClaim], frozen=True):
-    """The claims of etcd and NATS that are not ready; `unread` is the reason why they could not be read."""
+    """The claims of etcd and NATS that are not ready; `unread` is the reason why they could not be read.
+
+    `pods` are those of which the scheduler or the kubelet says why they do not run.
+    """
 
     unread: str = ""
+    pods: tuple[PlatformPod, ...] = ()

@@ -30,15 +30,7 @@ def given(recipe: Recipes, nodes: list[Node], *running: Any, **more: Any) -> tup
     devices, rule = more.get("classes", facts.DeviceClasses()), more.get("runtimes")
     classes = facts.PodClasses(rules={"kata": rule}) if rule else None
     cluster = facts.Nodes(tuple(nodes)), RunningPods(running), limits, scalers
-    return (
-        recipe,
-        *cluster,
-        slices,
-        devices,
-        classes,
-        *more.get("storage", (None,) * 4),
-        more.get("capacities"),
-    )
+    return (recipe, *cluster, slices, devices, classes, *more.get("storage", (None,) * 4))
 
 
 def test_misfit_is_explained(tmp_path: Path) -> None:
@@ -151,9 +143,9 @@ def test_a_claim_of_the_recipe_needs_room(
         "spec": spec,
     }
     recipe = deploy(tmp_path, graph(FRONTEND, mounting("one", replicas, gpus=1)), claim)
-    known = MEASURED, facts.PersistentVolumes(volumes), facts.PersistentVolumeClaims(namespace="here"), LOCAL
-    more = facts.StorageCapacities(capacities) if capacities is not None else None
-    around = given(recipe, IN_ZONES, storage=known, capacities=more)
+    drivers = msgspec.structs.replace(MEASURED, capacities=capacities)
+    known = drivers, facts.PersistentVolumes(volumes), facts.PersistentVolumeClaims(namespace="here"), LOCAL
+    around = given(recipe, IN_ZONES, storage=known)
     assert outcomes(scheduling.fits, *around) == expected
 
 

@@ -11,7 +11,6 @@ from dynocheck.facts import (
     PlatformClaim,
     PlatformClaims,
     PlatformPod,
-    PlatformPods,
     ServiceEndpoints,
     StorageClasses,
     Workload,
@@ -97,6 +96,6 @@ def test_nats_beside_an_operator_waits_for_its_claim() -> None:
 def test_nats_beside_an_operator_has_a_pod_that_does_not_run(pod: PlatformPod, told: bool) -> None:
     down = ServiceEndpoints({"dynamo-system/dynamo-nats": 0})
     configs, workloads, services, _, *rest = gather(OperatorConfigs(), down, operator("1.4.0"), nats())
-    facts = configs, workloads, services, PlatformClaims(), *rest
-    (finding,) = run_check(etcd_nats.etcd_nats, *facts, None, PlatformPods((pod,)))
+    facts = configs, workloads, services, PlatformClaims(pods=(pod,)), *rest
+    (finding,) = run_check(etcd_nats.etcd_nats, *facts, None)
     assert ("no such image" in finding.message) is told

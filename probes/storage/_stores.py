@@ -2,8 +2,7 @@
 
 import msgspec
 
-from dynocheck import probe
-from dynocheck.facts import Access, PlatformPod, PlatformPods
+from dynocheck.facts import PlatformPod
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
@@ -35,11 +34,11 @@ class _Pod(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
-@probe(access=[Access("list", "pods")])
-def platform_pods(cluster: Cluster) -> PlatformPods:
+def list_stopped(cluster: Cluster) -> tuple[PlatformPod, ...]:
+    """The pods of etcd and NATS of which is told why they do not run."""
     pods = cluster.items("/api/v1/pods", _Pod, labelSelector=_STORES)
     found = ((pod.metadata.namespace, pod.metadata.name, _find_problem(pod.status)) for pod in pods)
-    return PlatformPods(tuple(PlatformPod(*each) for each in found if each[2]))
+    return tuple(PlatformPod(*each) for each in found if each[2])
 
 
 def _find_problem(status: _Status) -> str:
