@@ -36,7 +36,10 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
-_PARSER_PLUGIN = "--reasoning-parser-plugin"  # vLLM's, which registers further parsers
+# vLLM's flags that register further parsers, and the one without which it looks up no parser of tools.
+_PARSER_PLUGINS = ("--reasoning-parser-plugin", "--tool-parser-plugin")
+_PARSERS = ("--tool-call-parser", "--tool_call_parser")
+_CHOOSES_TOOLS = "--enable-auto-tool-choice"
 _MAX_CHOICES = 12  # of a flag in a message
 _SHARE = "free_gpu_memory_fraction"
 # By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
@@ -312,10 +315,13 @@ def _check_length(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=False)
-    plugin = any(option.spelled == _PARSER_PLUGIN for option in program.flags)
+    spelled = {option.spelled.replace("_", "-") for option in program.flags}
+    plugin, chooses = not spelled.isdisjoint(_PARSER_PLUGINS), _CHOOSES_TOOLS in spelled
     for option, file in _list_flags(program):
         flag = option.candidates[0] if len(option.candidates) == 1 else None
         problem = _find_problem(option, flag) if flag is not None and not (plugin and flag.growing) else None
+        if program.launch.module == "vllm serve" and option.spelled in _PARSERS and not chooses:
+            continue
         if problem is not None:
             place = program.locate(option, file)
             report = partial(
