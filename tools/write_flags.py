@@ -222,7 +222,8 @@ def _read_keys(tree: ast.Module, name: str) -> Iterator[Any]:
 def _add_choices(flags: Iterable[Flag], names: Mapping[str, list[str]]) -> Iterator[Flag]:
     for flag in flags:
         choices = next((names[name] for name in flag["names"] if name in names), None)
-        yield flag if choices is None else flag | {"choices": choices, "growing": True}
+        known = {key: flag[key] for key in flag if flag[key] != "unknown"}  # it takes one of them
+        yield flag if choices is None else known | {"choices": choices, "growing": True}
 
 
 def _parse_version(version: str) -> list[int]:

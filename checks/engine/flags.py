@@ -37,7 +37,11 @@ _SWITCH_VALUES = ("1", "true", "on", "yes", "y", "", "0", "false", "off", "no", 
 # argparse compares no default with the choices. The runtime parses these itself and returns an error.
 _PARSED_CHOICES = ("DYN_REQUEST_PLANE", "DYN_DISCOVERY_BACKEND")
 _EVENT_PLANE, _EVENT_PLANE_CHECKED = "DYN_EVENT_PLANE", (1, 6)
-_PARSER, _PARSER_PLUGIN = "--reasoning-parser", "--reasoning-parser-plugin"  # vLLM's, which adds parsers
+# vLLM's flags that register further parsers, and those whose parsers they add to.
+_PARSER_PLUGINS = ("--reasoning-parser-plugin", "--tool-parser-plugin")
+_EXTENSIBLE = {"--reasoning-parser", "--tool-call-parser"}
+_TOOL_PARSERS = ("--tool-call-parser", "--tool_call_parser")  # vLLM looks up none without the next
+_CHOOSES_TOOLS = "--enable-auto-tool-choice"
 _TOOLS, _TOOLS_VARIABLE = "tool-call-parser", "DYN_TOOL_CALL_PARSER"
 _RIVALS = "https://github.com/ai-dynamo/dynamo/pull/5849"
 _MAX_CHOICES = 12  # of a flag in a message
@@ -335,11 +339,14 @@ def _check_length(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=False)
-    plugin = any(option.spelled == _PARSER_PLUGIN for option in program.flags)
+    spelled = {option.spelled.replace("_", "-") for option in program.flags}
+    plugin, chooses = not spelled.isdisjoint(_PARSER_PLUGINS), _CHOOSES_TOOLS in spelled
     for option, file in _list_flags(program):
         flag = option.candidates[0] if len(option.candidates) == 1 else None
-        added = plugin and flag is not None and _PARSER in flag.names  # perhaps by the plug-in
+        added = plugin and flag is not None and not _EXTENSIBLE.isdisjoint(flag.names)  # perhaps
         problem = _find_problem(option, flag) if flag is not None and not added else None
+        if program.launch.module == "vllm serve" and option.spelled in _TOOL_PARSERS and not chooses:
+            continue
         if problem is not None:
             slip = find_misspelt_connector(option.json)
             place = program.locate_value(option, slip[0], file) if slip else program.locate(option, file)

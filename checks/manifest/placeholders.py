@@ -241,7 +241,7 @@ def _check_unset(recipe: Recipe) -> Iterator[Finding]:
     """Reports a `$(NAME)` in a command beside an engine without Dynamo that its container does not define.
 
     The kubelet leaves it as it is, and a shell runs NAME. engine.shell-quoting reports those in the words
-    of an engine. LeaderWorkerSet sets variables of its own (pkg/utils/pod/pod_utils.go).
+    of an engine, but for what LeaderWorkerSet sets (pkg/utils/pod/pod_utils.go), which may be more later.
     """
     deployments = {(server.file, server.kind, server.name) for server in recipe.servers}
     components = [(server.file, component) for server in recipe.servers for component in server.components]
@@ -255,14 +255,17 @@ def _check_unset(recipe: Recipe) -> Iterator[Finding]:
         if not owned or (manifest.file, manifest.kind, manifest.name) not in deployments:
             continue
         for container in template.containers:
-            if (manifest.file, container.line, container.column) in starts or container.get("envFrom"):
+            if container.get("envFrom"):
                 continue
+            of_engine = (manifest.file, container.line, container.column) in starts
             known = {entry.get_text("name") for entry in container.get_items("env")}
             known.update(_OF_GROUP if grouped else ())
             for word in (*container.get_items("command"), *container.get_items("args")):
                 for name in dict.fromkeys(_CONSTANT.findall(word.text or "")):
                     meant = get_close_matches(name, sorted(known), 1, 0.8)
                     if name in known or _OF_SERVICE.fullmatch(name) or (grouped and not meant):
+                        continue
+                    if of_engine and not name.startswith("LWS_"):
                         continue
                     yield warn(
                         f"{template.owner}: $({name}) stays as written: the container defines no {name}",

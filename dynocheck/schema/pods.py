@@ -45,12 +45,20 @@ def list_component_pods(graph: Manifest) -> Iterator[ComponentPod]:
 
 
 def list_embedded_pods(manifest: Manifest) -> Iterator[ComponentPod]:
-    """The pods of a custom resource whose templates are whole, such as a LeaderWorkerSet, with its name."""
+    """The pods of a custom resource whose templates are whole, such as a LeaderWorkerSet, with its name.
+
+    An image that is missing may be what an overlay adds.
+    """
     if manifest.kind in POD_TEMPLATE_PATHS:
         return
     for template in read_pod_templates(manifest):
         if not (template.of_graph or template.partial):
-            yield ComponentPod(template.owner, Manifest(manifest.file, _build_pod(template.spec, None)))
+            spec = Value(
+                {**template.spec.mapping, **_add_images(template.spec)},
+                template.spec.line,
+                template.spec.column,
+            )
+            yield ComponentPod(template.owner, Manifest(manifest.file, _build_pod(spec, None)))
 
 
 def _convert_service(service: Value, extra: Value, claims: Iterable[str], shared: Iterable[Value]) -> Value:
@@ -96,11 +104,15 @@ def _complete(spec: Value, claims: Iterable[str]) -> Value:
     added = [name for name in dict.fromkeys([_SHARED_MEMORY, *claims]) if name and name not in names]
     volumes = [Value({"name": _text(name, spec)}, spec.line, spec.column) for name in added]
     fields = {**spec.mapping, "volumes": Value([*given, *volumes], spec.line, spec.column)}
+    return Value(fields | _add_images(spec), spec.line, spec.column)
+
+
+def _add_images(spec: Value) -> dict[str, Value]:
+    """The containers of a pod, by their field, each with an image."""
     listed = spec.get("containers")
-    if listed is not None:
-        containers = [_add_image(container) for container in listed.sequence]
-        fields["containers"] = Value(containers, listed.line, listed.column)
-    return Value(fields, spec.line, spec.column)
+    if listed is None or not isinstance(listed.data, list):
+        return {}
+    return {"containers": Value([_add_image(each) for each in listed.sequence], listed.line, listed.column)}
 
 
 def _add_image(container: Value) -> Value:

@@ -123,6 +123,7 @@ def test_a_mount_in_a_group_of_pods_needs_its_volume(tmp_path: Path) -> None:
     one = {**named, "spec": {"leaderWorkerTemplate": template}}
     assert read_lines(schema, deploy(tmp_path, one)) == ["- name: cache"]
     spec["volumes"] = [{"name": "cache", "emptyDir": {}}]
+    del main["image"]  # an overlay may set it
     assert read_lines(schema, deploy(tmp_path, one)) == []
 
 
@@ -192,3 +193,20 @@ def test_a_service_of_a_leader(
     }
     one = {**named, "spec": {"leaderWorkerTemplate": template}}
     assert judge(placement, deploy(tmp_path, one, lead(port, selector=selector))) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "expected"),
+    [
+        (VLLM, "--enable-auto-tool-choice --tool-call-parser hermes", []),
+        (VLLM, "--enable-auto-tool-choice --tool-call-parser llama", ["fail"]),
+        ("vllm/vllm-openai:v0.6.3", "--enable-auto-tool-choice --tool-call-parser pythonic", ["fail"]),
+        (VLLM, "--tool-call-parser llama", []),  # it is not looked up
+        (VLLM, "--enable-auto-tool-choice --tool-call-parser own --tool-parser-plugin /a.py", []),
+        ("vllm/vllm-openai:latest", "--enable-auto-tool-choice --tool-call-parser llama", ["unjudged"]),
+    ],
+)
+def test_a_parser_of_tools_is_one_of_the_release(
+    tmp_path: Path, image: str, args: str, expected: list[str]
+) -> None:
+    assert judge(values, deploy(tmp_path, serve(image, "--model=a/b", *args.split()))) == expected

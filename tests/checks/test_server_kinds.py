@@ -239,6 +239,8 @@ def test_a_graph_s_engine_that_names_its_nodes_is_not_judged_alone(tmp_path: Pat
 def test_a_variable_that_nothing_sets(tmp_path: Path, work: str, expected: list[str]) -> None:
     one = group(2, pod("vllm serve a/b -tp 8 -pp 2"), pod(work))
     assert judge(placeholders, deploy(tmp_path, one)) == expected
+    one = group(2, pod("vllm serve a/b -tp 8 -pp 2 --master-addr $(LWS_LEADER_ADDR)"), pod(WORK))
+    assert judge(placeholders, deploy(tmp_path, one)) == ["warn"]
     beside = pod("vllm serve a/b")
     beside["spec"]["initContainers"] = [{"name": "wait", "image": "busybox:1", "args": ["$(MODEL_PATH)"]}]
     wanted = make("Deployment", "apps/v1", {"template": beside})

@@ -37,7 +37,12 @@ KINDS = [
     Plain("one hyphen for two", r"(?<=- )--(?=(model|model-id|model-path)\b)", "-"),
     Plain("a share in percent", flag("gpu-memory-utilization", r"0?\.(\d)\d*"), r"\g<1>\g<2>0"),
     Plain("fp16 for a type", flag("dtype", r"\w+"), r"\1fp16"),
-    Plain("a parser of another name", flag("tool-call-parser", r"[\w-]+"), r"\1llama"),  # vllm#9312
+    Plain(
+        "a parser of another name",
+        flag("tool-call-parser", r"[\w-]+"),
+        r"\1llama",
+        needs=rf"{WHOLE}image: \S*vllm-openai:v",
+    ),  # vllm#9312
     Plain(  # vllm#9986
         "tools without a parser",
         r"^ +- \W?--tool-call-parser\W?(=\S+|\n +- \S+)\n",
@@ -93,7 +98,7 @@ KINDS = [
         r"^ +- \W?--enable-lora\W?\n",
         "",
         needs="--lora-modules",
-        at="--lora-modules|=/",
+        at="=/",
     ),
     # GPUs and memory.
     Plain("half a GPU", rf"({GPU})\W?\d\W?$", r'\1"0.5"'),
