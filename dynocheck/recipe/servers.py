@@ -32,7 +32,7 @@ from dynocheck.recipe.resources import (
 from dynocheck.recipe.volumes import read_volumes
 
 # What the command or the image of every known server contains.
-_SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama", re.IGNORECASE)
+_SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|tgi|llama", re.IGNORECASE)
 _ACCELERATOR = re.compile(r"/(gpu|tpu|npu|gaudi|neuron)")
 _ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
 _KSERVE = "LLMInferenceService"

@@ -295,6 +295,19 @@ def test_a_service_and_its_runtime_are_told_once_and_where_they_are_written(tmp_
     assert (outcome, row.strip()) == ("fail", "runtime: own")
 
 
+def test_a_service_has_the_runtime_that_is_nearest(tmp_path: Path) -> None:
+    """Variants have runtimes of one name; of two in other folders none is known to be its own."""
+    one = dump_objects(runtime("-tp", "2"), inference(gpus=2))
+    given = recipes(tmp_path / "a", a__a=one, b__b=dump_objects(runtime("-tp", "4")))
+    assert judge(gpus_match, given) == ["unjudged"]  # of the other runtime alone
+    apart = {
+        "x__x": dump_objects(runtime()),
+        "y__y": dump_objects(runtime()),
+        "z__z": dump_objects(inference()),
+    }
+    assert judge(gpus_match, recipes(tmp_path / "b", **apart)) == ["unjudged"] * 3
+
+
 def test_a_service_has_the_probes_and_variables_of_its_runtime(tmp_path: Path) -> None:
     both = [runtime(readinessProbe=PORT, env=[{"name": "A", "value": "1"}]), inference()]
     assert judge(probes, deploy(tmp_path / "a", *both)) == ["fail"]  # it listens on 8080
