@@ -34,6 +34,7 @@ GUIDE = {
 SAMPLES = {
     ("parallelism.gpus-match", "vllm-post-trained-gemma3-27"): "eight GPUs for TP 4",
     ("model.token", "deploy-llm"): "six samples in one folder name six Secrets",
+    ("graph.images-pinned", "tensorrt-llm_lws"): "IMAGE_NAME is left to the reader",
 }
 
 
