@@ -228,11 +228,16 @@ def test_a_graph_s_engine_that_names_its_nodes_is_not_judged_alone(tmp_path: Pat
 # An InferenceService whose pod is its runtime's, with the model's own fields in it.
 
 RUNTIME_ARGS = ["--port=8080", "--model=/mnt/models", "--served-model-name={{.Name}}"]
-SERVE = ["python", "-m", "vllm.entrypoints.openai.api_server"]
+RUNTIME_COMMAND = ["python", "-m", "vllm.entrypoints.openai.api_server"]
 
 
 def runtime(*args: str, **container: Any) -> dict[str, Any]:
-    main = {"name": "kserve-container", "image": LATER, "command": SERVE, "args": [*RUNTIME_ARGS, *args]}
+    main = {
+        "name": "kserve-container",
+        "image": LATER,
+        "command": RUNTIME_COMMAND,
+        "args": [*RUNTIME_ARGS, *args],
+    }
     spec = {"containers": [main | container], "supportedModelFormats": [{"name": "vLLM"}]}
     return make("ServingRuntime", "serving.kserve.io/v1alpha1", spec) | {"metadata": {"name": "own"}}
 
