@@ -30,6 +30,10 @@ _WORDS = (
 _WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_WORDS}", re.IGNORECASE)
 _WITHIN_URL = re.compile(r"https?://[^\s<>]*(<[A-Za-z][\w -]*>)[^\s<>]*")
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
+# In a shell that is two redirections, of which the second is a syntax error: it stops there.
+_IN_SCRIPT = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?$", re.MULTILINE
+)
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
@@ -82,7 +86,8 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     If the pod starts anyway, it is a warning: a missing pull secret, a variable, the data of a ConfigMap. The
     name of an object in the recipe is not a placeholder. In a template for envsubst, according to a script, a
     README or a comment, `${NAME}` is not judged; set the values with --set or --env-file. Comments, and
-    scripts but for the words with which they start a program of Dynamo, are not judged. A StorageClass
+    scripts but for the variables that they set and the words with which they start a program of Dynamo, are
+    not judged. A StorageClass
     written out is reported where most other claims leave it open: it is of somebody's cluster.
 
     Fix: write the value, or document in the README how it is replaced
@@ -103,6 +108,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
         for manifest, text in texts:
             if not (file.is_open(text.value) or text.text in made):
                 yield from _check_text(manifest, text, file)
+        yield from (finding for m in file.manifests if m.kind for finding in _check_scripts(m))
         whole += not opened
         if opened:
             names = ", ".join(f"${{{name}}}" for name in sorted(opened))
@@ -164,6 +170,22 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
             fix=_suggest_expansion(text, variable),
             location=place,
         )
+
+
+def _check_scripts(manifest: Manifest) -> Iterator[Finding]:
+    """Reports variables that a script sets to a placeholder in angle brackets."""
+    given = (value for _, value in manifest.root.find_entries(_SCRIPTS))
+    for value in (element for each in given for element in (each.sequence or [each])):
+        text = value.text or ""
+        is_block = text.endswith("\n")  # its lines are those below its own
+        for match in _IN_SCRIPT.finditer(text) if "=<" in text else ():
+            below = 1 + text.count("\n", 0, match.start()) if is_block else 0
+            yield fail(
+                f"{match[1]}: {match[2]} is not replaced",
+                fix=f"replace {match[2]} with the value",
+                evidence={"placeholder": match[2]},
+                location=Location(manifest.file, value.line + below),
+            )
 
 
 @lru_cache(1024)  # most texts of a manifest are in many

@@ -76,19 +76,21 @@ def upstreams(recipes: Recipes) -> Iterator[Result]:
     count = 0
     for recipe in recipes:
         services = list(_list_services(recipe))
-        by_place = {(each.namespace, each.name): each for each in services}
+        by_place: dict[tuple[str, str], list[_Service]] = {}  # variants use the same names
+        for each in services:
+            by_place.setdefault((each.namespace, each.name), []).append(each)
         engines = map_services(recipe) if services else {}
         for upstream in _list_upstreams(recipe) if services else ():
             host, port = _read_url(upstream)
-            service = by_place.get(host)
-            if service is None:
+            named = by_place.get(host, [])
+            if not named:
                 findings = list(_check_workload(recipe, upstream, host, services))
             else:
-                findings = list(_check_port(upstream, service, port))
-                servers = engines.get(service.name, [])
+                findings = list(_check_port(upstream, named, port))
+                servers = engines.get(host[1], []) if len(named) == 1 else []
                 found = [each for server in servers for each in find_instances(server)]
                 findings += _check_model(upstream, found) if len(found) == 1 else []
-            count += service is not None or bool(findings)
+            count += bool(named) or bool(findings)
             yield from findings
     if not count:
         raise Skip("no URL of a Service or a workload of the recipe")
@@ -150,12 +152,13 @@ def _read_url(upstream: _Upstream) -> tuple[tuple[str, str], int]:
     return (namespace if dot else upstream.namespace, name), int(match[3] or _PORTS[match[1]])
 
 
-def _check_port(upstream: _Upstream, service: _Service, port: int) -> Iterator[Finding]:
-    if service.forwards and port not in service.ports:
-        known = ", ".join(map(str, service.ports))
+def _check_port(upstream: _Upstream, services: list[_Service], port: int) -> Iterator[Finding]:
+    known = sorted({number for service in services for number in service.ports})
+    if all(service.forwards for service in services) and port not in known:
         yield fail(
-            f"{upstream.owner} calls port {port} of Service {service.name}, which has {known}",
-            fix=f"write port {service.ports[0]}",
+            f"{upstream.owner} calls port {port} of Service {services[0].name}, which has "
+            f"{', '.join(map(str, known))}",
+            fix=f"write port {services[0].ports[0]}",
             evidence={"url": upstream.url},
             location=upstream.place,
         )

@@ -176,6 +176,8 @@ def name_image_engine(image: str) -> str:
     last = parse_image(image).name.rpartition("/")[2].lower()
     if _BESIDE.search(last):
         return ""
+    if last.startswith("tgi-"):
+        return "TGI"
     return next((title for sign, title in _SIGNS.items() if sign in last), "")
 
 

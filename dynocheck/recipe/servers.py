@@ -32,7 +32,7 @@ from dynocheck.recipe.resources import (
 from dynocheck.recipe.volumes import read_sidecars, read_volumes
 
 # What the command or the image of every known server contains.
-_SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|llama|dynamo\.", re.IGNORECASE)
+_SIGN = re.compile(r"vllm|sglang|tensorrt|trtllm|triton|text-generation|tgi|llama|dynamo\.", re.IGNORECASE)
 _ACCELERATOR = re.compile(r"/(gpu|tpu|npu|gaudi|neuron)")
 # The parts of Dynamo that serve, which workloads may start without its operator.
 _FRONTEND = "dynamo.frontend"

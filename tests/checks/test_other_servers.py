@@ -153,6 +153,7 @@ LLAMA = "ghcr.io/ggml-org/llama.cpp:server-cuda"
         (serve("registry.example/team/vllm-zephyr:1", "--max-model-len=4096"), ["unjudged"]),
         (serve("registry.example/ray2.24.0-py310-vllm-gpu:v1"), ["unjudged"]),
         (serve("registry.example/sglang-router:1", "--port=80"), ["skip"]),
+        (serve("ghcr.io/huggingface/tgi-gaudi:2.0.6", "--sharded", "true"), ["unjudged"]),
         (serve("registry.example/vllm-zephyr:1", gpus=0), ["skip"]),
     ],
 )

@@ -252,11 +252,16 @@ def test_a_variable_that_nothing_sets(tmp_path: Path, work: str, expected: list[
 # An InferenceService whose pod is its runtime's, with the model's own fields in it.
 
 RUNTIME_ARGS = ["--port=8080", "--model=/mnt/models", "--served-model-name={{.Name}}"]
-SERVE = ["python", "-m", "vllm.entrypoints.openai.api_server"]
+RUNTIME_COMMAND = ["python", "-m", "vllm.entrypoints.openai.api_server"]
 
 
 def runtime(*args: str, **container: Any) -> dict[str, Any]:
-    main = {"name": "kserve-container", "image": LATER, "command": SERVE, "args": [*RUNTIME_ARGS, *args]}
+    main = {
+        "name": "kserve-container",
+        "image": LATER,
+        "command": RUNTIME_COMMAND,
+        "args": [*RUNTIME_ARGS, *args],
+    }
     spec = {"containers": [main | container], "supportedModelFormats": [{"name": "vLLM"}]}
     return make("ServingRuntime", "serving.kserve.io/v1alpha1", spec) | {"metadata": {"name": "own"}}
 
@@ -317,6 +322,19 @@ def test_a_service_and_its_runtime_are_told_once_and_where_they_are_written(tmp_
     ((outcome, place),) = places(flags_known, apart)
     row = (folder / "service.yaml").read_text().splitlines()[int(place.rsplit(":", 1)[1]) - 1]
     assert (outcome, row.strip()) == ("fail", "runtime: own")
+
+
+def test_a_service_has_the_runtime_that_is_nearest(tmp_path: Path) -> None:
+    """Variants have runtimes of one name; of two in other folders none is known to be its own."""
+    one = dump_objects(runtime("-tp", "2"), inference(gpus=2))
+    given = recipes(tmp_path / "a", a__a=one, b__b=dump_objects(runtime("-tp", "4")))
+    assert judge(gpus_match, given) == ["unjudged"]  # of the other runtime alone
+    apart = {
+        "x__x": dump_objects(runtime()),
+        "y__y": dump_objects(runtime()),
+        "z__z": dump_objects(inference()),
+    }
+    assert judge(gpus_match, recipes(tmp_path / "b", **apart)) == ["unjudged"] * 3
 
 
 def test_a_service_has_the_probes_and_variables_of_its_runtime(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ SAMPLES = {
     ("parallelism.gpus-match", "vllm-post-trained-gemma3-27"): "eight GPUs for TP 4",
     ("model.token", "deploy-llm"): "six samples in one folder name six Secrets",
     ("graph.placement", "ps-values-25-v100"): "its pods may run on gpu-node-01 alone, by its name",
+    ("graph.images-pinned", "tensorrt-llm_lws"): "IMAGE_NAME is left to the reader",
 }
 
 

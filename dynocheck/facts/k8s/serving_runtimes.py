@@ -33,11 +33,11 @@ def merge_serving_runtimes(manifests: Iterable[Manifest]) -> dict[int, Manifest 
     :return: by the identity of a manifest's root; None for a runtime that is in such a pod.
     """
     listed = [each for each in manifests if each.group == _GROUP]
-    runtimes = {each.name: each for each in listed if each.kind in _RUNTIMES}
+    runtimes = [each for each in listed if each.kind in _RUNTIMES]
     merged: dict[int, Manifest | None] = {}
     for service in listed if runtimes else ():
         name = service.root.get("spec", "predictor", "model", "runtime")
-        runtime = runtimes.get((name.text or "") if name is not None else "")
+        runtime = _find_runtime(service, name.text or "", runtimes) if name is not None else None
         if service.kind != "InferenceService" or name is None or runtime is None:
             continue
         root = _merge_root(service, runtime, name)
@@ -45,6 +45,16 @@ def merge_serving_runtimes(manifests: Iterable[Manifest]) -> dict[int, Manifest 
             merged[id(service.root)] = msgspec.structs.replace(service, root=root, completed=True)
             merged[id(runtime.root)] = None
     return merged
+
+
+def _find_runtime(service: Manifest, name: str, runtimes: list[Manifest]) -> Manifest | None:
+    """The runtime of a name that is nearest to a service; None if there are several, as in variants."""
+    named = [each for each in runtimes if each.name == name]
+    folder = service.file.rpartition("/")[0]
+    beside = [each for each in named if each.file.rpartition("/")[0] == folder]
+    inside = [each for each in named if each.file == service.file]
+    nearest = inside or beside or named
+    return nearest[0] if len(nearest) == 1 else None
 
 
 def _merge_root(service: Manifest, runtime: Manifest, at: Value) -> Value | None:

@@ -121,3 +121,21 @@ def test_a_class_of_one_cluster_among_placeholders(tmp_path: Path) -> None:
         (folder / "model-cache.yaml").write_text(dump_objects(claim(storage)))
     given = Recipes(load_recipes([str(tmp_path)]))
     assert sorted(outcomes(placeholders, given)) == ["fail", "fail", "warn"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("export HF_TOKEN=<YOUR_TOKEN>  # of the hub", ["  export HF_TOKEN=<YOUR_TOKEN>  # of the hub"]),
+        ("  MODEL=<org name>", ["    MODEL=<org name>"]),
+        ("export MODEL=$OTHER", []),
+        ("MODEL=<names.txt cat", []),  # which reads a file
+        ("echo MODEL=<org>", []),
+    ],
+)
+def test_a_script_that_sets_a_placeholder(tmp_path: Path, line: str, expected: list[str]) -> None:
+    script = f"set -x\n{line}\nserve $MODEL\n"
+    head = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: c\n"
+    rows = "".join(f"      {row}\n" for row in script.splitlines())
+    given = recipes(tmp_path, pod=f"{head}    command: [sh, -c]\n    args:\n    - |\n{rows}")
+    assert [row.strip() for row in read_lines(placeholders, given)] == [each.strip() for each in expected]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.network.upstreams import upstreams
-from tests.checks.judging import deploy, judge, places
-from tests.checks.manifests import config_map
+from tests.checks.judging import deploy, judge, places, recipes
+from tests.checks.manifests import config_map, dump_objects
 from tests.checks.test_servers import VLLM, serve
 
 SERVED = serve(VLLM, "--model", "org/chat", "--served-model-name", "chat", "chat-8b")
@@ -64,6 +64,14 @@ def test_the_port_and_the_name_of_a_service(tmp_path: Path, one: dict[str, Any],
 def test_a_service_without_an_address_has_no_ports_of_its_own(tmp_path: Path, spec: dict[str, Any]) -> None:
     bare = SERVICE | {"spec": SERVICE["spec"] | spec}
     assert judge(upstreams, deploy(tmp_path, SERVED, bare, call("http://chat-svc:8000"))) == []
+
+
+def test_a_variant_may_have_a_service_of_the_same_name(tmp_path: Path) -> None:
+    other = SERVICE | {"spec": SERVICE["spec"] | {"ports": [{"port": 8000}]}}
+    one = call("http://chat-svc:8000")
+    given = recipes(tmp_path, a__a=dump_objects(SERVED, SERVICE), b__b=dump_objects(SERVED, other, one))
+    assert judge(upstreams, given) == []
+    assert judge(upstreams, deploy(tmp_path / "c", SERVED, SERVICE, other, one)) == []
 
 
 def litellm(model: str, base: str = "http://chat-svc/v1") -> dict[str, Any]:
