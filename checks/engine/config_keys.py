@@ -64,9 +64,10 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     configured = [program for program in programs if _has_known_keys(program)]
     unread = [file for program in programs if (file := _find_unread_file(program)) is not None]
     files = {
-        (config.file, config.path): (program, config)
+        (config.file, config.root.line, config.root.column): (program, config)  # two may have one path
         for program in programs
         for config in _find_trtllm_file(program)
+        if config.root is not None
     }
     if not (configured or unread or files):
         raise Skip("no engine has a configuration file or JSON flag with known keys")
@@ -92,7 +93,7 @@ def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]
             instead, source = _FORMER[name]
             yield program.report(
                 f"TensorRT-LLM in Dynamo 1.0 and later exits at the key {name}",
-                fix=f"write {instead}",
+                fix=replace_words(key, instead) if instead.isidentifier() else f"write {instead}",
                 evidence={"source": source},
                 location=Location(config.file, value.line, value.column),
             )

@@ -287,9 +287,9 @@ def _check_transceivers(prefill: EngineInstance, decode: EngineInstance) -> Iter
             yield fail(
                 f"{worker.name} has no cache_transceiver_config.backend, {other.name} has {backend}: it "
                 "transfers no KV cache",
-                fix=set_value("cache_transceiver_config.backend", backend),
+                fix=f"write cache_transceiver_config: {{backend: {backend}}} into its configuration",
                 evidence={"source": _BACKENDS},
-                location=_locate(worker, "cache-transceiver-config"),
+                location=_locate(worker, "cache-transceiver-config", "kv-cache-config"),
             )
 
 

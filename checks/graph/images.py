@@ -46,7 +46,7 @@ _UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b"
 _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
-_TOLERATED = ("frontend", "planner", "epp")  # roles for which some operators accept any tag
+_TOLERATED = ("frontend", "planner", "epp")  # roles without an engine: some operators accept any tag
 _MUTABLE = ("latest", "main", "nightly", "dev", "edge", "stable")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -155,7 +155,7 @@ def _check_unread(graph: Graph, engines: Sequence[EngineInstance], location: Loc
     unread = [
         (component, component.main, contained)
         for component in graph.components
-        if component.main is not None and component.gpus and id(component) not in read
+        if component.main is not None and component.role not in _TOLERATED and id(component) not in read
         if (contained := _ENGINES.get(parse_image(component.main.image or "").dynamo_name)) is not None
     ]
     others = [found for found in unread if found[2] != graph.framework]

@@ -50,6 +50,13 @@ BY_CHECK = {
     "graph.engine-agrees": [
         InGraph("a module there is not", r"(?<=dynamo\.)vllm\b", "vlm", at="-m"),
         InGraph("another engine's module", r"(?<=dynamo\.)sglang\b", "vllm", at="image: "),
+        InGraph("a module of former releases", r"(?<=-m )(dynamo\.(?:vllm|sglang))$", r"\1.decode_worker"),
+        InGraph(
+            "a module of former releases in a list",
+            r"^( +- -m\n +- dynamo\.(?:vllm|sglang))$",
+            r"\1.decode_worker",
+            at=START,
+        ),
     ],
     "engine.flags-known": [
         InGraph(
@@ -80,6 +87,20 @@ BY_CHECK = {
             "a quantisation there is not", flag("quantization", r"(modelopt_fp4|fp8|modelopt)"), r"\1\2x"
         ),
         InGraph("a router's mode there is not", flag("router-mode", r"kv"), r"\1kvv"),
+        InGraph(
+            "a parser there is not, in a variable",
+            r"^( +)(- name: HF_HOME\n)",
+            r"\1- name: DYN_TOOL_CALL_PARSER\n\1  value: hermes_2\n\1\2",
+            needs=r"-runtime:1\.\d+\.\d+$",  # which parsers another build has is unknown
+            after=LAUNCH,
+        ),
+        InGraph(
+            "two parsers of tool calls",
+            flag("dyn-tool-call-parser", r"(\w+)") + r"(?= \\\n)",
+            r"\1\2 --tool-call-parser qwen3_coder",
+            needs=r"dynamo\.sglang",
+            at="--dyn-tool-call-parser",
+        ),
         InGraph("a side there is not", flag("disaggregation-mode", r"decode"), r"\1decoder"),
         InGraph(
             "a role of KV transfer there is not",
@@ -95,7 +116,25 @@ BY_CHECK = {
             at="kv_cache_config",
         ),
     ],
+    "engine.config-keys": [
+        InGraph(
+            "a key of former versions",
+            r"^( +)(tensor_parallel_size: \d+)$",
+            r"\1use_cuda_graph: true\n\1\2",
+        ),
+        InGraph(
+            "a key that only flags have", r"^( +)(tensor_parallel_size: \d+)$", r"\1kv_cache_dtype: fp8\n\1\2"
+        ),
+        InGraph("a key in another order", r"\benable_padding:", "padding_enabled:"),
+    ],
     "engine.pair-agrees": [
+        InGraph(
+            "a transceiver on one side",
+            r"^( +)cache_transceiver_config:\n(?:\1 +.*\n)+",
+            "",
+            needs=PAIR,
+            within="kv_cache_config:|cache_transceiver_config:",
+        ),
         InGraph("KV transfer on one side", r"^ +- --kv-transfer-config\n +- .*\n", "", needs=PAIR, at=START),
         InGraph(
             "KV transfer on one side of scripts",

@@ -166,6 +166,15 @@ BY_CHECK = {
             at=ON_WORKERS,
         ),
     ],
+    "graph.placement": [
+        Defect("a GPU without its maker", r"(?<=[ '\"])NVIDIA-(?=(G?B[23]00|H[12]00)\b)", "", files=MANIFEST),
+        Defect(
+            "a node by its name",
+            r"^( +)(- key: nvidia\.com/gpu\.(?:product|present))$",
+            r"\1- key: kubernetes.io/hostname\n\1  operator: NotIn\n\1  values: [gpu-17]\n\1\2",
+            files=MANIFEST,
+        ),
+    ],
     "graph.images-pinned": [
         Defect("an image with a scheme", r"(?<=image: )(?=nvcr\S+:\d)", "https://", files=DEPLOY),
         Defect(
@@ -447,6 +456,13 @@ BY_CHECK = {
             after="aiperf profile",
         ),
         Defect("an endpoint there is not", r"(--endpoint-type[ =])chat\b", r"\1chats", files=PERF),
+        Defect(
+            "the path of other requests",
+            r"(--endpoint[ =])/v1/chat/completions",
+            r"\1/v1/completions",
+            files=PERF,
+            needs=r"--endpoint-type[ =]chat",
+        ),
     ],
     "perf.limits": [Defect("a limit without its unit", r"(ttft\.p90=)(\d+)m?s", r"\1\2", files=DEPLOY)],
     "perf.tool-pinned": [Defect("any release of the tool", r"aiperf==[\d.]+", "aiperf", files=PERF)],

@@ -173,6 +173,19 @@ def test_keys_of_tensorrt_llm(tmp_path: Path, file: str, expected: list[str]) ->
     assert judge(config_keys.config_keys, launch(tmp_path, TRTLLM, EXTRA, file)) == expected
 
 
+def test_files_of_two_workers_may_have_one_path(tmp_path: Path) -> None:
+    workers = [
+        engine(
+            *EXTRA, name=name, module="dynamo.trtllm", image=TRTLLM, model=None, **mount_config(name, folder)
+        )
+        for name in ("a", "b")
+        for folder in [str(Path(EXTRA[1]).parent)]
+    ]
+    held = [config_map(name, **{Path(EXTRA[1]).stem: "use_cuda_graph: true"}) for name in ("a", "b")]
+    found = judge(config_keys.config_keys, deploy(tmp_path, graph(*workers), *held))
+    assert found == ["fail", "fail"]
+
+
 @pytest.mark.parametrize(("release", "expected"), [("1.5.1", []), ("1.6.0", ["fail"]), ("1.7.0", ["fail"])])
 def test_autodeploy_is_gone(tmp_path: Path, release: str, expected: list[str]) -> None:
     given = launch(tmp_path, f"tensorrtllm-runtime:{release}", EXTRA, "backend: _autodeploy")

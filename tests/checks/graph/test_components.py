@@ -190,7 +190,8 @@ def test_a_worker_of_another_engine_than_its_siblings_is_told_there(
 def test_images_are_compared_with_the_framework_where_no_program_can_be_read(
     tmp_path: Path, images: list[str], line: str | None
 ) -> None:
-    main = {"command": ["./start.sh"], "args": []}
+    claimed = {"claims": [{"name": "gpu"}]}  # how many GPUs that is can be anything
+    main = {"command": ["./start.sh"], "args": [], "resources": claimed}
     workers = [engine(name=f"w{i}", image=image, main=main) for i, image in enumerate(images)]
     given = deploy(tmp_path, graph(*workers, backendFramework="vllm"))
     assert judge(engine_agrees, given) == (["fail"] if line else [])
