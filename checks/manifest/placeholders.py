@@ -19,7 +19,7 @@ _WORDS = (
 _WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_WORDS}", re.IGNORECASE)
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -173,7 +173,7 @@ def _suggest_value(text: _ManifestText) -> str:
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     """The fix for a `${NAME}` or `${NAME:-DEFAULT}` that stays as it is."""
-    name, has_default, default = variable.strip("${}").partition(":-")
+    name, has_default, default = variable[2:-1].partition(":-")
     if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     if has_default:
@@ -198,7 +198,8 @@ def _check_words(recipe: Recipe, files: Sequence[SourceFile]) -> Iterator[Findin
     manifests = [manifest for file in files if file.path in paths for manifest in file.manifests]
     listed = {(m.file, value.line, value.column) for m in manifests for value in m.root.walk()}
     for file, word, flag, value in suspects:
-        if (file, word.line, word.column) not in listed:
+        at = word.line, word.column
+        if not {(file, *at), (file, at[0], at[1] - 1)} & listed:  # of a quoted one, the quote is before it
             yield fail(
                 f"{flag or 'a word of the command'}: {value} is not replaced",
                 fix=f"replace {value} with the value",

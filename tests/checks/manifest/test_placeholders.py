@@ -118,3 +118,14 @@ def test_a_class_of_one_cluster_among_placeholders(tmp_path: Path) -> None:
         (folder / "model-cache.yaml").write_text(dump_objects(claim(storage)))
     given = Recipes(load_recipes([str(tmp_path)]))
     assert sorted(outcomes(placeholders, given)) == ["fail", "fail", "warn"]
+
+
+def test_a_quoted_word_of_a_command_is_told_once(tmp_path: Path) -> None:
+    text = dump_objects(graph(engine("--mooncake-ib-device", "SET-ME"))).replace("SET-ME", '"SET-ME"')
+    assert outcomes(placeholders, recipes(tmp_path, deploy=text)) == ["fail"]
+
+
+def test_a_default_that_is_a_variable_too(tmp_path: Path) -> None:
+    (finding,) = run_check(placeholders, deploy(tmp_path, image("${IMAGE:-${REGISTRY}}")))
+    assert finding.message.endswith("${IMAGE:-${REGISTRY}}")
+    assert finding.fix.startswith("write ${REGISTRY} in its place")
