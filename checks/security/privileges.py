@@ -1,5 +1,6 @@
 """Checks for secrets in plain text and for needless pod privileges."""
 
+import base64
 import re
 from collections.abc import Iterator
 
@@ -34,6 +35,9 @@ _SENSITIVE_PATHS = re.compile(
     r"/|/(etc|root|proc|boot|usr|var|var/lib|var/lib/kubelet|home|run|var/run)/?"
     r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|root|proc|boot|var/lib/kubelet)/.*"
 )
+
+
+_ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # in the data of a Secret
 
 
 @check("security.secrets", title="No secrets in plain text")
@@ -96,7 +100,7 @@ def _find_secrets(root: Value) -> list[tuple[str, Value]]:
         name, value = pending.pop()
         data = value.data
         if isinstance(data, str):
-            if HIDDEN in data:
+            if HIDDEN in data or data == _ENCODED:
                 found.append((name, value))
         elif isinstance(data, list):
             pending += [(name, element) for element in data]
