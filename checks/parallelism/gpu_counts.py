@@ -99,8 +99,9 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether it is a worker with GPUs that starts no known engine."""
+    """Whether it is a worker with GPUs, or of no known type: it is asked of what starts no known engine."""
     works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
+    works = works or (bool(component.gpus) and component.role not in ("frontend", "planner", "epp"))
     return works and (component.main is not None or not graph.of_dynamo)
 
 
