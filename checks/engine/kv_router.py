@@ -1,6 +1,7 @@
 """Checks that a KV router gets events from its workers."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,11 @@ _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 _OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
+# How much a cached prefix counts, by flag and variable: their names changed with releases.
+_WEIGHTS = {
+    "--router-kv-overlap-score-weight": "DYN_ROUTER_KV_OVERLAP_SCORE_WEIGHT",
+    "--kv-overlap-score-weight": "DYN_KV_OVERLAP_SCORE_WEIGHT",
+}
 _BLOCK_FLAG, _BLOCK_VARIABLE = "--kv-cache-block-size", "DYN_KV_CACHE_BLOCK_SIZE"
 
 
@@ -37,8 +43,8 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
     --publish-kv-events. Without events, or with another block size, the router never finds a prefix and only
-    balances load. A worker that leaves its block size to vLLM or SGLang is not compared with the router's.
-    TensorRT-LLM's is 32, for a model without MLA.
+    balances load, as one for which prefixes weigh 0 is to do. A worker that leaves its block size to vLLM or
+    SGLang is not compared with the router's. TensorRT-LLM's is 32, for a model without MLA.
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
@@ -140,6 +146,9 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
     variables = _collect_variables(container, launch)
     flags = parse_flag_values(launch)
     if flags.get("--router-mode", variables.get("DYN_ROUTER_MODE")) != "kv":
+        return
+    weights = [flags.get(flag, variables.get(variable)) for flag, variable in _WEIGHTS.items()]
+    if any(re.fullmatch(r"0+(\.0*)?", weight or "") for weight in weights):
         return
     deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF

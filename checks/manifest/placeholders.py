@@ -35,7 +35,7 @@ _IN_SCRIPT = re.compile(
     r"^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?$", re.MULTILINE
 )
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 _CONSTANT = re.compile(r"(?<!\$)\$\(([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\)")  # no program has such a name
 _OF_SERVICE = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_\w+)?")  # the kubelet sets them
@@ -213,7 +213,7 @@ def _suggest_value(text: _ManifestText) -> str:
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     """The fix for a `${NAME}` or `${NAME:-DEFAULT}` that stays as it is."""
-    name, has_default, default = variable.strip("${}").partition(":-")
+    name, has_default, default = variable[2:-1].partition(":-")
     if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     if has_default:
@@ -238,7 +238,8 @@ def _check_words(recipe: Recipe, files: Sequence[SourceFile]) -> Iterator[Findin
     manifests = [manifest for file in files if file.path in paths for manifest in file.manifests]
     listed = {(m.file, value.line, value.column) for m in manifests for value in m.root.walk()}
     for file, word, flag, value in suspects:
-        if (file, word.line, word.column) not in listed:
+        at = word.line, word.column
+        if not {(file, *at), (file, at[0], at[1] - 1)} & listed:  # of a quoted one, the quote is before it
             yield fail(
                 f"{flag or 'a word of the command'}: {value} is not replaced",
                 fix=f"replace {value} with the value",

@@ -11,7 +11,16 @@ from dynocheck.data.models import Model
 from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
 from dynocheck.engines.model_lookup import add_hub_configs
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import HubModels, Manifest, Recipes, Value, list_placements, parse_quantity
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
+    HubModels,
+    Manifest,
+    Recipes,
+    Value,
+    list_placements,
+    parse_quantity,
+    read_pod_templates,
+)
 
 _LARGEST_NODE = 16  # GPUs of the largest node that any vendor sells
 # vLLM's Fp8MoEMethod of these releases refuses to load partial blocks; later ones load them.
@@ -37,7 +46,7 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
         entry for recipe in recipes for manifest in recipe.manifests for entry in _list_resources(manifest)
     ]
     if not entries:
-        raise Skip("no graph requests resources")
+        raise Skip("no graph, and no pod of a custom resource, requests resources")
     for manifest, resources, around in entries:
         limits = _select_devices(around) | _select_devices(resources.get("limits"))
         for name, request in _select_devices(resources.get("requests")).items():
@@ -248,9 +257,12 @@ def _report_undivided(
 def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value, Value | None]]:
     """The resources of a graph's containers, in either API version, and limits that the operator adds.
 
-    In v1alpha1 it merges those of a component with those of its main container.
+    In v1alpha1 it merges those of a component with those of its main container. Of other custom resources
+    those are listed whose pods are written in full; the pods of Kubernetes' own kinds are judged by
+    manifest.schema.
     """
     if manifest.kind != "DynamoGraphDeployment":
+        yield from ((manifest, found, None) for found in _list_resources_of_pods(manifest))
         return
     for component in manifest.root.get_items("spec", "components"):
         for container in component.get_items("podTemplate", "spec", "containers"):
@@ -262,6 +274,13 @@ def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value, Value
         for path, other in (paths, paths[::-1]):
             if (found := service.get(*path)) is not None:
                 yield manifest, found, service.get(*other, "limits")
+
+
+def _list_resources_of_pods(manifest: Manifest) -> Iterator[Value]:
+    templates = () if manifest.kind in POD_TEMPLATE_PATHS else read_pod_templates(manifest)
+    for container in (c for template in templates if not template.partial for c in template.containers):
+        if (found := container.get("resources")) is not None:
+            yield found
 
 
 def _select_devices(amounts: Value | None) -> dict[str, Value]:

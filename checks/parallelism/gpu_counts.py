@@ -115,9 +115,10 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether it is a worker with accelerators that starts no known engine."""
+    """Whether it is a worker with accelerators, or of no known type with GPUs, that starts no known engine."""
     computes = component.gpus != 0 or _has_accelerator(component)
     works = component.role in ("worker", "main", "prefill", "decode") and computes
+    works = works or (bool(component.gpus) and component.role not in ("frontend", "planner", "epp"))
     return works and (component.main is not None or not graph.of_dynamo)
 
 

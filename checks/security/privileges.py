@@ -1,5 +1,6 @@
 """Checks for secrets in plain text and for needless pod privileges."""
 
+import base64
 import re
 from collections.abc import Iterator
 
@@ -36,6 +37,9 @@ _SENSITIVE_PATHS = re.compile(
     r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|proc|boot|var/lib/kubelet)/.*"
     r"|/root/\.(ssh|kube|docker|aws|azure|config|local|bash\w*|profile)(/.*)?"  # not a folder of models there
 )
+
+
+_ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # in the data of a Secret
 
 
 @check("security.secrets", title="No secrets in plain text")
@@ -99,7 +103,7 @@ def _find_secrets(root: Value) -> list[tuple[str, Value]]:
         name, value = pending.pop()
         data = value.data
         if isinstance(data, str):
-            if HIDDEN in data:
+            if HIDDEN in data or data == _ENCODED:
                 found.append((name, value))
         elif isinstance(data, list):
             pending += [(name, element) for element in data]

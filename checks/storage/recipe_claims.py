@@ -23,6 +23,7 @@ _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _HOST = "kubernetes.io/hostname"
 _PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")  # billions
 _DRAFTS = re.compile(r"eagle|draft|speculat|mtp|lora|adapter|dflash|medusa", re.IGNORECASE)
+_SHARED = re.compile(r"(?<![a-z])(?:efs|nfs)(?![a-z])", re.IGNORECASE)
 _LEAST_BYTES = 0.25  # of a parameter at two bits
 
 
@@ -142,7 +143,8 @@ def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
 @check("storage.size", title="Claims are large enough for the downloaded weights")
 def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
     """A download that fills its volume ends with "No space left on device", often after hours. Classes of
-    block storage and most file systems enforce the size of a claim; NFS and EFS do not.
+    block storage and most file systems enforce the size of a claim; NFS and EFS do not, so that a claim of a
+    class with such a name is not judged.
 
     Downloads of one file are added up; several files are alternatives. A model whose size is unknown is taken
     to have a quarter of a byte for each parameter in its name; a claim that is large enough for that is not
@@ -165,6 +167,14 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
                     f"claim {name}: {', '.join(unknown)}",
                     why="the size of the model is unknown",
                     needs=CONFIG_FILES,
+                    location=_locate(recipe, claim, "resources", "requests", "storage"),
+                )
+                continue
+            if needed > capacity and _SHARED.search(claim.storage_class or ""):
+                yield unjudged(
+                    f"claim {name}",
+                    why=f"class {claim.storage_class} may be of NFS or EFS, which enforce no size",
+                    needs="a claim of the size of its model",
                     location=_locate(recipe, claim, "resources", "requests", "storage"),
                 )
                 continue

@@ -256,14 +256,14 @@ def list_variables() -> frozenset[str]:
 
 
 def describe_span(module: str = "") -> str:
-    """The releases whose own options are known, as in "1.0.0 to 1.6.1".
+    """The releases by whose options programs are judged, as in "1.0.0 to 1.6.1".
 
     :param module: an engine's own server; else those of Dynamo count.
     """
     if module in PROGRAMS:
         releases = list_releases(module)
         return f"{PROGRAMS[module]} {releases[0]} to {releases[-1]}" if releases else ""
-    known = [release for release in _table().engines if release not in _table().nearest]
+    known = list(_table().engines)
     return f"{known[0]} to {known[-1]}"
 
 

@@ -133,7 +133,7 @@ def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iter
     load = partial(_load_folder, variables=variables, tree=tree, render=render)
     many = len(models) >= _MANY
     loaded = map_shared(load, models, encode=_encode, decode=_decode) if many else map(load, models)
-    recipes = [recipe for recipe in loaded if any(recipe.own_files)]
+    recipes = [recipe for recipe in loaded if any(recipe.own_files) or any(p.chart for p in recipe.unread)]
     yield from recipes
     if recipes and models != [path]:
         yield from _load_index(path, recipes)

@@ -65,10 +65,19 @@ def _hide_arguments(elements: list[Value]) -> list[Value]:
 
 
 def _blank_out(value: Value, text: str) -> Value:
-    """An empty value of the same type; placeholders are kept."""
+    """An empty value of the same type; placeholders are kept, also those in base64 where the text is."""
     if isinstance(value.data, str):
-        return value if is_placeholder(value.data) else _replace_data(value, text)
+        plain = _decode(value.data) if text == _ENCODED else value.data
+        return value if is_placeholder(value.data) or is_placeholder(plain) else _replace_data(value, text)
     return value if value.data is None else _replace_data(value, type(value.data)())
+
+
+def _decode(text: str) -> str:
+    """The text in base64; the same text if it is none."""
+    try:
+        return base64.b64decode(text, validate=True).decode().strip()
+    except ValueError:
+        return text
 
 
 def _replace_data(value: Value, data: Any) -> Value:

@@ -14,6 +14,7 @@ from dynocheck.checks.manifest.placeholders import placeholders
 from dynocheck.checks.memory.gpu_memory import weights_fit
 from dynocheck.checks.memory.shared_memory import shared_memory
 from dynocheck.checks.model.sources import token
+from dynocheck.checks.parallelism.divisibility import requests_equal_limits
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
 from tests.checks.judging import deploy, judge, places, recipes
 from tests.checks.manifests import dump_objects, engine, graph
@@ -431,3 +432,18 @@ def test_an_engine_in_a_sidecar(
     given = deploy(tmp_path, one)
     assert judge(flags_known, given) == flags
     assert judge(gpus_match, given) == gpus
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({"requests": {"nvidia.com/gpu": "8"}}, ["fail"]),
+        ({"requests": {"nvidia.com/gpu": "4"}, "limits": {"nvidia.com/gpu": "8"}}, ["fail"]),
+        ({"limits": {"nvidia.com/gpu": "8"}}, []),
+    ],
+)
+def test_devices_of_a_group_are_requested_as_they_are_limited(
+    tmp_path: Path, resources: dict[str, Any], expected: list[str]
+) -> None:
+    one = group(2, pod("vllm serve a/b -tp 8"), pod(WORK, 0, resources=resources))
+    assert judge(requests_equal_limits, deploy(tmp_path, one)) == expected

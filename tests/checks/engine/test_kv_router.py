@@ -23,6 +23,9 @@ OLD_EVENTS = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 EVENTS = '--kv-events-config={"enable_kv_cache_events":true,"publisher":"zmq"}'
 
 
+LOAD_ONLY = ["--router-kv-overlap-score-weight", "0.0"]
+
+
 def frontend(*args: str, **more: Any) -> dict[str, Any]:
     return engine(*args, name="f", role="frontend", module="dynamo.frontend", model=None, **more)
 
@@ -213,6 +216,8 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV, '--kv-events-config={"publisher":"zmq"}'), ["warn"]),
         (route(KV, EVENTS, "--no-enable-prefix-caching"), ["warn"]),
         (route([*KV, "--no-router-kv-events"], "--no-enable-prefix-caching"), ["warn"]),
+        (route([*KV, *LOAD_ONLY], "--no-enable-prefix-caching"), ["skip"]),  # no prefix weighs anything
+        (route([*KV, LOAD_ONLY[0], "0.5"], "--no-enable-prefix-caching"), ["warn"]),
         (route(KV, "--kv-events-config", "$(X)"), []),
         (route(KV, role="decode"), ["warn"]),  # serves whole requests
         (graph(frontend(*KV), engine(EVENTS, name="p", role="prefill"), engine(role="decode")), []),

@@ -139,3 +139,14 @@ def test_a_script_that_sets_a_placeholder(tmp_path: Path, line: str, expected: l
     rows = "".join(f"      {row}\n" for row in script.splitlines())
     given = recipes(tmp_path, pod=f"{head}    command: [sh, -c]\n    args:\n    - |\n{rows}")
     assert [row.strip() for row in read_lines(placeholders, given)] == [each.strip() for each in expected]
+
+
+def test_a_quoted_word_of_a_command_is_told_once(tmp_path: Path) -> None:
+    text = dump_objects(graph(engine("--mooncake-ib-device", "SET-ME"))).replace("SET-ME", '"SET-ME"')
+    assert outcomes(placeholders, recipes(tmp_path, deploy=text)) == ["fail"]
+
+
+def test_a_default_that_is_a_variable_too(tmp_path: Path) -> None:
+    (finding,) = run_check(placeholders, deploy(tmp_path, image("${IMAGE:-${REGISTRY}}")))
+    assert finding.message.endswith("${IMAGE:-${REGISTRY}}")
+    assert finding.fix.startswith("write ${REGISTRY} in its place")

@@ -88,3 +88,19 @@ def test_a_worker_whose_engine_nobody_sees_is_not_judged(
 ) -> None:
     given = deploy(tmp_path, graph(engine(image=image, main={"command": command})))
     assert judge(gpus_match, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("", ["unjudged"]), ("default", ["unjudged"]), ("planner", ["skip"])]
+)
+def test_a_component_of_no_type_may_hide_its_engine(tmp_path: Path, kind: str, expected: list[str]) -> None:
+    main = {"image": "i:0.3.2", "command": ["dynamo", "serve", "graphs.agg:Worker"]}
+    service = {"extraPodSpec": {"mainContainer": main}, "resources": {"limits": {"gpu": "1"}}}
+    service |= {"componentType": kind} if kind else {}
+    one = {
+        "apiVersion": "nvidia.com/v1alpha1",
+        "kind": "DynamoGraphDeployment",
+        "metadata": {"name": "g"},
+        "spec": {"services": {"W": service}},
+    }
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected

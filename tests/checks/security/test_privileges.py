@@ -1,5 +1,6 @@
 """Secrets in clear and needless power, each on files that hold one mistake."""
 
+import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,13 @@ def test_there_may_be_nothing_to_judge(tmp_path: Path) -> None:
 def test_a_finding_is_on_its_line(tmp_path: Path) -> None:
     recipe = deploy(tmp_path, graph(engine(main=PRIVILEGED)))
     assert read_lines(privileges.privileges, recipe) == ["privileged: true"]
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [("hf_AbCdEfGhIjKlMnOpQrStUvWxYz12345678", ["warn"]), ("<your-token>", []), ("changeme", []), ("", [])],
+)
+def test_a_secret_in_base64_stands_in_the_file_too(tmp_path: Path, plain: str, expected: list[str]) -> None:
+    data = {"token": base64.b64encode(plain.encode()).decode()}
+    given = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data}
+    assert outcomes(privileges.secrets, deploy(tmp_path, given)) == expected

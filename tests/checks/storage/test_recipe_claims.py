@@ -89,3 +89,12 @@ def test_downloads_of_several_files_are_alternatives(tmp_path: Path) -> None:
         other=dump_objects(download(model="openai/gpt-oss-120b")),
     )
     assert judge(recipe_claims.size, recipe) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("efs-sc-dynamic", ["unjudged"]), ("my-nfs", ["unjudged"]), ("prefs", ["warn"])]
+)
+def test_a_class_that_may_enforce_no_size(tmp_path: Path, name: str, expected: list[str]) -> None:
+    declared = claim("ReadWriteMany", size="1Gi")
+    declared["spec"]["storageClassName"] = name
+    assert judge(recipe_claims.size, deploy(tmp_path, declared, download())) == expected

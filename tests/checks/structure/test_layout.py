@@ -143,6 +143,12 @@ def test_a_cache_or_a_load_test_alone_is_a_part_of_a_model(tmp_path: Path) -> No
         assert "no folder of a model" in get_skip_reason(layout.layout, load(tmp_path / part))
 
 
+def test_a_chart_without_values_is_not_empty(tmp_path: Path) -> None:
+    write(tmp_path, "chart/templates/graph.yaml", "kind: {{ .Values.kind }}\n")
+    write(tmp_path, "chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n")
+    assert outcomes(layout.layout, load(tmp_path / "chart")) == ["unknown"]
+
+
 def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
     write(tmp_path, "chart/templates/graph.yaml", "spec:\n{{- if .Values.x }}\n  a: b\n{{- end }}\n")
     write(tmp_path, "chart/values.yaml", "a: b")
