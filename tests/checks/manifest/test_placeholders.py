@@ -149,4 +149,4 @@ def test_a_quoted_word_of_a_command_is_told_once(tmp_path: Path) -> None:
 def test_a_default_that_is_a_variable_too(tmp_path: Path) -> None:
     (finding,) = run_check(placeholders, deploy(tmp_path, image("${IMAGE:-${REGISTRY}}")))
     assert finding.message.endswith("${IMAGE:-${REGISTRY}}")
-    assert finding.fix.startswith("write ${REGISTRY} in its place")
+    assert str(finding.fix).startswith("write ${REGISTRY} in its place")
