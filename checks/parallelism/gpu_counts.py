@@ -115,7 +115,7 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether a worker with accelerators, or a component of no known type with GPUs, starts no known engine."""
+    """Whether a worker with accelerators, or a component of unknown type with GPUs, runs no known engine."""
     computes = component.gpus != 0 or _has_accelerator(component)
     works = component.role in ("worker", "main", "prefill", "decode") and computes
     works = works or (bool(component.gpus) and component.role not in ("frontend", "planner", "epp"))

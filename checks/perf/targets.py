@@ -275,7 +275,7 @@ def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
 
 def _find_makers(benchmark: Benchmark, word: Word, path: str) -> list[str]:
     """The commands of the script before this word that mention the path, and may write it."""
-    before = (each for each in benchmark.commands if each and each[0].line < word.line)
+    before = (each for each in benchmark.commands if each and each[-1].line < word.line)
     texts = (" ".join(word.text or "" for word in each) for each in before)
     return [text for text in texts if path in text]
 
