@@ -64,7 +64,7 @@ class Dynamo:
             self.port = self._processes.serve("frontend", self._serving, _answers)
             for role, count in self._roles.items():
                 for _ in range(count):
-                    self._launch(role)
+                    self.launch(role)
             if self.status_ports:
                 self._processes.until("frontend", self._complete)
         except BaseException:
@@ -77,8 +77,15 @@ class Dynamo:
 
     def add_worker(self, role: str = "agg", *more: str) -> str:
         """Start a worker, agg, prefill or decode, wait until the frontend knows it, and return its name."""
-        name = self._launch(role, *more)
+        name = self.launch(role, *more)
         self._processes.until("frontend", self._complete)
+        return name
+
+    def launch(self, role: str, *more: str) -> str:
+        """Start a worker, agg, prefill or decode, and return its name once it answers."""
+        name = f"{role}-{next(self._numbers)}"
+        command = partial(self._working, role, more)
+        self.status_ports[name] = self._processes.serve(name, command, _answers, pick=_status_port)
         return name
 
     def add_frontend(self) -> str:
@@ -140,12 +147,6 @@ class Dynamo:
             **more,
         }
         return ["env", "-i", *(f"{name}={value}" for name, value in given.items())]
-
-    def _launch(self, role: str, *more: str) -> str:
-        name = f"{role}-{next(self._numbers)}"
-        command = partial(self._working, role, more)
-        self.status_ports[name] = self._processes.serve(name, command, _answers, pick=_status_port)
-        return name
 
     def _complete(self, url: str | None = None) -> bool:
         """Whether the frontend serves, and knows every worker that runs.

@@ -157,6 +157,17 @@ def test_prefill_is_missing(dynamo_home: Home) -> None:
     assert "request 1 of 3 in a row: HTTP 503" in finding["message"]
 
 
+def test_a_prefill_worker_takes_a_plain_one_out_of_service(dynamo_home: Home) -> None:
+    """As graph.both-sides says of a vLLM worker without a mode, which is an aggregated one."""
+    with Dynamo() as server:
+        server.launch("prefill")
+        until(lambda: server.get("/v1/models")["data"] == [])
+        ended = smoke(server.url, "--model", MODEL, "--timeout", "2")
+    check, finding = failure(ended)
+    assert check == "endpoint.ready"
+    assert "missing worker types: decode" in finding["message"]
+
+
 def test_another_model_is_asked_for(dynamo: Dynamo) -> None:
     ended = smoke(dynamo.url, "--model", "other", "--timeout", "1")
     check, finding = failure(ended)
