@@ -85,10 +85,9 @@ def join_reports(run: Run, context: RunContext, file: str | None) -> tuple[Run, 
     def amend(known: Knowledge) -> None:
         if not isinstance(nodes := known.facts.get(Nodes), Nodes):
             return
-        names = [report.name for report in reports]
-        if len(nodes) and names and not {node.name for node in nodes}.intersection(names):
-            listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-            raise UsageError(f"--with {file}: the cluster has none of its nodes: {listed}")
+        names = {report.name for report in reports}
+        if len(nodes) and names and names.isdisjoint(node.name for node in nodes):
+            raise UsageError(f"--with {file}: the cluster has none of the {len(names)} nodes in it")
         known.facts[Nodes] = apply_reports(nodes, reports)
 
     def describe(known: Mapping[type[Fact], Any]) -> dict[str, Any]:

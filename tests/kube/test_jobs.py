@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -110,6 +110,14 @@ def test_without_a_watch_it_looks_now_and_then(tmp_path: Path, watch: bytes | No
     assert second - first > 1.5
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Ctrl-C, to which background jobs of a shell are deaf."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_at(moment: int) -> Callable[[FrameType, str, Any], Any]:
     """A trace function that sends Ctrl-C before this instruction of the main thread."""
     left = moment
@@ -129,6 +137,7 @@ def interrupt_at(moment: int) -> Callable[[FrameType, str, Any], Any]:
 MOMENTS = random.Random(3).sample(range(1, 16_000), 400)  # a run has about 17,000 instructions
 
 
+@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize("moments", [MOMENTS[:8], pytest.param(MOMENTS, marks=pytest.mark.verify)])
 def test_interrupted_at_any_moment_it_leaves_nothing(tmp_path: Path, moments: Sequence[int]) -> None:
     cut_short = 0
@@ -149,6 +158,7 @@ def test_interrupted_at_any_moment_it_leaves_nothing(tmp_path: Path, moments: Se
     assert cut_short > len(moments) / 2
 
 
+@pytest.mark.usefixtures("heeding")
 def test_an_interrupt_waits_for_what_is_being_created(tmp_path: Path) -> None:
     server = Server(reply(200, CHANGED))
 

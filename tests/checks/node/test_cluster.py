@@ -185,7 +185,7 @@ def test_a_node_offers_no_more_gpus_than_it_said_and_what_is_shared_stays() -> N
 def test_nodes_of_another_cluster_are_refused(tmp_path: Path, verb: str) -> None:
     words = [*verb.split(), "--snapshot", str(DEMO), "--with"]
     other = record(tmp_path / "other.json", make_node("elsewhere-1"), make_node("elsewhere-2"))
-    assert "none of its nodes: elsewhere-1, elsewhere-2" in usage_error(*words, other)
+    assert "has none of the 2 nodes in it" in usage_error(*words, other)
     some = record(tmp_path / "some.json", make_node("gpu-1"), make_node("since-removed"))
     ended = run_inside(*words, some, "-o", "json")
     assert (ended.report["target"]["recorded at"], ended.report["target"]["with"]) == ("c", str(some))
