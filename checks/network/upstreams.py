@@ -21,7 +21,7 @@ from dynocheck.facts import (
     to_selector,
 )
 
-_URL = re.compile(r"(https?)://([a-z0-9][a-z0-9.-]{0,252})(?::(\d{1,5}))?(?:/[^\s\"'<>]{0,500})?")
+_URL = re.compile(r"(https?)://([a-z0-9][a-z0-9.-]{0,252})(?::(\d{1,5}))?(/[^\s\"'<>]{0,500})?")
 _PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(r"\s*(?:-\s+)?(model|api_base):\s+[\"']?([^\s\"'#]{1,300})[\"']?\s*(?:#.*)?")
 _OPEN = re.compile(r"\$|\{\{")  # of a name that is known only once something is replaced
@@ -69,7 +69,7 @@ def upstreams(recipes: Recipes) -> Iterator[Result]:
 
     Judged are variables and arguments of containers that are a URL, and the `api_base` of LiteLLM's models in
     ConfigMaps, where the host is a Service or a workload of the recipe. A headless Service has no ports of
-    its own.
+    its own, and to a URL that ends with the host the program may add one.
 
     Fix: http://SERVICE:PORT, with the name and a port of kubectl get service
     """
@@ -89,7 +89,7 @@ def upstreams(recipes: Recipes) -> Iterator[Result]:
                 findings = list(_check_port(upstream, named, port))
                 servers = engines.get(host[1], []) if len(named) == 1 else []
                 found = [each for server in servers for each in find_instances(server)]
-                findings += _check_model(upstream, found) if len(found) == 1 else []
+                findings += _check_model(upstream, found[0]) if len(found) == 1 else []
             count += bool(named) or bool(findings)
             yield from findings
     if not count:
@@ -141,20 +141,23 @@ def _read_models(manifest: Manifest, value: Value) -> Iterator[_Upstream]:
             found[match[1]] = (match[2], Location(manifest.file, value.line + 1 + i))
 
 
-def _read_url(upstream: _Upstream) -> tuple[tuple[str, str], int]:
-    """The namespace and the name of the Service that a URL names, and its port."""
+def _read_url(upstream: _Upstream) -> tuple[tuple[str, str], int | None]:
+    """The namespace and the name of the Service that a URL names, and its port; None if the program may add
+    it to a URL that ends with the name.
+    """
     match = _URL.fullmatch(upstream.url)
     assert match is not None
     name, dot, rest = match[2].partition(".")
     namespace, _, domain = rest.partition(".")
     if dot and domain.split(".")[0] not in ("", "svc"):
-        return ("", ""), 0  # of another domain
-    return (namespace if dot else upstream.namespace, name), int(match[3] or _PORTS[match[1]])
+        return ("", ""), None  # of another domain
+    usual = _PORTS[match[1]] if match[4] and match[4] != "/" else None
+    return (namespace if dot else upstream.namespace, name), int(match[3]) if match[3] else usual
 
 
-def _check_port(upstream: _Upstream, services: list[_Service], port: int) -> Iterator[Finding]:
+def _check_port(upstream: _Upstream, services: list[_Service], port: int | None) -> Iterator[Finding]:
     known = sorted({number for service in services for number in service.ports})
-    if all(service.forwards for service in services) and port not in known:
+    if port is not None and port not in known and all(service.forwards for service in services):
         yield fail(
             f"{upstream.owner} calls port {port} of Service {services[0].name}, which has "
             f"{', '.join(map(str, known))}",
@@ -193,9 +196,8 @@ def _selects(recipe: Recipe, service: _Service, template: PodTemplate) -> bool:
     return may_match_any(to_selector(selector), [pod])
 
 
-def _check_model(upstream: _Upstream, engines: list[EngineInstance]) -> Iterator[Finding]:
+def _check_model(upstream: _Upstream, engine: EngineInstance) -> Iterator[Finding]:
     """Reports a model that LiteLLM asks an engine for, which serves others."""
-    engine = engines[0]
     provider = next((each for each in _ASKS if upstream.model.startswith(each)), None)
     names = _list_names(engine)
     if (

@@ -44,7 +44,8 @@ def call(url: str, *args: str) -> dict[str, Any]:
         (call("http://chat-svc:80/v1"), []),
         (call("http://chat-svc.default.svc.cluster.local:9000/v1"), ["skip"]),  # of another namespace
         (call("http://chat-svc:8000/v1"), ["fail"]),  # the pods' port, not the Service's
-        (call("https://chat-svc"), ["fail"]),
+        (call("https://chat-svc/v1"), ["fail"]),
+        (call("https://chat-svc"), []),  # the program may add a port
         (call("x", "--backend=http://chat-svc:8080"), ["fail"]),
         (call("x", "--backend", "http://chat-svc:8080/v1"), ["fail"]),
         (call("http://e:80/v1"), ["warn"]),  # the Deployment's name
