@@ -172,10 +172,9 @@ class ControlPlane(Objects):
         Raises TimeoutError for one that is not.
         """
         accepted = AcceptedDefinitions(self._store, Path(self._binary("kube-apiserver")))
-        new = accepted.put(crds)
-        self.apply(*new, workers=WORKERS)
+        self.apply(*accepted.put(crds), workers=WORKERS)
         self.await_kinds(crds)
-        accepted.keep(new)
+        accepted.keep()
 
     def snapshot(self) -> Snapshot:
         """Take the present state as the one that `reset` goes back to, and give it.
