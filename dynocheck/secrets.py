@@ -121,10 +121,13 @@ _NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT|MASTER|SALT|SIGNING|ENCRYPTION)[-_]?KEY",
     re.IGNORECASE,
 )
-# Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text.
+# Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text,
+# where to ask for a token, for whom and for how long it is, which key it is.
 _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
+    r"|_(ENDPOINT|URL|URI|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
+    r"|(SIGNING|ENCRYPTION|PRIVATE|MASTER)_?KEY_ID$"
     r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",
     re.IGNORECASE,
 )
@@ -157,7 +160,7 @@ _STAND_IN = re.compile(
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
-    r"|no[-_ ]?(key|token|auth)|sk-no-key-required"
+    r"|([a-z0-9]{1,20}[-_]){,4}no[-_ ]?(api[-_]?)?(key|token|auth)([-_ ](is[-_ ])?(needed|required|used))?"
     r"|(test|sample|demo)[-_](key|token|password)([-_][\w-]{,40})?"
     r"|(hf_|sk-|nvapi-|AKIA|ASIA|gh[pousr]_)[\w-]{,80}(fake|dummy|example)[\w-]{,80}|(?-i:([A-Z]+_)?(KEY|TOKEN|PASSWORD|SECRET|VALUE))",
     re.IGNORECASE,

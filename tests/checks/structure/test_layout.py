@@ -71,6 +71,8 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
 
 
 VALUES = "engine: {image: {repository: registry.example/vllm-openai, tag: v0.11.0}, replicas: 2}\n"
+PLAYGROUND = "{apiVersion: llm.example/v1, kind: Playground, metadata: {name: a}}"  # an operator deploys it
+MONITOR = "{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: a}}"
 COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
 
 
@@ -83,6 +85,8 @@ COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
         ({"stack": VALUES, "deploy": DEPLOY}, []),
         ({"deploy": DEPLOY}, []),
         ({"deploy": COMPONENT}, []),
+        ({"vllm__agg__app": PLAYGROUND, **CACHE}, []),
+        ({"vllm__agg__app": MONITOR, **CACHE}, ["fail"]),
         ({"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION}, ["unknown"]),
     ],
 )
