@@ -127,7 +127,7 @@ _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
     r"|_(ENDPOINT|URL|URI|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
-    r"|(SIGNING|ENCRYPTION|PRIVATE|MASTER)_?KEY_ID$"
+    r"|(SIGNING|ENCRYPTION|PRIVATE|MASTER)_?KEY_ID$|(KUBE|KUBERNETES|K8S)_SECRET$"
     r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",
     re.IGNORECASE,
 )
@@ -327,5 +327,7 @@ def _redact_value(match: re.Match[str], is_secret: bool) -> str:
     value = match["value"]
     if not is_secret or is_placeholder(value) or value in _TYPES or _is_in_sentence(match):
         return match[0]
+    if match["quote"] is None and value.isidentifier() and value.endswith(f"_{match['name']}"):
+        return match[0]  # a variable of the program, as in {"api_key": server_api_key}
     start = match.start("value") - match.start()
     return match[0][:start] + HIDDEN + match[0][start + len(value) :]

@@ -161,7 +161,7 @@ def _is_variant(recipe: Recipe) -> bool:
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:
     if _CACHE not in recipe.folders:
-        if not any(_keeps_weights(c) for graph in recipe.graphs for c in graph.components):
+        if not any(_keeps_weights(c) for graph in recipe.deployments for c in graph.components):
             yield warn(
                 f"no {_CACHE}/: each pod downloads the weights",
                 fix=f"add {_CACHE}/ with a PersistentVolumeClaim and a download Job",

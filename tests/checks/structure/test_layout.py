@@ -205,6 +205,31 @@ def test_a_model_folder_has_a_cache(tmp_path: Path) -> None:
         assert Path(finding.location.file) == folder / place
 
 
+SERVED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      containers:
+        - name: engine
+          image: vllm/vllm-openai:v0.11.0
+          args: [--model, a/b]
+          volumeMounts: [{name: weights, mountPath: %s}]
+      volumes: [{name: weights, persistentVolumeClaim: {claimName: c}}]
+"""
+
+
+@pytest.mark.parametrize(("mount", "expected"), [("/root/.cache/huggingface", []), ("/logs", ["warn"])])
+def test_a_server_without_dynamo_may_keep_its_weights(
+    tmp_path: Path, mount: str, expected: list[str]
+) -> None:
+    assert outcomes(layout.layout, recipes(tmp_path, vllm__agg__deploy=SERVED % mount)) == expected
+
+
 CLAIMED = """
 apiVersion: nvidia.com/v1alpha1
 kind: DynamoGraphDeployment
