@@ -126,7 +126,7 @@ _NAME = re.compile(
 _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
-    r"|_(ENDPOINT|URL|URI|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
+    r"|_(ENDPOINT|URL|URI|HEADER|PARAM|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
     r"|(SIGNING|ENCRYPTION|PRIVATE|MASTER)_?KEY_ID$|(KUBE|KUBERNETES|K8S)_SECRET$"
     r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",
     re.IGNORECASE,
@@ -161,7 +161,7 @@ _STAND_IN = re.compile(
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
     r"|([a-z0-9]{1,20}[-_]){,4}no[-_ ]?(api[-_]?)?(key|token|auth)([-_ ](is[-_ ])?(needed|required|used))?"
-    r"|(test|sample|demo)[-_](key|token|password)([-_][\w-]{,40})?"
+    r"|(test|sample|demo)[-_](api[-_])?(key|token|password)([-_][\w-]{,40})?"
     r"|(hf_|sk-|nvapi-|AKIA|ASIA|gh[pousr]_)[\w-]{,80}(fake|dummy|example)[\w-]{,80}|(?-i:([A-Z]+_)?(KEY|TOKEN|PASSWORD|SECRET|VALUE))",
     re.IGNORECASE,
 )

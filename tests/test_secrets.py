@@ -73,6 +73,8 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "GENERIC_TOKEN_ENDPOINT=https://sso.example/token/",
         "BOUND_TOKEN_AUDIENCE=sts.example",
         "TS_KUBE_SECRET=router-state",
+        "PROBE_API_KEY_HEADER=X-Example-Key",
+        "PROBE_API_KEY=test-api-key",
         "BOUND_TOKEN_TTL_SECONDS=360000",
         "DECISION_SIGNING_KEY_ID=team-2026-08",
         "--api-key sk-" + "aB3dEfGhFakeJkLm9QrStUvWx",
