@@ -121,10 +121,13 @@ _NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT|MASTER|SALT|SIGNING|ENCRYPTION)[-_]?KEY",
     re.IGNORECASE,
 )
-# Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text.
+# Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text,
+# where to ask for a token, for whom and for how long it is, which key it is.
 _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
+    r"|_(ENDPOINT|URL|URI|HEADER|PARAM|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
+    r"|(SIGNING|ENCRYPTION|PRIVATE|MASTER)_?KEY_ID$|(KUBE|KUBERNETES|K8S)_SECRET$"
     r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",
     re.IGNORECASE,
 )
@@ -157,8 +160,8 @@ _STAND_IN = re.compile(
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
-    r"|no[-_ ]?(key|token|auth)|sk-no-key-required"
-    r"|(test|sample|demo)[-_](key|token|password)([-_][\w-]{,40})?"
+    r"|([a-z0-9]{1,20}[-_]){,4}no[-_ ]?(api[-_]?)?(key|token|auth)([-_ ](is[-_ ])?(needed|required|used))?"
+    r"|(test|sample|demo)[-_](api[-_])?(key|token|password)([-_][\w-]{,40})?"
     r"|(hf_|sk-|nvapi-|AKIA|ASIA|gh[pousr]_)[\w-]{,80}(fake|dummy|example)[\w-]{,80}|(?-i:([A-Z]+_)?(KEY|TOKEN|PASSWORD|SECRET|VALUE))",
     re.IGNORECASE,
 )
@@ -324,5 +327,7 @@ def _redact_value(match: re.Match[str], is_secret: bool) -> str:
     value = match["value"]
     if not is_secret or is_placeholder(value) or value in _TYPES or _is_in_sentence(match):
         return match[0]
+    if match["quote"] is None and value.isidentifier() and value.endswith(f"_{match['name']}"):
+        return match[0]  # a variable of the program, as in {"api_key": server_api_key}
     start = match.start("value") - match.start()
     return match[0][:start] + HIDDEN + match[0][start + len(value) :]

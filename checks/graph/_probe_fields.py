@@ -44,6 +44,6 @@ def list_named_ports(container: Value | None) -> dict[str, int] | None:
     numbers = [port.get("containerPort") for port in ports]
     return {
         name: number.data if number is not None and isinstance(number.data, int) else 0
-        for name, number in zip(names, numbers, strict=True)
+        for name, number in zip(reversed(names), reversed(numbers), strict=True)  # the first of a name counts
         if name
     }

@@ -28,7 +28,8 @@ _WORDS = (
     r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|[\w-]*\.{3,})"
 )
 _WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_WORDS}", re.IGNORECASE)
-_WITHIN_URL = re.compile(r"https?://[^\s<>]*(<[A-Za-z][\w -]*>)[^\s<>]*")
+# But what a program fills in for each search, as Open WebUI does.
+_WITHIN_URL = re.compile(r"https?://[^\s<>]*(<(?!query>)[A-Za-z][\w -]*>)[^\s<>]*")
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
 # In a shell that is two redirections, of which the second is a syntax error: it stops there.
 _IN_SCRIPT = re.compile(

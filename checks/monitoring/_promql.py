@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from dynocheck.data.metrics import find_unit
+from dynocheck.data.metrics import find_series, find_unit
 
 if TYPE_CHECKING:
     from promql_parser import Expr, VectorSelector
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _MAX_DEPTH, _MAX_OPERATORS = 50, 200  # the parser recurses, and copies what is below each operator
 _OPERATOR = re.compile(r"[-+*/%^<>!=]|\b(?:and|or|unless|atan2)\b")
 _QUANTILE = "histogram_quantile"
+_WAITS = re.compile(r"wait|queue|pending|admission|schedul|dispatch|backoff|job|workload")  # nobody's request
 _COMPARISONS = (">", ">=", "<", "<=", "==", "!=")
 # What keeps the unit of the samples that it takes.
 _KEEPING = ("avg", "max", "min", "quantile", "topk", "bottomk", "last", "first")
@@ -137,10 +138,16 @@ def _find_unit(node: "Expr") -> str:
     if isinstance(node, promql.BinaryExpr):
         return _find_unit(node.lhs) if str(node.op) in _COMPARISONS and not _returns_bool(node) else ""
     if isinstance(node, promql.Call) and node.func.name == _QUANTILE:
-        return "seconds" if any(name.endswith("_seconds_bucket") for name in _list_names(node)) else ""
+        return "seconds" if any(map(_is_latency, _list_names(node))) else ""
     if isinstance(node, promql.Call) and node.func.name in _KEEPS_UNIT:
         return next((unit for arg in node.args if (unit := _find_unit(arg))), "")
     return ""
+
+
+def _is_latency(name: str) -> bool:
+    """Whether a histogram holds how long requests take, in seconds: jobs in a queue may wait hours."""
+    of_requests = find_series(name) is not None or _WAITS.search(name) is None
+    return name.endswith("_seconds_bucket") and of_requests
 
 
 def _returns_bool(node: "Expr") -> bool:

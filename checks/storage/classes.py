@@ -40,6 +40,8 @@ from dynocheck.facts import (
 )
 
 _MOST_LISTED = 3  # claims in a message
+# Groups of objects that make no claim of their own accord for a pod that mounts one.
+_MAKE_NO_CLAIMS = ("k8s.io", "nvidia.com", "serving.kserve.io", "ray.io")
 
 
 def _is_bound(claim: Claim, claims: PersistentVolumeClaims) -> bool:
@@ -231,7 +233,8 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     only the claims of the same file and of a `model-cache/` around it count. The operator needs the claims
     that a graph lists there without `create: true`, mounted or not. A recipe that declares none, or whose
     README or comment mentions the claim, relies on existing claims and gets a warning, as does a claim with
-    `storageClassName: ""`, which only binds to a volume that was made before.
+    `storageClassName: ""`, which only binds to a volume that was made before, and a mount in an
+    object of another operator, which may make the claim.
 
     For a mount of a component's main container without a volume, the operator mounts the claim of that name.
     The check fails where the pod has a volume that no container mounts, whose name it may be.
@@ -256,7 +259,8 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                 beside = sorted(pvc for file, pvc in listed if file == location.file)
                 declared = sorted({c.name for c in recipe.claims if joined or _is_beside(c, location)})
                 others = declared or ([] if name in beside else beside)
-                others = others if (location.file, name) not in announced else []
+                if (location.file, name) in announced or _is_of_operator(recipe, location):
+                    others = []
                 use = "mounted" if (name, location) in mounted else "listed in pvcs"
                 if location in implied:
                     yield _report_implied(name, implied[location], others, location)
@@ -264,6 +268,14 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                     yield _report_undeclared(recipe, name, others, location, use)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
+
+
+def _is_of_operator(recipe: Recipe, mount: Location) -> bool:
+    """Whether a mount stands in an object whose operator, which is not known, may make claims itself."""
+    line = mount.line or 0
+    before = [m for m in recipe.manifests if m.file == mount.file and (m.root.line or 0) <= line]
+    group = max(before, key=lambda manifest: manifest.root.line or 0).group if before else ""
+    return "." in group and not group.endswith(_MAKE_NO_CLAIMS)
 
 
 def _is_beside(claim: Claim, mount: Location) -> bool:

@@ -12,6 +12,7 @@ from dynocheck.facts import (
     Component,
     Container,
     Graph,
+    Manifest,
     PodTemplate,
     Recipe,
     Recipes,
@@ -21,6 +22,8 @@ from dynocheck.facts import (
 )
 
 _CACHE = "model-cache"
+# Groups whose kinds deploy no engine, but for the kinds of a graph.
+_DEPLOYS_NOTHING = ("k8s.io", "nvidia.com", "monitoring.coreos.com", "cert-manager.io", "external-secrets.io")
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")
 _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
 _DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
@@ -98,13 +101,16 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
     helm = any(part.chart for part in recipe.unread)
-    if helm or any(file.role is Role.KUSTOMIZE for file in recipe.own_files):
+    rendered = any(file.rendered for file in recipe.own_files)
+    if helm or (not rendered and any(file.role is Role.KUSTOMIZE for file in recipe.own_files)):
         yield unknown(
             f"the output of {'Helm' if helm else 'kustomize'} was not judged, "
             "and nothing else in the folder is deployed",
             fix=_TEMPLATE if helm else _RENDER,
             location=_locate_unrendered(recipe),
         )
+        return
+    if any(_may_deploy(manifest) for manifest in recipe.manifests):
         return
     is_recipe = recipe.shape == "model" or _is_variant(recipe)
     values = next(filter(_has_values, recipe.own_files), None)
@@ -121,6 +127,11 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=_locate(recipe),
         )
+
+
+def _may_deploy(manifest: Manifest) -> bool:
+    """Whether an object is of another operator's kind, of which that operator may make anything."""
+    return "." in manifest.group and not manifest.group.endswith(_DEPLOYS_NOTHING)
 
 
 def _has_values(file: SourceFile) -> bool:
@@ -150,7 +161,7 @@ def _is_variant(recipe: Recipe) -> bool:
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:
     if _CACHE not in recipe.folders:
-        if not any(_keeps_weights(c) for graph in recipe.graphs for c in graph.components):
+        if not any(_keeps_weights(c) for graph in recipe.deployments for c in graph.components):
             yield warn(
                 f"no {_CACHE}/: each pod downloads the weights",
                 fix=f"add {_CACHE}/ with a PersistentVolumeClaim and a download Job",

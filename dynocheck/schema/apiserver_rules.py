@@ -640,6 +640,15 @@ ENFORCED: dict[str, Schema] = {
     ),
 }
 
+# What a release enforces in place of the above, from that minor release of Kubernetes 1 on.
+ENFORCED_SINCE: dict[int, dict[str, Schema]] = {
+    37: {  # HPAScaleToZero is on: relations.py asks for a metric that is not of the pods
+        "api.autoscaling.v2.HorizontalPodAutoscalerSpec": _fields(
+            minReplicas=_NOT_NEGATIVE, maxReplicas={"minimum": 1}
+        ),
+    },
+}
+
 NOT_REQUIRED: dict[str, tuple[str, ...]] = {
     "api.batch.v1.PodFailurePolicy": ("rules",),
     "api.core.v1.ClusterTrustBundleProjection": ("path",),

@@ -10,7 +10,14 @@ import msgspec
 
 from dynocheck.data import kubernetes_schemas
 from dynocheck.data.kubernetes_schemas import Release
-from dynocheck.schema.apiserver_rules import ENFORCED, METADATA, NOT_REQUIRED, REPLACED, Schema
+from dynocheck.schema.apiserver_rules import (
+    ENFORCED,
+    ENFORCED_SINCE,
+    METADATA,
+    NOT_REQUIRED,
+    REPLACED,
+    Schema,
+)
 from dynocheck.schema.compiler import CompiledSchema, SchemaCompiler
 
 _OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
@@ -98,7 +105,11 @@ def _builtin_schemas(release: Release) -> dict[str, Schema]:
     for name, spared in NOT_REQUIRED.items():
         schema = definitions.get(name, {})
         schema["required"] = [key for key in schema.get("required", ()) if key not in spared]
-    for name, schema in ENFORCED.items():
+    enforced = dict(ENFORCED)
+    for minor, changed in ENFORCED_SINCE.items():
+        if release >= (1, minor):
+            enforced |= changed
+    for name, schema in enforced.items():
         definitions.setdefault(name, {})["allOf"] = [schema]
     return definitions
 

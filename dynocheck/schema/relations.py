@@ -60,11 +60,20 @@ def _check_service_ports(root: Value) -> Iterator[RuleViolation]:
             node_ports.add((key[0], node_port.data))
 
 
+def _lasts_without_pods(root: Value) -> bool:
+    """Whether an autoscaler has a metric that is still there when no pod is."""
+    return any(
+        metric.get_text("type") in ("Object", "External") for metric in root.get_items("spec", "metrics")
+    )
+
+
 def _check_bounds(root: Value) -> Iterator[RuleViolation]:
     """Of an autoscaler: its bounds, and the targets of its metrics."""
     least, most = root.get("spec", "minReplicas"), root.get("spec", "maxReplicas")
     if least is not None and most is not None and _parse_amount(least) > _parse_amount(most):
         yield most, "spec.maxReplicas", f"is {quote(most.data)}, less than minReplicas {quote(least.data)}"
+    if least is not None and least.data == 0 and not _lasts_without_pods(root):
+        yield least, "spec.minReplicas", "is 0, which needs a metric of type Object or External"
     for index, metric in enumerate(root.get_items("spec", "metrics")):
         for block, target in ((key, value.get("target")) for key, value in metric.mapping.items()):
             for key in ("value", "averageValue"):

@@ -143,6 +143,15 @@ NAMED = {"httpGet": {"path": "/health", "port": "http"}}
             ["fail"],
         ),
         (serve(VLLM, "a/b", readinessProbe=NAMED, ports=[{"name": "http", "containerPort": 8000}]), []),
+        (
+            serve(
+                VLLM,
+                "a/b",
+                readinessProbe=NAMED,
+                ports=[{"name": "http", "containerPort": n} for n in (8000, 80)],
+            ),
+            [],
+        ),
         (serve(VLLM, "vllm serve a/b & python proxy.py", command=["sh", "-c"], livenessProbe=PROBE), []),
         (serve(SGLANG, *START, "--port", "8000", readinessProbe=PROBE), ["fail"]),  # on localhost alone
         (serve(SGLANG, *START, "--port=8000", "--host=::", readinessProbe=PROBE), []),

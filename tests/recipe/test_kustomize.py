@@ -54,6 +54,13 @@ def test_an_overlay_is_judged_as_it_is_rendered(tmp_path: Path) -> None:
     assert outcomes(layout, load(tmp_path)) == outcomes(read_whole, load(tmp_path)) == []
 
 
+def test_what_is_rendered_is_judged_though_it_is_no_graph(tmp_path: Path) -> None:
+    write(tmp_path, "kustomization.yaml", {"resources": ["claim.yaml"], "namePrefix": "a-"})
+    write(tmp_path, "claim.yaml", claim())
+    assert outcomes(layout, load(tmp_path, render=False)) == ["unknown"]
+    assert outcomes(layout, load(tmp_path)) == ["skip"]
+
+
 def test_rendered_output_that_is_there_is_not_made_anew(tmp_path: Path) -> None:
     write_tree(tmp_path / "kustomize", OVERLAY)
     write(tmp_path, "deploy.yaml", graph(engine()))

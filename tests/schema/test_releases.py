@@ -30,6 +30,8 @@ _POOL = "pool: {name: p, generation: 1, resourceSliceCount: 1}, devices:"
 _MAPPED = f"{{driver: a.b, nodeName: w, {_POOL} [{{name: d, nodeAllocatableResourceMappings: {{}}}}]}}"
 UNTIL_1_36 = write("resource.k8s.io/v1", "ResourceSlice", f"spec: {_MAPPED}")
 _EXACTLY = "{name: gpu, exactly: {deviceClassName: gpu.nvidia.com}}"
+QUEUE = "{type: External, external: {metric: {name: depth}, target: {type: Value, value: 5}}}"
+LOAD = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}"
 CLAIM = write("resource.k8s.io/v1", "ResourceClaim", f"spec: {{devices: {{requests: [{_EXACTLY}]}}}}")
 
 
@@ -122,6 +124,21 @@ def test_a_field_is_known_in_the_releases_that_have_it(
     assert judge(text, takes) == []
     (message,) = judge(text, refuses) or [""]
     assert message.startswith(f"{field}: is no known field")
+
+
+@pytest.mark.parametrize(
+    ("metric", "server", "expected"),
+    [
+        (QUEUE, "v1.37.2", []),
+        (QUEUE, "", []),
+        (QUEUE, "v1.36.3", ["spec.minReplicas: is 0, must be at least 1"]),
+        (LOAD, "", ["spec.minReplicas: is 0, which needs a metric of type Object or External"]),
+    ],
+)
+def test_a_release_scales_to_zero(metric: str, server: str, expected: list[str]) -> None:
+    scaled = f"scaleTargetRef: {{kind: Deployment, name: a}}, metrics: [{metric}]"
+    spec = f"spec: {{{scaled}, minReplicas: 0, maxReplicas: 2}}"
+    assert judge(write("autoscaling/v2", "HorizontalPodAutoscaler", spec), server) == expected
 
 
 @pytest.mark.parametrize("server", ["v1.33.13", "v1.29.0"])

@@ -49,6 +49,7 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (variable("changeme"), ["warn"]),
         (variable("<>"), ["warn"]),
         (variable("https://<POD_ID>-8000.proxy.example/v1"), ["warn"]),
+        (variable("http://searx.example:8080/search?q=<query>&format=json"), []),
         (variable("sk-lab-..."), ["warn"]),
         (manifests.config_map("a") | {"kind": "Secret", "stringData": {"URL": "http://<HOST>/v1"}}, ["fail"]),
         (graph(engine("--served-model-name", "<model>", image=IMAGE)), ["fail"]),

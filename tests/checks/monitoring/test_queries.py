@@ -77,6 +77,12 @@ def server(tag: str) -> dict[str, Any]:
         (metrics, rule("histogram_quantile(0.95, sum by (pod) (rate(a_bucket[5m]))) > 2"), ["warn"]),
         (metrics, rule("histogram_quantile(95, sum by (le) (rate(a_bucket[5m]))) > 2"), ["warn"]),
         (metrics, rule("histogram_quantile(0.9, sum by (le) (rate(a_seconds_bucket[5m]))) > 2000"), ["warn"]),
+        (metrics, rule("histogram_quantile(0.9, rate(jobs_queue_wait_seconds_bucket[5m])) > 2000"), []),
+        (
+            metrics,
+            rule("histogram_quantile(0.9, rate(vllm:request_queue_time_seconds_bucket[5m])) > 2000"),
+            ["warn"],
+        ),
         (metrics, rule("DCGM_FI_DEV_FB_USED > 0.95"), ["warn"]),
         (metrics, rule("DCGM_FI_DEV_FB_USED > 70000"), []),
         (metrics, rule("DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE) > 0.95"), []),

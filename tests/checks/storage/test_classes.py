@@ -219,6 +219,19 @@ def test_only_claims_of_the_same_deployment_may_be_meant(
     assert sorted(outcomes(storage.claim_declared, recipes(tmp_path, **files))) == expected
 
 
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("gateway.example/v1", ["warn"]), ("leaderworkerset.x-k8s.io/v1", ["fail"])],
+)
+def test_another_operator_may_make_the_claim_that_its_object_mounts(
+    tmp_path: Path, version: str, expected: list[str]
+) -> None:
+    pod = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "model-cache"}}]}
+    proxy = {"apiVersion": version, "kind": "Proxy", "metadata": {"name": "a"}, "spec": pod}
+    given = recipes(tmp_path, deploy=claim("weights") + "---\n" + dump_objects(proxy))
+    assert outcomes(storage.claim_declared, given) == expected
+
+
 def test_claim_of_the_model_around_a_variant_is_declared(tmp_path: Path) -> None:
     recipes(tmp_path, model_cache__cache=claim(), vllm__agg__deploy=mounting("model-cache"))
     assert outcomes(storage.claim_declared, recipes(tmp_path / "vllm" / "agg")) == []

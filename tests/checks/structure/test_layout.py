@@ -71,6 +71,8 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
 
 
 VALUES = "engine: {image: {repository: registry.example/vllm-openai, tag: v0.11.0}, replicas: 2}\n"
+PLAYGROUND = "{apiVersion: llm.example/v1, kind: Playground, metadata: {name: a}}"  # an operator deploys it
+MONITOR = "{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: a}}"
 COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
 
 
@@ -83,6 +85,8 @@ COMPONENT = DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")
         ({"stack": VALUES, "deploy": DEPLOY}, []),
         ({"deploy": DEPLOY}, []),
         ({"deploy": COMPONENT}, []),
+        ({"vllm__agg__app": PLAYGROUND, **CACHE}, []),
+        ({"vllm__agg__app": MONITOR, **CACHE}, ["fail"]),
         ({"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION}, ["unknown"]),
     ],
 )
@@ -199,6 +203,31 @@ def test_a_model_folder_has_a_cache(tmp_path: Path) -> None:
         assert finding.outcome == "warn"
         assert finding.location is not None
         assert Path(finding.location.file) == folder / place
+
+
+SERVED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      containers:
+        - name: engine
+          image: vllm/vllm-openai:v0.11.0
+          args: [--model, a/b]
+          volumeMounts: [{name: weights, mountPath: %s}]
+      volumes: [{name: weights, persistentVolumeClaim: {claimName: c}}]
+"""
+
+
+@pytest.mark.parametrize(("mount", "expected"), [("/root/.cache/huggingface", []), ("/logs", ["warn"])])
+def test_a_server_without_dynamo_may_keep_its_weights(
+    tmp_path: Path, mount: str, expected: list[str]
+) -> None:
+    assert outcomes(layout.layout, recipes(tmp_path, vllm__agg__deploy=SERVED % mount)) == expected
 
 
 CLAIMED = """
