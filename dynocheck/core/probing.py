@@ -14,6 +14,7 @@ from dynocheck.core.declarations import Probe
 from dynocheck.core.errors import PluginError, UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.results import locate
+from dynocheck.core.threads import start_thread
 from dynocheck.facts import Fact, Unavailable
 
 Progress = Callable[[Sequence[str]], None]  # takes the names of the probes that are running
@@ -120,7 +121,6 @@ class _ProbeRun:
         self.running = False
         self.done = threading.Event()
         self.result: _Result | None = None
-        self.thread = threading.Thread(target=self._run, name=probe.name, daemon=True)
         self._sources = sources
         self._missing = missing
         self._others = dict(others)
@@ -129,7 +129,7 @@ class _ProbeRun:
     def start(self) -> None:
         """Begin. Without another thread, its fact is missing."""
         try:
-            self.thread.start()
+            start_thread(self._run)
         except (RuntimeError, MemoryError):
             self.settle(MissingFact(_NO_THREAD, "ulimit -u; ulimit -v"))
 

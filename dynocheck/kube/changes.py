@@ -4,11 +4,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self
 
 from kubernetes.client import ApiException
 from kubernetes.dynamic import DynamicClient, Resource
 
+from dynocheck.core.threads import start_thread
 from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError
 from dynocheck.kube.official_client import make_official_client
@@ -36,7 +38,7 @@ class ChangeWatch:
 
     def __enter__(self) -> Self:
         for resource in self._resources:
-            threading.Thread(target=self._watch, args=(resource,), daemon=True).start()
+            start_thread(partial(self._watch, resource))
         return self
 
     def __exit__(self, *_: object) -> None:

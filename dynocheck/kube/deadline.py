@@ -5,12 +5,14 @@ A socket's own timeout limits a single wait, which a server that sends one byte 
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from queue import Empty, SimpleQueue
 from typing import Any
+
+from dynocheck.core.threads import start_thread
 
 _current: ContextVar["Deadline | None"] = ContextVar("deadline", default=None)
 
@@ -89,33 +91,29 @@ class LookupTimeoutError(TimeoutError):
     """The resolver did not answer in time."""
 
 
-class _Lookup(threading.Thread):
-    """One question to the system's resolver, which knows no time limit. A process that ends leaves it."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(name=f"lookup of {host}", daemon=True)
-        self._asked = host, port
-        self.addresses: list[tuple[Any, ...]] = []
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self.addresses = socket.getaddrinfo(*self._asked, type=socket.SOCK_STREAM)
-        except Exception as error:  # raised again for the one who asked
-            self.error = error
-
-
 def _resolve(host: str, port: int, timeout_s: float) -> list[tuple[Any, ...]]:
+    """What the system's resolver answers, which knows no time limit: a process that ends leaves it."""
     with suppress(socket.gaierror):  # an address needs no resolver
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    lookup = _Lookup(host, port)
-    lookup.start()
-    lookup.join(timeout_s)
-    if lookup.is_alive():
-        raise LookupTimeoutError
-    if lookup.error is not None:
-        raise lookup.error
-    return lookup.addresses
+    answers: SimpleQueue[list[tuple[Any, ...]] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:  # raised again for the one who asked
+            answers.put(error)
+
+    try:
+        start_thread(ask)
+    except (RuntimeError, MemoryError):  # a limit of threads
+        ask()
+    try:
+        answer = answers.get(timeout=timeout_s)
+    except Empty:
+        raise LookupTimeoutError from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _apply_deadline(opened: socket.socket) -> None:

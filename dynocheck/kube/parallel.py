@@ -1,6 +1,5 @@
 """Makes requests in threads: several in parallel, or one that Ctrl-C cannot break."""
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -8,6 +7,7 @@ from queue import SimpleQueue
 from typing import NoReturn, TypeVar
 
 from dynocheck.core.cancellation import hold_signals
+from dynocheck.core.threads import start_thread
 
 T = TypeVar("T")
 
@@ -24,28 +24,29 @@ def run_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
     left = list(enumerate(calls))[::-1]
+    ended: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
-        while True:
-            try:
-                index, call = left.pop()
-            except IndexError:
-                return
-            try:
-                results[index] = call()
-            except BaseException as error:
-                errors[index] = error
+        try:
+            while left:
+                with suppress(IndexError):  # another thread took the last one
+                    index, call = left.pop()
+                    try:
+                        results[index] = call()
+                    except BaseException as error:
+                        errors[index] = error
+        finally:
+            ended.put(None)
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in calls[:_AT_ONCE]]
-    started = []
+    started = 0
     with suppress(RuntimeError, MemoryError):  # a limit of threads: fewer do it too
-        for thread in threads:
-            thread.start()
-            started.append(thread)
+        for _ in calls[:_AT_ONCE]:
+            start_thread(work)
+            started += 1
     if not started:
         work()
-    for thread in started:
-        thread.join()
+    for _ in range(started):
+        ended.get()
     if errors:
         raise errors[min(errors)]
     return [results[i] for i in range(len(calls))]
@@ -71,7 +72,7 @@ def shield(call: Callable[[], T], *, to_its_end: bool = False) -> T:
 
     with hold_signals(lambda: news.put(None)):
         try:
-            threading.Thread(target=work, daemon=True).start()
+            start_thread(work)
         except (RuntimeError, MemoryError):  # a limit of threads
             work()
         end = news.get()

@@ -1,10 +1,10 @@
 """Looks up the models of recipes in the Hugging Face cache, and on the hub if the user wants that."""
 
 import re
-import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck._version import __version__
+from dynocheck.core.threads import start_thread
 from dynocheck.engines import find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.facts import HubAccess, HubModel, HubModels, ModelConfig, Recipes
@@ -67,11 +68,12 @@ def _ask_in_time(name: str, revision: str | None) -> HubModel:
         current=name,
         reason=f"no answer within {_MODEL_S:g} s",
     )
-    answers: list[HubModel] = []
-    thread = threading.Thread(target=lambda: answers.append(_ask(name, revision)), daemon=True)
-    thread.start()
-    thread.join(_MODEL_S)
-    model = answers[0] if answers else late
+    answers: SimpleQueue[HubModel] = SimpleQueue()
+    start_thread(lambda: answers.put(_ask(name, revision)))
+    try:
+        model = answers.get(timeout=_MODEL_S)
+    except Empty:
+        model = late
     if model.state == "unreachable":
         return msgspec.structs.replace(model, config=read_cached_config(name, revision))
     return model
