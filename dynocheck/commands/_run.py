@@ -176,6 +176,9 @@ class Run:
             config["config notes"] = [*config.get("config notes", ()), *refused]
         report = build_report(self.command, {**target, **config}, verdicts, self.started, tables)
         write_reports(report, self.outputs, self._choose_report_options())
+        if known.halted:
+            print("interrupted: what was not judged by then is unknown", file=sys.stderr)
+            return INTERRUPTED
         return compute_exit_code(report, strict=self.options.strict)
 
     def _choose_report_options(self) -> ReportOptions:

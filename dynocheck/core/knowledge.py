@@ -17,11 +17,14 @@ class MissingFact:
 
 @dataclass
 class Knowledge:
-    """The facts of a run, and the missing ones. `interrupted`: the user pressed Ctrl-C while probes ran."""
+    """The facts of a run, and the missing ones. `interrupted`: the user pressed Ctrl-C while probes ran;
+    `halted`: while checks judged.
+    """
 
     facts: dict[type[Fact], Fact] = field(default_factory=dict)
     missing: dict[type[Fact], MissingFact] = field(default_factory=dict)
     interrupted: bool = False
+    halted: bool = False
 
     def __contains__(self, fact: type[Fact]) -> bool:
         return fact in self.facts or fact in self.missing

@@ -75,7 +75,7 @@ class Pipeline:
     def decide(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
         """The verdicts, sorted by check. An interrupted run records no baseline."""
         verdicts = self._judge(knowledge)
-        if not knowledge.interrupted:
+        if not (knowledge.interrupted or knowledge.halted):
             self.suppressions.record_baseline(verdicts)
         for suppressor in self.suppressions.list_suppressors(
             lambda recipes: self._judge(_replace_recipes(knowledge, recipes))
@@ -102,7 +102,9 @@ class Pipeline:
 def judge(
     checks: Sequence[Check], knowledge: Knowledge, levels: Levels | None = None, limit_s: float = 10.0
 ) -> tuple[Verdict, ...]:
-    """The verdict of each check, in the order of the checks; nothing is suppressed."""
+    """The verdict of each check, in the order of the checks; nothing is suppressed. Ctrl-C halts the judging:
+    the checks that are left are unknown.
+    """
 
     def decide(check: Check) -> Verdict:
         return _judge_check(check, knowledge, (levels or {}).get(check.id), limit_s)
@@ -110,7 +112,11 @@ def judge(
     if not _is_large(knowledge):
         return tuple(map(decide, checks))
     shared = [check for check in checks if is_own(check.function)]  # a custom one has a child of its own
-    verdicts = iter(map_shared(decide, shared, encode=pickle.dumps, decode=pickle.loads))
+    try:
+        verdicts = iter(map_shared(decide, shared, encode=pickle.dumps, decode=pickle.loads))
+    except KeyboardInterrupt:  # between two checks
+        knowledge.halted = True
+        verdicts = map(decide, shared)
     return tuple(next(verdicts) if is_own(check.function) else decide(check) for check in checks)
 
 
@@ -120,12 +126,21 @@ def _is_large(knowledge: Knowledge) -> bool:
     return sum(len(file.documents) for file in files) >= _MANY
 
 
+def _collect_until_halted(check: Check, knowledge: Knowledge, limit_s: float) -> Results:
+    if not knowledge.halted:
+        try:
+            return collect_results(check, knowledge.get_arguments(check), limit_s)
+        except KeyboardInterrupt:
+            knowledge.halted = True
+    return Results(findings=[Finding(outcome=Outcome.UNKNOWN, message="interrupted before it was judged")])
+
+
 def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None, limit_s: float) -> Verdict:
     start = time.perf_counter()
     if missing := knowledge.list_missing(check):
         results = Results(findings=[*_list_gaps(missing)])
     else:
-        results = collect_results(check, knowledge.get_arguments(check), limit_s)
+        results = _collect_until_halted(check, knowledge, limit_s)
     findings = [_apply_level(finding, level) for finding in results.findings]
     judged = sum(each.count for each in results.counts)
     verdict = Verdict(

@@ -5,11 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from dynocheck.core import pipeline
+from dynocheck.core.declarations import Check
+from dynocheck.core.results import Results, collect_results
+from dynocheck.facts import Fact
 from dynocheck.reports import FORMATS
 from tests.command import ROOT, interrupt, run_inside, start
 
@@ -286,3 +290,19 @@ def test_an_interrupted_run_reports_what_it_knows(
             ended = interrupt(process, by)
     assert ended.report["command"] == verb
     assert "interrupted" in ended.err
+
+
+def test_interrupted_while_it_judges_it_reports_what_it_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[Results] = []
+
+    def collect(check: Check, facts: Mapping[str, Fact | None], limit_s: float) -> Results:
+        if len(judged) == 20:
+            raise KeyboardInterrupt
+        judged.append(collect_results(check, facts, limit_s))
+        return judged[-1]
+
+    monkeypatch.setattr(pipeline, "collect_results", collect)
+    ended = run_inside("recipe", "recipes/llama-3-70b", "-o", "json")
+    whole = [outcome for outcome in ended.outcomes.values() if outcome != "unknown"]
+    assert (ended.code, len(judged), len(whole)) == (130, 20, 20)
+    assert ended.err.endswith("interrupted: what was not judged by then is unknown\n")
