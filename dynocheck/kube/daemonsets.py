@@ -70,7 +70,7 @@ class DaemonSetRunner:
         self._events = Resource(kind="Event", name="events", **core)
         self._objects, self._notify = objects, notify
         self.interrupted = False
-        self._may_exist = False
+        self._may_exist = self._deletes = False
         self._daemonset = objects[-1]
         self._namespace = self._daemonset["metadata"]["namespace"]
         labels = self._daemonset["spec"]["selector"]["matchLabels"]
@@ -104,11 +104,20 @@ class DaemonSetRunner:
         :raises KubeError: one of them cannot be created.
         """
         try:
-            shield(self._create_all, to_its_end=True)
-            yield
+            try:
+                shield(self._create_all, to_its_end=True)
+                yield
+            finally:
+                shield(self._delete_all, to_its_end=True)
         finally:
-            if self._may_exist:
-                shield(lambda: self._delete(self._objects[0]), to_its_end=True)
+            if not self._deletes:  # Ctrl-C came just before
+                shield(self._delete_all, to_its_end=True)
+
+    def _delete_all(self) -> None:
+        """Delete the first object, with which the others go."""
+        self._deletes = True
+        if self._may_exist:
+            self._delete(self._objects[0])
 
     def _create_all(self) -> None:
         first, *others = self._objects

@@ -42,6 +42,7 @@ class JobRunner:
         self._job, self._service, self._notify = job, service, notify
         self._name, self._namespace = job["metadata"]["name"], job["metadata"]["namespace"]
         self._sent: list[tuple[Resource, Manifest]] = []  # what the server may have created
+        self._deletes = False
 
     @contextmanager
     def create(self) -> Iterator[None]:
@@ -50,10 +51,14 @@ class JobRunner:
         :raises KubeError: one of them cannot be created.
         """
         try:
-            shield(self._create_all, to_its_end=True)
-            yield
+            try:
+                shield(self._create_all, to_its_end=True)
+                yield
+            finally:
+                shield(self._delete_all, to_its_end=True)
         finally:
-            shield(self._delete_all, to_its_end=True)
+            if not self._deletes:  # Ctrl-C came just before
+                shield(self._delete_all, to_its_end=True)
 
     def collect_logs(self, timeout_s: float, show_progress: Callable[[str], None]) -> str:
         """Wait until the Job is complete, and return the logs of all its pods.
@@ -86,6 +91,7 @@ class JobRunner:
         return made
 
     def _delete_all(self) -> None:
+        self._deletes = True
         for resource, manifest in reversed(self._sent):
             self._delete(resource, manifest)
 
