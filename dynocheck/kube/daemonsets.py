@@ -3,8 +3,8 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from dynocheck.kube.errors import Forbidden, KubeError, StatusError
 from dynocheck.kube.job_pods import describe_condition, describe_problem
 from dynocheck.kube.jobs import Manifest, may_have_created, retry
 from dynocheck.kube.official_client import make_official_client
-from dynocheck.kube.parallel import shield
+from dynocheck.kube.parallel import keep_for_block, shield
 
 _NAME = "app.kubernetes.io/name"
 _OWNER = "dynocheck.dev/created-by"
@@ -70,7 +70,7 @@ class DaemonSetRunner:
         self._events = Resource(kind="Event", name="events", **core)
         self._objects, self._notify = objects, notify
         self.interrupted = False
-        self._may_exist = self._deletes = False
+        self._may_exist = False
         self._daemonset = objects[-1]
         self._namespace = self._daemonset["metadata"]["namespace"]
         labels = self._daemonset["spec"]["selector"]["matchLabels"]
@@ -97,25 +97,15 @@ class DaemonSetRunner:
                 command = _format_delete(manifest)
                 self._notify(f"found {_format_name(manifest)} of {owner}: if that run is over, {command}")
 
-    @contextmanager
-    def create(self) -> Iterator[None]:
+    def create(self) -> AbstractContextManager[None]:
         """Create the objects, and delete them when the block ends.
 
         :raises KubeError: one of them cannot be created.
         """
-        try:
-            try:
-                shield(self._create_all, to_its_end=True)
-                yield
-            finally:
-                shield(self._delete_all, to_its_end=True)
-        finally:
-            if not self._deletes:  # Ctrl-C came just before
-                shield(self._delete_all, to_its_end=True)
+        return keep_for_block(self._create_all, self._delete_all)
 
     def _delete_all(self) -> None:
         """Delete the first object, with which the others go."""
-        self._deletes = True
         if self._may_exist:
             self._delete(self._objects[0])
 

@@ -1,8 +1,8 @@
 """Runs a Job in a cluster: creates it, waits until it ends, reads its pods' logs and deletes it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any, TypeVar
 
 from kubernetes.dynamic import DynamicClient, Resource
@@ -12,7 +12,7 @@ from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
 from dynocheck.kube.job_pods import PodHistory, describe_condition, find_end
 from dynocheck.kube.official_client import make_official_client
-from dynocheck.kube.parallel import shield
+from dynocheck.kube.parallel import keep_for_block, shield
 from dynocheck.secrets import clip
 
 _POLL_S = 2  # between looks at the pods, even if the Job does not change
@@ -42,23 +42,13 @@ class JobRunner:
         self._job, self._service, self._notify = job, service, notify
         self._name, self._namespace = job["metadata"]["name"], job["metadata"]["namespace"]
         self._sent: list[tuple[Resource, Manifest]] = []  # what the server may have created
-        self._deletes = False
 
-    @contextmanager
-    def create(self) -> Iterator[None]:
+    def create(self) -> AbstractContextManager[None]:
         """Create the Job and the Service, and delete them when the block ends.
 
         :raises KubeError: one of them cannot be created.
         """
-        try:
-            try:
-                shield(self._create_all, to_its_end=True)
-                yield
-            finally:
-                shield(self._delete_all, to_its_end=True)
-        finally:
-            if not self._deletes:  # Ctrl-C came just before
-                shield(self._delete_all, to_its_end=True)
+        return keep_for_block(self._create_all, self._delete_all)
 
     def collect_logs(self, timeout_s: float, show_progress: Callable[[str], None]) -> str:
         """Wait until the Job is complete, and return the logs of all its pods.
@@ -91,7 +81,6 @@ class JobRunner:
         return made
 
     def _delete_all(self) -> None:
-        self._deletes = True
         for resource, manifest in reversed(self._sent):
             self._delete(resource, manifest)
 

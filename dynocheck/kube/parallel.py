@@ -1,7 +1,7 @@
 """Makes requests in threads: several in parallel, or one that Ctrl-C cannot break."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import NoReturn, TypeVar
@@ -80,6 +80,30 @@ def shield(call: Callable[[], T], *, to_its_end: bool = False) -> T:
             end = news.get()
     assert end is not None, "a held signal is raised at the end of the block"
     return end()
+
+
+@contextmanager
+def keep_for_block(create: Callable[[], None], delete: Callable[[], None]) -> Iterator[None]:
+    """What a call creates is there inside the block, and deleted at its end, whenever Ctrl-C comes.
+
+    :raises BaseException: the exception of either call.
+    """
+    begun = False
+
+    def delete_once() -> None:
+        nonlocal begun
+        begun = True
+        delete()
+
+    try:
+        try:
+            shield(create, to_its_end=True)
+            yield
+        finally:
+            shield(delete_once, to_its_end=True)
+    finally:
+        if not begun:  # Ctrl-C came just before
+            shield(delete_once, to_its_end=True)
 
 
 def _raise(error: BaseException) -> NoReturn:
