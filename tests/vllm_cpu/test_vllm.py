@@ -123,4 +123,4 @@ def test_a_model_that_never_ends_tells_nothing_of_either(vllm: Path, model: Path
     with server(vllm, model, tmp_path / "log", *FLAGS, *PARSER) as url:
         ended = skills(vllm, url)
     assert (ended.outcomes[TOOL], ended.outcomes[STRUCTURE]) == ("unknown", "unknown"), ended.out
-    assert "was cut after 256 tokens" in ended.findings(TOOL)[0]["message"]
+    assert "limit of 256 tokens" in ended.findings(TOOL)[0]["message"]
