@@ -48,7 +48,7 @@ def _find_fields(cause: Object) -> list[str]:
     field = cause.get("field", "<nil>")
     if field != "<nil>":
         return [field]
-    message = re.sub(r"(?<=field ObjectMeta\.)(?!metadata\.)", "metadata.", cause["message"])
+    message = re.sub(r"(?<=field ObjectMeta\.)(?!metadata\.|spec\.)", "metadata.", cause["message"])
     return ["".join(found) for found in _IN_TEXT.findall(message)] or [""]
 
 
