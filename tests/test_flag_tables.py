@@ -15,6 +15,7 @@ from tools.argument_parsers import (
     split_variables,
 )
 from tools.config_classes import find_config_classes
+from tools.write_trtllm_flags import read_commands
 
 NEGATABLE = "argparse.BooleanOptionalAction"
 RELEASES = [f"1.{minor}" for minor in range(8)]
@@ -273,3 +274,35 @@ def test_vllm_is_read_from_its_configuration_classes() -> None:
         {"name": "Held", "keys": {"key": "", "below": "Below"}},
         {"name": "Below", "keys": {"deep": ""}},
     ]
+
+
+def describe_option(names: list[str], value: str = "", choices: str = "") -> str:
+    """An option as Sphinx shows it."""
+    comma = '<span class="sig-prename descclassname"><span class="pre">,</span> </span>'
+    shown = comma.join(f'<span class="sig-name descname"><span class="pre">{n}</span></span>' for n in names)
+    behind = f'<span class="sig-prename descclassname"> <span class="pre">{value}</span></span>'
+    field = f'<dl><dt class="field-odd">Options<span>:</span></dt><dd><p>{choices}</p></dd></dl>'
+    return (
+        f'<dt class="sig sig-object std" id="cmdoption-x">{shown}{behind}<a class="headerlink">#</a></dt>'
+        f"<dd><p>Options of -x: y</p>{field if choices else ''}</dd>"
+    )
+
+
+def test_the_documentation_of_trtllm_serve_is_read() -> None:
+    page = (
+        '<h4>disaggregated<a href="#">#</a></h4>'
+        + describe_option(["-c", "--config"], "&lt;config&gt;")
+        + '<h4>serve<a href="#">#</a></h4>'
+        + describe_option(["--backend"], "&lt;backend&gt;", "pytorch | tensorrt")
+        + describe_option(["--telemetry", "--no-telemetry"])
+        + describe_option(["MODEL"])
+        + describe_option(["--tool_parser"], "&lt;tool_parser&gt;", "qwen3")
+    )
+    assert read_commands(page) == {
+        "disaggregated": [{"names": ["--config", "-c"]}],
+        "serve": [
+            {"names": ["--backend"], "choices": ["pytorch", "tensorrt", "trt"]},
+            {"names": ["--no-telemetry", "--telemetry"], "kind": "switch"},
+            {"names": ["--tool_parser"], "choices": ["qwen3"], "growing": True},
+        ],
+    }

@@ -20,9 +20,10 @@ _NESTED_KEYS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory
 @check("engine.cli-vs-yaml", title="Command line and engine configuration agree")
 def cli_vs_yaml(recipes: Recipes) -> Iterator[Result]:
     """An argument set in two places misleads readers of one of them. For TensorRT-LLM the file of
-    --extra-engine-args wins over the command line, and --override-engine-args over both; for SGLang the
-    command line wins over the file of --config; for vLLM the command line over --config, and that over
-    --engine-config-json. Of a number that is given twice on one command line the last counts.
+    --extra-engine-args wins over the command line, and --override-engine-args over both; for trtllm-serve the
+    file of --config, and from 1.3.0rc29 on the command line. For SGLang the command line wins over the file
+    of --config; for vLLM the command line over --config, and that over --engine-config-json. Of a number that
+    is given twice on one command line the last counts.
 
     Fix: remove the overridden argument
     """

@@ -84,6 +84,7 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
 
 def _find_flag_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=True)
+    yield from _find_misplaced(program)
     for option in program.flags:
         if HARD_BLANK.search(option.spelled):
             continue  # engine.command-words reports it
@@ -94,6 +95,26 @@ def _find_flag_problems(program: Program) -> Iterator[Problem]:
             yield Problem(place, option.spelled, partial(_report_unknown, program, option))
         elif program.release.exact and (end := _describe_end(option)):
             yield Problem(place, option.spelled, partial(_report_end, program, option, *end))
+
+
+def _find_misplaced(program: Program) -> Iterator[Problem]:
+    """The first flag of a trtllm-serve without a command: click takes what is before one for its own.
+
+    Up to 0.18 there were no commands.
+    """
+    first = next(iter(program.launch.words), None)
+    option = next(program.flags, None)
+    if program.launch.module == "trtllm-serve" and option is not None and option.word == first:
+        if option.spelled == "--help":
+            return
+        report = partial(
+            program.report,
+            f"trtllm-serve takes no {option.spelled} before its command or model",
+            fix="write serve before it, or the model first",
+            evidence={"release": program.title},
+            location=program.locate(option),
+        )
+        yield Problem(program.locate(option), option.spelled, report, growing=not program.release.near)
 
 
 def _describe_end(option: FlagOccurrence) -> tuple[str, str] | None:

@@ -16,6 +16,8 @@ _NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
 _TGI = "text-generation-launcher"
 _TGI_RELEASE = "https://github.com/huggingface/text-generation-inference/releases/tag/v{}"
 _LLAMA = "llama-server"
+_TRTLLM = "trtllm-serve"
+_TRTLLM_PAGE = "https://nvidia.github.io/TensorRT-LLM/{}/commands/{}trtllm-serve.html"
 _LLAMA_BUILD = "https://github.com/ggml-org/llama.cpp/blob/{}/common/arg.cpp"
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
 
@@ -204,23 +206,25 @@ def find_program_release(module: str, image: str, runtime: str = "") -> ImageRel
         return ImageRelease(release + post, None, (release + post,))
     if release in known:
         return ImageRelease(None, release, tuple(known[known.index(release) :][:2]))
-    if module == _LLAMA and release:
-        return _find_near_build(release)
+    if release and module.startswith((_LLAMA, _TRTLLM)):
+        return _find_between(module, release)
     newer = bool(release and known) and _parse_release(release) > _parse_release(known[-1])
     return ImageRelease(None, None, () if release else _list_server_minors(module), newer)
 
 
-def _find_near_build(build: str) -> ImageRelease:
-    """What holds for a build of llama.cpp between two that are known: it is like one of them."""
-    known = list_releases(_LLAMA)
-    at = bisect(known, _parse_release(build), key=_parse_release)
+def _find_between(module: str, release: str) -> ImageRelease:
+    """What holds for a build or a candidate between two that are known: it is like one of them."""
+    known = list_releases(module)
+    at = bisect(known, _parse_release(release), key=_parse_release)
     if at == len(known):
         return ImageRelease(None, None, (), newer=True)
     return ImageRelease(None, known[at - 1], known[at - 1 : at + 1]) if at else ImageRelease(None, None, ())
 
 
-def _parse_release(release: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", release)]
+def _parse_release(release: str) -> tuple[list[int], float]:
+    """The numbers of a release, and that of its candidate, which is before the release itself."""
+    numbers, _, candidate = release.partition("rc")
+    return [int(number) for number in re.findall(r"\d+", numbers)], float(candidate or "inf")
 
 
 def list_releases(module: str) -> tuple[str, ...]:
@@ -340,6 +344,8 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
     source = f"https://pypi.org/project/{package}/{release}/"
     source = _TGI_RELEASE.format(release) if program == _TGI else source
     source = _LLAMA_BUILD.format(release) if program == _LLAMA else source
+    if program.startswith(_TRTLLM):
+        source = _TRTLLM_PAGE.format(release, "" if release.startswith("0.") else f"{_TRTLLM}/")
     title = f"{_program_title(program)} {release}"
     flags, mappings = _flags_by_name(program, release), _mappings(program, release)
     return FlagTable(title, source, flags, mappings, _variables(program, release))
@@ -389,4 +395,6 @@ def _table() -> _Table:
     table = msgspec.json.decode(read_table("flags.json"), type=_Table)
     table.programs[_LLAMA] = msgspec.json.decode(read_table("llamacpp_flags.json"), type=_Program)
     table.programs[_TGI] = msgspec.json.decode(read_table("tgi_flags.json"), type=_Program)
+    table.programs.update(msgspec.json.decode(read_table("trtllm_flags.json"), type=dict[str, _Program]))
+    table.programs[f"{_TRTLLM} serve"] = table.programs[_TRTLLM]  # its default command
     return table

@@ -11,7 +11,8 @@ from dynocheck.data.images import parse_image
 _BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|slim"
 _RELEASE = re.compile(rf"v?(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
 
-_BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d+)")  # of llama.cpp
+_BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d+)()")  # of llama.cpp
+_CANDIDATE = re.compile(r"(\d+\.\d+\.\d+(?:rc\d+)?)((?:\.post\d+)?)")  # as most of TensorRT-LLM's are
 
 
 class Server(NamedTuple):
@@ -22,7 +23,8 @@ class Server(NamedTuple):
     of these images, and `args` what they add to it; none if they start their arguments. Without a flag it
     listens on `port`, that of its own image if that sets one, and if `local` on localhost alone. `health` are
     the paths that tell whether it is well, the usual one first; none if they are unknown. If `takes_all`, it
-    spreads each model over the GPUs that it sees, by itself.
+    spreads each model over the GPUs that it sees, by itself. `tagged` is how its own images tag a release and
+    what is behind it. Each of its `commands`, as its first word, is a program with flags of its own.
     """
 
     program: str
@@ -36,6 +38,8 @@ class Server(NamedTuple):
     port: int = 8000
     local: bool = False
     takes_all: bool = False
+    tagged: re.Pattern[str] = _RELEASE
+    commands: tuple[str, ...] = ()
 
     @property
     def health(self) -> tuple[str, ...]:
@@ -44,6 +48,10 @@ class Server(NamedTuple):
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(self.program.split())
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return (self.program, *(f"{self.program} {command}" for command in self.commands))
 
 
 _VLLM = ("vllm", "serve")
@@ -84,6 +92,8 @@ _SERVERS = (
         *("trtllm-serve", "TensorRT-LLM", "tensorrt_llm.commands.serve"),
         images=("nvidia/tensorrt-llm/release",),
         local=True,
+        tagged=_CANDIDATE,
+        commands=("serve", "disaggregated", "disaggregated_mpi_worker", "embeddings", "mm_embedding_serve"),
     ),
     Server(
         *("text-generation-launcher", "TGI", ""),
@@ -99,6 +109,7 @@ _SERVERS = (
         images=("ggml-org/llama.cpp", "ggerganov/llama.cpp"),
         entrypoint=("llama-server",),
         takes_all=True,
+        tagged=_BUILD,
     ),
     Server(
         *("ollama serve", "Ollama", ""),
@@ -120,7 +131,8 @@ _TAGGED = {
 }
 _BY_WORD = {server.words[0]: server for server in reversed(_SERVERS)}
 _BY_MODULE = {server.module: server for server in reversed(_SERVERS) if server.module}
-PROGRAMS = {server.program: server.title for server in _SERVERS}
+_BY_PROGRAM = {program: server for server in reversed(_SERVERS) for program in server.programs}
+PROGRAMS = {program: server.title for program, server in _BY_PROGRAM.items()}
 """The programs that stand for a server, as the module of a launch, with the engine's name."""
 
 
@@ -130,17 +142,23 @@ def find_server_program(words: Sequence[str]) -> tuple[str, int] | None:
     :param words: of a command, from one that may start it; the module of Python follows `-m`.
     """
     if words[0] == "-m" and len(words) > 1:
-        server = _BY_MODULE.get(words[1])
-        return (server.program, 2) if server is not None else None
-    server = _BY_WORD.get(words[0].rpartition("/")[2])
-    if server is None or tuple(words[1 : len(server.words)]) != server.words[1:]:
+        server, taken = _BY_MODULE.get(words[1]), 2
+    else:
+        server = _BY_WORD.get(words[0].rpartition("/")[2])
+        taken = len(server.words) if server is not None else 0
+        if server is not None and tuple(words[1:taken]) != server.words[1:]:
+            return None
+    if server is None:
         return None
-    return server.program, len(server.words)
+    command = words[taken] if len(words) > taken else ""
+    return (
+        (f"{server.program} {command}", taken + 1) if command in server.commands else (server.program, taken)
+    )
 
 
 def find_server(program: str) -> Server | None:
     """The server that a program stands for."""
-    return next((server for server in _SERVERS if server.program == program), None)
+    return _BY_PROGRAM.get(program)
 
 
 @lru_cache(1024)
@@ -197,15 +215,13 @@ def _is_own(server: Server, image: str) -> bool:
 def read_server_release(image: str, program: str) -> tuple[str, str]:
     """The release of an engine in the tag of its own image, and what is behind it, such as `.post1`.
 
-    Both are empty if the tag is no release, or the image is not the engine's own. llama.cpp numbers builds.
+    Both are empty if the tag is no release, or the image is not the engine's own. llama.cpp numbers builds;
+    a candidate of TensorRT-LLM, such as 1.2.0rc6, counts as a release.
     """
     server = find_server_image(image)
-    if server is None or server.program != program or not _is_own(server, image):
+    if server is None or program not in server.programs or not _is_own(server, image):
         return "", ""
-    tag = parse_image(image).tag
-    if program == "llama-server":
-        return (build[1] if (build := _BUILD.fullmatch(tag)) is not None else ""), ""
-    found = _RELEASE.fullmatch(tag)
+    found = server.tagged.fullmatch(parse_image(image).tag)
     return (found[1], found[2]) if found is not None else ("", "")
 
 

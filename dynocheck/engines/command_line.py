@@ -12,10 +12,15 @@ from dynocheck.facts import Launch, Word
 
 VLLM = ("dynamo.vllm", "vllm serve")
 """The programs that parse as vLLM does."""
-_TAKE_MODEL = ("vllm serve", "trtllm-serve")  # as a word without a flag
+_TRTLLM = "trtllm-serve"
+_TAKE_MODEL = (  # as a word without a flag
+    "vllm serve",
+    *(_TRTLLM, f"{_TRTLLM} serve", f"{_TRTLLM} embeddings", f"{_TRTLLM} mm_embedding_serve"),
+)
 SGLANG = ("dynamo.sglang", "sglang serve")
 _MODEL = re.compile(r"[^\s-]\S*/\S+")  # the id of a model, or a path
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
+_SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")  # what a switch is given by mistake
 _SWITCH = re.compile(r"--(no|enable|disable|trust|enforce|skip)-.+|--headless")  # usual names of switches
 
 
@@ -82,12 +87,11 @@ class FlagOccurrence:
 
     @property
     def surplus(self) -> Word | None:
-        """The last of the words up to the next flag, if the flag takes one fewer and it may name a model."""
+        """The last of the words up to the next flag, if the flag takes one fewer."""
         kinds = {flag.kind for flag in self.candidates}
         takes = 0 if self.inline is not None or kinds <= {"switch", "negatable"} else 1
         fits = bool(kinds) and kinds <= {"switch", "negatable", "value"}
-        last = self.following[-1] if fits and len(self.following) == takes + 1 else None
-        return last if last is not None and _MODEL.fullmatch(last.text or "") else None
+        return self.following[-1] if fits and len(self.following) == takes + 1 else None
 
     @property
     def _takes_value(self) -> bool:
@@ -130,12 +134,20 @@ def parse_flags(launch: Launch, parsers: tuple[FlagTable, ...]) -> tuple[FlagOcc
         spelled, equals, inline = (words[place].text or "").partition("=")
         given, after = inline if equals else None, words[place + 1 : following]
         candidates = tuple(_find_candidates(module, spelled, parsers))
-        flag = FlagOccurrence(words[place], spelled, given, after, candidates)
-        if takes_word and flag.surplus is not None:
-            takes_word = False
-            flag = replace(flag, following=after[:-1])
-        found.append(flag)
-    return tuple(found)
+        found.append(FlagOccurrence(words[place], spelled, given, after, candidates))
+    model = _find_model_behind(found) if takes_word else None
+    return tuple(replace(f, following=f.following[:-1]) if f is model else f for f in found)
+
+
+def _find_model_behind(flags: list[FlagOccurrence]) -> FlagOccurrence | None:
+    """The flag with the model behind it: a surplus word that looks like one, else the only surplus word."""
+    surplus = [flag for flag in flags if flag.surplus is not None]
+    likely = [flag for flag in surplus if flag.surplus and _MODEL.fullmatch(flag.surplus.text or "")]
+    if likely or len(surplus) > 1 or any(flag.spelled == "--model" for flag in flags):
+        return next(iter(likely), None)
+    return next(
+        (f for f in surplus if f.surplus and (f.surplus.text or "").lower() not in _SWITCH_VALUES), None
+    )
 
 
 def find_model_word(launch: Launch, parsers: tuple[FlagTable, ...]) -> Word | None:
@@ -159,11 +171,16 @@ def parse_flag_values(launch: Launch) -> dict[str, str]:
 def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) -> list[Flag]:
     """Dynamo's own options beside vLLM take no abbreviations; TensorRT-LLM's take `--trtllm.KEY`.
 
-    llama.cpp takes none either, and underscores for hyphens (common_params_parse_ex in common/arg.cpp).
+    llama.cpp takes none either, and underscores for hyphens (common_params_parse_ex in common/arg.cpp), nor
+    does click, by which trtllm-serve parses.
     """
     if module == "llama-server" and parsers:
         name = spelled.replace("_", "-") if spelled.startswith("--") else spelled
         return [parsers[0].by_name[name]] if name in parsers[0].by_name else []
+    if module.startswith(_TRTLLM) and parsers:
+        return (
+            parsers[0].find_matches(spelled) if spelled in parsers[0].by_name or spelled[:2] != "--" else []
+        )
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
         return [Flag((spelled,), "unknown")]
     if module == "vllm serve" and parsers:

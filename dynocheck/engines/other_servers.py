@@ -1,9 +1,12 @@
 """TGI and trtllm-serve, which Dynamo does not start.
 
 TGI's launcher takes each flag from a variable too; a flag wins. Without --num-shard it takes every GPU that
-it sees. trtllm-serve splits as TensorRT-LLM does; its YAML file wins over its flags.
+it sees. trtllm-serve splits as TensorRT-LLM does; its YAML file wins over its flags, in later releases
+they over the file.
 """
 
+from dynocheck.data.flags import find_program_release
+from dynocheck.data.servers import PROGRAMS
 from dynocheck.engines.arguments import (
     Argument,
     Arguments,
@@ -18,9 +21,12 @@ from dynocheck.facts import ConfigFile, Container, Launch
 
 _LAUNCHER = "text-generation-launcher"
 _TRTLLM = "trtllm-serve"
-_SIZES = {f"{short}-size": f"{long}-parallel-size" for short, long in (("tp", "tensor"), ("pp", "pipeline"))}
+_AXES = (("tp", "tensor"), ("pp", "pipeline"), ("cp", "context"))
+_SIZES = {f"{short}-size": f"{long}-parallel-size" for short, long in _AXES}
+_NAMES = {"config": "extra-llm-api-options"}  # as --config=FILE
+_FLAGS_WIN = "1.3.0rc29"  # the known release since which they do, by its documentation of --config
 _FILES = ("config", "extra-llm-api-options")
-_OTHER_COMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve")
+_WITHOUT_MODEL = (f"{_TRTLLM} disaggregated", f"{_TRTLLM} disaggregated_mpi_worker")  # but in their file
 
 
 def _read_tgi(container: Container, launch: Launch, file: str) -> Arguments:
@@ -40,18 +46,27 @@ def _split_tgi(given: Arguments) -> Parallelism | None:
 
 
 def _read_trtllm(container: Container, launch: Launch, file: str) -> Arguments:
-    flags, complete = parse_command_line(launch, file, (), {}, flexible=True)
+    flags, complete = parse_command_line(launch, file, (), _NAMES, flexible=True)
     flags = {_SIZES.get(name, name): argument for name, argument in flags.items()}
-    word = find_model_word(launch, ())
-    if word is not None and word.text == "serve":
-        word = launch.words[1] if len(launch.words) > 1 else None
+    complete = complete and launch.module not in _WITHOUT_MODEL
+    word = find_model_word(launch, find_parsers(launch.module, container.image))
     if word is not None:
         flags["model"] = Argument("model", word.text, file, word.line, word.column)
-        complete = complete and word.text not in _OTHER_COMMANDS
     named = next((flags[name] for name in _FILES if name in flags), None)
     config = find_config_file(container, named)
     keys = parse_config_keys(config.root, config.file, {}) if config is not None else None
-    return Arguments(flags, keys or {}, complete=complete and (named is None or keys is not None))
+    complete = complete and (named is None or keys is not None)
+    wins = _list_winners(launch, container)
+    sources = (flags, keys or {}) if "file" in wins else (keys or {}, flags)
+    given = Arguments(*sources, complete=complete)
+    return given if len(wins) == 1 or not given.conflicts else Arguments(flags, complete=False)
+
+
+def _list_winners(launch: Launch, container: Container) -> set[str]:
+    """What wins where the flags and the YAML file differ, in the releases that the image may have."""
+    release = find_program_release(launch.module, container.image or "")
+    possible = (_FLAGS_WIN,) if release.newer else release.possible
+    return {"flags" if each == _FLAGS_WIN else "file" for each in possible} or {"flags", "file"}
 
 
 def _split_trtllm(given: Arguments) -> Parallelism | None:
@@ -63,7 +78,7 @@ def _split_trtllm(given: Arguments) -> Parallelism | None:
 
 
 def _find_trtllm_file(container: Container, launch: Launch) -> ConfigFile | None:
-    flags = parse_command_line(launch, "", (), {}, flexible=True).arguments
+    flags = parse_command_line(launch, "", (), _NAMES, flexible=True).arguments
     return find_config_file(container, next((flags[name] for name in _FILES if name in flags), None))
 
 
@@ -77,5 +92,11 @@ TGI = Engine(
     ("model-id",),
 )
 TRTLLM = Engine(
-    _TRTLLM, (_TRTLLM,), _read_trtllm, _split_trtllm, lambda given: None, _find_trtllm_file, ("model",)
+    _TRTLLM,
+    tuple(program for program in PROGRAMS if program.startswith(_TRTLLM)),
+    _read_trtllm,
+    _split_trtllm,
+    lambda given: None,
+    _find_trtllm_file,
+    ("model",),
 )

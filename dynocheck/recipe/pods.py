@@ -314,8 +314,10 @@ def _parse_server(words: Sequence[Word], variables: Mapping[str, str | None]) ->
     """The engine's own server that a command starts: as a program, or as a Python module."""
     launch = _parse_launch(words, variables)
     if launch is not None:
-        program = find_server_program(["-m", launch.module])
-        return msgspec.structs.replace(launch, module=program[0]) if program is not None else launch
+        program = find_server_program(["-m", launch.module, *(word.text or "" for word in launch.words[:1])])
+        if program is None:
+            return launch
+        return msgspec.structs.replace(launch, module=program[0], words=launch.words[program[1] - 2 :])
     if words and (words[0].text or "").rpartition("/")[2] in _STARTS_NOTHING:
         return None
     for i, word in enumerate(words):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.checks.graph.probes import probes, startup_budget
 from dynocheck.checks.model.sources import token
@@ -17,6 +18,7 @@ TGI = "ghcr.io/huggingface/text-generation-inference:2.0.3"
 OLD_TGI = "ghcr.io/huggingface/text-generation-inference:1.4.5"
 GKE_TGI = "us-docker.pkg.dev/d/r/huggingface-text-generation-inference-cu121.2-2.ubuntu2204.py310"
 TRTLLM = "nvcr.io/nvidia/tensorrt-llm/release:1.0.0"
+NEW_TRTLLM = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc11"
 TRITON = "nvcr.io/nvidia/tritonserver:24.01-trtllm-python-py3"
 SERVE = ["trtllm-serve", "a/b"]
 LAUNCH = ["python3", "scripts/launch_triton_server.py", "--model_repo=/models"]
@@ -38,6 +40,7 @@ RANKS = ["mpirun", "--allow-run-as-root", "-n", "4", *ALONE]
         (serve(TRTLLM, *SERVE, "--tp_size", "4", gpus=4), []),
         (serve(TRTLLM, *SERVE, "--tp_size", "4", "--pp_size=2", gpus=4), ["fail"]),
         (serve(TRTLLM, *SERVE, "--tp_size", "2", gpus=4), ["warn"]),
+        (serve(TRTLLM, "trtllm-serve", "serve", "--tp_size=4", "a/b", gpus=2), ["fail"]),
         (serve(TRTLLM, *SERVE, "--extra_llm_api_options", "/x.yaml", gpus=4), ["unjudged"]),
         (serve(TRTLLM, "trtllm-serve", "disaggregated", "-c", "/x.yaml", gpus=4), ["unjudged"]),
         (serve(TRITON, *RANKS, gpus=4), ["unjudged"]),
@@ -71,13 +74,59 @@ def test_gpus(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
         (TGI, "--model-id=a/b-AWQ --quantize=awq", [], []),
         (TGI, "--model-id=a/b --quantize=int4", [], ["fail"]),
         (TGI, "--model-id=a/b --max-total-tokens=many", [], ["fail"]),
-        (TRTLLM, "trtllm-serve a/b --anything", ["unjudged"], ["unjudged"]),
+        (TRTLLM, "trtllm-serve a/b --anything", ["fail"], []),
+        (TRTLLM, "trtllm-serve a/b --tp_size=2 --trust_remote_code --backend pytorch", [], []),
+        (TRTLLM, "trtllm-serve serve --tp_size 2 a/b", [], []),
+        (TRTLLM, "python3 -m tensorrt_llm.commands.serve serve a/b --tp_size two", [], ["fail"]),
+        (TRTLLM, "trtllm-serve --tp_size 2 a/b", ["fail"], []),  # the group of commands has no such flag
+        (f"{TRTLLM}rc6", "trtllm-serve --tp_size 2 a/b", ["fail"], []),
+        ("mirror/tensorrt-llm:own", "trtllm-serve --tp_size 2 a/b", ["unjudged"], []),  # right up to 0.18
+        (TRTLLM, "trtllm-serve a/b --tp 2", ["fail"], []),  # click takes no abbreviations
+        (TRTLLM, "trtllm-serve a/b --tp-size 2", ["fail"], []),
+        (TRTLLM, "trtllm-serve a/b --served_model_name c", ["fail"], []),  # since 1.3
+        (f"{TRTLLM}rc6", "trtllm-serve a/b --served_model_name c", ["fail"], []),  # far ahead
+        (f"{TRTLLM}rc6", "trtllm-serve a/b --fail_fast_on_attention_window_too_large", ["unjudged"], []),
+        (f"{TRTLLM}rc6", "trtllm-serve a/b --anything", ["fail"], []),
+        (NEW_TRTLLM, "trtllm-serve a/b --served_model_name c --config /x.yaml", [], []),
+        (NEW_TRTLLM, "trtllm-serve a/b --telemetry", ["fail"], []),
+        (f"{NEW_TRTLLM}.post1", "trtllm-serve a/b --anything", ["fail"], []),
+        (NEW_TRTLLM.replace("rc11", "rc12"), "trtllm-serve a/b --telemetry", ["unjudged"], []),
+        (NEW_TRTLLM.replace("rc11", "rc99"), "trtllm-serve a/b --anything", ["unjudged"], ["unjudged"]),
+        ("nvcr.io/nvidia/tensorrt-llm/release:0.12.0", "trtllm-serve a/b", ["unjudged"], ["unjudged"]),
+        ("mirror/tensorrt-llm:own", "trtllm-serve a/b --anything", ["warn"], []),
+        ("mirror/tensorrt-llm:own", "trtllm-serve a/b --telemetry", ["unjudged"], []),
+        (TRTLLM, "trtllm-serve a/b --backend trt --log_level trace", [], []),
+        (TRTLLM, "trtllm-serve a/b --backend tensorrt", [], ["fail"]),
+        (TRTLLM, "trtllm-serve a/b --reasoning_parser qwen3", [], ["fail"]),
+        (f"{TRTLLM}rc6", "trtllm-serve a/b --reasoning_parser own", [], ["unjudged"]),
+        (TRTLLM, "trtllm-serve a/b --kv_cache_free_gpu_memory_fraction 90", [], ["fail"]),
+        (TRTLLM, "trtllm-serve a/b --trust_remote_code true", [], ["fail"]),
+        (TRTLLM, "trtllm-serve disaggregated -c /x.yaml -t 600", [], []),
+        (TRTLLM, "trtllm-serve disaggregated -c /x.yaml --tp_size 2", ["fail"], []),
+        (TRTLLM, "trtllm-serve disaggregated -c /x.yaml -t 10m", [], ["fail"]),
     ],
 )
 def test_flags(tmp_path: Path, image: str, args: str, known: list[str], valued: list[str]) -> None:
     given = deploy(tmp_path, serve(image, *args.split()))
     assert judge(flags_known, given) == known
     assert judge(values, given) == valued
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ("trtllm-serve a/b --tp_size 2", []),
+        ("trtllm-serve serve a/b --tp_size 2", []),
+        ("trtllm-serve serve --tp_size 2 a/b", []),
+        ("trtllm-serve serve --tp_size 2 --trust_remote_code DeepSeek-R1", []),
+        ("trtllm-serve serve --tp_size 2 DeepSeek-R1 --port 80 81", ["fail", "fail"]),
+        ("trtllm-serve a/b c/d --tp_size 2", ["fail"]),
+        ("trtllm-serve serve a/b serve --tp_size 2", ["fail"]),
+        ("trtllm-serve disaggregated a/b -c /x.yaml", ["fail"]),
+    ],
+)
+def test_words_of_trtllm_serve(tmp_path: Path, args: str, expected: list[str]) -> None:
+    assert judge(command_words, deploy(tmp_path, serve(TRTLLM, *args.split()))) == expected
 
 
 def test_variables_of_tgi_are_its_flags(tmp_path: Path) -> None:
@@ -176,3 +225,31 @@ def test_an_engine_on_another_accelerator_is_seen(tmp_path: Path) -> None:
         "limits": {"aws.amazon.com/neuron": "16"}
     }
     assert judge(gpus_match, deploy(tmp_path, one)) == ["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("image", "flag", "gpus", "expected"),
+    [
+        (TRTLLM, "--extra_llm_api_options", 2, []),
+        (TRTLLM, "--extra_llm_api_options", 4, ["warn"]),
+        (NEW_TRTLLM, "--config", 2, []),
+        (NEW_TRTLLM.replace("11", "29"), "--config", 4, []),  # flags win
+        (NEW_TRTLLM.replace("11", "30"), "--config", 4, []),
+        (NEW_TRTLLM.replace("11", "20"), "--config", 4, ["unjudged"]),  # one or the other
+    ],
+)
+@pytest.mark.parametrize("joint", [" ", "="])
+def test_file_or_flags_win(
+    tmp_path: Path, image: str, flag: str, gpus: int, expected: list[str], joint: str
+) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c"},
+        "data": {"x.yaml": "tensor_parallel_size: 2"},
+    }
+    pod = {"volumes": [{"name": "c", "configMap": {"name": "c"}}]}
+    mount = [{"name": "c", "mountPath": "/c"}]
+    args = f"trtllm-serve a/b --tp_size 4 {flag}{joint}/c/x.yaml".split()
+    one = serve(image, *args, gpus=gpus, pod=pod, volumeMounts=mount)
+    assert judge(gpus_match, deploy(tmp_path, config, one)) == expected
