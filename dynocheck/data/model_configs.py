@@ -220,9 +220,10 @@ def _is_ignored(kind: str, globs: Mapping[str, set[str]], layers: int) -> bool:
     """Whether patterns leave the weights of a kind as they were in all layers that have them."""
     numbers = set(globs.get("", ()))
     for glob, found in globs.items():
+        if kind == "experts" and "expert" not in glob:
+            continue  # they are beside `mlp` in some models, and below it in others
         if glob and any(fnmatchcase(f"model.layers.9.{name}", glob) for name in _MODULES[kind]):
-            if kind != "experts" or "expert" in glob:  # beside `mlp` in some models, and below it in others
-                numbers |= found
+            numbers |= found
     return "" in numbers or len(numbers) >= layers > 0
 
 

@@ -155,7 +155,7 @@ def _parse_experts(config: _Config) -> dict[str, Any]:
     }
 
 
-def _count_dense(config: _Config) -> int:
+def _count_dense(config: _Config) -> Any:
     """The layers that have an MLP in place of experts."""
     layers = config["num_hidden_layers"]
     frequency = config.get("moe_layer_freq", 1)
