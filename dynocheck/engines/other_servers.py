@@ -4,6 +4,7 @@ TGI's launcher takes each flag from a variable too; a flag wins. Without --num-s
 it sees. trtllm-serve splits as TensorRT-LLM does; its YAML file wins over its flags.
 """
 
+from dynocheck.engines import trtllm
 from dynocheck.engines.arguments import (
     Argument,
     Arguments,
@@ -18,7 +19,13 @@ from dynocheck.facts import ConfigFile, Container, Launch
 
 _LAUNCHER = "text-generation-launcher"
 _TRTLLM = "trtllm-serve"
-_SIZES = {f"{short}-size": f"{long}-parallel-size" for short, long in (("tp", "tensor"), ("pp", "pipeline"))}
+_NAMES = {
+    "tp-size": "tensor-parallel-size",
+    "pp-size": "pipeline-parallel-size",
+    "ep-size": "expert-parallel-size",
+    "kv-cache-free-gpu-memory-fraction": "free-gpu-memory-fraction",
+    "free-gpu-memory-fraction": "free-gpu-memory-fraction",
+}
 _FILES = ("config", "extra-llm-api-options")
 _OTHER_COMMANDS = ("disaggregated", "disaggregated_mpi_worker", "mm_embedding_serve")
 
@@ -41,7 +48,7 @@ def _split_tgi(given: Arguments) -> Parallelism | None:
 
 def _read_trtllm(container: Container, launch: Launch, file: str) -> Arguments:
     flags, complete = parse_command_line(launch, file, (), {}, flexible=True)
-    flags = {_SIZES.get(name, name): argument for name, argument in flags.items()}
+    flags = {_NAMES.get(name, name): argument for name, argument in flags.items()}
     word = find_model_word(launch, ())
     if word is not None and word.text == "serve":
         word = launch.words[1] if len(launch.words) > 1 else None
@@ -50,16 +57,8 @@ def _read_trtllm(container: Container, launch: Launch, file: str) -> Arguments:
         complete = complete and word.text not in _OTHER_COMMANDS
     named = next((flags[name] for name in _FILES if name in flags), None)
     config = find_config_file(container, named)
-    keys = parse_config_keys(config.root, config.file, {}) if config is not None else None
+    keys = parse_config_keys(config.root, config.file, trtllm.KEYS) if config is not None else None
     return Arguments(flags, keys or {}, complete=complete and (named is None or keys is not None))
-
-
-def _split_trtllm(given: Arguments) -> Parallelism | None:
-    tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
-    context = given.size("context-parallel-size")
-    if tensor is None or pipeline is None or context is None or not given.complete:
-        return None
-    return Parallelism(tensor, pipeline, context=context)
 
 
 def _find_trtllm_file(container: Container, launch: Launch) -> ConfigFile | None:
@@ -77,5 +76,11 @@ TGI = Engine(
     ("model-id",),
 )
 TRTLLM = Engine(
-    _TRTLLM, (_TRTLLM,), _read_trtllm, _split_trtllm, lambda given: None, _find_trtllm_file, ("model",)
+    _TRTLLM,
+    (_TRTLLM,),
+    _read_trtllm,
+    trtllm.compute_parallelism,
+    trtllm.compute_budget,
+    _find_trtllm_file,
+    ("model",),
 )
