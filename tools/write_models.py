@@ -95,7 +95,32 @@ MODELS = {
     "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4": (),
     "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4": (),
     "nvidia/Qwen3.5-122B-A10B-NVFP4": (),
+    "MiniMaxAI/MiniMax-M2.5": (),
+    "MiniMaxAI/MiniMax-M2.7": (),
+    "MiniMaxAI/MiniMax-M3": (),
+    "XiaomiMiMo/MiMo-7B-Base": (),
+    "XiaomiMiMo/MiMo-V2-Flash": (),
+    "Qwen/Qwen3-VL-32B-Thinking": (),
+    "google/gemma-4-26B-A4B": ("google/gemma-4-26B-A4B-it",),
+    "nvidia/GLM-5.1-NVFP4": (),
+    "nvidia/GLM-5.3-NVFP4": (),
+    "nvidia/Gemma-4-26B-A4B-NVFP4": (),
+    "nvidia/Gemma-4-31B-IT-NVFP4": (),
+    "nvidia/Kimi-K2.7-Code-NVFP4": (),
+    "nvidia/MiniMax-M2.5-NVFP4": (),
+    "nvidia/MiniMax-M2.7-NVFP4": (),
+    "nvidia/MiniMax-M3-NVFP4": (),
+    "nvidia/Nemotron-H-56B-Base-8K": (),
+    "nvidia/Qwen3.5-397B-A17B-NVFP4": (),
+    "nvidia/Qwen3.6-27B-NVFP4": (),
+    "nvidia/Qwen3.6-35B-A3B-NVFP4": (),
+    "sgl-project/DeepSeek-V4-Flash-FP8": (),
+    "sgl-project/DeepSeek-V4-Pro-FP8": (),
     "zai-org/GLM-5": (),
+    "zai-org/GLM-5.1": (),
+    "zai-org/GLM-5.1-FP8": (),
+    "zai-org/GLM-5.3": (),
+    "zai-org/GLM-5.3-FP8": (),
     "zai-org/GLM-5-FP8": (),
     "zai-org/GLM-5.2": (),
     "zai-org/GLM-5.2-FP8": (),
@@ -104,7 +129,9 @@ MODELS = {
 # Models whose quantized form alone has a published configuration there.
 PLAIN = {
     "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-BF16": "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4",
+    "Qwen/Qwen3.6-27B": "nvidia/Qwen3.6-27B-NVFP4",
     "Qwen/Qwen3.6-35B-A3B": "nvidia/Qwen3.6-35B-A3B-NVFP4",
+    "google/gemma-4-31B-it": "nvidia/Gemma-4-31B-IT-NVFP4",
 }
 
 # Other checkpoints of those: what is stored in less, the cache that they ask for, and who says so.
@@ -201,7 +228,7 @@ DENSE: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 _AWQ = WeightPrecisions("int4-g128", "int4-g128", "int4-g128")
 AWQ = {
     f"Qwen/Qwen2.5-{size}-Instruct": f"Qwen/Qwen2.5-{size}-Instruct-AWQ"
-    for size in ("7B", "14B", "32B", "72B")
+    for size in ("7B", "14B", "32B", "72B", "Coder-7B", "Coder-14B", "Coder-32B")
 }
 
 # By their own config.json, of which no package has a copy.
@@ -239,6 +266,40 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "context": 2048,
         "intermediate": 3072,
         "matrices": 2,
+        "tied": True,
+    },
+    "facebook/opt-1.3b": {
+        "layers": 24,
+        "hidden": 2048,
+        "heads": 32,
+        "kv_heads": 32,
+        "head_size": 64,
+        "vocabulary": 50272,
+        "context": 2048,
+        "intermediate": 8192,
+        "matrices": 2,
+        "tied": True,
+    },
+    # The language model of Qwen2.5-7B, for more tokens.
+    "Qwen/Qwen2.5-VL-7B-Instruct": {
+        "layers": 28,
+        "hidden": 3584,
+        "heads": 28,
+        "kv_heads": 4,
+        "head_size": 128,
+        "vocabulary": 152064,
+        "context": 128000,
+        "intermediate": 18944,
+    },
+    "ibm-granite/granite-4.0-micro": {
+        "layers": 40,
+        "hidden": 2560,
+        "heads": 40,
+        "kv_heads": 8,
+        "head_size": 64,
+        "vocabulary": 100352,
+        "context": 131072,
+        "intermediate": 8192,
         "tied": True,
     },
     "meta-llama/Llama-4-Scout-17B-16E-Instruct": {

@@ -20,7 +20,10 @@ _PARAMETERS = "tests/unittest/api_stability/references*/llm.yaml"
 # Settings below the top that are text or objects, from https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html
 # and from the recipes of ai-dynamo/dynamo.
 _TEXTS = (
+    "custom_tokenizer",
     "kv_cache_config.mamba_state_config",
+    "kv_cache_config.mamba_state_config.additional_snapshot_offsets_from_end",
+    "kv_cache_config.mamba_state_config.additional_snapshot_offsets_from_start",
     "kv_connector_config.connector_module",
     "kv_connector_config.connector_scheduler_class",
     "kv_connector_config.connector_worker_class",

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator
 from functools import partial
 
-from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._programs import (
     Problem,
     Program,
@@ -17,6 +17,7 @@ from dynocheck.core.fixes import replace_words
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
+from dynocheck.data.servers import read_server_release
 from dynocheck.data.trtllm_keys import list_trtllm_keys
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
@@ -24,6 +25,7 @@ from dynocheck.engines.detection import detect_engine, find_keys_file
 from dynocheck.facts import ConfigFile, Recipes, Rulings, Value
 
 _TRTLLM, _WITHOUT_AUTODEPLOY = "dynamo.trtllm", (1, 6)
+_TRTLLM_SERVE, _WITHOUT_FORMER = "trtllm-serve", (1, 1)
 _TRTLLM_REFERENCE = "https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html"
 # Keys of older versions, and such as its documentation had by mistake: what is written instead, and what says
 # so. None of the versions in Dynamo 1.0 and later takes them.
@@ -41,7 +43,7 @@ _FORMER = {
     "use_cuda_graph": ("cuda_graph_config: {}", _GRAPHS),
 }
 _SURE_SIMILARITY = 0.85  # of difflib: one slip in a long word
-_FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args")
+_FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args", "--extra_llm_api_options")
 
 
 @check("engine.config-keys", title="Engine configuration keys exist in the image's release")
@@ -54,9 +56,10 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     --speculative-config and others. SGLang's keys have hyphens. Both engines read the file only if --config
     and its path are two words. Images of unknown release are judged as for engine.flags-known.
 
-    TensorRT-LLM exits at a key that it does not know. Which version has which key is unknown: a key that none
-    is known to have is a warning if it looks like a known one, and is not judged otherwise. Keys that older
-    versions had, such as use_cuda_graph and kv_cache_dtype, are known.
+    TensorRT-LLM, also as trtllm-serve, exits at a key that it does not know. Which version has which key is
+    unknown: a key that none is known to have is a warning if it looks like a known one, or is known to belong
+    to another mapping, and is not judged otherwise. Keys that older versions had, such as use_cuda_graph and
+    kv_cache_dtype, are known.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
@@ -80,31 +83,31 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
 
 def _find_trtllm_file(program: Program) -> Iterator[ConfigFile]:
     config = find_keys_file(program.container, program.launch)
-    if program.launch.module == _TRTLLM and config is not None and config.root is not None:
+    if program.launch.module in (_TRTLLM, _TRTLLM_SERVE) and config is not None and config.root is not None:
         yield config
 
 
 def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]:
     strangers = list(_find_trtllm_strangers(config.root)) if config.root is not None else []
+    report = program.report if program.launch.module == _TRTLLM else fail
     doubted = []
     for section, key, value in strangers:
         name = f"{section}.{key}".lstrip(".")
-        if name in _FORMER:
+        place = Location(config.file, value.line, value.column)
+        if name in _FORMER and (refusing := _name_refusing(program)):
             instead, source = _FORMER[name]
-            yield program.report(
-                f"TensorRT-LLM in Dynamo 1.0 and later exits at the key {name}",
+            yield report(
+                f"{refusing} and later exits at the key {name}",
                 fix=replace_words(key, instead) if instead.isidentifier() else f"write {instead}",
                 evidence={"source": source},
-                location=Location(config.file, value.line, value.column),
+                location=place,
             )
-            continue
-        close = difflib.get_close_matches(key, list_trtllm_keys()[section], n=1, cutoff=_SURE_SIMILARITY)
-        if close:
+        elif name not in _FORMER and (fix := _suggest_trtllm_key(section, key)):
             yield warn(
                 f"no known TensorRT-LLM has the key {name}",
-                fix=f"write {close[0]}",
+                fix=fix,
                 evidence={"source": _TRTLLM_REFERENCE},
-                location=Location(config.file, value.line, value.column),
+                location=place,
             )
         else:
             doubted.append((name, value))
@@ -117,6 +120,34 @@ def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]
         )
     else:
         yield judged(1, "TensorRT-LLM files")
+
+
+def _name_refusing(program: Program) -> str:
+    """The first release that has no former keys, if the program is of that or a later one; else empty."""
+    if program.launch.module == _TRTLLM:
+        return "TensorRT-LLM in Dynamo 1.0"
+    release, _ = read_server_release(program.container.image or "", _TRTLLM_SERVE)
+    known = bool(release) and parse_version(release) >= _WITHOUT_FORMER
+    return "TensorRT-LLM 1.1" if known else ""
+
+
+def _suggest_trtllm_key(section: str, key: str) -> str:
+    """The fix for a key that looks like a known one, or that one other mapping has; empty if neither."""
+    known = list_trtllm_keys()
+    letters = _sort_letters(key)
+    close = [name for name in known[section] if _sort_letters(name) == letters]
+    close = close or difflib.get_close_matches(key, known[section], n=1, cutoff=_SURE_SIMILARITY)
+    if close:
+        return f"write {close[0]}"
+    owners = [owner for owner, keys in known.items() if key in keys]
+    if len(owners) != 1 or owners[0].startswith("sparse_"):  # whose kinds share names with other parts
+        return ""
+    return f"move it to {owners[0]}" if owners[0] else "move it to the top level"
+
+
+def _sort_letters(key: str) -> list[str]:
+    """What a key has in common with those of other case, with hyphens, and with two letters exchanged."""
+    return sorted(key.lower().replace("_", "").replace("-", ""))
 
 
 def _find_trtllm_strangers(value: Value, section: str = "") -> Iterator[tuple[str, str, Value]]:

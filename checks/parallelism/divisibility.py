@@ -109,14 +109,14 @@ def heads_divide(recipes: Recipes, models: HubModels | None = None) -> Iterator[
         if _check_ranks(engine) is not None:
             continue  # experts_divide reports it
         model, ranks = engine.model, engine.budget.sharding.attention
-        name = engine.instance.engine.name
+        trtllm = engine.instance.engine.name.startswith("trtllm")
         if model.heads % ranks:
             problem = f"{model.heads} attention heads do not divide over {ranks} ranks"
             yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
-        elif not model.latent and name != "trtllm" and _is_uneven(model.kv_heads, ranks):
+        elif not model.latent and not trtllm and _is_uneven(model.kv_heads, ranks):
             problem = f"{model.kv_heads} key-value heads do not divide evenly over {ranks} ranks"
             yield _report_undivided(engine, problem, fix=_suggest_ranks(engine, model))
-        elif name != "trtllm" and any(number % ranks for number in model.state_heads):
+        elif not trtllm and any(number % ranks for number in model.state_heads):
             numbers = " and ".join(map(str, model.state_heads))
             problem = (
                 f"layers with a state have {numbers} heads or groups, which do not divide over {ranks} ranks"
@@ -176,7 +176,7 @@ def _check_ranks(engine: SizedEngine) -> _Problem | None:
     if tensor % experts:
         problem = f"expert parallel size {experts} does not divide tensor parallel size {tensor}"
         return problem, "expert-parallel-size"
-    columns = given.get("moe-tensor-parallel-size") if name == "trtllm" else None
+    columns = given.get("moe-tensor-parallel-size") if name.startswith("trtllm") else None
     explicit = columns is not None and given.get("expert-parallel-size") is not None
     if columns is not None and explicit and columns.integer != tensor // experts:
         problem = f"expert parallel size {experts} times MoE tensor parallel size is not {tensor}"
@@ -191,7 +191,7 @@ def _check_experts(engine: SizedEngine, model: Model, ranks: int) -> _Problem | 
         problem = _check_vllm_experts(engine, model, ranks)
         return (problem, "enable-expert-parallel") if problem else None
     tensor, experts = given.size("tensor-parallel-size"), given.size("expert-parallel-size")
-    if name == "trtllm" or tensor is None or experts is None or given.get("moe-dp-size"):
+    if name.startswith("trtllm") or tensor is None or experts is None or given.get("moe-dp-size"):
         return None
     if given.has_prefix("moe-a2a-backend") or given.has_prefix("enable-deepep"):
         return None  # those set the expert parallel size themselves

@@ -1,10 +1,4 @@
-"""Parses a model's `config.json` of the Hugging Face hub.
-
-The weights of each kind of layer are those of vLLM 0.33: `model_executor/models` qwen3_next.py (attention
-with a gate) and nemotron_h.py, `model_executor/layers/mamba` mamba_mixer2.py and gdn/qwen_gdn_linear_attn.py,
-`models/kimi_k3` kda.py, `models/deepseek_v4` attention.py. What is small or not always loaded, as a vision
-tower, an indexer or a gate, is left out: sizes are lower bounds.
-"""
+"""Parses a model's `config.json` of the Hugging Face hub: its layers, and what its weights are stored in."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,14 +7,28 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.data.models import Model
+from dynocheck.data.model_families import find_parser, parse_unknown
+from dynocheck.data.models import BITS, Model, WeightPrecisions
 
 _MIN_CHECKPOINT_SHARE = 0.9  # of what a configuration says: a checkpoint that is smaller is stored in less
+_MAX_QUANTIZED_SHARE = 1.25  # of it, for layers that some quantizations leave out, and a vision tower
+_PLAIN = WeightPrecisions()
 _QUANTIZED = re.compile(
     r"(?<![a-z])(awq|gptq|gguf|fp8|(nv|mx)?fp4|int[48]|w\d+a\d+|[48]-?bits?)(?![a-z])", re.I
 )
 _MAX_GLOBS, _MAX_GLOB = 1000, 200  # each is compiled
-_LAYER = re.compile(r"layers\.\d+\.")
+_LAYER = re.compile(r"layers\.(\d+)(?!\d)")
+_TOWER = re.compile(r"vision|visual|audio")
+_ALGORITHMS = {
+    "FP8": "fp8",
+    "FP8_PB_WO": "fp8",
+    "FP8_PER_CHANNEL_PER_TOKEN": "fp8",
+    "MXFP8": "fp8",
+    "NVFP4": "nvfp4",
+    "W4A16_NVFP4": "nvfp4",
+}
+_INNER = ("text_config", "llm_config", "language_config", "thinker_config")
+_BESIDE = ("architectures", "torch_dtype", "dtype", "quantization_config", "tie_word_embeddings")
 # Names of modules by the kind of their weights: a pattern that covers one of them covers its kind.
 _MODULES = {
     "attention": ("self_attn.o_proj", "attn.o_proj", "mixer.o_proj"),
@@ -47,14 +55,18 @@ def parse_model_config(
     """
     try:
         text = _find_text_config(config)
-        kind = (text.get("architectures") or [None])[0]
-        parse = _ARCHITECTURES.get(kind, _parse_unknown) if checkpoint else _ARCHITECTURES[kind]
+        parse = find_parser(text, inner=text is not config)
+        if parse is None and not checkpoint:
+            return None
+        sizes = parse() if parse is not None else parse_unknown(text)
         named = {"names": [name], "source": source}
-        found = msgspec.convert(_parse_precisions(text) | parse(text) | named, Model)
+        plain = msgspec.convert(sizes | named, Model)
+        found = msgspec.convert(_parse_precisions(text, _count_layers(plain)) | sizes | named, Model)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         return None
-    if checkpoint and checkpoint < _MIN_CHECKPOINT_SHARE * found.disk_bytes and not found.opaque:
-        cache = "unknown" if found.cache else ""  # and its config does not say so
+    if checkpoint and not found.opaque and _contradicts(checkpoint, found):
+        silent = found.cache and found.stored == _PLAIN  # its config does not say how it is stored
+        cache = "unknown" if silent else found.cache
         found = msgspec.structs.replace(found, opaque=True, cache=cache)
     if found.opaque and not checkpoint:
         return None
@@ -63,213 +75,41 @@ def parse_model_config(
     return msgspec.structs.replace(found, checkpoint=checkpoint or 0)
 
 
+def _contradicts(checkpoint: int, model: Model) -> bool:
+    """Whether weight files are stored in another precision than a configuration says.
+
+    More than it says is only told by quantized ones: others may be stored in FP32, and loaded in 16 bits.
+    """
+    share = checkpoint / model.disk_bytes
+    return share < _MIN_CHECKPOINT_SHARE or (share > _MAX_QUANTIZED_SHARE and model.stored != _PLAIN)
+
+
 def _find_text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The configuration of the language model, with what a multimodal one says beside it."""
-    inner = config.get("text_config") or config.get("llm_config")
-    if not isinstance(inner, dict):
-        return config
-    beside = ("torch_dtype", "dtype", "quantization_config", "tie_word_embeddings")
-    kept = {key: config[key] for key in beside if config.get(key) is not None}
-    return {"architectures": config.get("architectures"), **kept, **_drop_nulls(inner)}
+    for name in _INNER:
+        inner = config.get(name)
+        if isinstance(inner, dict):
+            kept = {key: config[key] for key in _BESIDE if config.get(key) is not None}
+            own = {key: value for key, value in inner.items() if key not in _BESIDE or value is not None}
+            tied = [each["tie_word_embeddings"] for each in (kept, own) if "tie_word_embeddings" in each]
+            return _find_text_config({**kept, **own, **({"tie_word_embeddings": any(tied)} if tied else {})})
+    return config
 
 
-def _drop_nulls(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if value is not None}
-
-
-def _parse_dense(config: Mapping[str, Any]) -> dict[str, Any]:
-    heads = config["num_attention_heads"]
+def _count_layers(model: Model) -> dict[str, int]:
+    """How many layers have weights of each kind."""
     return {
-        "layers": config["num_hidden_layers"],
-        "hidden": config["hidden_size"],
-        "heads": heads,
-        "kv_heads": config.get("num_key_value_heads") or heads,
-        "head_size": config.get("head_dim") or config["hidden_size"] // heads,
-        "vocabulary": config["vocab_size"],
-        "context": config["max_position_embeddings"],
-        "intermediate": config["intermediate_size"],
-        "tied": bool(config.get("tie_word_embeddings", False)),
+        "attention": model.layers - model.uncached,
+        "mlp": model.sparse or model.layers,
+        "experts": model.sparse,
+        "uncached": model.uncached,
     }
 
 
-def _parse_unknown(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Of another architecture: its heads and experts, but neither how its weights nor its cache lie."""
-    experts = (config.get(key) for key in ("num_experts", "n_routed_experts", "num_local_experts"))
-    drafting = config.get("num_nextn_predict_layers") or config.get("mtp_num_hidden_layers") or 0
-    return _parse_dense({"intermediate_size": 0, **config}) | {
-        "experts": next(filter(None, experts), 0),
-        "latent": config.get("kv_lora_rank") or 0,
-        "drafting": drafting,
-        "state_heads": _list_state_heads(config),
-        "opaque": True,
-        "cache": "",
-    }
-
-
-def _list_state_heads(config: Mapping[str, Any]) -> list[int]:
-    """The heads and groups of Mamba 2 by its usual keys; a single group is repeated."""
-    heads = config.get("mamba_num_heads") or config.get("mamba_n_heads")
-    groups = config.get("mamba_n_groups") or config.get("n_groups") or 1
-    return [heads, *([groups] if groups > 1 else [])] if heads else []
-
-
-def _parse_qwen(config: Mapping[str, Any]) -> dict[str, Any]:
-    if config.get("use_sliding_window"):
-        raise KeyError("layers of two kinds")
-    return _parse_dense(config)
-
-
-def _parse_mistral(config: Mapping[str, Any]) -> dict[str, Any]:
-    if config["sliding_window"] is not None:
-        raise KeyError("a window in every layer")
-    return _parse_dense(config)
-
-
-def _parse_mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _parse_dense(config) | {
-        "experts": config["num_local_experts"],
-        "expert_intermediate": config["intermediate_size"],
-    }
-
-
-def _parse_qwen_moe(config: Mapping[str, Any]) -> dict[str, Any]:
-    if config.get("decoder_sparse_step", 1) != 1 or config.get("mlp_only_layers"):
-        raise KeyError("layers of two kinds")
-    return _parse_qwen({"intermediate_size": 0, **config}) | {
-        "experts": config["num_experts"],
-        "expert_intermediate": config["moe_intermediate_size"],
-    }
-
-
-def _parse_qwen_hybrid(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Three of four layers have a GatedDeltaNet, the others attention with a gate as large as the queries."""
-    linear = config["layer_types"].count("linear_attention")
-    if linear + config["layer_types"].count("full_attention") != config["num_hidden_layers"]:
-        raise KeyError("layers of a third kind")
-    found = _parse_qwen_moe(config) if "num_experts" in config else _parse_qwen(config)
-    hidden, heads, size = found["hidden"], found["heads"], found["head_size"]
-    keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
-    values = config["linear_num_value_heads"] * config["linear_value_head_dim"]
-    if shared := config.get("shared_expert_intermediate_size"):
-        found["shared"] = shared // found["expert_intermediate"]
-    return found | {
-        "attention_weights": hidden * size * (3 * heads + 2 * found["kv_heads"]) if _has_gate(config) else 0,
-        "uncached": linear,
-        "uncached_weights": linear * hidden * (2 * keys + 3 * values),
-        "state_heads": [config["linear_num_key_heads"], config["linear_num_value_heads"]],
-        "drafting": config.get("mtp_num_hidden_layers") or 0,
-    }
-
-
-def _has_gate(config: Mapping[str, Any]) -> bool:
-    return bool(config.get("attn_output_gate", True))
-
-
-def _parse_gpt_oss(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _parse_mixtral(config) | {
-        "window": config["sliding_window"],
-        "windowed": config["layer_types"].count("sliding_attention"),
-    }
-
-
-def _parse_deepseek(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _parse_dense(config) | {
-        "head_size": config["qk_nope_head_dim"],
-        "dense": config["first_k_dense_replace"],
-        "experts": config["n_routed_experts"],
-        "expert_intermediate": config["moe_intermediate_size"],
-        "shared": config["n_shared_experts"],
-        "drafting": config.get("num_nextn_predict_layers") or 0,
-        "latent": config["kv_lora_rank"],
-        "query_latent": config["q_lora_rank"],
-        "rope": config["qk_rope_head_dim"],
-        "value_size": config["v_head_dim"],
-    }
-
-
-def _parse_deepseek_v4(config: Mapping[str, Any]) -> dict[str, Any]:
-    """One key that is also the value, compressed in most layers: what a token takes is not known here."""
-    found = _parse_dense({"intermediate_size": 0, **config})
-    hidden, wide = found["hidden"], found["heads"] * found["head_size"]
-    queries, outputs = config["q_lora_rank"], config["o_lora_rank"]
-    projections = hidden * (queries + found["head_size"] + config["o_groups"] * outputs)
-    return found | {
-        "attention_weights": projections + wide * (queries + outputs),
-        "experts": config["n_routed_experts"],
-        "expert_intermediate": config["moe_intermediate_size"],
-        "shared": config["n_shared_experts"],
-        "drafting": config.get("num_nextn_predict_layers") or 0,
-        "latent": found["head_size"] - config["qk_rope_head_dim"],
-        "rope": config["qk_rope_head_dim"],
-        "cache": "",
-    }
-
-
-def _parse_kimi_linear(config: Mapping[str, Any]) -> dict[str, Any]:
-    linear = config["linear_attn_config"]
-    layers, wide = len(linear["kda_layers"]), linear["num_heads"] * linear["head_dim"]
-    named = {"n_routed_experts": config["num_experts"], "n_shared_experts": config["num_shared_experts"]}
-    return _parse_deepseek({**config, **named}) | {
-        "uncached": layers,
-        "uncached_weights": layers * config["hidden_size"] * 4 * wide,
-        "state_heads": [linear["num_heads"]],
-        "expert_hidden": config.get("routed_expert_hidden_size") or 0,
-    }
-
-
-def _parse_nemotron_h(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Each layer is one of Mamba, attention and experts; the latter have no gate."""
-    letters = {"M": "mamba", "E": "moe", "*": "attention"}
-    kinds = config.get("layers_block_type") or [letters[c] for c in config["hybrid_override_pattern"]]
-    mamba, moe = kinds.count("mamba"), kinds.count("moe")
-    attention = kinds.count("attention")
-    if mamba + moe + attention != len(kinds) or config["mlp_hidden_act"] != "relu2":
-        raise KeyError("layers of another kind")
-    hidden, inner = config["hidden_size"], config["mamba_num_heads"] * config["mamba_head_dim"]
-    state = 2 * config["n_groups"] * config["ssm_state_size"]
-    latent = config.get("moe_latent_size") or 0
-    shared = config["moe_shared_expert_intermediate_size"] // config["moe_intermediate_size"]
-    return _parse_dense({**config, "num_hidden_layers": len(kinds)}) | {
-        "intermediate": 0,
-        "dense": len(kinds) - moe,
-        "experts": config["n_routed_experts"] if moe else 0,
-        "expert_intermediate": config["moe_intermediate_size"],
-        "expert_hidden": latent,
-        "matrices": 2,
-        "shared": shared * config["n_shared_experts"],
-        "uncached": mamba + moe,
-        "state_heads": _list_state_heads(config),
-        "uncached_weights": mamba * hidden * (3 * inner + state + config["mamba_num_heads"])
-        + moe * 2 * hidden * latent,
-        "drafting": config.get("num_nextn_predict_layers") or 0,
-    }
-
-
-_ARCHITECTURES = {
-    "LlamaForCausalLM": _parse_dense,
-    "MistralForCausalLM": _parse_mistral,
-    "Qwen2ForCausalLM": _parse_qwen,
-    "Qwen3ForCausalLM": _parse_qwen,
-    "Qwen3VLForConditionalGeneration": _parse_qwen,
-    "MixtralForCausalLM": _parse_mixtral,
-    "Qwen3MoeForCausalLM": _parse_qwen_moe,
-    "Qwen3VLMoeForConditionalGeneration": _parse_qwen_moe,
-    "Qwen3_5ForConditionalGeneration": _parse_qwen_hybrid,
-    "Qwen3_5MoeForConditionalGeneration": _parse_qwen_hybrid,
-    "Qwen3_5MoeForCausalLM": _parse_qwen_hybrid,
-    "GptOssForCausalLM": _parse_gpt_oss,
-    "DeepseekV3ForCausalLM": _parse_deepseek,
-    "DeepseekV32ForCausalLM": _parse_deepseek,
-    "DeepseekV4ForCausalLM": _parse_deepseek_v4,
-    "GlmMoeDsaForCausalLM": _parse_deepseek,
-    "KimiLinearForCausalLM": _parse_kimi_linear,
-    "NemotronHForCausalLM": _parse_nemotron_h,
-}
-
-
-def _parse_precisions(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_precisions(config: Mapping[str, Any], layers: Mapping[str, int]) -> dict[str, Any]:
     """The precisions of its weights and its cache.
 
+    :param layers: how many layers have weights of each kind.
     :raises ValueError: it does not say them, or it is not loaded as it is stored.
     """
     quantized = config.get("quantization_config")
@@ -281,20 +121,22 @@ def _parse_precisions(config: Mapping[str, Any]) -> dict[str, Any]:
     cache = "bf16"
     if _has_key(quantized, "kv_cache"):
         cache = "fp8" if _is_fp8_cache(quantized) else "unknown"
-    stored = _parse_stored(config, quantized)
+    stored = _parse_stored(config, quantized, layers)
     if stored is None:
         return {"opaque": True, "cache": cache}
     block = (quantized.get("weight_block_size") or [0])[0] if quantized.get("quant_method") == "fp8" else 0
     return {"stored": stored, "block": block, "cache": cache}
 
 
-def _parse_stored(config: Mapping[str, Any], quantized: Mapping[str, Any]) -> dict[str, str] | None:
+def _parse_stored(
+    config: Mapping[str, Any], quantized: Mapping[str, Any], layers: Mapping[str, int]
+) -> dict[str, str] | None:
     """The precision of each kind of weight; None if its quantization is not known here."""
     if quantized.get("quant_method") == "mxfp4":
         return {"experts": "mxfp4"}
-    layers = quantized.get("quantized_layers")
-    if isinstance(layers, dict):
-        stored = _parse_layers(layers)
+    modules = quantized.get("quantized_layers")
+    if isinstance(modules, dict):
+        stored = _parse_layers(modules)
         kept = "fp8" if quantized.get("quant_method") == "fp8" else "bf16"
         return dict.fromkeys(_KINDS, kept) | stored if stored is not None else None
     precision = _find_precision(quantized)
@@ -302,7 +144,7 @@ def _parse_stored(config: Mapping[str, Any], quantized: Mapping[str, Any]) -> di
         return None
     ignored = quantized.get("ignore") or quantized.get("exclude_modules")
     globs = _collect_ignored([*(ignored or ()), *(quantized.get("modules_to_not_convert") or ())])
-    stored = {kind: "bf16" if _is_ignored(kind, globs) else precision for kind in _KINDS}
+    stored = {kind: "bf16" if _is_ignored(kind, globs, layers[kind]) else precision for kind in _KINDS}
     if config.get("expert_dtype") == "fp4":
         stored["experts"] = "mxfp4"
     return stored
@@ -310,57 +152,79 @@ def _parse_stored(config: Mapping[str, Any], quantized: Mapping[str, Any]) -> di
 
 def _find_precision(quantized: Mapping[str, Any]) -> str | None:
     """What a quantization stores all weights in that it does not leave out."""
-    named = {"FP8": "fp8", "NVFP4": "nvfp4", "W4A16_NVFP4": "nvfp4"}
-    if quantized.get("quant_method") == "fp8":
+    method = quantized.get("quant_method")
+    if method in ("fp8", "fbgemm_fp8"):
         return "fp8"
     if "quant_algo" in quantized:
-        return named.get(quantized["quant_algo"])
+        return _ALGORITHMS.get(quantized["quant_algo"])
+    if method in ("awq", "gptq") and "group_size" in quantized and not quantized.get("lm_head"):
+        return _name_integers(quantized.get("bits"), quantized["group_size"])
+    if method == "bitsandbytes":
+        small = quantized.get("load_in_4bit") or quantized.get("_load_in_4bit")
+        return "int4" if small else "int8" if quantized.get("load_in_8bit") else None
     groups = quantized.get("config_groups")
-    if quantized.get("quant_method") != "compressed-tensors" or not groups or len(groups) > 1:
+    if method != "compressed-tensors" or not groups or len(groups) > 1:
         return None
     (weights,) = (group["weights"] for group in groups.values())
-    found = {
-        ("float", 8, None): "fp8",
-        ("float", 4, 16): "nvfp4",
-        ("float", 4, 32): "mxfp4",
-        ("int", 4, None): "int4",
-        ("int", 4, 32): "int4-g32",
-        ("int", 4, 128): "int4-g128",
-    }
-    return found.get((weights["type"], weights["num_bits"], weights.get("group_size")))
+    if weights["type"] == "int":
+        return _name_integers(weights["num_bits"], weights.get("group_size"))
+    found = {8: "fp8", (4, 16): "nvfp4", (4, 32): "mxfp4"}
+    bits = weights["num_bits"]
+    return found.get(bits, found.get((bits, weights.get("group_size"))))
 
 
-def _parse_layers(layers: Mapping[str, Any]) -> dict[str, str] | None:
-    """The precisions of the kinds of modules that a mixed quantization names, each by its first."""
+def _name_integers(bits: object, group: int | None) -> str | None:
+    """Integers of this many bits, in groups that have a scale each; the next larger one that is known."""
+    if bits == 8:
+        return "int8"
+    if bits != 4:
+        return None
+    known = [size for size in (32, 128) if group is not None and 0 < group <= size]
+    return f"int4-g{known[0]}" if known else "int4"
+
+
+def _parse_layers(modules: Mapping[str, Any]) -> dict[str, str] | None:
+    """The smallest precision of each kind of modules that a mixed quantization names."""
     stored: dict[str, str] = {}
-    for module, how in layers.items():
+    for module, how in modules.items():
         kind = next((kind for kind, words in _KINDS.items() if words.search(module)), None)
-        if kind is not None and kind not in stored:
+        if kind is not None:
             precision = _find_precision(how)
             if precision is None:
                 return None
-            stored[kind] = precision
+            stored[kind] = min(stored.get(kind, precision), precision, key=BITS.__getitem__)
     return stored
 
 
-def _collect_ignored(patterns: Iterable[str]) -> set[str]:
-    """Patterns of modules that stay as they were, as globs without the number of a layer.
+def _collect_ignored(patterns: Iterable[str]) -> dict[str, set[str]]:
+    """Patterns of modules that stay as they were, as globs of what a layer has, with the numbers of these
+    layers. One that is empty is of whole layers, a number that is empty of every layer.
 
     :raises ValueError: there are more, or longer ones, than any model has.
     """
-    globs = set()
+    globs: dict[str, set[str]] = {}
     for pattern in patterns:
+        if _TOWER.search(pattern):
+            continue
         glob = pattern.removeprefix("re:").replace(".*", "*").replace("\\", "")
         layer = _LAYER.search(glob)
-        globs.add("*" + (glob[layer.end() :] if layer else glob))
+        rest = glob[layer.end() :].strip(".") if layer else glob
+        if rest.strip("*.") or layer:
+            globs.setdefault(f"*{rest}" if rest.strip("*.") else "", set()).add(layer[1] if layer else "")
     if len(globs) > _MAX_GLOBS or any(len(glob) > _MAX_GLOB for glob in globs):
         raise ValueError("too many modules")
-    return {glob for glob in globs if glob.strip("*.")}
+    return globs
 
 
-def _is_ignored(kind: str, globs: Iterable[str]) -> bool:
-    """Whether patterns leave the weights of a kind as they were, in more than a single layer."""
-    return any(fnmatchcase(f"model.layers.9.{name}", glob) for glob in globs for name in _MODULES[kind])
+def _is_ignored(kind: str, globs: Mapping[str, set[str]], layers: int) -> bool:
+    """Whether patterns leave the weights of a kind as they were in all layers that have them."""
+    numbers = set(globs.get("", ()))
+    for glob, found in globs.items():
+        if kind == "experts" and "expert" not in glob:
+            continue  # they are beside `mlp` in some models, and below it in others
+        if glob and any(fnmatchcase(f"model.layers.9.{name}", glob) for name in _MODULES[kind]):
+            numbers |= found
+    return "" in numbers or len(numbers) >= layers > 0
 
 
 def _is_fp8_cache(quantized: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from dynocheck.data import read_table
 BITS = {
     "bf16": 16.0,
     "fp8": 8.0,
+    "int8": 8.0,
     "mxfp4": 4.25,
     "nvfp4": 4.5,
     "int4": 4.0,
@@ -44,6 +45,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     known here what a token takes. `state_heads` are the heads and groups of layers that keep a state, such as
     Mamba's, each number to be divided by the tensor parallel ranks.
 
+    A layer caches `token` numbers of a token, and one with a window `window_token`, if that is not a key and
+    a value of each head. `embeddings` are weights of embeddings beside that of the vocabulary.
+
     An expert is `matrices` of `expert_intermediate` by `expert_hidden`, which is `hidden` if 0.
     `attention_weights` are those of a layer whose attention is of another kind, `uncached_weights` those of
     all `uncached` layers but for their MLPs and experts.
@@ -73,10 +77,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     value_size: Size = 0
     window: Size = 0
     windowed: Size = 0
+    token: Size = 0
+    window_token: Size = 0
     uncached: Size = 0
     state_heads: tuple[Count, ...] = ()
     attention_weights: Size = 0
     uncached_weights: Size = 0
+    embeddings: Size = 0
     matrices: Count = 3
     expert_hidden: Size = 0
     stored: WeightPrecisions = WeightPrecisions()
@@ -96,15 +103,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         query, key = self.query_latent, self.head_size
         return (
             self.hidden * (query + self.latent + self.rope)
-            + query * self.heads * (key + self.rope)
+            + (query or self.hidden) * self.heads * (key + self.rope)
             + self.latent * self.heads * (key + self.value_size)
             + self.heads * self.value_size * self.hidden
         )
 
     @property
     def vocabulary_bytes(self) -> float:
-        """Bytes of the embedding, and of the output layer where that is another one."""
-        return self.vocabulary * self.hidden * 2 * (1 if self.tied else 2)
+        """Bytes of the embeddings, and of the output layer where that is another one."""
+        return 2 * (self.vocabulary * self.hidden * (1 if self.tied else 2) + self.embeddings)
 
     @property
     def attention_bytes(self) -> float:

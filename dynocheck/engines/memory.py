@@ -57,7 +57,8 @@ class MemoryBudget:
 class MemoryEstimate:
     """The bytes on one GPU, and the tokens and full-length sequences that its KV cache holds.
 
-    `token`, `tokens` and `sequences` are None if the precision of the cache is unknown.
+    `token`, `tokens` and `sequences` are None if the precision of the cache is unknown; `tokens` too where it
+    does not grow with a sequence.
     """
 
     weights: float
@@ -106,15 +107,14 @@ def compute_token_bytes(model: Model, sharding: Sharding, bits: float) -> float:
     fixed size.
     """
     layers = (model.layers - model.windowed - model.uncached) / sharding.pipeline
-    return layers * _compute_layer_bytes(model, sharding, bits) / sharding.cache
+    return layers * _compute_layer_bytes(model, sharding, bits, model.token) / sharding.cache
 
 
 def compute_sequence_bytes(model: Model, sharding: Sharding, bits: float, length: int) -> float:
     """Bytes of KV cache of one sequence of this many tokens on one GPU."""
     windowed = model.windowed / sharding.pipeline * min(length, model.window)
-    return length * compute_token_bytes(model, sharding, bits) + windowed * _compute_layer_bytes(
-        model, sharding, bits
-    )
+    each = _compute_layer_bytes(model, sharding, bits, model.window_token or model.token)
+    return length * compute_token_bytes(model, sharding, bits) + windowed * each
 
 
 def estimate_memory(model: Model, budget: MemoryBudget, memory: float, draft: float = 0) -> MemoryEstimate:
@@ -133,11 +133,16 @@ def estimate_memory(model: Model, budget: MemoryBudget, memory: float, draft: fl
     left = max(0.0, (limit - held) * budget.free)
     token = compute_token_bytes(model, budget.sharding, bits)
     sequence = compute_sequence_bytes(model, budget.sharding, bits, longest)
-    return MemoryEstimate(held, limit, token, math.floor(left / token), longest, left / sequence)
+    tokens = math.floor(left / token) if token else None
+    return MemoryEstimate(held, limit, token, tokens, longest, left / sequence if sequence else math.inf)
 
 
-def _compute_layer_bytes(model: Model, sharding: Sharding, bits: float) -> float:
+def _compute_layer_bytes(model: Model, sharding: Sharding, bits: float, token: int) -> float:
+    """Bytes of a token in one layer on one GPU, which has at least one head.
+
+    :param token: the numbers of all heads, 0 if they are a key and a value of each.
+    """
     if model.latent:
         return (model.latent + model.rope) * bits / 8
-    heads = max(1.0, model.kv_heads / sharding.attention)
-    return 2 * heads * model.head_size * bits / 8
+    numbers = token or 2 * model.kv_heads * model.head_size
+    return numbers / min(sharding.attention, model.kv_heads) * bits / 8

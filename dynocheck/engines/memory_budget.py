@@ -20,6 +20,7 @@ from dynocheck.facts import GpuNode, IdentityCache, Mount, Placement, Recipe, li
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
 _MEMORY_LABEL = "nvidia.com/gpu.memory"  # in MiB
 _MIB = 2**20
+_OF_INTEGERS = ("awq", "gptq", "moe-wna16", "marlin")  # of which none quantizes what is stored in 16 bits
 _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub's cache
 
 
@@ -202,4 +203,8 @@ def _loads_as_stored(model: Model, quantization: str | None) -> bool:
     kinds = {*msgspec.structs.astuple(model.stored)}
     if method.startswith("modelopt"):
         return bool(kinds & {"fp8", "nvfp4"})
+    if method == "compressed-tensors":
+        return kinds != {"bf16"}
+    if method.startswith(_OF_INTEGERS):
+        return any(kind.startswith("int") for kind in kinds)
     return not method or method in kinds

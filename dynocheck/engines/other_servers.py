@@ -7,6 +7,7 @@ they over the file.
 
 from dynocheck.data.flags import find_program_release
 from dynocheck.data.servers import PROGRAMS
+from dynocheck.engines import trtllm
 from dynocheck.engines.arguments import (
     Argument,
     Arguments,
@@ -21,9 +22,14 @@ from dynocheck.facts import ConfigFile, Container, Launch
 
 _LAUNCHER = "text-generation-launcher"
 _TRTLLM = "trtllm-serve"
-_AXES = (("tp", "tensor"), ("pp", "pipeline"), ("cp", "context"))
-_SIZES = {f"{short}-size": f"{long}-parallel-size" for short, long in _AXES}
-_NAMES = {"config": "extra-llm-api-options"}  # as --config=FILE
+_NAMES = {
+    "tp-size": "tensor-parallel-size",
+    "pp-size": "pipeline-parallel-size",
+    "cp-size": "context-parallel-size",
+    "ep-size": "expert-parallel-size",
+    "kv-cache-free-gpu-memory-fraction": "free-gpu-memory-fraction",
+    "config": "extra-llm-api-options",  # as --config=FILE
+}
 _FLAGS_WIN = "1.3.0rc29"  # the known release since which they do, by its documentation of --config
 _FILES = ("config", "extra-llm-api-options")
 _WITHOUT_MODEL = (f"{_TRTLLM} disaggregated", f"{_TRTLLM} disaggregated_mpi_worker")  # but in their file
@@ -47,14 +53,13 @@ def _split_tgi(given: Arguments) -> Parallelism | None:
 
 def _read_trtllm(container: Container, launch: Launch, file: str) -> Arguments:
     flags, complete = parse_command_line(launch, file, (), _NAMES, flexible=True)
-    flags = {_SIZES.get(name, name): argument for name, argument in flags.items()}
     complete = complete and launch.module not in _WITHOUT_MODEL
     word = find_model_word(launch, find_parsers(launch.module, container.image))
     if word is not None:
         flags["model"] = Argument("model", word.text, file, word.line, word.column)
     named = next((flags[name] for name in _FILES if name in flags), None)
     config = find_config_file(container, named)
-    keys = parse_config_keys(config.root, config.file, {}) if config is not None else None
+    keys = parse_config_keys(config.root, config.file, trtllm.KEYS) if config is not None else None
     complete = complete and (named is None or keys is not None)
     wins = _list_winners(launch, container)
     sources = (flags, keys or {}) if "file" in wins else (keys or {}, flags)
@@ -67,14 +72,6 @@ def _list_winners(launch: Launch, container: Container) -> set[str]:
     release = find_program_release(launch.module, container.image or "")
     possible = (_FLAGS_WIN,) if release.newer else release.possible
     return {"flags" if each == _FLAGS_WIN else "file" for each in possible} or {"flags", "file"}
-
-
-def _split_trtllm(given: Arguments) -> Parallelism | None:
-    tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
-    context = given.size("context-parallel-size")
-    if tensor is None or pipeline is None or context is None or not given.complete:
-        return None
-    return Parallelism(tensor, pipeline, context=context)
 
 
 def _find_trtllm_file(container: Container, launch: Launch) -> ConfigFile | None:
@@ -95,8 +92,8 @@ TRTLLM = Engine(
     _TRTLLM,
     tuple(program for program in PROGRAMS if program.startswith(_TRTLLM)),
     _read_trtllm,
-    _split_trtllm,
-    lambda given: None,
+    trtllm.compute_parallelism,
+    trtllm.compute_budget,
     _find_trtllm_file,
     ("model",),
 )

@@ -22,7 +22,8 @@ from dynocheck.facts import ConfigFile, Container, Launch
 
 _MODULE = "dynamo.trtllm"
 _NAMES = {"publish-events-and-metrics": "publish-kv-events"}  # options whose name changed with a release
-_KEYS = {"moe_expert_parallel_size": "expert-parallel-size"}
+KEYS = {"moe_expert_parallel_size": "expert-parallel-size"}
+"""Keys of its file that its parser has by another name."""
 _MODEL_NAMES = ("model", "served-model-name")  # that Dynamo registers, whatever the engine is told
 _DYNAMIC = "trtllm."
 _DEFAULT_FREE = 0.9  # KvCacheConfig.free_gpu_memory_fraction
@@ -36,7 +37,7 @@ def read_arguments(container: Container, launch: Launch, file: str) -> Arguments
     path = flags.get("extra-engine-args")
     if path is not None and path.value != "":
         config = find_config_file(container, path)
-        entries = parse_config_keys(config.root, config.file, _KEYS) if config is not None else None
+        entries = parse_config_keys(config.root, config.file, KEYS) if config is not None else None
     overrides = _parse_overrides(flags.get("override-engine-args"))
     complete = complete and entries is not None and overrides is not None
     engine = {**(entries or {}), **(overrides or {}), **_parse_dynamic(flags)}
@@ -62,9 +63,14 @@ def compute_parallelism(given: Arguments) -> Parallelism | None:
     tensor = given.size("tensor-parallel-size")
     pipeline = given.size("pipeline-parallel-size")
     context = given.size("context-parallel-size")
-    if tensor is None or pipeline is None or context is None or not given.complete:
+    if tensor is None or pipeline is None or context is None or not given.complete or _deploys_itself(given):
         return None
     return Parallelism(tensor, pipeline, context=context)
+
+
+def _deploys_itself(given: Arguments) -> bool:
+    """Whether it is AutoDeploy, which shards over `world_size` as it finds best."""
+    return given.text("backend", "") in (None, "_autodeploy")
 
 
 def compute_budget(given: Arguments) -> MemoryBudget | None:
@@ -76,7 +82,7 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
     free = parse_share(given.get("free-gpu-memory-fraction"), _DEFAULT_FREE)
     if tensor is None or pipeline is None or context != 1 or shares is None or free is None:
         return None
-    if given.get(*_ALTERING) or given.has_prefix(_DYNAMIC) or not given.complete:
+    if given.get(*_ALTERING) or given.has_prefix(_DYNAMIC) or not given.complete or _deploys_itself(given):
         return None
     told = parts.get("free_gpu_memory_fraction")
     if isinstance(told, int | float) and 0 < told <= 1:
@@ -98,7 +104,7 @@ def _parse_overrides(given: Argument | None) -> dict[str, Argument] | None:
     if given.entries is None:
         return None
     return {
-        (name := _KEYS.get(key, key.replace("_", "-"))): _derive_argument(given, name, value)
+        (name := KEYS.get(key, key.replace("_", "-"))): _derive_argument(given, name, value)
         for key, value in given.entries.items()
     }
 
@@ -109,7 +115,7 @@ def _parse_dynamic(found: dict[str, Argument]) -> dict[str, Argument]:
         key.removeprefix(_DYNAMIC): argument for key, argument in found.items() if key.startswith(_DYNAMIC)
     }
     return {
-        (name := _KEYS.get(key, key.replace("_", "-"))): _derive_argument(argument, name, argument.value)
+        (name := KEYS.get(key, key.replace("_", "-"))): _derive_argument(argument, name, argument.value)
         for key, argument in keys.items()
         if "." not in key
     }

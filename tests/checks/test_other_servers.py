@@ -8,6 +8,7 @@ import pytest
 from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.checks.memory.gpu_memory import kv_cache, weights_fit
 from dynocheck.checks.model.sources import token
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
 from dynocheck.facts import Settings
@@ -42,6 +43,7 @@ RANKS = ["mpirun", "--allow-run-as-root", "-n", "4", *ALONE]
         (serve(TRTLLM, *SERVE, "--tp_size", "2", gpus=4), ["warn"]),
         (serve(TRTLLM, "trtllm-serve", "serve", "--tp_size=4", "a/b", gpus=2), ["fail"]),
         (serve(TRTLLM, *SERVE, "--extra_llm_api_options", "/x.yaml", gpus=4), ["unjudged"]),
+        (serve(TRTLLM, *SERVE, "--backend=_autodeploy", gpus=4), ["unjudged"]),
         (serve(TRTLLM, "trtllm-serve", "disaggregated", "-c", "/x.yaml", gpus=4), ["unjudged"]),
         (serve(TRITON, *RANKS, gpus=4), ["unjudged"]),
         (serve(TRITON, *RANKS, gpus=2), ["fail", "unjudged"]),
@@ -134,6 +136,36 @@ def test_variables_of_tgi_are_its_flags(tmp_path: Path) -> None:
     given = deploy(tmp_path, serve(TGI, env=env))
     assert judge(values, given) == ["fail"]
     assert judge(token, given) == ["fail"]
+
+
+H100 = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
+L4 = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4"}}
+SERVE_70B = ["trtllm-serve", "meta-llama/Llama-3.3-70B-Instruct"]
+
+
+@pytest.mark.parametrize(
+    ("args", "fit", "cached"),
+    [
+        ([], ["fail"], ["unjudged"]),
+        (["--tp_size", "2"], [], ["warn"]),
+        (["--tp_size", "4"], [], []),
+        (["--tp_size", "2", "--max_seq_len", "2048"], [], []),
+        (["--tp_size", "4", "--kv_cache_free_gpu_memory_fraction", "0.01"], [], ["warn"]),
+        (["--backend", "_autodeploy"], ["unjudged"], ["unjudged"]),  # on as many GPUs as it finds best
+    ],
+)
+def test_memory_of_trtllm_serve(tmp_path: Path, args: list[str], fit: list[str], cached: list[str]) -> None:
+    given = deploy(tmp_path, serve(TRTLLM, *SERVE_70B, *args, gpus=4, pod=H100))
+    assert judge(weights_fit, given) == fit
+    assert judge(kv_cache, given) == cached
+
+
+@pytest.mark.parametrize("method", ["awq", "awq_marlin"])
+@pytest.mark.parametrize(("size", "expected"), [("72B", ["fail"]), ("32B", []), ("7B", [])])
+def test_weights_in_4_bits_stay_so(tmp_path: Path, method: str, size: str, expected: list[str]) -> None:
+    args = [f"--model=Qwen/Qwen2.5-{size}-Instruct-AWQ", f"--quantization={method}"]
+    given = deploy(tmp_path, serve("vllm/vllm-openai:v0.9.1", *args, pod=L4))
+    assert judge(weights_fit, given) == expected
 
 
 PROBE: dict[str, Any] = {"httpGet": {"path": "/health", "port": 8000}}

@@ -8,6 +8,7 @@ from dynocheck.checks.engine import config_keys, flags
 from dynocheck.facts import Recipes
 from tests.checks.judging import deploy, get_skip_reason, judge, outcomes, read_lines, run_check
 from tests.checks.manifests import config_map, engine, graph, mount_config
+from tests.checks.test_servers import serve
 
 SGLANG, VLLM = "sglang-runtime:1.3.0", "vllm-runtime:1.3.0"
 CONFIG = ["--config", "/etc/engine/worker.yaml"]
@@ -163,14 +164,41 @@ EXTRA = ["--extra-engine-args", CONFIG[1]]
         ("speculative_config: {decoding_type: MTP, num_nextn_predict_layers: 3}", []),
         ("kv_cache_config: {free_gpu_memory_fracton: 0.9}", ["warn"]),
         ("tensor_paralel_size: 8", ["warn"]),
+        ("tensor-parallel-size: 8", ["warn"]),
+        ("kv_cache_config: {dytpe: fp8, freeGpuMemoryFraction: 0.9}", ["warn", "warn"]),
         ("something_of_its_own: 1", ["unjudged"]),
         ("use_cuda_graph: true\nkv_cache_dtype: fp8", ["fail", "fail"]),
         ("cuda_graph_config: {padding_enabled: true}", ["fail"]),
         ("moe_config: {load_balancer: {anything: 1}}", []),
+        ("free_gpu_memory_fraction: 0.9", ["warn"]),  # of kv_cache_config
+        ("moe_config: {tensor_parallel_size: 2}", ["warn"]),  # of the top
+        ("moe_config: {max_batch_size: 2}", ["unjudged"]),  # of several
+        ("custom_tokenizer: deepseek_v32", []),
     ],
 )
 def test_keys_of_tensorrt_llm(tmp_path: Path, file: str, expected: list[str]) -> None:
     assert judge(config_keys.config_keys, launch(tmp_path, TRTLLM, EXTRA, file)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "file", "expected"),
+    [
+        ("1.2.0", "kv_cache_config: {dtype: fp8}", []),
+        ("1.2.0", "kv_cache_config: {dtyp: fp8}", ["warn"]),
+        ("1.2.0", "use_cuda_graph: true", ["fail"]),
+        ("0.20.0", "use_cuda_graph: true", ["unjudged"]),
+        ("latest", "use_cuda_graph: true", ["unjudged"]),
+        ("1.2.0", "enable_block_reuse: false", ["warn"]),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--config", "--extra_llm_api_options"])
+def test_keys_of_trtllm_serve(tmp_path: Path, tag: str, file: str, expected: list[str], flag: str) -> None:
+    mounted = mount_config("engine", "/engine")
+    args = ["trtllm-serve", "a/b", flag, "/engine/file.yaml"]
+    image = f"nvcr.io/nvidia/tensorrt-llm/release:{tag}"
+    server = serve(image, *args, pod=mounted["pod"], **mounted["main"])
+    given = deploy(tmp_path, server, config_map("engine", file=file))
+    assert judge(config_keys.config_keys, given) == expected
 
 
 def test_files_of_two_workers_may_have_one_path(tmp_path: Path) -> None:
