@@ -4,8 +4,14 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, fail
 from dynocheck.checks.graph._probe_fields import list_named_ports
-from dynocheck.checks.graph._server_probes import OTHER_PORTS, find_listening_port, is_local, locate_host
-from dynocheck.core.fixes import set_flag, set_value
+from dynocheck.checks.graph._server_probes import (
+    OTHER_PORTS,
+    find_listening_port,
+    is_local,
+    locate_host,
+    suggest_host,
+)
+from dynocheck.core.fixes import set_value
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import (
     POD_TEMPLATE_PATHS,
@@ -109,7 +115,7 @@ def _judge_ports(
     elif port in numbers and local is not None:
         yield fail(
             f"{manifest.kind} {manifest.name} reaches nothing, {local.component.name} listens on 127.0.0.1",
-            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
+            fix=suggest_host(local),
             location=locate_host(local),
         )
     else:

@@ -55,6 +55,7 @@ _OFF = re.compile(r"-\d+")
 _REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
+_GGUF = "the sizes of GGUF files are in no table"
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 
 
@@ -299,11 +300,14 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
         for probe in _find_own_probes(described)
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
-    probes += [found for found in find_server_probes(described) if limits_start(found[0])]
+    probes += [found for found in find_server_probes(described) if limits_start(*found)]
     built = [found for recipe in described for found in _find_built_probes(recipe)]
     if not probes and not built:
         raise Skip("no engine with a startup probe of its own")
     for probe, engine in probes:
+        if engine.engine.adapts:
+            yield describe_unjudged([engine], engine.model or "model", why=_GGUF, needs=None)
+            continue
         size = _find_weight_bytes(probe, engine)
         if size is None:
             yield describe_unjudged(

@@ -14,6 +14,8 @@ VLLM = ("dynamo.vllm", "vllm serve")
 """The programs that parse as vLLM does."""
 _TAKE_MODEL = ("vllm serve", "trtllm-serve")  # as a word without a flag
 SGLANG = ("dynamo.sglang", "sglang serve")
+LLAMACPP = "llama-server"
+"""It takes no value behind a `=` (common_params_parse_ex in common/arg.cpp of each release)."""
 _MODEL = re.compile(r"[^\s-]\S*/\S+")  # the id of a model, or a path
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 _SWITCH = re.compile(r"--(no|enable|disable|trust|enforce|skip)-.+|--headless")  # usual names of switches
@@ -129,7 +131,8 @@ def parse_flags(launch: Launch, parsers: tuple[FlagTable, ...]) -> tuple[FlagOcc
     for place, following in pairwise([*places, ends]):
         spelled, equals, inline = (words[place].text or "").partition("=")
         given, after = inline if equals else None, words[place + 1 : following]
-        candidates = tuple(_find_candidates(module, spelled, parsers))
+        joined = bool(equals) and module == LLAMACPP
+        candidates = () if joined else tuple(_find_candidates(module, spelled, parsers))
         flag = FlagOccurrence(words[place], spelled, given, after, candidates)
         if takes_word and flag.surplus is not None:
             takes_word = False
@@ -161,7 +164,7 @@ def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) 
 
     llama.cpp takes none either, and underscores for hyphens (common_params_parse_ex in common/arg.cpp).
     """
-    if module == "llama-server" and parsers:
+    if module == LLAMACPP and parsers:
         name = spelled.replace("_", "-") if spelled.startswith("--") else spelled
         return [parsers[0].by_name[name]] if name in parsers[0].by_name else []
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
