@@ -80,9 +80,9 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
     not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
     judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
-    leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
-    from a known one, or without NVIDIA before it, is on no node, and `nvidia.com/gpus` is offered by none. A
-    node's own name is in no other cluster.
+    leads to a port on which the engine listens, where that is alone in its pod; so are further ports that are
+    named for HTTP or metrics. A GPU product a letter away from a known one, or without NVIDIA before it, is
+    on no node, and `nvidia.com/gpus` is offered by none. A node's own name is in no other cluster.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """

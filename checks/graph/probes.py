@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._builds import find_build_servers, is_triton
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.checks.graph._exec_probes import check_exec_probes
 from dynocheck.checks.graph._probe_fields import (
     PROBES,
     Probe,
@@ -110,7 +111,8 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     only those, so they must include that one, with the number on which the program listens.
 
     An engine without Dynamo listens on its --port, 8000 for vLLM and 30000 for SGLang, the latter only inside
-    of its pod unless --host says otherwise.
+    of its pod unless --host says otherwise. A probe that runs curl succeeds at whatever status the server
+    answers with, unless curl has -f.
 
     Not judged are other ports that the container declares, containers without a Dynamo program, and paths if
     a variable DYN_*_PATH may change them. A number in quotes is not a port: the API server takes it as a
@@ -121,8 +123,10 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     pods = list(_list_pods(recipes))
     containers = [found for recipe in recipes for found in _list_named_probes(recipe)]
     servers = list(find_server_probes(recipes))
-    if not pods and not containers and not servers:
+    commands = [result for recipe in recipes for result in check_exec_probes(recipe)]
+    if not pods and not containers and not servers and not commands:
         raise Skip("no component of a graph, and no probe of a named port")
+    yield from commands
     for probe in _find_own_probes(recipes):
         paths = _find_paths(probe.component)
         if (port := _find_quoted_port(probe)) is not None:
