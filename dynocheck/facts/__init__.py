@@ -100,7 +100,7 @@ _NAMES = {
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
     "k8s.rdma": "AppliedState NicPolicies NicPolicy",
     "k8s.scheduling_constraints": "Placement list_placements",
-    "k8s.serving_runtimes": "merge_serving_runtimes",
+    "k8s.serving_runtimes": "SERVING_RUNTIMES find_nearest_runtime merge_serving_runtimes",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
         PersistentVolumes PlatformClaim PlatformClaims PlatformPod StorageCapacity
