@@ -71,6 +71,24 @@ def test_a_service_that_is_based_on_what_is_elsewhere_is_not_judged(tmp_path: Pa
     assert judge(serving_runtime, given) == ["unjudged"]
 
 
+def test_a_decode_engine_is_behind_a_sidecar_and_a_scheduler_is_no_engine(tmp_path: Path) -> None:
+    def pool(port: int) -> dict[str, Any]:
+        return {
+            "containers": [CONTAINER | {"readinessProbe": {"httpGet": {"path": "/health", "port": port}}}]
+        }
+
+    picker = {"name": "main", "image": "ghcr.io/llm-d/llm-d-inference-scheduler:v0.9.0", "args": ["--bogus"]}
+    router = {"scheduler": {"template": {"containers": [picker]}}}
+    spec = {"model": {"uri": "hf://a/b"}, "router": router}
+    for port in (8000, 8001):
+        pair = spec | {"template": pool(port), "prefill": {"template": pool(8000)}}
+        given = deploy(tmp_path, make("LLMInferenceService", "s", pair))
+        assert judge(probes, given) == []
+    assert judge(flags_known, given) == []
+    alone = deploy(tmp_path, make("LLMInferenceService", "s", spec | {"template": pool(8001)}))
+    assert judge(probes, alone) == ["fail"]
+
+
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
