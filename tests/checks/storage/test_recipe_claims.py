@@ -103,8 +103,8 @@ def test_a_class_that_may_enforce_no_size(tmp_path: Path, name: str, expected: l
 
 # storage.access-mode of engines without Dynamo
 
-MOUNTS = {"volumes": [{"name": "m", "persistentVolumeClaim": {"claimName": "model-cache"}}]}
-AT = {"volumeMounts": [{"name": "m", "mountPath": "/models"}]}
+MOUNTS: dict[str, Any] = {"volumes": [{"name": "m", "persistentVolumeClaim": {"claimName": "model-cache"}}]}
+AT: dict[str, Any] = {"volumeMounts": [{"name": "m", "mountPath": "/models"}]}
 
 
 def scale(kind: str, **spec: Any) -> dict[str, Any]:
