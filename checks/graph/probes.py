@@ -56,6 +56,7 @@ _OFF = re.compile(r"-\d+")
 _REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
+_WITHOUT_STARTUP = 2  # an engine compiles too before it answers a livenessProbe
 _GGUF = "the sizes of GGUF files are in no table"
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 
@@ -331,11 +332,14 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
 def _check_budget(probe: Probe, size: float, speed: float) -> Iterator[Finding]:
     budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
     starts = probe.name == "startupProbe"
-    if budget < (needed if starts else 2 * needed):  # it compiles too before it answers
+    factor = 1 if starts else _WITHOUT_STARTUP
+    if budget < factor * needed:
         until = "to start" if starts else "until its livenessProbe ends it,"
+        twice = "" if starts else ", and a start twice that"
         yield warn(
             f"{probe.component.name} has {budget} s {until} and {size / 1e9:.0f} GB of weights to read, "
-            f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
+            f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}{twice}",
+            evidence={"budget_s": budget, "read_s": needed, "factor": factor},
             fix=set_value(
                 "failureThreshold" if starts else "startupProbe.failureThreshold",
                 -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),

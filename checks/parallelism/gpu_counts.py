@@ -73,10 +73,10 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
 
 
 def _runs_elsewhere(component: Component) -> bool:
-    """Whether it is given no GPU, and has an image for CPUs or starts an engine on another accelerator."""
+    """Whether it is given no GPU, and starts an engine in an image for CPUs or on another accelerator."""
     on_cpu = any("cpu" in (each.image or "") for each in component.containers)
     starts = any(each.launches for each in component.containers)
-    return not component.gpus and (on_cpu or (starts and _has_accelerator(component)))
+    return not component.gpus and starts and (on_cpu or _has_accelerator(component))
 
 
 def _has_accelerator(component: Component) -> bool:
@@ -146,8 +146,12 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether a worker with accelerators, or a component of unknown type with GPUs, runs no known engine."""
+    """Whether a worker, or a component of unknown type with GPUs, runs no known engine.
+
+    A graph's worker without GPUs and with a program of Dynamo may be its mocker.
+    """
     computes = component.gpus != 0 or _has_accelerator(component)
+    computes = computes or not any(each.launches for each in component.containers)
     works = component.role in ("worker", "main", "prefill", "decode") and computes
     works = works or (bool(component.gpus) and component.role not in ("frontend", "planner", "epp"))
     return works and (component.main is not None or not graph.of_dynamo)

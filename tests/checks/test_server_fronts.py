@@ -127,6 +127,27 @@ def test_a_container_may_install_curl_itself(tmp_path: Path) -> None:
     assert judge(probes, deploy(tmp_path, one)) == []
 
 
+@pytest.mark.parametrize(
+    ("replicas", "expected"), [(2, ["warn"]), (3, ["warn", "warn"])]
+)  # the first warning is of a name that one cluster has
+def test_pods_share_the_gpus_of_a_node_that_they_name(
+    tmp_path: Path, replicas: int, expected: list[str]
+) -> None:
+    pod = {"nodeSelector": {"kubernetes.io/hostname": "gpu-1"}}
+    one = serve(VLLM, "--model=a/b", "-tp=4", gpus=4, pod=pod)
+    one["spec"]["replicas"] = replicas
+    assert judge(placement, deploy(tmp_path, one)) == expected
+
+
+def test_an_engine_without_gpus_and_a_command_that_is_known_is_told(tmp_path: Path) -> None:
+    script = serve(VLLM, command=["/start.sh"], gpus=0)
+    assert judge(gpus_match, deploy(tmp_path, script)) == ["unjudged"]
+    on_cpu = serve("vllm/vllm-openai-cpu:v0.11.0", command=["/start.sh"], gpus=0)
+    assert judge(gpus_match, deploy(tmp_path / "cpu", on_cpu)) == ["unjudged"]
+    known = serve("vllm/vllm-openai-cpu:v0.11.0", "--model=a/b", gpus=0)
+    assert judge(gpus_match, deploy(tmp_path / "known", known)) == ["skip"]
+
+
 def test_a_host_that_only_the_pod_reaches_is_told_where_it_is(tmp_path: Path) -> None:
     one = deploy(tmp_path, probe("/health", "--model=a/b", "--host=127.0.0.1"), lead(8000))
     assert read_lines(probes, one) == ["- --host=127.0.0.1"]
