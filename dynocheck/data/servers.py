@@ -94,6 +94,13 @@ _SERVERS = (
         entrypoint=("text-generation-launcher",),
         port=80,
     ),
+    Server(  # of AWS, whose script reads variables alone: sagemaker-entrypoint.sh of TGI
+        *("text-generation-launcher", "TGI", ""),
+        images=(),
+        starts=("huggingface-pytorch-tgi-inference",),
+        entrypoint=("./entrypoint.sh",),
+        port=8080,
+    ),
     Server("tritonserver", "Triton", "", images=(), others=("/tritonserver",)),
     Server(
         *("llama-server", "llama.cpp", ""),

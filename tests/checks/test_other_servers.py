@@ -220,6 +220,11 @@ def test_a_server_without_a_list_of_flags_is_not_judged(tmp_path: Path, image: s
     assert judge(flags_known, deploy(tmp_path, serve(image))) == ["unjudged"]
 
 
+def test_an_image_of_aws_runs_a_script_of_its_own(tmp_path: Path) -> None:
+    image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.4.0-tgi2.4.0"
+    assert judge(gpus_match, deploy(tmp_path, serve(image, "--num-shard=4", gpus=2))) == ["unjudged"]
+
+
 def test_an_engine_on_another_accelerator_is_seen(tmp_path: Path) -> None:
     one = serve(
         "registry.example/neuron-sdk2.20-vllm0.5.0-neuron:v8", command=["/usr/local/bin/run.sh"], gpus=0

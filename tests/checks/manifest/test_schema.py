@@ -152,6 +152,7 @@ def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "cel_expr_python.cel", None)
     assert outcomes(schema.schema, twice) == ["warn"]
 
+
 GROUP = """
 apiVersion: leaderworkerset.x-k8s.io/v1
 kind: LeaderWorkerSet
