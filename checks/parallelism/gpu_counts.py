@@ -117,7 +117,7 @@ def _explain_unjudged(
     if (
         not splits
         and graph.group == "serving.kserve.io"
-        and not any(c.commands for c in component.containers)
+        and (graph.kind == "LLMInferenceService" or not any(c.commands for c in component.containers))
     ):
         return "KServe makes its command of objects that are not read", "its command in the manifest"
     if not splits and not graph.of_dynamo:

@@ -119,7 +119,7 @@ _NAMES = {
         TransferRequest
     """,
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount TritonModel Word",
-    "recipe.documents": "Manifest Problem Role SourceFile Value",
+    "recipe.documents": "Manifest Problem Role SourceFile Value is_openshift_template",
     "recipe.engines": "EngineParsers Ruling Rulings",
     "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",

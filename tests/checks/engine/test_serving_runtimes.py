@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.engine.flags import flags_known
+from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.checks.engine.serving_runtimes import serving_runtime
 from dynocheck.checks.graph.probes import probes
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
@@ -104,6 +104,21 @@ CLAIM = {
 def test_a_model_on_a_claim(tmp_path: Path, uri: str, expected: list[str]) -> None:
     given = deploy(tmp_path, CLAIM, serve({"name": "vLLM"}, uri=uri), run())
     assert judge(claim_declared, given) == expected
+
+
+def test_a_template_of_openshift_has_its_objects_judged(tmp_path: Path) -> None:
+    runtime = run()
+    runtime["spec"]["containers"][0] |= {"args": ["--model=/mnt/models", "--bogus=1", "--seed=${SEED}"]}
+    template = {
+        "apiVersion": "template.openshift.io/v1",
+        "kind": "Template",
+        "metadata": {"name": "t"},
+        "objects": [runtime],
+        "parameters": [{"name": "SEED"}],
+    }
+    given = deploy(tmp_path, template)
+    assert read_lines(flags_known, given) == ["- --bogus=1"]
+    assert judge(values, given) == []
 
 
 RUNNER = {
