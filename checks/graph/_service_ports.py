@@ -29,6 +29,7 @@ from dynocheck.facts import (
 # Of an engine beside its API: vLLM's for KV events, NIXL and LMCache, SGLang's for pairs, TGI's for metrics.
 _FURTHER = (5555, 5556, 5557, 5600, 8998, 9000, 65432)
 _ANSWERS = re.compile(r"http|api|grpc|metric|prom|web")  # the names of ports that others ask
+_INJECTS = ("model.aibrix.ai/sidecar-injection",)  # annotations of pods that get a container which listens
 _RANKS = 64  # data parallel ranks may each listen, on consecutive ports
 _WHOLE = (*POD_TEMPLATE_PATHS, "LeaderWorkerSet")  # whose pods have no other containers
 
@@ -134,7 +135,10 @@ def _find_dead_ports(
     """Reports the further ports for requests or metrics that a Service's engines are told nothing of."""
     containers = [container for pod in pods for container in pod.spec.get_items("containers")]
     texts = [value.text or "" for container in containers for value in container.walk()]
-    for port in manifest.root.get_items("spec", "ports") if manifest.kind == "Service" else ():
+    injected = any(key for pod in pods for key, _ in pod.manifest.root.find_entries(_INJECTS))
+    for port in (
+        manifest.root.get_items("spec", "ports") if manifest.kind == "Service" and not injected else ()
+    ):
         target = port.get("targetPort") or port.get("port")
         number = target and (named.get(target.text, 0) if target.text else target.data)
         if target is None or not isinstance(number, int) or number in (0, *_FURTHER):

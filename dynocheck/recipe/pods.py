@@ -58,6 +58,7 @@ _STARTS_NOTHING = (
     "source",
     "ulimit",
 )
+_OMNI = "--omni"  # makes `vllm serve` another server, vLLM-Omni, whose stages have GPUs of their own
 _DATA = (".yaml", ".yml", ".json")
 _MAX_LAUNCHES = 100  # of one container
 _MAX_SCRIPTS = 256 * 1024  # characters of command and args in one file
@@ -320,7 +321,7 @@ def _parse_server(words: Sequence[Word], variables: Mapping[str, str | None]) ->
         return None
     for i, word in enumerate(words):
         program = find_server_program([each.text or "" for each in words[i : i + 2]])
-        if program is not None:
+        if program is not None and all(each.text != _OMNI for each in words):
             at = word.line, word.column
             env = tuple(EnvVar(name, value, *at) for name, value in sorted(variables.items()))
             return Launch(program[0], tuple(words[i + program[1] :]), *at, env)

@@ -292,3 +292,9 @@ def test_two_equal_servers_load_the_same_model(tmp_path: Path) -> None:
     words = serve(VLLM, "vllm", "serve", "a/b", "--max-model-len", "4096", command=["env"])
     given = recipes(tmp_path / "c", a__a=dump_objects(words), b__b=dump_objects(words))
     assert judge(command_words, given) == []
+
+
+def test_vllm_omni_is_another_server(tmp_path: Path) -> None:
+    one = serve("vllm/vllm-omni:v0.20.0", "vllm", "serve", "a/b", "--omni", gpus=2)
+    assert judge(gpus_match, deploy(tmp_path, one)) == ["unjudged"]
+    assert judge(flags_known, deploy(tmp_path, one)) == ["skip"]
