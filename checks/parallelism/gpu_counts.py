@@ -13,7 +13,7 @@ from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.other_servers import LLAMACPP
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
+from dynocheck.facts import POD_TEMPLATE_PATHS, Component, Graph, Recipe, Recipes, index_containers
 
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
 _FOR_CPUS = re.compile(r"server(-b\d+)?")  # tags of llama.cpp's images: its docs/docker.md
@@ -65,11 +65,21 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         reason = _explain_unjudged(graph, component, splits)
         if not splits and not graph.of_dynamo:
             yield from check_ranks(graph, component)
+        given = (component.gpus or 0) * component.nodes
+        if (
+            reason is None
+            and any(split.gpus_here > given for split in known)
+            and _is_in_ray(graph, component)
+        ):
+            reason = (
+                "it starts Ray itself, whose other pods may have the GPUs",
+                "a RayCluster or a LeaderWorkerSet",
+            )
         if reason is not None:
             yield _describe_unjudged(graph, component, *reason)
         else:
             yield judged(1, "components")
-            yield from _compare_gpus(graph, component, (component.gpus or 0) * component.nodes, known)
+            yield from _compare_gpus(graph, component, given, known)
 
 
 def _runs_elsewhere(component: Component) -> bool:
@@ -103,6 +113,17 @@ def _find_idle(graph: Graph, component: Component) -> tuple[str, str, Location] 
             place = Location(graph.file, container.image_line, container.image_column)
             return "this image of llama.cpp uses no GPU", replace_words(tag, f"server-cuda{tag[6:]}"), place
     return None
+
+
+def _is_in_ray(graph: Graph, component: Component) -> bool:
+    """Whether a pod that no group is known of joins a cluster of Ray, or starts one that others join."""
+    for container in component.containers if graph.kind in POD_TEMPLATE_PATHS else ():
+        starts = (words for words in container.commands if len(words) > 1)
+        if any((words[0].text, words[1].text) == ("ray", "start") for words in starts):
+            return True
+        if any(container.find_variable("RAY_ADDRESS", launch) for launch in container.launches):
+            return True
+    return False
 
 
 def _explain_unjudged(
