@@ -122,10 +122,11 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 # Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text,
-# where to ask for a token, for whom and for how long it is, which key it is.
+# where to ask for a token, for whom and for how long it is, which key it is, whether something is on.
 _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
+    r"|_(ENABLED?|DISABLED?|REQUIRED|VALIDATION)$|^(ENABLE|DISABLE|REQUIRE)_"
     r"|_(ENDPOINT|URL|URI|HEADER|PARAM|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
     r"|(SIGNING|ENCRYPTION|PRIVATE|MASTER)_?KEY_ID$|(KUBE|KUBERNETES|K8S)_SECRET$"
     r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",

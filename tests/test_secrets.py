@@ -76,6 +76,7 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "PROBE_API_KEY_HEADER=X-Example-Key",
         "PROBE_API_KEY=test-api-key",
         "BOUND_TOKEN_TTL_SECONDS=360000",
+        "CACHE_TOKEN_VALIDATION_ENABLED=12345678",
         "DECISION_SIGNING_KEY_ID=team-2026-08",
         "--api-key sk-" + "aB3dEfGhFakeJkLm9QrStUvWx",
         "AWS_ACCESS_KEY_ID=AKIA" + "QWERTYUIOEXAMPLE",

@@ -1,4 +1,4 @@
-"""Makes the compact schemas in dynocheck/data/schemas.json from folders of CustomResourceDefinitions.
+"""Adds folders of CustomResourceDefinitions to the compact schemas in dynocheck/data/schemas.json.
 
     python tools/compact_crds.py SOURCE=FOLDER...
 
@@ -37,9 +37,10 @@ def extract_shared(schema: Any, shared: dict[str, Any]) -> Any:
 
 
 def main(arguments: list[str]) -> None:
-    shared: dict[str, Any] = {}
-    kinds: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    known = json.loads(TARGET.read_text())
+    shared: dict[str, Any] = known["$defs"]
+    kinds: dict[str, Any] = known["kinds"]
+    sources: dict[str, str] = known["sources"]
     for argument in arguments:
         source, _, folder = argument.partition("=")
         for path in sorted(Path(folder).glob("*.yaml")):

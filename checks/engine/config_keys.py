@@ -49,7 +49,7 @@ _FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args", "--extra_ll
 @check("engine.config-keys", title="Engine configuration keys exist in the image's release")
 def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """VLLM and SGLang exit at a misspelled key as at a misspelled flag, or silently ignore it if its value is
-    false.
+    false. Each engine exits at a file that is no YAML.
 
     Checked are the keys of the file of --config, or of SGLang's --disagg-config, if a ConfigMap of the recipe
     contains it, and the keys of vLLM's JSON flags at every depth: --kv-transfer-config, --compilation-config,
@@ -72,13 +72,26 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
         for config in _find_trtllm_file(program)
         if config.root is not None
     }
-    if not (configured or unread or files):
+    broken = [finding for program in programs for finding in _find_broken_file(program)]
+    if not (configured or unread or files or broken):
         raise Skip("no engine has a configuration file or JSON flag with known keys")
     yield from unread
+    yield from broken
     yield from judge_programs(configured, _find_key_problems)
     for program, config in files.values():
         yield from _judge_trtllm_file(program, config)
     yield from (finding for program in programs for finding in _check_trtllm_backend(program))
+
+
+def _find_broken_file(program: Program) -> Iterator[Finding]:
+    """Reports a file of the recipe that an engine reads and that is no YAML."""
+    config = find_keys_file(program.container, program.launch)
+    if config is not None and config.problem is not None:
+        yield fail(
+            f"{program.component.name}: {config.path} is not valid YAML, it exits: {config.problem.message}",
+            fix="correct the text of the file in its ConfigMap",
+            location=Location(config.file, config.problem.line, config.problem.column),
+        )
 
 
 def _find_trtllm_file(program: Program) -> Iterator[ConfigFile]:

@@ -20,13 +20,13 @@ from dynocheck.checks.engine._programs import (
     suggest_name,
     tells_of_word,
 )
-from dynocheck.core.fixes import remove_argument, replace_words, set_argument, set_value
+from dynocheck.core.fixes import add_flag, remove, remove_argument, replace_words, set_argument, set_value
 from dynocheck.data import parse_version
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.data.models import WeightPrecisions, find_model
 from dynocheck.data.servers import name_image_engine
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.engines.command_line import VLLM, FlagOccurrence, find_parsers, parse_flags
+from dynocheck.engines.command_line import LLAMACPP, VLLM, FlagOccurrence, find_parsers, parse_flags
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.numbers import parse_length, parse_number
@@ -489,6 +489,13 @@ def _mentions(error: str, spelled: str) -> bool:
 
 
 def _report_unknown(program: Program, option: FlagOccurrence) -> Finding:
+    if program.launch.module == LLAMACPP and option.inline is not None:
+        shown = clip(option.inline, 200)
+        return fail(
+            f"{program.component.name}: llama.cpp takes no {option.spelled}=VALUE: it exits",
+            fix=f"{remove(f'{option.spelled}={shown}')}; {add_flag(option.spelled, shown)}",
+            location=program.locate(option),
+        )
     known = sorted({name for each in program.parsers for name in each.by_name})
     elsewhere = find_flag_releases(program.launch.module, option.spelled)
     title = " and ".join(each.title for each in program.parsers)

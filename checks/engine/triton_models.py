@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._triton_repositories import (
@@ -11,7 +12,7 @@ from dynocheck.checks.engine._triton_repositories import (
     get_parameter,
     is_decoupled,
 )
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import add_flag, set_value
 from dynocheck.core.spelling import find_slip
 from dynocheck.core.suggestions import suggest
 from dynocheck.facts import Recipe, Recipes, TritonModel, Value, Word
@@ -25,6 +26,7 @@ _ENGINES = ("gpt_model_path", "encoder_model_path")
 _REQUEST = re.compile(r"/v2/models/([\w.-]{1,200})(?:/versions/\w{1,20})?/(infer|generate|generate_stream)\b")
 _NUMBER = re.compile(r"\d{0,20}\.?\d{1,20}")
 _FILLS = ("fill_template", "envsubst", "sed")
+_TRITON, _CONTROL = "tritonserver", "--model-control-mode"
 _DIGITS = re.compile(r"\d{1,20}")
 
 
@@ -34,7 +36,8 @@ def triton_models(recipes: Recipes) -> Iterator[Result]:
     configuration has an error, another name than its folder, or GPUs that the pod does not have. An ensemble
     is not loaded if a step's tensors are not those of its model, or are of another type. The backend for
     TensorRT-LLM needs a batching type and the path of an engine. A model that is decoupled refuses /infer,
-    and one that is not cannot stream.
+    and one that is not cannot stream. With --model-control-mode=explicit only what --load-model names is
+    loaded, until a client asks for more.
 
     Checked are the config.pbtxt files in the recipe's folders, and those in ConfigMaps that an engine mounts.
 
@@ -43,8 +46,10 @@ def triton_models(recipes: Recipes) -> Iterator[Result]:
     Fix: tritonserver --model-repository=/models --exit-on-error
     """
     repositories = [(recipe, each) for recipe in recipes for each in find_repositories(recipe)]
-    if not repositories:
+    empty = [finding for recipe in recipes for finding in _find_empty_servers(recipe)]
+    if not repositories and not empty:
         raise Skip("no config.pbtxt of Triton")
+    yield from empty
     for recipe, repository in repositories:
         for model in repository.models.values():
             yield from _check_model(repository, model)
@@ -70,6 +75,26 @@ def _check_model(repository: Repository, model: TritonModel) -> Iterator[Result]
     yield from _check_ensemble(repository, model)
     if model.root.get_text("backend") == _TRTLLM:
         yield from _check_trtllm(repository, model)
+
+
+def _find_empty_servers(recipe: Recipe) -> Iterator[Finding]:
+    """Reports servers that load no model by themselves."""
+    for server in recipe.servers:
+        for container in (each for component in server.components for each in component.containers):
+            for launch in (each for each in container.launches if each.module == _TRITON):
+                words = [word.text for word in launch.words]
+                modes = [word for word in launch.words if (word.text or "").startswith(_CONTROL)]
+                explicit = f"{_CONTROL}=explicit" in words or (_CONTROL, "explicit") in pairwise(words)
+                if (
+                    explicit
+                    and None not in words
+                    and not any(w and w.startswith("--load-model") for w in words)
+                ):
+                    yield warn(
+                        f"{server.name}: {_CONTROL} explicit without --load-model: it starts with no model",
+                        fix=add_flag("--load-model", "NAME"),
+                        location=Location(server.file, modes[0].line, modes[0].column),
+                    )
 
 
 def _is_filled_in(repository: Repository) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dynocheck import Location, Result, fail, judged
 from dynocheck.checks.graph._probe_fields import PROBES, Probe, find_target_port, list_named_ports
-from dynocheck.core.fixes import set_flag, set_value
+from dynocheck.core.fixes import set_argument, set_value
 from dynocheck.data.servers import find_default_port, find_server
 from dynocheck.engines import EngineInstance, find_instances
+from dynocheck.engines.other_servers import OLLAMA
 from dynocheck.facts import Recipe, Word, find_server_template
 
 OTHER_PORTS = frozenset((6379, 8265, 10001, 52365))
@@ -55,18 +56,12 @@ def check_server_probe(probe: Probe, engine: EngineInstance) -> Iterator[Result]
             fix=set_value("port", listens),
             location=Location(probe.graph.file, port.line, port.column),
         )
-    elif is_local(engine) and engine.given.get("host") is None:
-        yield fail(
-            f"{probe.component.name}: its {probe.name} reaches nothing, {_name_server(engine)} listens on "
-            "127.0.0.1 without --host",
-            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
-            location=Location(probe.graph.file, engine.launch.line, engine.launch.column),
-        )
     elif is_local(engine):
+        without = "" if engine.given.get("host") is not None else " without --host"
         yield fail(
             f"{probe.component.name}: its {probe.name} reaches nothing, {_name_server(engine)} listens on "
-            "127.0.0.1",
-            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
+            f"127.0.0.1{without}",
+            fix=suggest_host(engine),
             location=locate_host(engine),
         )
     else:
@@ -122,7 +117,19 @@ def locate_host(engine: EngineInstance) -> Location:
     return Location(engine.graph.file, place.line, place.column)
 
 
-def limits_start(probe: Probe) -> bool:
-    """Whether a probe of an engine without Dynamo restarts it when it takes too long to start."""
+def suggest_host(engine: EngineInstance) -> str:
+    """The fix for an engine's server that is reached from its pod alone."""
+    host = engine.given.get("host")
+    everywhere = "0.0.0.0" if engine.engine is not OLLAMA else f"0.0.0.0:{find_listening_port(engine)}"  # noqa: S104
+    return set_argument(host.spelled if host is not None else "--host", everywhere)
+
+
+def limits_start(probe: Probe, engine: EngineInstance | None = None) -> bool:
+    """Whether a probe of an engine without Dynamo restarts it when it takes too long to start.
+
+    Ollama loads a model when it is first asked for it.
+    """
+    if engine is not None and engine.engine is OLLAMA:
+        return False
     alone = probe.container is not None and probe.container.get("startupProbe") is None
     return probe.name == "startupProbe" or (probe.name == "livenessProbe" and alone)

@@ -1,11 +1,18 @@
 """The ports to which Services and InferencePools send what is for engines without Dynamo."""
 
+import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, fail
+from dynocheck import Finding, Location, fail, warn
 from dynocheck.checks.graph._probe_fields import list_named_ports
-from dynocheck.checks.graph._server_probes import OTHER_PORTS, find_listening_port, is_local, locate_host
-from dynocheck.core.fixes import set_flag, set_value
+from dynocheck.checks.graph._server_probes import (
+    OTHER_PORTS,
+    find_listening_port,
+    is_local,
+    locate_host,
+    suggest_host,
+)
+from dynocheck.core.fixes import set_value
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import (
     POD_TEMPLATE_PATHS,
@@ -19,6 +26,11 @@ from dynocheck.facts import (
     to_selector,
 )
 
+# Of an engine beside its API: vLLM's for KV events, NIXL and LMCache, SGLang's for pairs, TGI's for metrics.
+_FURTHER = (5555, 5556, 5557, 5600, 8998, 9000, 65432)
+_ANSWERS = re.compile(r"http|api|grpc|metric|prom|web")  # the names of ports that others ask
+_INJECTS = ("model.aibrix.ai/sidecar-injection",)  # annotations of pods that get a container which listens
+_RANKS = 64  # data parallel ranks may each listen, on consecutive ports
 _WHOLE = (*POD_TEMPLATE_PATHS, "LeaderWorkerSet")  # whose pods have no other containers
 
 
@@ -109,11 +121,36 @@ def _judge_ports(
     elif port in numbers and local is not None:
         yield fail(
             f"{manifest.kind} {manifest.name} reaches nothing, {local.component.name} listens on 127.0.0.1",
-            fix=set_flag("--host", "0.0.0.0"),  # noqa: S104
+            fix=suggest_host(local),
             location=locate_host(local),
         )
     else:
         yield None
+        yield from _find_dead_ports(manifest, pods, port, named) if port in numbers else ()
+
+
+def _find_dead_ports(
+    manifest: Manifest, pods: list[PodTemplate], listening: int, named: dict[str, int]
+) -> Iterator[Finding]:
+    """Reports the further ports for requests or metrics that a Service's engines are told nothing of."""
+    containers = [container for pod in pods for container in pod.spec.get_items("containers")]
+    texts = [value.text or "" for container in containers for value in container.walk()]
+    injected = any(key for pod in pods for key, _ in pod.manifest.root.find_entries(_INJECTS))
+    for port in (
+        manifest.root.get_items("spec", "ports") if manifest.kind == "Service" and not injected else ()
+    ):
+        target = port.get("targetPort") or port.get("port")
+        number = target and (named.get(target.text, 0) if target.text else target.data)
+        if target is None or not isinstance(number, int) or number in (0, *_FURTHER):
+            continue
+        told = number - listening in range(_RANKS) or any(re.search(rf"\b{number}\b", each) for each in texts)
+        if not told and _ANSWERS.search(f"{port.get_text('name')} {target.text or ''}"):
+            yield warn(
+                f"Service {manifest.name} has port {number} too, on which nothing is known to listen: "
+                f"{pods[0].owner} listens on {listening}",
+                fix=set_value("targetPort", listening, "or remove the port"),
+                location=Location(manifest.file, target.line, target.column),
+            )
 
 
 def _list_targets(manifest: Manifest) -> Iterator[tuple[str, Value]]:

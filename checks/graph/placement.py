@@ -16,6 +16,8 @@ from dynocheck.facts import (
     POD_TEMPLATE_PATHS,
     SUBTYPE_LABEL,
     TYPE_LABEL,
+    Component,
+    Graph,
     LabelledPod,
     Manifest,
     PodTemplate,
@@ -23,12 +25,14 @@ from dynocheck.facts import (
     Recipes,
     Value,
     label_pods,
+    list_placements,
     list_pod_templates,
     may_match_any,
     to_selector,
 )
 
 _HOST = "kubernetes.io/hostname"
+_MOST_GPUS = 8  # of usual nodes
 _UNFILLED = re.compile(r"[<>{}$]|\b(?:your|my|some)-")  # manifest.placeholders reports it
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 # What is written for the resource of a GPU, which each vendor's device plugin names once.
@@ -80,9 +84,10 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
     not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
     judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
-    leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
-    from a known one, or without NVIDIA before it, is on no node, and `nvidia.com/gpus` is offered by none. A
-    node's own name is in no other cluster.
+    leads to a port on which the engine listens, where that is alone in its pod; so are further ports that are
+    named for HTTP or metrics. A GPU product a letter away from a known one, or without NVIDIA before it, is
+    on no node, and `nvidia.com/gpus` is offered by none. A node's own name is in no other cluster, and pods
+    that require one share its GPUs, 8 as a rule.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -104,6 +109,7 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
     for service, selector, known in _list_server_services(recipe):
         yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
     yield from find_service_problems(recipe)
+    yield from _check_crowded_nodes(recipe)
     for template in list_pod_templates(recipe):
         for name, value in _list_misspelt_devices(template):
             yield _report_device(template, name, value)
@@ -136,6 +142,26 @@ def _report_host(template: PodTemplate, host: Value) -> Finding | None:
         fix="select nodes by what they have, such as nvidia.com/gpu.product",
         location=Location(template.manifest.file, host.line, host.column),
     )
+
+
+def _check_crowded_nodes(recipe: Recipe) -> Iterator[Finding]:
+    """Reports nodes that pods require by their names and ask for more GPUs than nodes have."""
+    asked: dict[tuple[str, frozenset[str]], list[tuple[Graph, Component]]] = {}
+    for graph, component, placement in list_placements([recipe], servers=True):
+        hosts = placement.find_required_values(_HOST) or frozenset()
+        if hosts and component.gpus and not any(map(_UNFILLED.search, hosts)):
+            asked.setdefault((graph.file, hosts), []).append((graph, component))
+    for (file, hosts), users in asked.items():
+        gpus = sum(each.replicas * each.nodes * (each.gpus or 0) for _, each in users)
+        if gpus > _MOST_GPUS * len(hosts):
+            names = ", ".join(dict.fromkeys(each.name for _, each in users))
+            last = users[-1][1]
+            yield warn(
+                f"{names} ask {gpus} GPUs of {' and '.join(sorted(hosts))} together, a node has {_MOST_GPUS} "
+                "as a rule: the rest stays Pending",
+                fix="admit more nodes, or run fewer replicas",
+                location=Location(file, last.line, last.column),
+            )
 
 
 def _list_misspelt_devices(template: PodTemplate) -> Iterator[tuple[str, Value]]:

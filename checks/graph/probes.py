@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._builds import find_build_servers, is_triton
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.checks.graph._exec_probes import check_exec_probes
 from dynocheck.checks.graph._probe_fields import (
     PROBES,
     Probe,
@@ -55,6 +56,8 @@ _OFF = re.compile(r"-\d+")
 _REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
+_WITHOUT_STARTUP = 2  # an engine compiles too before it answers a livenessProbe
+_GGUF = "the sizes of GGUF files are in no table"
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 
 
@@ -109,7 +112,8 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     only those, so they must include that one, with the number on which the program listens.
 
     An engine without Dynamo listens on its --port, 8000 for vLLM and 30000 for SGLang, the latter only inside
-    of its pod unless --host says otherwise.
+    of its pod unless --host says otherwise. A probe that runs curl succeeds at whatever status the server
+    answers with, unless curl has -f.
 
     Not judged are other ports that the container declares, containers without a Dynamo program, and paths if
     a variable DYN_*_PATH may change them. A number in quotes is not a port: the API server takes it as a
@@ -120,8 +124,10 @@ def probes(recipes: Recipes) -> Iterator[Result]:
     pods = list(_list_pods(recipes))
     containers = [found for recipe in recipes for found in _list_named_probes(recipe)]
     servers = list(find_server_probes(recipes))
-    if not pods and not containers and not servers:
+    commands = [result for recipe in recipes for result in check_exec_probes(recipe)]
+    if not pods and not containers and not servers and not commands:
         raise Skip("no component of a graph, and no probe of a named port")
+    yield from commands
     for probe in _find_own_probes(recipes):
         paths = _find_paths(probe.component)
         if (port := _find_quoted_port(probe)) is not None:
@@ -299,11 +305,14 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
         for probe in _find_own_probes(described)
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
-    probes += [found for found in find_server_probes(described) if limits_start(found[0])]
+    probes += [found for found in find_server_probes(described) if limits_start(*found)]
     built = [found for recipe in described for found in _find_built_probes(recipe)]
     if not probes and not built:
         raise Skip("no engine with a startup probe of its own")
     for probe, engine in probes:
+        if engine.engine.adapts:
+            yield describe_unjudged([engine], engine.model or "model", why=_GGUF, needs=None)
+            continue
         size = _find_weight_bytes(probe, engine)
         if size is None:
             yield describe_unjudged(
@@ -323,11 +332,14 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
 def _check_budget(probe: Probe, size: float, speed: float) -> Iterator[Finding]:
     budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
     starts = probe.name == "startupProbe"
-    if budget < (needed if starts else 2 * needed):  # it compiles too before it answers
+    factor = 1 if starts else _WITHOUT_STARTUP
+    if budget < factor * needed:
         until = "to start" if starts else "until its livenessProbe ends it,"
+        twice = "" if starts else ", and a start twice that"
         yield warn(
             f"{probe.component.name} has {budget} s {until} and {size / 1e9:.0f} GB of weights to read, "
-            f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
+            f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}{twice}",
+            evidence={"budget_s": budget, "read_s": needed, "factor": factor},
             fix=set_value(
                 "failureThreshold" if starts else "startupProbe.failureThreshold",
                 -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),

@@ -22,6 +22,7 @@ from dynocheck.facts import (
 )
 
 _URL = re.compile(r"(https?)://([a-z0-9][a-z0-9.-]{0,252})(?::(\d{1,5}))?(/[^\s\"'<>]{0,500})?")
+_SEPARATORS = re.compile(r"[,;](?=\s*http)")  # of Open WebUI's addresses, and of those of routers
 _PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(r"\s*(?:-\s+)?(model|api_base):\s+[\"']?([^\s\"'#]{1,300})[\"']?\s*(?:#.*)?")
 _OPEN = re.compile(r"\$|\{\{")  # of a name that is known only once something is replaced
@@ -67,9 +68,9 @@ def upstreams(recipes: Recipes) -> Iterator[Result]:
     have, and none under the name of a workload: only Services have names in the cluster's DNS. LiteLLM sends
     what follows `openai/` or `hosted_vllm/` as the model, and an engine that serves another answers 404.
 
-    Judged are variables and arguments of containers that are a URL, and the `api_base` of LiteLLM's models in
-    ConfigMaps, where the host is a Service or a workload of the recipe. A headless Service has no ports of
-    its own, and to a URL that ends with the host the program may add one.
+    Judged are variables and arguments of containers that are a URL or a list of them, and the `api_base` of
+    LiteLLM's models in ConfigMaps, where the host is a Service or a workload of the recipe. A headless
+    Service has no ports of its own, and to a URL that ends with the host the program may add one.
 
     Fix: http://SERVICE:PORT, with the name and a port of kubectl get service
     """
@@ -109,13 +110,11 @@ def _list_upstreams(recipe: Recipe) -> Iterator[_Upstream]:
             words = [*container.get_items("command"), *container.get_items("args")]
             values = [value for env in container.get_items("env") if (value := env.get("value")) is not None]
             for value in (*values, *words):
-                url = (
-                    (value.text or "").partition("=")[2]
-                    if (value.text or "").startswith("--")
-                    else value.text
-                )
-                if url and _URL.fullmatch(url):
-                    place = Location(template.manifest.file, value.line, value.column)
+                text = value.text or ""
+                listed = text.partition("=")[2] if text.startswith("--") else text
+                urls = [url for each in _SEPARATORS.split(listed) if (url := each.strip())]
+                place = Location(template.manifest.file, value.line, value.column)
+                for url in urls if all(map(_URL.fullmatch, urls)) else ():
                     yield _Upstream(template.owner, template.namespace or "", url, place)
     for manifest in recipe.own_manifests:
         data = manifest.root.get("data") if manifest.kind == "ConfigMap" else None

@@ -1,18 +1,22 @@
 """Checks that replicas have the GPUs that their engine's parallel sizes need."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.parallelism._triton import check_ranks
-from dynocheck.core.fixes import set_gpus, set_value
+from dynocheck.core.fixes import remove_argument, replace_words, set_gpus, set_value
 from dynocheck.core.outcomes import Unjudged
-from dynocheck.data.servers import PROGRAMS, find_server
+from dynocheck.data.images import parse_image
+from dynocheck.data.servers import PROGRAMS, find_server, find_server_image
 from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
+from dynocheck.engines.other_servers import LLAMACPP
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
+from dynocheck.facts import POD_TEMPLATE_PATHS, Component, Graph, Recipe, Recipes, index_containers
 
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
+_FOR_CPUS = re.compile(r"server(-b\d+)?")  # tags of llama.cpp's images: its docs/docker.md
 _RANKS = ("tensor-parallel-size", "num-shard", "pipeline-parallel-size")
 _USUAL_NODE = 8  # GPUs of the largest nodes that are common
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
@@ -27,10 +31,11 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
 
     With fewer GPUs than ranks the engine does not start; additional GPUs stay idle, unless expert parallelism
     is elastic, and TGI without --num-shard takes all. llama.cpp and Ollama always take all and are not
-    compared. Triton starts an engine of TensorRT-LLM with a rank of MPI for each GPU: alone it is one.
-    Arguments count wherever the engine reads them: flags, variables, engine YAML. Not judged are an engine
-    whose parallel flags are invalid, until engine.flags-known and engine.values pass, one whose sizes are not
-    all in the recipe, and a worker whose command starts no recognizable engine.
+    compared, but llama.cpp's image for CPUs leaves GPUs idle, and so does --gpu-layers 0. Triton starts an
+    engine of TensorRT-LLM with a rank of MPI for each GPU: alone it is one. Arguments count wherever the
+    engine reads them: flags, variables, engine YAML. Not judged are an engine whose parallel flags are
+    invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
+    worker whose command starts no recognizable engine.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
@@ -43,25 +48,45 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         if (splits := list(_find_splits(graph, component)))
         or (_hides_engine(graph, component) and _is_command(recipe, graph, component))
     ]
-    if not workers:
+    idle = [
+        (component, *idleness)
+        for recipe in recipes
+        for graph in recipe.servers
+        for component in graph.components
+        if component.gpus and (idleness := _find_idle(graph, component)) is not None
+    ]
+    if not workers and not idle:
         raise Skip("no engine")
+    for component, why, fix, place in idle:
+        yield judged(1, "components")
+        yield warn(f"{component.name}: {why}, a replica is given {component.gpus}", fix=fix, location=place)
     for graph, component, splits in workers:
         known = [split for split in splits if split is not None]
         reason = _explain_unjudged(graph, component, splits)
         if not splits and not graph.of_dynamo:
             yield from check_ranks(graph, component)
+        given = (component.gpus or 0) * component.nodes
+        if (
+            reason is None
+            and any(split.gpus_here > given for split in known)
+            and _is_in_ray(graph, component)
+        ):
+            reason = (
+                "it starts Ray itself, whose other pods may have the GPUs",
+                "a RayCluster or a LeaderWorkerSet",
+            )
         if reason is not None:
             yield _describe_unjudged(graph, component, *reason)
         else:
             yield judged(1, "components")
-            yield from _compare_gpus(graph, component, (component.gpus or 0) * component.nodes, known)
+            yield from _compare_gpus(graph, component, given, known)
 
 
 def _runs_elsewhere(component: Component) -> bool:
-    """Whether it is given no GPU, and has an image for CPUs or starts an engine on another accelerator."""
+    """Whether it is given no GPU, and starts an engine in an image for CPUs or on another accelerator."""
     on_cpu = any("cpu" in (each.image or "") for each in component.containers)
     starts = any(each.launches for each in component.containers)
-    return not component.gpus and (on_cpu or (starts and _has_accelerator(component)))
+    return not component.gpus and starts and (on_cpu or _has_accelerator(component))
 
 
 def _has_accelerator(component: Component) -> bool:
@@ -72,6 +97,33 @@ def _takes_all(component: Component) -> bool:
     """Whether all that it starts spreads a model over the GPUs that it sees, however many."""
     servers = [find_server(launch.module) for c in component.containers for launch in c.launches]
     return bool(servers) and all(server is not None and server.takes_all for server in servers)
+
+
+def _find_idle(graph: Graph, component: Component) -> tuple[str, str, Location] | None:
+    """Why llama.cpp uses none of a component's GPUs, with the fix and its place; None if it may use them."""
+    for engine in find_component_instances(graph, component):
+        container, layers = engine.container, engine.given.get("gpu-layers")
+        tag = parse_image(container.image or "").tag
+        if engine.engine is not LLAMACPP or not engine.given.complete:
+            continue
+        if layers is not None and layers.integer == 0:
+            place = Location(graph.file, layers.line, layers.column)
+            return f"{layers.spelled} 0 leaves GPUs idle", remove_argument(layers.spelled), place
+        if find_server_image(container.image or "") is not None and _FOR_CPUS.fullmatch(tag):
+            place = Location(graph.file, container.image_line, container.image_column)
+            return "this image of llama.cpp uses no GPU", replace_words(tag, f"server-cuda{tag[6:]}"), place
+    return None
+
+
+def _is_in_ray(graph: Graph, component: Component) -> bool:
+    """Whether a pod that no group is known of joins a cluster of Ray, or starts one that others join."""
+    for container in component.containers if graph.kind in POD_TEMPLATE_PATHS else ():
+        starts = (words for words in container.commands if len(words) > 1)
+        if any((words[0].text, words[1].text) == ("ray", "start") for words in starts):
+            return True
+        if any(container.find_variable("RAY_ADDRESS", launch) for launch in container.launches):
+            return True
+    return False
 
 
 def _explain_unjudged(
@@ -86,7 +138,7 @@ def _explain_unjudged(
     if (
         not splits
         and graph.group == "serving.kserve.io"
-        and not any(c.commands for c in component.containers)
+        and (graph.kind == "LLMInferenceService" or not any(c.commands for c in component.containers))
     ):
         return "KServe makes its command of objects that are not read", "its command in the manifest"
     if not splits and not graph.of_dynamo:
@@ -115,8 +167,12 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether a worker with accelerators, or a component of unknown type with GPUs, runs no known engine."""
+    """Whether a worker, or a component of unknown type with GPUs, runs no known engine.
+
+    A graph's worker without GPUs and with a program of Dynamo may be its mocker.
+    """
     computes = component.gpus != 0 or _has_accelerator(component)
+    computes = computes or not any(each.launches for each in component.containers)
     works = component.role in ("worker", "main", "prefill", "decode") and computes
     works = works or (bool(component.gpus) and component.role not in ("frontend", "planner", "epp"))
     return works and (component.main is not None or not graph.of_dynamo)

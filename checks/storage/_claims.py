@@ -14,6 +14,9 @@ from dynocheck.facts import (
 )
 from dynocheck.scheduling.graphs import resolve_namespace
 
+_PVC = "pvc://"  # as ParsePvcURI reads it, in pkg/utils/storage.go of github.com/kserve/kserve
+_URIS = ("storageUri", "uri")
+
 
 def locate_claim(claim: Claim) -> Location:
     """The place where a recipe declares a claim."""
@@ -86,3 +89,7 @@ def _find_mounts(recipe: Recipe) -> Iterator[tuple[str, Location]]:
             name = volume.get("claimName")
             if name is not None and name.text:
                 yield name.text, Location(manifest.file, name.line, name.column)
+        for _, uri in manifest.root.find_entries(_URIS) if manifest.group == "serving.kserve.io" else ():
+            if (uri.text or "").startswith(_PVC):
+                name_of_claim = (uri.text or "").removeprefix(_PVC).partition("/")[0]
+                yield name_of_claim, Location(manifest.file, uri.line, uri.column)

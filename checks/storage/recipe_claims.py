@@ -12,9 +12,11 @@ from dynocheck.facts import (
     Component,
     Graph,
     HubModels,
+    Manifest,
     Recipe,
     Recipes,
     Value,
+    find_server_template,
     parse_quantity,
     read_pod_templates,
 )
@@ -24,6 +26,8 @@ _HOST = "kubernetes.io/hostname"
 _PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")  # billions
 _DRAFTS = re.compile(r"eagle|draft|speculat|mtp|lora|adapter|dflash|medusa", re.IGNORECASE)
 _SHARED = re.compile(r"(?<![a-z])(?:efs|nfs)(?![a-z])", re.IGNORECASE)
+_LOCAL = re.compile(r"local|host-?path|topolvm|lvm|zfs|microk8s", re.IGNORECASE)  # a volume stays on its node
+_MOST = {"HorizontalPodAutoscaler": "maxReplicas", "ScaledObject": "maxReplicaCount"}
 _LEAST_BYTES = 0.25  # of a parameter at two bits
 
 
@@ -34,7 +38,9 @@ def access_mode(recipes: Recipes) -> Iterator[Finding]:
 
     Checked are the claims that the recipe declares. The check fails where a component spans nodes. It warns
     where several pods mount the claim, as one node may hold them all, unless a node selector or a required
-    pod affinity puts them on one node.
+    pod affinity puts them on one node. Of an engine without Dynamo the most replicas of its autoscaler count,
+    and a Deployment that starts its new pod before the old one ends: that waits for the volume on another
+    node, unless a volume of its class stays on one node or is shared whatever its mode.
 
     Fix: accessModes: [ReadWriteMany], with a class that gives it
     """
@@ -46,11 +52,15 @@ def access_mode(recipes: Recipes) -> Iterator[Finding]:
                 if users:
                     has_users = True
                     yield from _check_shared(recipe, claim, graph, users)
+            for server in recipe.servers:
+                if _find_claim(recipe, server, claim.name) is claim:
+                    has_users = True
+                    yield from _check_server(recipe, claim, server)
             for finding in _check_download_target(recipe, claim):
                 has_users = True
                 yield finding
     if not has_users:
-        raise Skip("no graph mounts a claim that its recipe declares")
+        raise Skip("no graph and no engine mounts a claim that its recipe declares")
 
 
 def _locate(recipe: Recipe, claim: Claim, *path: str) -> Location:
@@ -117,6 +127,77 @@ def _runs_on_one_node(recipe: Recipe, graph: Graph, users: list[Component]) -> b
     }
     user_specs = [specs.get((user.line, user.column)) for user in users]
     return all(spec is not None and _is_pinned(spec) for spec in user_specs)
+
+
+def _find_claim(recipe: Recipe, server: Graph, name: str) -> Claim | None:
+    """The claim of a name that an engine without Dynamo mounts: of its file, else the one of its folder."""
+    if not any(mount.name == name for component in server.components for mount in component.claims):
+        return None
+    named = [each for each in recipe.claims if each.name == name]
+    own = [each for each in named if each.file == server.file]
+    folder = server.file.rpartition("/")[0]
+    beside = own or [each for each in named if each.file.rpartition("/")[0] == folder]
+    return beside[0] if len(beside) == 1 else None
+
+
+def _check_server(recipe: Recipe, claim: Claim, server: Graph) -> Iterator[Finding]:
+    component = server.components[0]
+    template = find_server_template(recipe, server, component)
+    modes = set(claim.access_modes)
+    if template is None or not modes or not modes <= _ONE_NODE or _is_pinned(template.spec):
+        return
+    if _LOCAL.search(claim.storage_class or "") or _SHARED.search(claim.storage_class or ""):
+        return
+    most, scaler = _find_most(recipe, template.manifest)
+    pods = max(component.replicas, most) * component.nodes
+    mode, owner = min(modes), template.owner
+    location = _locate(recipe, claim, "accessModes")
+    if component.nodes > 1 or (pods > 1 and mode == "ReadWriteOncePod"):
+        yield fail(
+            f"claim {claim.name} is {mode}, and {pods} pods of {owner} mount it",
+            fix=_suggest_mode(recipe, claim),
+            location=location,
+        )
+    elif pods > 1:
+        by = f", by {scaler.kind} {scaler.name}" if scaler is not None and most > component.replicas else ""
+        yield warn(
+            f"claim {claim.name} is {mode}, and {pods} pods of {owner} mount it{by}: only those on one node "
+            "can start",
+            fix=_suggest_mode(recipe, claim),
+            location=location,
+        )
+    elif _starts_before_it_ends(template.manifest):
+        place = template.manifest.root.get("metadata", "name") or template.manifest.root
+        yield warn(
+            f"{owner} starts its new pod before the old one ends, and claim {claim.name} is {mode}: on "
+            "another node an update waits for ever",
+            fix=set_value("spec.strategy", {"type": "Recreate"}),
+            location=Location(template.manifest.file, place.line, place.column),
+        )
+
+
+def _find_most(recipe: Recipe, workload: Manifest) -> tuple[int, Manifest | None]:
+    """The most replicas that an autoscaler of the recipe gives a workload, and the autoscaler."""
+    for manifest in recipe.manifests:
+        target = manifest.root.get("spec", "scaleTargetRef")
+        field = _MOST.get(manifest.kind)
+        if target is None or field is None or target.get_text("name") != workload.name:
+            continue
+        most = manifest.root.get("spec", field)
+        near = manifest.file.rpartition("/")[0] == workload.file.rpartition("/")[0]
+        if near and most is not None and isinstance(most.data, int):
+            return most.data, manifest
+    return 0, None
+
+
+def _starts_before_it_ends(workload: Manifest) -> bool:
+    """Whether a Deployment of one replica has two pods while it is updated."""
+    replicas, strategy = workload.root.get("spec", "replicas"), workload.root.get("spec", "strategy")
+    surge = strategy.get("rollingUpdate", "maxSurge") if strategy is not None else None
+    recreates = strategy is not None and strategy.get_text("type") == "Recreate"
+    none = surge is not None and str(surge.data) in ("0", "0%")
+    stopped = replicas is not None and replicas.data == 0
+    return workload.kind == "Deployment" and not recreates and not none and not stopped
 
 
 def _is_pinned(spec: Value) -> bool:

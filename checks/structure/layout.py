@@ -110,7 +110,8 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
             location=_locate_unrendered(recipe),
         )
         return
-    if any(_may_deploy(manifest) for manifest in recipe.manifests):
+    models_alone = bool(recipe.triton_models) and not any(recipe.own_files)
+    if models_alone or any(_may_deploy(manifest) for manifest in recipe.manifests):
         return
     is_recipe = recipe.shape == "model" or _is_variant(recipe)
     values = next(filter(_has_values, recipe.own_files), None)

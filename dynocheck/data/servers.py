@@ -56,14 +56,15 @@ class Server(NamedTuple):
 
 _VLLM = ("vllm", "serve")
 # From vLLM's entrypoints/openai/api_server.py and entrypoints/serve, SGLang's srt/entrypoints/http_server.py,
-# TensorRT-LLM's serve/openai_server.py, TGI's router/src/server.rs, llama.cpp's tools/server/server.cpp. What
-# only some releases have, such as SGLang's /ready, counts for all.
+# TensorRT-LLM's serve/openai_server.py, TGI's router/src/server.rs, llama.cpp's tools/server/server.cpp,
+# Ollama's server/routes.go. What only some releases have, such as SGLang's /ready, counts for all.
 _ANSWERS = {
     "vLLM": ("/health", "/ping"),
     "SGLang": ("/health", "/health_generate", "/ping", "/ready"),
     "TensorRT-LLM": ("/health", "/health_generate"),
     "TGI": ("/health", "/ping"),
     "llama.cpp": ("/health", "/v1/health"),
+    "Ollama": ("/", "/api/version", "/api/tags"),
 }
 # Builds of vLLM for a platform: some start it, others their arguments.
 _PLATFORMS = ("ascend", "cpu", "cuda", "gaudi", "hpu", "neuron", "rocm", "tpu", "xpu")
@@ -103,11 +104,19 @@ _SERVERS = (
         entrypoint=("text-generation-launcher",),
         port=80,
     ),
+    Server(  # of AWS, whose script reads variables alone: sagemaker-entrypoint.sh of TGI
+        *("text-generation-launcher", "TGI", ""),
+        images=(),
+        starts=("huggingface-pytorch-tgi-inference",),
+        entrypoint=("./entrypoint.sh",),
+        port=8080,
+    ),
     Server("tritonserver", "Triton", "", images=(), others=("/tritonserver",)),
     Server(
         *("llama-server", "llama.cpp", ""),
         images=("ggml-org/llama.cpp", "ggerganov/llama.cpp"),
         entrypoint=("llama-server",),
+        port=8080,
         takes_all=True,
         tagged=_BUILD,
     ),
@@ -129,6 +138,8 @@ _TAGGED = {
     **dict.fromkeys(("lmsysorg/sglang", "docker.io/lmsysorg/sglang"), "v"),
     "ghcr.io/huggingface/text-generation-inference": "",
 }
+# Their images set it by a variable; llama.cpp's own default changed from 8080 to 9931.
+_PORT_OF_IMAGE = ("text-generation-launcher", "llama-server")
 _BY_WORD = {server.words[0]: server for server in reversed(_SERVERS)}
 _BY_MODULE = {server.module: server for server in reversed(_SERVERS) if server.module}
 _BY_PROGRAM = {program: server for server in reversed(_SERVERS) for program in server.programs}
@@ -202,8 +213,8 @@ def name_image_engine(image: str) -> str:
 def find_default_port(program: str, image: str) -> int | None:
     """Where a server listens without a flag or a variable; None if that is unknown."""
     server = find_server(program)
-    if server is None or (server.program == "text-generation-launcher" and not _is_own(server, image)):
-        return None  # TGI's image sets it by a variable
+    if server is None or (server.program in _PORT_OF_IMAGE and not _is_own(server, image)):
+        return None
     return server.port
 
 

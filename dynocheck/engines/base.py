@@ -60,7 +60,8 @@ class Engine:
     files, given the container, the launch and the manifest's file. `parallelism` and `budget` return None if
     a number in them is unknown or an argument changes what is loaded. `config` returns the file of keys that
     the launch names, its root the section that counts; None if it names none, or one that the recipe does
-    not contain.
+    not contain. If `adapts`, it answers under any name of a model or loads what it is asked
+    for, and puts on GPUs what fits there.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Engine:
     budget: Callable[[Arguments], MemoryBudget | None]
     config: Callable[[Container, Launch], ConfigFile | None]
     model_flags: tuple[str, ...]
+    adapts: bool = False
 
     def model(self, arguments: Arguments) -> str | None:
         """The model to load, as a hub id or a path; None if it is not set or unknown."""
@@ -77,7 +79,9 @@ class Engine:
         return argument.value if argument is not None and isinstance(argument.value, str) else None
 
     def served_name(self, arguments: Arguments) -> str | None:
-        """The name in requests: the first --served-model-name, or else the model."""
+        """The name in requests: the first --served-model-name, or else the model; None if it is unknown."""
+        if self.adapts:
+            return None
         argument = arguments.get("served-model-name")
         if argument is None:
             return self.model(arguments)

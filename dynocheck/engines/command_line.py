@@ -18,6 +18,8 @@ _TAKE_MODEL = (  # as a word without a flag
     *(_TRTLLM, f"{_TRTLLM} serve", f"{_TRTLLM} embeddings", f"{_TRTLLM} mm_embedding_serve"),
 )
 SGLANG = ("dynamo.sglang", "sglang serve")
+LLAMACPP = "llama-server"
+"""It takes no value behind a `=` (common_params_parse_ex in common/arg.cpp of each release)."""
 _MODEL = re.compile(r"[^\s-]\S*/\S+")  # the id of a model, or a path
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 _SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")  # what a switch is given by mistake
@@ -133,7 +135,8 @@ def parse_flags(launch: Launch, parsers: tuple[FlagTable, ...]) -> tuple[FlagOcc
     for place, following in pairwise([*places, ends]):
         spelled, equals, inline = (words[place].text or "").partition("=")
         given, after = inline if equals else None, words[place + 1 : following]
-        candidates = tuple(_find_candidates(module, spelled, parsers))
+        joined = bool(equals) and module == LLAMACPP
+        candidates = () if joined else tuple(_find_candidates(module, spelled, parsers))
         found.append(FlagOccurrence(words[place], spelled, given, after, candidates))
     model = _find_model_behind(found) if takes_word else None
     return tuple(replace(f, following=f.following[:-1]) if f is model else f for f in found)
@@ -174,7 +177,7 @@ def _find_candidates(module: str, spelled: str, parsers: tuple[FlagTable, ...]) 
     llama.cpp takes none either, and underscores for hyphens (common_params_parse_ex in common/arg.cpp), nor
     does click, by which trtllm-serve parses.
     """
-    if module == "llama-server" and parsers:
+    if module == LLAMACPP and parsers:
         name = spelled.replace("_", "-") if spelled.startswith("--") else spelled
         return [parsers[0].by_name[name]] if name in parsers[0].by_name else []
     if module.startswith(_TRTLLM) and parsers:

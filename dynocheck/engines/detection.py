@@ -6,7 +6,7 @@ from dynocheck.engines import other_servers, sglang, trtllm, vllm
 from dynocheck.engines.base import Engine
 from dynocheck.facts import ConfigFile, Container, IdentityCache, Launch
 
-ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE, other_servers.TGI, other_servers.TRTLLM)
+ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE, *other_servers.ENGINES)
 
 _keys_files: IdentityCache[ConfigFile | None] = IdentityCache(4096)  # several checks ask for the same
 

@@ -66,7 +66,7 @@ class SizedEngine:
 
 
 def size_engines(recipes: Iterable[Recipe], nodes: Sequence[GpuNode] = ()) -> Iterator[SizedEngine]:
-    """Every engine that a component of a recipe starts on GPUs.
+    """Every engine that a component of a recipe starts on GPUs, unless it puts there what fits.
 
     :param nodes: all GPU nodes of the cluster that it runs on, if that is known.
     """
@@ -89,7 +89,8 @@ def _size_engines(recipe: Recipe, nodes: Sequence[GpuNode]) -> Iterator[SizedEng
         if component.gpus != 0:
             gpu = _find_gpu_memory(placement, [node for node in nodes if placement.selects(node.node)])
             for instance in find_component_instances(graph, component):
-                yield _size_engine(recipe, instance, gpu)
+                if not instance.engine.adapts:
+                    yield _size_engine(recipe, instance, gpu)
 
 
 def _size_engine(recipe: Recipe, instance: EngineInstance, gpu: GpuMemory) -> SizedEngine:

@@ -1,9 +1,13 @@
-"""TGI and trtllm-serve, which Dynamo does not start.
+"""TGI, trtllm-serve, llama.cpp and Ollama, which Dynamo does not start.
 
 TGI's launcher takes each flag from a variable too; a flag wins. Without --num-shard it takes every GPU that
 it sees. trtllm-serve splits as TensorRT-LLM does; its YAML file wins over its flags, in later releases
-they over the file.
+they over the file. llama.cpp's server has a variable for most of its flags, and answers under whatever name a
+model is asked for. Ollama has variables alone, and loads what it is asked for.
 """
+
+import re
+from dataclasses import replace
 
 from dynocheck.data.flags import find_program_release
 from dynocheck.data.servers import PROGRAMS
@@ -33,6 +37,19 @@ _NAMES = {
 _FLAGS_WIN = "1.3.0rc29"  # the known release since which they do, by its documentation of --config
 _FILES = ("config", "extra-llm-api-options")
 _WITHOUT_MODEL = (f"{_TRTLLM} disaggregated", f"{_TRTLLM} disaggregated_mpi_worker")  # but in their file
+_LLAMA = "llama-server"
+# Options of llama.cpp that are judged, with the variable that each may be given by (common/arg.cpp).
+_LLAMA_VARIABLES = {
+    "api-prefix": "LLAMA_ARG_API_PREFIX",
+    "gpu-layers": "LLAMA_ARG_N_GPU_LAYERS",
+    "hf-repo": "LLAMA_ARG_HF_REPO",
+    "host": "LLAMA_ARG_HOST",
+    "model": "LLAMA_ARG_MODEL",
+    "model-url": "LLAMA_ARG_MODEL_URL",
+    "port": "LLAMA_ARG_PORT",
+}
+_ADDRESS = re.compile(r"(?:(https?)://)?(\[[\da-fA-F:.]*\]|[^:/\[\]]*)(?::(\d+))?(?:/.*)?")
+_OLLAMA_PORTS = {"": 11434, "http": 80, "https": 443}  # without a port in OLLAMA_HOST
 
 
 def _read_tgi(container: Container, launch: Launch, file: str) -> Arguments:
@@ -79,6 +96,58 @@ def _find_trtllm_file(container: Container, launch: Launch) -> ConfigFile | None
     return find_config_file(container, next((flags[name] for name in _FILES if name in flags), None))
 
 
+def _read_llamacpp(container: Container, launch: Launch, file: str) -> Arguments:
+    parsers = find_parsers(_LLAMA, container.image)
+    by_name = {variable.name: variable for variable in (*container.env, *launch.env)}
+    variables = {
+        name: Argument(name, found.value, file, found.line, found.column, found.value is not None, found.name)
+        for name, variable in _LLAMA_VARIABLES.items()
+        if (found := by_name.get(variable)) is not None
+    }
+    flags, complete = parse_command_line(launch, file, parsers, {})
+    given = variables | flags
+    if (repo := given.get("hf-repo")) is not None and repo.known:
+        model, _, _quantization = str(repo.value).partition(":")
+        given["hf-repo"] = replace(repo, value=model)
+    return Arguments(given, complete=complete)
+
+
+def _read_ollama(container: Container, launch: Launch, file: str) -> Arguments:
+    """The host and the port of OLLAMA_HOST, which envconfig/config.go of Ollama takes apart."""
+    variable = container.find_variable("OLLAMA_HOST", launch)
+    if variable is None:
+        return Arguments()
+    match = _ADDRESS.fullmatch((variable.value or "").strip(" \"'"))
+    if variable.value is None or match is None:
+        return Arguments(complete=False)
+    scheme, host, port = match[1] or "", match[2].strip("[]"), match[3]
+    parts = {"host": host or ("0.0.0.0" if port else "127.0.0.1"), "port": port or _OLLAMA_PORTS[scheme]}  # noqa: S104
+    place = file, variable.line, variable.column
+    return Arguments(
+        {name: Argument(name, value, *place, spelled=variable.name) for name, value in parts.items()}
+    )
+
+
+LLAMACPP = Engine(
+    "llamacpp",
+    (_LLAMA,),
+    _read_llamacpp,
+    lambda given: None,
+    lambda given: None,
+    lambda container, launch: None,
+    ("model", "hf-repo"),
+    adapts=True,
+)
+OLLAMA = Engine(
+    "ollama",
+    ("ollama serve",),
+    _read_ollama,
+    lambda given: None,
+    lambda given: None,
+    lambda container, launch: None,
+    (),
+    adapts=True,
+)
 TGI = Engine(
     "tgi",
     (_LAUNCHER,),
@@ -97,3 +166,4 @@ TRTLLM = Engine(
     _find_trtllm_file,
     ("model",),
 )
+ENGINES = (TGI, TRTLLM, LLAMACPP, OLLAMA)

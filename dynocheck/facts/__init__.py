@@ -100,7 +100,7 @@ _NAMES = {
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
     "k8s.rdma": "AppliedState NicPolicies NicPolicy",
     "k8s.scheduling_constraints": "Placement list_placements",
-    "k8s.serving_runtimes": "merge_serving_runtimes",
+    "k8s.serving_runtimes": "SERVING_RUNTIMES find_nearest_runtime merge_serving_runtimes",
     "k8s.storage": """
         ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
         PersistentVolumes PlatformClaim PlatformClaims PlatformPod StorageCapacity
@@ -119,7 +119,7 @@ _NAMES = {
         TransferRequest
     """,
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount TritonModel Word",
-    "recipe.documents": "Manifest Problem Role SourceFile Value",
+    "recipe.documents": "Manifest Problem Role SourceFile Value is_openshift_template",
     "recipe.engines": "EngineParsers Ruling Rulings",
     "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",

@@ -133,12 +133,17 @@ def _load_path(name: str, variables: Mapping[str, str], *, render: bool) -> Iter
     load = partial(_load_folder, variables=variables, tree=tree, render=render)
     many = len(models) >= _MANY
     loaded = map_shared(load, models, encode=_encode, decode=_decode) if many else map(load, models)
-    recipes = [recipe for recipe in loaded if any(recipe.own_files) or any(p.chart for p in recipe.unread)]
+    recipes = [recipe for recipe in loaded if _has_content(recipe)]
     yield from recipes
     if recipes and models != [path]:
         yield from _load_index(path, recipes)
     if not recipes:
         raise NotARecipe(f"{escape_path(path)}: no recipe in it: no manifest (*.yaml, *.yml, *.json)")
+
+
+def _has_content(recipe: Recipe) -> bool:
+    """Whether there is something to judge: a manifest, a chart, or a model of Triton."""
+    return any(recipe.own_files) or any(part.chart for part in recipe.unread) or bool(recipe.triton_models)
 
 
 def _load_index(path: Path, recipes: Iterable[Recipe]) -> Iterator[Recipe]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dynocheck.facts import Manifest, Problem, Role, SourceFile
+from dynocheck.facts import Manifest, Problem, Role, SourceFile, is_openshift_template
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.templates import fill, has_branches, replace_tags, suggest_rendering, uses_tags
 from dynocheck.recipe.yaml_loader import read_documents
@@ -104,6 +104,7 @@ def parse_file(name: str, text: str, role: Role, problems: list[Problem]) -> Loa
             for problem in problems
         ]
     template = any(problem.when_rendered for problem in problems) and not uses_tags(text)
+    template = template or any(map(is_openshift_template, documents))
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
     return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)

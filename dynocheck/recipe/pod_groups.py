@@ -29,6 +29,8 @@ def measure_group(
     """
     own = count_pod_gpus(template)
     of_ray = is_of_ray(template.manifest)
+    if template.manifest.group == "ome.io":
+        return PodGroup(1, None if template.path.endswith((".leader", ".worker")) else own)
     if template.partial and not of_ray:
         alone = all(map(starts, siblings))  # otherwise the rest may work for this engine
         return PodGroup(1, (own or None) if alone else None)

@@ -34,7 +34,7 @@ from dynocheck.recipe.volumes import (
     read_mounts,
     resolve_mounted_path,
 )
-from dynocheck.recipe.yaml_loader import read_embedded
+from dynocheck.recipe.yaml_loader import parse_embedded
 
 NOTHING = Value(None, 1, 1)
 
@@ -58,6 +58,7 @@ _STARTS_NOTHING = (
     "source",
     "ulimit",
 )
+_OMNI = "--omni"  # makes `vllm serve` another server, vLLM-Omni, whose stages have GPUs of their own
 _DATA = (".yaml", ".yml", ".json")
 _MAX_LAUNCHES = 100  # of one container
 _MAX_SCRIPTS = 256 * 1024  # characters of command and args in one file
@@ -235,7 +236,7 @@ class PodReader:
 
     def _read_config_files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
         for path, file, value in self._list_config_map_files(container, volumes):
-            yield ConfigFile(path, file, read_embedded(value, self._lines.get(file, ())))
+            yield ConfigFile(path, file, *parse_embedded(value, self._lines.get(file, ())))
         yield from self._read_written_files(self._written.get((container.line, container.column), ()))
 
     def _read_written_files(self, written: Iterable[tuple[str, Script, Value]]) -> Iterator[ConfigFile]:
@@ -246,7 +247,7 @@ class PodReader:
         lines = self._lines.get(self._file, ())
         for path, script, element in written:
             if path.endswith(_DATA) and len(texts[path]) == 1 and UNKNOWN not in script.text:
-                yield ConfigFile(path, self._file, read_embedded(element, lines, script.text, script.line))
+                yield ConfigFile(path, self._file, *parse_embedded(element, lines, script.text, script.line))
 
     def _read_triton_models(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[TritonModel]:
         for path, file, value in self._list_config_map_files(container, volumes):
@@ -322,7 +323,7 @@ def _parse_server(words: Sequence[Word], variables: Mapping[str, str | None]) ->
         return None
     for i, word in enumerate(words):
         program = find_server_program([each.text or "" for each in words[i : i + 2]])
-        if program is not None:
+        if program is not None and all(each.text != _OMNI for each in words):
             at = word.line, word.column
             env = tuple(EnvVar(name, value, *at) for name, value in sorted(variables.items()))
             return Launch(program[0], tuple(words[i + program[1] :]), *at, env)

@@ -40,6 +40,7 @@ _DYNAMO = (_FRONTEND, "dynamo.vllm", "dynamo.sglang", "dynamo.trtllm", "dynamo.m
 _DYNAMO_PREFIXES = tuple(f"{module}." for module in _DYNAMO)  # also of their modules, as dynamo.vllm.main
 _ENDING = ("Job", "CronJob", "RayJob")  # they run an engine's image for all sorts of tasks
 _KSERVE = "LLMInferenceService"
+_KSERVE_ENGINES = ("spec.template", "spec.worker", "spec.prefill")
 _MODELS = "/mnt/models"
 _FORMATS = ("huggingface", "vllm", "triton", "tensorrt", "tensorrt-llm", "sglang")
 _REPLICAS = {  # where the number of replicas is: else in spec
@@ -79,7 +80,7 @@ def find_servers(manifest: Manifest, reader: PodReader) -> Iterator[Graph]:
 
 
 def _may_serve(template: PodTemplate) -> bool:
-    if template.manifest.kind == _KSERVE or _find_format(template):
+    if _is_of_kserve(template) or _find_format(template):
         return True
     sources = _list_containers(template.spec)
     words = [
@@ -88,6 +89,11 @@ def _may_serve(template: PodTemplate) -> bool:
         for word in (each.get("image"), *each.get_items("command"), *each.get_items("args"))
     ]
     return any(_SIGN.search(word.text) for word in words if word is not None and word.text)
+
+
+def _is_of_kserve(template: PodTemplate) -> bool:
+    """Whether KServe itself starts the engine of a pod: its scheduler and its router are other pods."""
+    return template.manifest.kind == _KSERVE and template.path.startswith(_KSERVE_ENGINES)
 
 
 def _find_format(template: PodTemplate) -> str:
@@ -116,7 +122,7 @@ def _read_pod(template: PodTemplate, reader: PodReader) -> _Pod:
 def _find_model_mounts(template: PodTemplate, source: Value) -> list[Mount]:
     """The folder that KServe fills with a model of the hub before its own container starts."""
     spec = template.manifest.root.get("spec") or template.spec
-    if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
+    if _is_of_kserve(template) and source.get_text("name") == "main":
         uri = spec.get("model", "uri")
     elif template.manifest.kind == "InferenceService" and source.get_text("name") == "kserve-container":
         uri = spec.get("predictor", "model", "storageUri")
@@ -131,7 +137,7 @@ def _find_command(template: PodTemplate, source: Value) -> DefaultCommand:
     """The command of a container's image, or the one that KServe or Ray's operator gives it."""
     if is_of_ray(template.manifest):
         return DefaultCommand(by_operator=False)
-    if template.manifest.kind == _KSERVE and source.get_text("name") == "main":
+    if _is_of_kserve(template) and source.get_text("name") == "main":
         return DefaultCommand(_build_kserve_command(template, source), by_operator=False)
     return find_image_command(source)
 
@@ -152,10 +158,14 @@ def _list_containers(spec: Value) -> list[Value]:
 def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ...]:
     """What KServe runs in a pod of its own engine, if all of it is in the manifest: not over several pods.
 
-    See config/llmisvcconfig/config-llm-template.yaml of github.com/kserve/kserve.
+    With a prefill pool, the decode engine listens on 8001 behind a sidecar on 8000, so that both answer. See
+    config/llmisvcconfig/config-llm-template.yaml and -decode-template.yaml of github.com/kserve/kserve.
     """
     spec = template.manifest.root.get("spec") or template.spec
-    parts = spec.get("prefill") if template.path.startswith("spec.prefill") else spec
+    prefill = spec.get("prefill")
+    prefills = template.path.startswith("spec.prefill")
+    parts = prefill if prefills else spec
+    port = 8000 if prefills or prefill is None else "$(either)"
     if parts is None or parts.get("worker") is not None or spec.get("baseRefs") is not None:
         return ()
     uri = spec.get_text("model", "uri")
@@ -163,7 +173,7 @@ def _build_kserve_command(template: PodTemplate, source: Value) -> tuple[str, ..
     tensor = parts.get("parallelism", "tensor")
     more = " ${VLLM_ADDITIONAL_ARGS}" if _sets_arguments(source) else ""
     size = f" --tensor-parallel-size {tensor.data}" if tensor is not None else ""
-    script = f'eval vllm serve {model} --port 8000{size}{more} "$@"'
+    script = f'eval vllm serve {model} --port {port}{size}{more} "$@"'
     return "/bin/bash", "-c", script, "--"
 
 
@@ -175,7 +185,7 @@ def _sets_arguments(source: Value) -> bool:
 def _stays(pod: _Pod) -> bool:
     """Whether a pod serves for good with an engine, by its image or its kind, whatever it starts."""
     manifest = pod.template.manifest
-    if manifest.kind == _KSERVE or _find_format(pod.template):
+    if _is_of_kserve(pod.template) or _find_format(pod.template):
         return True
     if manifest.kind in _ENDING:
         return False

@@ -118,7 +118,14 @@ def _offset_places(line: int, column: int) -> _Place:
 
 
 def read_embedded(value: Value, lines: Sequence[str], part: str | None = None, line: int = 0) -> Value | None:
-    """The YAML in a string of a file, as an engine reads it; None if it is invalid.
+    """The YAML in a string of a file, as an engine reads it; None if it is invalid. See `parse_embedded`."""
+    return parse_embedded(value, lines, part, line)[0]
+
+
+def parse_embedded(
+    value: Value, lines: Sequence[str], part: str | None = None, line: int = 0
+) -> tuple[Value | None, Problem | None]:
+    """The YAML in a string of a file, as an engine reads it; if it is invalid, its first error.
 
     :param value: the string. In a literal block each value has its own position, else that of the string.
     :param lines: the lines of the file.
@@ -130,7 +137,8 @@ def read_embedded(value: Value, lines: Sequence[str], part: str | None = None, l
     place = _locate_within(value, lines)
     shift: _Place = lambda mark: place(yaml.Mark("", 0, mark.line + line, mark.column, None, 0))  # noqa: E731
     documents = _parse_documents(text, problems, shift if line else place, applied=False)
-    return documents[0] if len(documents) == 1 and not any(p.fatal for p in problems) else None
+    broken = next((problem for problem in problems if problem.fatal), None)
+    return (documents[0] if len(documents) == 1 and broken is None else None), broken
 
 
 def is_literal(value: Value, lines: Sequence[str]) -> bool:

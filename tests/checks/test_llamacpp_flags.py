@@ -25,6 +25,8 @@ IMAGE = "ghcr.io/ggml-org/llama.cpp"
         ("server-b10300", "--tools-runtime x", ["unjudged"]),  # only the later of the two has it
         ("server", "--bogus 1", ["warn"]),
         ("server-cuda", "--lazy-mode on", ["unjudged"]),
+        ("server-b9093", "--port=8080", ["fail"]),  # no release splits it
+        ("server-cuda", "--ctx-size=4096 -m /a.gguf", ["fail"]),
         ("server-b4000", "--bogus 1", ["unjudged"]),
         ("server-b99999", "--bogus 1", ["unjudged"]),
     ],

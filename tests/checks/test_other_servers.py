@@ -21,6 +21,9 @@ GKE_TGI = "us-docker.pkg.dev/d/r/huggingface-text-generation-inference-cu121.2-2
 TRTLLM = "nvcr.io/nvidia/tensorrt-llm/release:1.0.0"
 NEW_TRTLLM = "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc11"
 TRITON = "nvcr.io/nvidia/tritonserver:24.01-trtllm-python-py3"
+LLAMA = "ghcr.io/ggml-org/llama.cpp:server-cuda-b9873"
+LLAMA_CPU = "ghcr.io/ggml-org/llama.cpp:server-b9873"
+OLLAMA = "ollama/ollama:0.14.2"
 SERVE = ["trtllm-serve", "a/b"]
 LAUNCH = ["python3", "scripts/launch_triton_server.py", "--model_repo=/models"]
 ALONE = ["tritonserver", "--model-repository=/models"]
@@ -57,6 +60,11 @@ RANKS = ["mpirun", "--allow-run-as-root", "-n", "4", *ALONE]
         ),
         (serve(TRITON, *LAUNCH, "--world_size=4", gpus=4), ["unjudged"]),
         (serve(TRITON, *LAUNCH, "--world_size", "4", gpus=2), ["fail", "unjudged"]),
+        (serve(LLAMA_CPU, "-m", "/a.gguf", gpus=1), ["warn"]),
+        (serve(LLAMA_CPU, "-m", "/a.gguf", gpus=0), ["skip"]),
+        (serve(LLAMA, "-m", "/a.gguf", gpus=2), ["skip"]),
+        (serve(LLAMA, "-m", "/a.gguf", "-ngl", "0", gpus=1), ["warn"]),
+        (serve(LLAMA, "-m", "/a.gguf", "-ngl", "20", gpus=1), ["skip"]),
     ],
 )
 def test_gpus(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
@@ -186,6 +194,51 @@ def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> Non
     assert judge(probes, deploy(tmp_path, one)) == expected
 
 
+def probe(path: str, port: int) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": port}}
+
+
+@pytest.mark.parametrize(
+    ("image", "args", "env", "requested", "expected"),
+    [
+        (LLAMA, "", "", probe("/health", 8080), []),
+        (LLAMA, "", "", probe("/health", 8000), ["fail"]),
+        (LLAMA, "", "", probe("/healthz", 8080), ["fail"]),
+        (LLAMA, "--api-prefix /llm", "", probe("/llm/healthz", 8080), []),
+        (LLAMA, "--port 8000", "", probe("/v1/health", 8000), []),
+        (LLAMA, "", "LLAMA_ARG_PORT=8000", probe("/health", 8000), []),
+        (LLAMA, "--port 8080", "LLAMA_ARG_PORT=8000", probe("/health", 8000), ["fail"]),
+        (LLAMA, "--host 127.0.0.1", "", probe("/health", 8080), ["fail"]),
+        (LLAMA, "", "LLAMA_ARG_HOST=localhost", probe("/health", 8080), ["fail"]),
+        ("mine/llama:1", "llama-server -m /a.gguf", "", probe("/health", 8000), []),  # whose port may be set
+        ("mine/llama:1", "llama-server --port 8080", "", probe("/health", 8000), ["fail"]),
+        (OLLAMA, "", "", probe("/", 11434), []),
+        (OLLAMA, "", "", probe("/health", 11434), ["fail"]),
+        (OLLAMA, "", "", probe("/", 8080), ["fail"]),
+        (OLLAMA, "", "OLLAMA_HOST=0.0.0.0", probe("/api/version", 11434), []),
+        (OLLAMA, "", "OLLAMA_HOST=0.0.0.0:8080", probe("/", 8080), []),
+        (OLLAMA, "", "OLLAMA_HOST=:8080", probe("/", 8080), []),
+        (OLLAMA, "", "OLLAMA_HOST=[::]:8080", probe("/", 8080), []),
+        (OLLAMA, "", "OLLAMA_HOST=http://0.0.0.0", probe("/", 11434), ["fail"]),  # which is port 80
+        (OLLAMA, "", "OLLAMA_HOST=127.0.0.1:11434", probe("/", 11434), ["fail"]),
+    ],
+)
+def test_probes_of_llamacpp_and_ollama(
+    tmp_path: Path, image: str, args: str, env: str, requested: dict[str, Any], expected: list[str]
+) -> None:
+    name, _, value = env.partition("=")
+    given = [{"name": name, "value": value}] if name else []
+    one = serve(image, *args.split(), env=given, readinessProbe=requested)
+    assert judge(probes, deploy(tmp_path, one)) == expected
+
+
+def test_the_size_of_a_gguf_file_is_unknown(tmp_path: Path) -> None:
+    one = serve(LLAMA, "-hf", "Qwen/Qwen3-8B-GGUF:Q4_K_M", livenessProbe=probe("/health", 8080))
+    assert judge(startup_budget, deploy(tmp_path, one), Settings()) == ["unjudged"]
+    loads_later = serve(OLLAMA, livenessProbe=probe("/", 11434))
+    assert judge(startup_budget, deploy(tmp_path, loads_later), Settings()) == ["skip"]
+
+
 def test_tgi_has_time_to_load(tmp_path: Path) -> None:
     big = serve(TGI, "--model-id=meta-llama/Llama-3.3-70B-Instruct", gpus=4, livenessProbe=PROBE)
     assert judge(startup_budget, deploy(tmp_path, big), Settings()) == ["warn"]
@@ -219,7 +272,6 @@ def test_a_service_named_vllm_meets_every_build_of_vllm(
     assert judge(values, deploy(tmp_path, one, service("vllm"))) == expected
 
 
-OLLAMA = "ollama/ollama:0.14.2"
 LLAMA = "ghcr.io/ggml-org/llama.cpp:server-cuda"
 
 
@@ -247,6 +299,11 @@ def test_engines_that_are_seen_and_not_compared(
 @pytest.mark.parametrize("image", [OLLAMA, "quay.io/team/ollama-ubi9:0.2.8"])
 def test_a_server_without_a_list_of_flags_is_not_judged(tmp_path: Path, image: str) -> None:
     assert judge(flags_known, deploy(tmp_path, serve(image))) == ["unjudged"]
+
+
+def test_an_image_of_aws_runs_a_script_of_its_own(tmp_path: Path) -> None:
+    image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.4.0-tgi2.4.0"
+    assert judge(gpus_match, deploy(tmp_path, serve(image, "--num-shard=4", gpus=2))) == ["unjudged"]
 
 
 def test_an_engine_on_another_accelerator_is_seen(tmp_path: Path) -> None:

@@ -73,6 +73,81 @@ def test_where_a_service_leads(
     assert judge(placement, deploy(tmp_path, server, front)) == expected
 
 
+METRICS = {"name": "metrics", "containerPort": 9090}
+API = {"name": "http", "port": 80, "targetPort": 8000}
+
+
+@pytest.mark.parametrize(
+    ("second", "args", "expected"),
+    [
+        ({"name": "metrics", "port": 9090, "targetPort": "metrics"}, [], ["warn"]),
+        ({"name": "metrics", "port": 9090}, [], ["warn"]),
+        ({"name": "metrics", "port": 9090, "targetPort": 8000}, [], []),
+        ({"name": "zmq", "port": 55555}, [], []),  # for what is not switched on, and nobody asks
+        ({"name": "metrics", "port": 9100}, ["--kv-events-config", '{"endpoint": "tcp://*:9100"}'], []),
+    ],
+)
+def test_a_further_port_on_which_nothing_listens(
+    tmp_path: Path, second: dict[str, Any], args: list[str], expected: list[str]
+) -> None:
+    one = serve(VLLM, "--model=a/b", *args, ports=[HTTP, METRICS])
+    assert judge(placement, deploy(tmp_path, one, lead(8000, ports=[API, second]))) == expected
+
+
+URL = "http://localhost:8000/health"
+
+
+@pytest.mark.parametrize(
+    ("image", "command", "expected"),
+    [
+        (VLLM, ["curl", "-s", URL], ["warn"]),
+        (VLLM, ["curl", "-sf", URL], []),
+        (VLLM, ["curl", "--fail", URL], []),
+        (VLLM, ["sh", "-c", f"curl -s {URL} || exit 1"], ["warn"]),
+        (VLLM, ["sh", "-c", f"curl -s {URL} | grep ok"], []),
+        (VLLM, ["sh", "-c", f'test "$(curl -so /dev/null -w %{{http_code}} {URL})" = 200'], []),
+        (VLLM, ["bash", "-c", f"curl -fsS '{URL}' > /dev/null"], []),
+        (VLLM, ["python3", "probe.py"], []),
+        ("ollama/ollama:0.14.2", ["curl", "-f", "http://localhost:11434"], ["fail"]),
+        ("ollama/ollama:0.14.2", ["sh", "-c", "wget -q http://localhost:11434 || exit 1"], ["fail"]),
+        ("ollama/ollama:0.14.2", ["ollama", "list"], []),
+        ("ollama/ollama:0.3.0-rocm", ["curl", "-f", "http://localhost:11434"], []),
+        ("mine/ollama:1", ["curl", "-f", "http://localhost:11434"], []),
+    ],
+)
+def test_probes_that_run_curl(tmp_path: Path, image: str, command: list[str], expected: list[str]) -> None:
+    one = serve(image, readinessProbe={"exec": {"command": command}})
+    assert judge(probes, deploy(tmp_path, one)) == expected
+
+
+def test_a_container_may_install_curl_itself(tmp_path: Path) -> None:
+    probed = {"exec": {"command": ["curl", "-f", "http://localhost:11434"]}}
+    script = "apt-get update && apt-get install -y curl && ollama serve"
+    one = serve("ollama/ollama:0.14.2", command=["bash", "-c", script], readinessProbe=probed)
+    assert judge(probes, deploy(tmp_path, one)) == []
+
+
+@pytest.mark.parametrize(
+    ("replicas", "expected"), [(2, ["warn"]), (3, ["warn", "warn"])]
+)  # the first warning is of a name that one cluster has
+def test_pods_share_the_gpus_of_a_node_that_they_name(
+    tmp_path: Path, replicas: int, expected: list[str]
+) -> None:
+    pod = {"nodeSelector": {"kubernetes.io/hostname": "gpu-1"}}
+    one = serve(VLLM, "--model=a/b", "-tp=4", gpus=4, pod=pod)
+    one["spec"]["replicas"] = replicas
+    assert judge(placement, deploy(tmp_path, one)) == expected
+
+
+def test_an_engine_without_gpus_and_a_command_that_is_known_is_told(tmp_path: Path) -> None:
+    script = serve(VLLM, command=["/start.sh"], gpus=0)
+    assert judge(gpus_match, deploy(tmp_path, script)) == ["unjudged"]
+    on_cpu = serve("vllm/vllm-openai-cpu:v0.11.0", command=["/start.sh"], gpus=0)
+    assert judge(gpus_match, deploy(tmp_path / "cpu", on_cpu)) == ["unjudged"]
+    known = serve("vllm/vllm-openai-cpu:v0.11.0", "--model=a/b", gpus=0)
+    assert judge(gpus_match, deploy(tmp_path / "known", known)) == ["skip"]
+
+
 def test_a_host_that_only_the_pod_reaches_is_told_where_it_is(tmp_path: Path) -> None:
     one = deploy(tmp_path, probe("/health", "--model=a/b", "--host=127.0.0.1"), lead(8000))
     assert read_lines(probes, one) == ["- --host=127.0.0.1"]

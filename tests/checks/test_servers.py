@@ -292,3 +292,25 @@ def test_two_equal_servers_load_the_same_model(tmp_path: Path) -> None:
     words = serve(VLLM, "vllm", "serve", "a/b", "--max-model-len", "4096", command=["env"])
     given = recipes(tmp_path / "c", a__a=dump_objects(words), b__b=dump_objects(words))
     assert judge(command_words, given) == []
+
+
+def test_vllm_omni_is_another_server(tmp_path: Path) -> None:
+    one = serve("vllm/vllm-omni:v0.20.0", "vllm", "serve", "a/b", "--omni", gpus=2)
+    assert judge(gpus_match, deploy(tmp_path, one)) == ["unjudged"]
+    assert judge(flags_known, deploy(tmp_path, one)) == ["skip"]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("ray start --head --port=6379; vllm serve a/b -tp 2", ["unjudged"]),
+        ("RAY_ADDRESS=head:6379 vllm serve a/b -tp 2", ["unjudged"]),
+        ("ray start --head; vllm serve a/b -tp 1", []),
+        ("vllm serve a/b -tp 2 --distributed-executor-backend ray", ["fail"]),
+    ],
+)
+def test_pods_that_start_ray_themselves_may_have_the_gpus_of_others(
+    tmp_path: Path, script: str, expected: list[str]
+) -> None:
+    one = serve(VLLM, command=["bash", "-c", script], kind="StatefulSet", gpus=1)
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected

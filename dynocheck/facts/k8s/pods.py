@@ -152,7 +152,8 @@ def read_pod_templates(manifest: Manifest) -> Iterator[PodTemplate]:
 def _find_pod_specs(manifest: Manifest) -> Iterator[tuple[str, Value, Value]]:
     """Every pod spec of a manifest: its path, the value around it, and itself.
 
-    In a custom resource it is whatever lists containers, or is a model that KServe makes a container for.
+    In a custom resource it is whatever lists containers, or is a model that KServe makes a container for. OME
+    has its engine's container under `runner`.
     """
     if manifest.kind in POD_TEMPLATE_PATHS:
         keys = POD_TEMPLATE_PATHS[manifest.kind]
@@ -165,7 +166,11 @@ def _find_pod_specs(manifest: Manifest) -> Iterator[tuple[str, Value, Value]]:
         while pending:
             path, around, value = pending.pop()
             lists = any(isinstance(each.data, dict) for each in value.get_items("containers"))
-            if lists or value.get("model", "modelFormat") is not None:
+            runner = value.get("runner") if manifest.group == "ome.io" else None
+            if runner is not None and runner.mapping:
+                listed = Value([runner, *value.get_items("containers")], runner.line, runner.column)
+                yield path, around, Value({**value.mapping, "containers": listed}, value.line, value.column)
+            elif lists or value.get("model", "modelFormat") is not None:
                 yield path, around, value
             inner = [(f".{key}", each) for key, each in value.mapping.items()]
             inner += [(f"[{each.get_text('name') or i}]", each) for i, each in enumerate(value.sequence)]

@@ -1,4 +1,6 @@
-"""KServe's InferenceServices with the ServingRuntimes that they name."""
+"""KServe's InferenceServices with the ServingRuntimes that they name, and LLMInferenceServices with the
+configurations that they are based on.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,7 +9,9 @@ import msgspec
 from dynocheck.facts.recipe.documents import Manifest, Value
 
 _GROUP = "serving.kserve.io"
-_RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+SERVING_RUNTIMES = ("ServingRuntime", "ClusterServingRuntime")
+"""The kinds of what an InferenceService names as its runtime."""
+_CONFIG = "LLMInferenceServiceConfig"
 _MAIN = "kserve-container"
 _NO_FIELDS_OF_PODS = frozenset(
     (
@@ -19,6 +23,7 @@ _NO_FIELDS_OF_PODS = frozenset(
 _NO_FIELDS_OF_CONTAINERS = frozenset(
     ("modelFormat", "name", "protocolVersion", "runtime", "storage", "storageUri")
 )
+_CONTAINERS = ("containers", "initContainers")  # of one name are merged; other elements are replaced
 _KEYS = {"env": "name", "volumeMounts": "mountPath", "ports": "containerPort", "volumes": "name"}
 """What makes two elements of a list the same, as in the strategic merge patch of a pod."""
 
@@ -33,21 +38,45 @@ def merge_serving_runtimes(manifests: Iterable[Manifest]) -> dict[int, Manifest 
     :return: by the identity of a manifest's root; None for a runtime that is in such a pod.
     """
     listed = [each for each in manifests if each.group == _GROUP]
-    runtimes = [each for each in listed if each.kind in _RUNTIMES]
+    runtimes = [each for each in listed if each.kind in SERVING_RUNTIMES]
     merged: dict[int, Manifest | None] = {}
     for service in listed if runtimes else ():
         name = service.root.get("spec", "predictor", "model", "runtime")
-        runtime = _find_runtime(service, name.text or "", runtimes) if name is not None else None
+        runtime = find_nearest_runtime(service, name.text or "", runtimes) if name is not None else None
         if service.kind != "InferenceService" or name is None or runtime is None:
             continue
         root = _merge_root(service, runtime, name)
         if root is not None:
             merged[id(service.root)] = msgspec.structs.replace(service, root=root, completed=True)
             merged[id(runtime.root)] = None
+    configs = [each for each in listed if each.kind == _CONFIG]
+    for service in listed if configs else ():
+        refs = service.root.get_items("spec", "baseRefs") if service.kind == "LLMInferenceService" else []
+        bases = [(find_nearest_runtime(service, ref.get_text("name"), configs), ref) for ref in refs]
+        found = [(base, ref) for base, ref in bases if base is not None]
+        if found and len(found) == len(bases):
+            merged[id(service.root)] = msgspec.structs.replace(service, root=_merge_bases(service, found))
+            merged |= {id(base.root): None for base, _ in found}
     return merged
 
 
-def _find_runtime(service: Manifest, name: str, runtimes: list[Manifest]) -> Manifest | None:
+def _merge_bases(service: Manifest, bases: list[tuple[Manifest, Value]]) -> Value:
+    """A service with the specs of its configurations, of which later ones win, and its own last.
+
+    See MergeSpecs in pkg/controller/v1alpha2/llmisvc/config_merge.go.
+    """
+    own = service.root.get("spec") or service.root
+    spec = Value({}, *_place(own))
+    for base, ref in bases:
+        given = base.root.get("spec")
+        if given is not None:
+            spec = _merge(spec, _move(given, ref) if base.file != service.file else given)
+    merged = _merge(spec, own)
+    fields = {key: value for key, value in merged.mapping.items() if key != "baseRefs"}
+    return _replace(service.root, ("spec",), Value(fields, *_place(own)))
+
+
+def find_nearest_runtime(service: Manifest, name: str, runtimes: list[Manifest]) -> Manifest | None:
     """The runtime of a name that is nearest to a service; None if there are several, as in variants."""
     named = [each for each in runtimes if each.name == name]
     folder = service.file.rpartition("/")[0]
@@ -105,6 +134,10 @@ def _merge(base: Value, over: Value, key: str = "") -> Value:
             for name, value in over.mapping.items()
         }
         return Value({**entries, **both}, *_place(over))
+    if key in _CONTAINERS and isinstance(base.data, list) and isinstance(over.data, list):
+        below = {each.get_text("name"): each for each in base.data}
+        above = [_merge(below.pop(each.get_text("name"), each), each) for each in over.data]
+        return Value([*below.values(), *above], *_place(over))
     if key in _KEYS and isinstance(base.data, list) and isinstance(over.data, list):
         named = [_identify(each, key) for each in over.data]
         return Value(

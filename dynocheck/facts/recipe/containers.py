@@ -60,12 +60,14 @@ class Mount(msgspec.Struct, frozen=True):
 class ConfigFile(msgspec.Struct, frozen=True):
     """A file in a container that is from a ConfigMap of the recipe: its path, and its contents as YAML.
 
-    The positions in `root` refer to the recipe's `file`.
+    The positions in `root` refer to the recipe's `file`. It is None for a file that is empty, or that has a
+    `problem`, its first error.
     """
 
     path: str
     file: str
     root: Value | None
+    problem: Problem | None = None
 
 
 class TritonModel(msgspec.Struct, frozen=True):

@@ -165,7 +165,9 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def manifests(self) -> tuple[Manifest, ...]:
-        """Its objects. A `List`, or a list of a kind, is expanded, as kubectl does."""
+        """Its objects. A `List`, or a list of a kind, is expanded, as kubectl does, and so is OpenShift's
+        template, as `oc process` does.
+        """
         return tuple(
             Manifest(self.path, value)
             for root in self.documents
@@ -174,6 +176,15 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
         )
 
 
+def is_openshift_template(root: Value) -> bool:
+    """Whether an object holds others, with parameters to be filled in."""
+    return root.get_text("kind") == "Template" and root.get_text("apiVersion").startswith(
+        "template.openshift"
+    )
+
+
 def _expand_list(root: Value) -> list[Value]:
     items = root.get("items") if root.get_text("kind").endswith("List") else None
+    if is_openshift_template(root):
+        items = root.get("objects")
     return [root] if items is None else items.sequence

@@ -145,7 +145,6 @@ def test_values_in_a_file(tmp_path: Path, image: str, file: str) -> None:
     ("image", "args", "file", "reason"),
     [
         (VLLM, CONFIG, "- a", "no engine has"),
-        (VLLM, CONFIG, "a: [", "no engine has"),
         (VLLM, CONFIG, "", "no engine has"),
     ],
 )
@@ -199,6 +198,13 @@ def test_keys_of_trtllm_serve(tmp_path: Path, tag: str, file: str, expected: lis
     server = serve(image, *args, pod=mounted["pod"], **mounted["main"])
     given = deploy(tmp_path, server, config_map("engine", file=file))
     assert judge(config_keys.config_keys, given) == expected
+
+
+@pytest.mark.parametrize("image", [SGLANG, VLLM])
+def test_a_file_that_is_no_yaml_ends_the_engine(tmp_path: Path, image: str) -> None:
+    given = launch(tmp_path, image, CONFIG, "tp-size: 2\n page-size: 4\n: 5\n")
+    assert outcomes(config_keys.config_keys, given) == ["fail"]
+    assert read_lines(config_keys.config_keys, given) == ["page-size: 4"]
 
 
 def test_files_of_two_workers_may_have_one_path(tmp_path: Path) -> None:

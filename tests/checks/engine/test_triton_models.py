@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.engine.triton_models import triton_models
+from dynocheck.checks.structure.layout import layout
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import deploy, judge, places
@@ -161,6 +162,30 @@ def mount(
 )
 def test_a_mounted_model(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
     assert judge(triton_models, deploy(tmp_path, *objects)) == expected
+
+
+def test_a_repository_alone_is_judged(tmp_path: Path) -> None:
+    lay(tmp_path, model=TRTLLM.replace("decoupled: true", "decoupled: maybe"))
+    (tmp_path / "serve.yaml").unlink()
+    given = Recipes(load_recipes([str(tmp_path)]))
+    assert judge(triton_models, given) == ["fail"]
+    assert judge(layout, given) == ["skip"]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--model-control-mode=explicit"], ["warn"]),
+        (["--model-control-mode", "explicit"], ["warn"]),
+        (["--model-control-mode=explicit", "--load-model=llama"], []),
+        (["--model-control-mode=explicit", "--load-model", "*"], []),
+        (["--model-control-mode=poll"], []),
+    ],
+)
+def test_a_server_that_loads_no_model(tmp_path: Path, args: list[str], expected: list[str]) -> None:
+    lay(tmp_path, model=TRTLLM)
+    (tmp_path / "serve.yaml").write_text(dump_objects(serve(TRITON, *SERVE, *args)))
+    assert judge(triton_models, Recipes(load_recipes([str(tmp_path)]))) == expected
 
 
 def test_none(tmp_path: Path) -> None:

@@ -151,3 +151,41 @@ def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: p
     assert outcomes(schema.schema, twice) == ["fail"]
     monkeypatch.setitem(sys.modules, "cel_expr_python.cel", None)
     assert outcomes(schema.schema, twice) == ["warn"]
+
+
+GROUP = """
+apiVersion: leaderworkerset.x-k8s.io/v1
+kind: LeaderWorkerSet
+metadata: {name: a}
+spec:
+  replicas: 1
+  leaderWorkerTemplate:
+    size: 2
+    workerTemplate:
+      spec:
+        containers: [{name: w, image: busybox}]
+"""
+OF_GRAPH = """
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoComponentDeployment
+metadata: {name: a}
+spec:
+  backendFramework: vllm
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GROUP, []),
+        (GROUP.replace("size: 2", "size: two"), [("fail", "a.yaml:8")]),
+        (GROUP.replace("size: 2", "sice: 2"), [("fail", "a.yaml:8")]),
+        (GROUP.replace("image:", "imag:"), [("fail", "a.yaml:11")]),
+        (OF_GRAPH, []),
+        (OF_GRAPH.replace("vllm", "vlm"), [("fail", "a.yaml:6")]),
+    ],
+)
+def test_groups_of_pods_and_parts_of_graphs_have_a_schema(
+    tmp_path: Path, text: str, expected: list[tuple[str, str]]
+) -> None:
+    assert places(schema.schema, recipes(tmp_path, a=text)) == expected

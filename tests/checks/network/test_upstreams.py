@@ -49,6 +49,9 @@ def call(url: str, *args: str) -> dict[str, Any]:
         (call("x", "--backend=http://chat-svc:8080"), ["fail"]),
         (call("x", "--backend", "http://chat-svc:8080/v1"), ["fail"]),
         (call("http://e:80/v1"), ["warn"]),  # the Deployment's name
+        (call("http://chat-svc/v1;http://chat-svc:8000/v1"), ["fail"]),
+        (call("x", "--static-backends", "http://chat-svc:8000, http://chat-svc:8001"), ["fail", "fail"]),
+        (call("http://chat-svc/v1;https://api.example.com/v1"), []),
         (call("http://other:8000"), ["skip"]),
         (call("https://chat-svc.example.com:8443"), ["skip"]),
         (call("http://localhost:8000"), ["skip"]),

@@ -7,6 +7,7 @@ from dynocheck.checks.storage import recipe_claims
 from tests.checks.judging import deploy, judge, recipes
 from tests.checks.manifests import MODEL, claim, dump_objects, graph, job
 from tests.checks.storage.manifests import download, loading
+from tests.checks.test_servers import serve
 
 NODE = "kubernetes.io/hostname"
 NEAR = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": NODE, "labelSelector": {}}]}
@@ -98,3 +99,50 @@ def test_a_class_that_may_enforce_no_size(tmp_path: Path, name: str, expected: l
     declared = claim("ReadWriteMany", size="1Gi")
     declared["spec"]["storageClassName"] = name
     assert judge(recipe_claims.size, deploy(tmp_path, declared, download())) == expected
+
+
+# storage.access-mode of engines without Dynamo
+
+MOUNTS: dict[str, Any] = {"volumes": [{"name": "m", "persistentVolumeClaim": {"claimName": "model-cache"}}]}
+AT: dict[str, Any] = {"volumeMounts": [{"name": "m", "mountPath": "/models"}]}
+
+
+def scale(kind: str, **spec: Any) -> dict[str, Any]:
+    version = "autoscaling/v2" if kind == "HorizontalPodAutoscaler" else "keda.sh/v1alpha1"
+    target = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "e"}}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "h"}, "spec": target | spec}
+
+
+@pytest.mark.parametrize(
+    ("mode", "workload", "scaler", "expected"),
+    [
+        ("ReadWriteOnce", {"replicas": 3}, None, ["warn"]),
+        ("ReadWriteMany", {"replicas": 3}, None, []),
+        ("ReadWriteOncePod", {"replicas": 3}, None, ["fail"]),
+        ("ReadWriteOnce", {}, scale("HorizontalPodAutoscaler", maxReplicas=4), ["warn"]),
+        ("ReadWriteOnce", {}, scale("ScaledObject", maxReplicaCount=4), ["warn"]),
+        ("ReadWriteMany", {}, scale("ScaledObject", maxReplicaCount=4), []),
+        ("ReadWriteOnce", {}, None, ["warn"]),  # two pods while it is updated
+        ("ReadWriteOnce", {"strategy": {"type": "Recreate"}}, None, []),
+        ("ReadWriteOnce", {"strategy": {"rollingUpdate": {"maxSurge": 0}}}, None, []),
+        ("ReadWriteOnce", {"replicas": 0}, None, []),
+    ],
+)
+def test_access_mode_of_an_engine(
+    tmp_path: Path, mode: str, workload: dict[str, Any], scaler: dict[str, Any] | None, expected: list[str]
+) -> None:
+    one = serve("vllm/vllm-openai:v0.11.0", "--model=a/b", pod=MOUNTS, **AT)
+    one["spec"] |= workload
+    objects = [one, claim(mode), *([scaler] if scaler is not None else [])]
+    assert judge(recipe_claims.access_mode, deploy(tmp_path, *objects)) == expected
+
+
+def test_a_volume_that_stays_on_its_node_and_pods_of_one_node_are_fine(tmp_path: Path) -> None:
+    local = claim("ReadWriteOnce")
+    local["spec"]["storageClassName"] = "local-path"
+    one = serve("vllm/vllm-openai:v0.11.0", "--model=a/b", pod=MOUNTS, **AT)
+    assert judge(recipe_claims.access_mode, deploy(tmp_path, one, local)) == []
+    pinned = serve(
+        "vllm/vllm-openai:v0.11.0", "--model=a/b", pod=MOUNTS | {"nodeSelector": {NODE: "n"}}, **AT
+    )
+    assert judge(recipe_claims.access_mode, deploy(tmp_path, pinned, claim("ReadWriteOnce"))) == []
