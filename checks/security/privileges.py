@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import remove
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import PodTemplate, Recipes, Value, list_pod_templates
@@ -42,7 +42,9 @@ _SENSITIVE_PATHS = re.compile(
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # in the data of a Secret
 
 
-@check("security.secrets", title="No secrets in plain text")
+@check(
+    "security.secrets", title="No secrets in plain text", explained_by={"manifest.placeholders": same_place}
+)
 def secrets(recipes: Recipes) -> Iterator[Finding]:
     """A token in a manifest is read by everyone who may read the repository, the object or a pod's
     description, and stays in the history when it is removed. What counts as one is the value of a variable or

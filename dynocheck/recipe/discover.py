@@ -41,6 +41,7 @@ from dynocheck.recipe.files import (
     escape_path,
     explain_error,
     is_manifest,
+    list_encoding_problems,
     parse_file,
     read_file,
     read_rendered,
@@ -53,7 +54,17 @@ from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.substitutions import find_tokens, is_filled_in, open_tokens
-from dynocheck.recipe.templates import fill, is_marked, read_scripts, runs_envsubst
+from dynocheck.recipe.templates import (
+    fill,
+    is_marked,
+    is_named_template,
+    is_of_helm,
+    is_template_of_yaml,
+    name_rendered,
+    open_tags,
+    read_scripts,
+    runs_envsubst,
+)
 from dynocheck.recipe.triton_models import read_triton_folder
 from dynocheck.recipe.workloads import find_benchmarks, find_builds, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
@@ -204,7 +215,8 @@ def _is_model(path: Path) -> bool:
 
 def _is_variant(path: Path) -> bool:
     folders = {*_list_folders(path)}
-    return any(entry.suffix in YAML_SUFFIXES for entry in _list_entries(path) if entry not in folders)
+    files = (entry for entry in _list_entries(path) if entry not in folders)
+    return any(entry.suffix in YAML_SUFFIXES or is_template_of_yaml(entry.name) for entry in files)
 
 
 def _find_models(path: Path, tree: str) -> list[Path]:
@@ -274,13 +286,21 @@ def _mark_templates(reads: Iterable[LoadedFile], filling: _Filling) -> Iterator[
 
 def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
     file, text = read
-    replaced = is_filled_in(text, filling.tokens)
+    replaced, marked = is_filled_in(text, filling.tokens), is_marked(file.path, text)
+    if not (file.template or replaced or filling.rendered or marked or is_of_helm(text)):
+        return read
+    tags = dict(file.tags)
     if replaced:
-        text = fill(open_tokens(text, filling.tokens), filling.variables)
-        if text != read.text:
-            file = parse_file(file.path, text, file.role, []).file
-    template = file.template or replaced or filling.rendered or is_marked(file.path, text)
-    return LoadedFile(msgspec.structs.replace(file, template=template, rendered=read.file.rendered), text)
+        text, spelled = open_tokens(text, filling.tokens)
+        tags |= spelled
+    if is_named_template(file.path) or is_of_helm(text):
+        text, spelled = open_tags(text)
+        tags |= spelled
+    text = fill(text, filling.variables)
+    if text != read.text:
+        opened = parse_file(file.path, text, file.role, list_encoding_problems(file), tags=tags).file
+        file = msgspec.structs.replace(opened, rendered=file.rendered)
+    return LoadedFile(msgspec.structs.replace(file, template=True), text)
 
 
 _CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")
@@ -465,7 +485,10 @@ def _list_parts(file: SourceFile, root: Value) -> Iterator[str]:
 
 def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:
     """Add the manifests, pages and placeholder files of one folder to the scan."""
-    paths = [folder / name for name in names]
+    names = [*names]
+    # What is made of a template and lies beside it is what is applied.
+    filled = {name for name in names if is_template_of_yaml(name) and name_rendered(name) in names}
+    paths = [folder / name for name in names if name not in filled]
     scan.files.extend(read_file(path, Role.MANIFEST, scan.variables) for path in paths if is_manifest(path))
     scan.pages.extend(path for path in paths if is_page(path.name))
     scan.placeholders.extend(

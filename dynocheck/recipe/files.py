@@ -10,9 +10,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from dynocheck.facts import Manifest, Problem, Role, SourceFile
+from dynocheck.facts import Manifest, Problem, Role, SourceFile, Value
 from dynocheck.recipe.secrets import withhold
-from dynocheck.recipe.templates import fill, has_branches, replace_tags, suggest_rendering, uses_tags
+from dynocheck.recipe.templates import (
+    fill,
+    has_branches,
+    has_parts,
+    is_template_of_yaml,
+    open_tags,
+    quote_variables,
+    replace_tags,
+    suggest_rendering,
+    unquote_variables,
+)
 from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -65,9 +75,11 @@ def try_read_text(path: Path) -> str | None:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether kubectl applies the file with its folder. A JSON file counts only if it has an apiVersion."""
+    """Whether kubectl applies the file with its folder, or what it is a template of. A JSON file counts only
+    if it has an apiVersion.
+    """
     if path.suffix != ".json":
-        return path.name.endswith(YAML_SUFFIXES)
+        return path.name.endswith(YAML_SUFFIXES) or is_template_of_yaml(path.name)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
@@ -94,19 +106,58 @@ def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFil
     return parse_file(name, text, role, problems)
 
 
-def parse_file(name: str, text: str, role: Role, problems: list[Problem]) -> LoadedFile:
-    """The file of this name with this text; `problems` are those found so far."""
-    documents = [withhold(document) for document in read_documents(text, problems)]
-    if any(problem.fatal for problem in problems) and _is_valid_when_rendered(text):
+def parse_file(
+    name: str, text: str, role: Role, problems: list[Problem], *, tags: dict[str, str] | None = None
+) -> LoadedFile:
+    """The file of this name with this text; `problems` are those found so far.
+
+    :param tags: how what is filled in was spelled, by name, if the file is known to be a template.
+    """
+    found: list[Problem] = []
+    template = tags is not None
+    documents = _read_template(text, found) if template else read_documents(text, found)
+    if any(problem.fatal for problem in found) and not has_parts(text):
+        opened, spelled = open_tags(text)
+        left: list[Problem] = []
+        retried = _read_template(opened, left)
+        if retried and not any(problem.fatal for problem in left):
+            text, documents, found, template, tags = opened, retried, left, True, (tags or {}) | spelled
+    if any(problem.fatal for problem in found) and _is_valid_when_rendered(text):
         remedy = suggest_rendering(text)
-        problems = [
+        found = [
             msgspec.structs.replace(problem, when_rendered=True, fix=remedy) if problem.fatal else problem
-            for problem in problems
+            for problem in found
         ]
-    template = any(problem.when_rendered for problem in problems) and not uses_tags(text)
+        template = template or not has_branches(text)
+    documents = [withhold(document) for document in documents]
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
-    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)
+    problems += found
+    file = SourceFile(name, tuple(documents), tuple(problems), role, template, tags=tags or {})
+    return LoadedFile(file, text)
+
+
+def _read_template(text: str, problems: list[Problem]) -> list[Value]:
+    """The documents of a template, in which a `${NAME}` may be where YAML takes none."""
+    quoted = quote_variables(text)
+    documents = read_documents(quoted, problems)
+    return documents if quoted == text else [_unquote(document) for document in documents]
+
+
+def _unquote(value: Value) -> Value:
+    data = value.data
+    if isinstance(data, str):
+        data = unquote_variables(data)
+    elif isinstance(data, list):
+        data = [_unquote(element) for element in data]
+    elif isinstance(data, dict):
+        data = {unquote_variables(key): _unquote(entry) for key, entry in data.items()}
+    return Value(data, value.line, value.column)
+
+
+def list_encoding_problems(file: SourceFile) -> list[Problem]:
+    """What is wrong with a file's bytes, whatever their text is."""
+    return [problem for problem in file.problems if problem.fix == _SAVE]
 
 
 def read_rendered(name: str, text: str) -> LoadedFile:

@@ -37,13 +37,16 @@ def _find_in(text: str) -> Iterator[str]:
                     yield token
 
 
-def open_tokens(text: str, tokens: Iterable[str]) -> str:
-    """The manifest with `${NAME}` in place of each of these placeholders, as envsubst's templates have it."""
+def open_tokens(text: str, tokens: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The manifest with `${NAME}` in place of each of these placeholders, and what each was."""
+    spelled: dict[str, str] = {}
     for token in sorted(tokens, key=lambda each: (-len(each), each)):
         if token in text and "${" not in token:
             name = re.sub(r"\W+", "_", token).strip("_").upper() or "VALUE"
-            text = re.sub(rf"(?<![\w${{]){re.escape(token)}(?!\w)", f"${{{name}}}", text)
-    return text
+            opened = re.sub(rf"(?<![\w${{]){re.escape(token)}(?!\w)", f"${{{name}}}", text)
+            if opened != text:
+                text, spelled[name] = opened, token
+    return text, spelled
 
 
 def is_filled_in(text: str, tokens: Iterable[str]) -> bool:

@@ -40,7 +40,9 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (image("nvcr.io/x/vllm-runtime:<IMAGE_TAG>"), ["fail"]),
         (image("nvcr.io/x/vllm-runtime-xpu:my-tag"), ["fail"]),
         (image("your-registry/vllm:1.3.0"), ["fail"]),
-        (image("{{ .Values.image }}"), ["fail"]),
+        (image("{{ image }}"), ["fail"]),
+        (image("registry.example/vllm:__TAG__"), ["fail"]),
+        (variable("@@GPUS@@"), ["warn"]),
         (image("${VLLM_IMAGE}"), ["fail"]),
         (claim("your-storage-class"), ["fail"]),
         (claim("<class>"), ["fail"]),
@@ -54,7 +56,8 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (manifests.config_map("a") | {"kind": "Secret", "stringData": {"URL": "http://<HOST>/v1"}}, ["fail"]),
         (graph(engine("--served-model-name", "<model>", image=IMAGE)), ["fail"]),
         (graph(engine(image=IMAGE, pod={"nodeSelector": {"pool": "todo"}})), ["fail"]),
-        # what only looks like it
+        # what only looks like it, or what Helm fills in
+        (image("{{ .Values.image }}"), []),
         (image(IMAGE), []),
         (image("registry.example/your/vllm:1.3.0"), []),
         (image("registry.example/myself/my-tagger:1.3.0"), []),

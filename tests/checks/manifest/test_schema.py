@@ -87,11 +87,9 @@ def test_a_template_is_broken_where_rendering_does_not_mend_it(tmp_path: Path) -
 @pytest.mark.parametrize(
     "text",
     [
-        "a: {b: ${NAME}}\n",
-        "a: {b: ${NAME:-c}}\n",
         "${HEADER}\na: 1\n",
         "a:\n${BLOCK}\nb: 1\n",
-        "a: {{ .Values.a }}-b\n",
+        "{{ toYaml .Values.a }}\na: {{ .Values.a }}-b\n",
         "a: {{/* two\nlines */}}\n{{- toYaml .Values.b | nindent 2 }}\n",
         "a:\n{{- if .b }}\n  - c\n{{- else }}\n  d: e\n{{- end }}\n",
     ],
