@@ -26,9 +26,11 @@ from dynocheck.facts import (
 _IN_SCRIPT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?")
 _SIGNS = re.compile(r"@@|%%|(?i:your)[-_]")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_OF_CHART = re.compile(r"\{\{.*\.(?:Values|Release|Chart)\b|^\.Values\.")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
 _OPEN_VARIABLE = re.compile(rf"{_VARIABLE.pattern}|\$([A-Z][A-Z0-9_]+)\b")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+_SHELL_CONSTANT = re.compile(r"(?<!\$)\$[A-Z][A-Z0-9_]+\b")
 _CONSTANT = re.compile(r"(?<!\$)\$\(([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\)")  # no program has such a name
 _OF_SERVICE = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_\w+)?")  # the kubelet sets them
 _OF_GROUP = ("LWS_GROUP_SIZE", "LWS_LEADER_ADDRESS", "LWS_WORKER_INDEX")
@@ -114,7 +116,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
             yield unjudged(
                 f"{file.path}: {names}",
                 why=_WHY,
-                needs="--set NAME=VALUE or --env-file FILE",
+                needs=_suggest_filling(file),
                 location=Location(file.path),
             )
     yield judged(whole, "files")
@@ -127,6 +129,12 @@ def _list_open_names(file: SourceFile, texts: Iterable[tuple[Manifest, "_Manifes
     for value in (value for root in file.documents for value in root.walk()) if file.tags else ():
         names |= {match[1] for match in _VARIABLE.finditer(value.text or "") if match[1] in file.tags}
     return names
+
+
+def _suggest_filling(file: SourceFile) -> str:
+    if any(_OF_CHART.search(spelled) for spelled in file.tags.values()):
+        return "helm template NAME CHART --set KEY=VALUE > rendered.yaml && dynocheck recipe rendered.yaml"
+    return "--set NAME=VALUE or --env-file FILE"
 
 
 def _check_classes(recipes: Recipes) -> Iterator[Finding]:
@@ -156,11 +164,11 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _find_placeholder(text.text.strip(), is_image=text.key == "image")
-    rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
-    if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
+    own = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    if own and not text.in_command and (template := _TEMPLATE.search(text.text)):
         yield report(
             f"{text.label}: nothing replaces {template[0]}",
-            fix="helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml",
+            fix="judge what the template renders: dynocheck recipe rendered.yaml",
             location=place,
         )
     elif hint:
@@ -172,7 +180,7 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
             evidence={"placeholder": hint},
             location=place,
         )
-    elif not text.in_command and not text.in_data and (variable := _find_variable(text, file)):
+    elif not text.in_command and not text.in_data and (variable := _find_variable(text, file, own=own)):
         yield report(
             f"{text.label}: nothing replaces {variable}",
             fix=_suggest_expansion(text, variable),
@@ -220,10 +228,15 @@ def _report_in_script(what: str, name: str, place: Location, *, in_data: bool) -
     )
 
 
-def _find_variable(text: _ManifestText, file: SourceFile) -> str | None:
+def _find_variable(text: _ManifestText, file: SourceFile, *, own: bool) -> str | None:
+    """A variable that neither kubectl nor the kubelet replaces.
+
+    :param own: whether Kubernetes or NVIDIA defined the kind, so that no program of another replaces it.
+    """
     match = _VARIABLE.search(text.text)
-    if match is None and text.variable and not file.template:
-        match = _SHELL_VARIABLE.fullmatch(text.text)
+    if match is None and not file.template:
+        match = _SHELL_VARIABLE.fullmatch(text.text) if text.variable else None
+        match = match or (_SHELL_CONSTANT.search(text.text) if own and not text.variable else None)
     return match[0] if match else None
 
 
@@ -237,7 +250,7 @@ def _suggest_value(text: _ManifestText) -> str:
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     """The fix for a `${NAME}` or `${NAME:-DEFAULT}` that stays as it is."""
-    name, has_default, default = variable[2:-1].partition(":-")
+    name, has_default, default = variable.strip("${}").partition(":-")
     if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     if has_default:
@@ -256,7 +269,7 @@ def _check_words(recipe: Recipe, files: Sequence[SourceFile]) -> Iterator[Findin
         for launch in container.launches
         for word in launch.words
         for flag, _, value in [(word.text or "").rpartition("=")]
-        if find_unfilled(value)
+        if find_unfilled(value) or _TEMPLATE.fullmatch(value)
     ]
     paths = {file for file, *_ in suspects}
     manifests = [manifest for file in files if file.path in paths for manifest in file.manifests]
@@ -322,7 +335,7 @@ def _check_unset(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _list_containers(recipe: Recipe) -> Iterator[tuple[str, Container]]:
-    for graph in recipe.graphs:
+    for graph in recipe.deployments:
         yield from ((graph.file, c) for component in graph.components for c in component.containers)
     yield from ((job.file, job.container) for job in recipe.downloads)
     yield from ((job.file, job.container) for job in recipe.benchmarks)

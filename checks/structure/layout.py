@@ -100,12 +100,14 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
         return  # that may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
-    helm = any(part.chart for part in recipe.unread)
+    helm = next((part for part in recipe.unread if part.chart), None)
     rendered = any(file.rendered for file in recipe.own_files)
     if helm or (not rendered and any(file.role is Role.KUSTOMIZE for file in recipe.own_files)):
+        output = f"the output of {'Helm' if helm else 'kustomize'}"
+        reason = helm.what.partition("does not render: ")[2] if helm else ""
         yield unknown(
-            f"the output of {'Helm' if helm else 'kustomize'} was not judged, "
-            "and nothing else in the folder is deployed",
+            f"{output} was not judged, and nothing else in the folder is deployed"
+            + (f": helm says {reason}" if reason else ""),
             fix=_TEMPLATE if helm else _RENDER,
             location=_locate_unrendered(recipe),
         )

@@ -48,6 +48,7 @@ from dynocheck.recipe.files import (
     try_read_text,
 )
 from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
+from dynocheck.recipe.helm import render_chart
 from dynocheck.recipe.kustomize import render_overlay
 from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
@@ -294,7 +295,7 @@ def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
         text, spelled = open_tokens(text, filling.tokens)
         tags |= spelled
     if is_named_template(file.path) or is_of_helm(text):
-        text, spelled = open_tags(text)
+        text, spelled = open_tags(text, every=True)
         tags |= spelled
     text = fill(text, filling.variables)
     if text != read.text:
@@ -314,6 +315,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
     scan = _scan_folder(path, variables, tree)
     if render:
         _render_overlays(scan)
+        _render_charts(scan)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
     texts = _read_pages(scan.pages)
@@ -455,6 +457,23 @@ def _render_overlays(scan: _Scan) -> None:
         elif text is not None:
             what = "the output of kustomize, which cannot render it without the network"
             scan.unread.append(UnreadPart(what, file.path, 1, 1))
+
+
+def _render_charts(scan: _Scan) -> None:
+    """Add what Helm makes of each chart, by the values in it and those that the user gave."""
+    charts = [part for part in scan.unread if part.chart]
+    with ThreadPoolExecutor(_MAX_RENDERING) as pool:
+        render = partial(render_chart, given=scan.variables)
+        rendered = list(pool.map(render, [Path(part.file).parent for part in charts]))
+    for part, chart in zip(charts, rendered, strict=True):
+        if chart is None:
+            continue
+        scan.unread.remove(part)
+        if chart.output:
+            scan.files.append(read_rendered(f"{part.file}{RENDERED}", chart.output, chart.tags))
+        else:
+            what = f"a Helm chart, which helm does not render: {chart.reason}"
+            scan.unread.append(msgspec.structs.replace(part, what=what))
 
 
 def _list_overlays(scan: _Scan) -> Iterator[SourceFile]:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -123,7 +124,7 @@ def parse_file(
         if retried and not any(problem.fatal for problem in left):
             text, documents, found, template, tags = opened, retried, left, True, (tags or {}) | spelled
     if any(problem.fatal for problem in found) and _is_valid_when_rendered(text):
-        remedy = suggest_rendering(text)
+        remedy = suggest_rendering("\n".join((text, *(tags or {}).values())))
         found = [
             msgspec.structs.replace(problem, when_rendered=True, fix=remedy) if problem.fatal else problem
             for problem in found
@@ -160,14 +161,17 @@ def list_encoding_problems(file: SourceFile) -> list[Problem]:
     return [problem for problem in file.problems if problem.fix == _SAVE]
 
 
-def read_rendered(name: str, text: str) -> LoadedFile:
-    """Read what kustomize printed.
+def read_rendered(name: str, text: str, tags: Mapping[str, str] = MappingProxyType({})) -> LoadedFile:
+    """Read what kustomize or Helm printed.
 
-    :param name: the path of the kustomization, and a word for its output.
+    :param name: the path of the kustomization or the chart, and a word for its output.
+    :param tags: what is still open in it, by the name of the `${NAME}` in its place.
     """
     problems: list[Problem] = []
-    documents = [withhold(document) for document in read_documents(text, problems)]
-    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), rendered=True), text)
+    read = _read_template if tags else read_documents
+    documents = tuple(withhold(document) for document in read(text, problems))
+    file = SourceFile(name, documents, tuple(problems), template=bool(tags), rendered=True, tags=dict(tags))
+    return LoadedFile(file, text)
 
 
 def _is_valid_when_rendered(text: str) -> bool:

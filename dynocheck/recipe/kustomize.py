@@ -2,14 +2,9 @@
 
 import os
 import shutil
-import subprocess
-import tempfile
 from functools import cache
 
-_TIMEOUT_S = 20
-_MAX_OUTPUT = 4 << 20  # characters
-# Nothing listens there: remote bases, which kustomize gets over HTTP or with git, cannot be had.
-_NOWHERE = "http://127.0.0.1:9"
+from dynocheck.recipe.renderers import run_renderer
 
 
 def render_overlay(folder: str) -> str | None:
@@ -19,24 +14,7 @@ def render_overlay(folder: str) -> str | None:
     Nothing is executed or fetched: plug-ins, functions and Helm need flags that are not given.
     """
     command = _find_command()
-    if not command:
-        return None
-    with tempfile.TemporaryDirectory() as home:
-        environment = {"HOME": home, "TMPDIR": home, "PATH": home}
-        environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE)
-        try:
-            done = subprocess.run(  # noqa: S603 - a program of the user, and a path
-                [*command, folder],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-    output = done.stdout.decode(errors="replace")
-    return output if not done.returncode and len(output) <= _MAX_OUTPUT else ""
+    return run_renderer([*command, folder]).output if command else None
 
 
 @cache

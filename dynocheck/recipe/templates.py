@@ -14,12 +14,16 @@ _FILLER = re.compile(r"\b(?:envsubst|sed)\b")
 _TAG = re.compile(
     r"\$\{\w+(?::?[-=?+][^{}\n]{0,200})?\}|\{\{\{[^{}]*\}\}\}|\{\{[^{}]*\}\}|\{%[^{}%]*%\}|@@\w+@@|%%\w+%%"
 )
+_BRANCH = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define)\b")
 _CONTROL = re.compile(r"\{\{-?\s{0,9}(?:if|range|with|for|else|end|define|include|template)\b|\{%")
 # `{{ NAME }}` of Jinja, Mustache and Helm; not what begins with a variable of Go's, as `{{ $labels.pod }}`.
 _NAMED_TAG = re.compile(
     r"\{\{(?P<third>\{)?[-\s]{0,9}\.?(?P<name>[A-Za-z_][\w.-]*)(?:[ \t]*\|[^{}\n]*)?[-\s]{0,9}"
     r"\}\}(?(third)\})"
     r"|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
+)
+_ANY_TAG = re.compile(
+    r"\{\{(?P<third>\{)?(?P<name>[^{}\n]*\w[^{}\n]*)\}\}(?(third)\})|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
 )
 _HELM = re.compile(r"\{\{[^{}]*\.(?:Values|Release|Chart)\b")
 _SUFFIX = r"template|tmpl|tpl|gotmpl|tftpl|j2|jinja2?|envsubst|mustache|in"
@@ -49,16 +53,22 @@ def name_rendered(name: str) -> str:
     return _YAML_NAMED.sub(r"\1", name)
 
 
-def open_tags(text: str) -> tuple[str, dict[str, str]]:
-    """A template with `${NAME}` in place of `{{ NAME }}`, `@@NAME@@` and `%%NAME%%`, and what each was."""
+def open_tags(text: str, *, every: bool = False) -> tuple[str, dict[str, str]]:
+    """A template with `${NAME}` in place of `{{ NAME }}`, `@@NAME@@` and `%%NAME%%`, and what each was.
+
+    :param every: whether whatever is in braces is a value of the template.
+    """
     tags: dict[str, str] = {}
 
     def replace(match: re.Match[str]) -> str:
-        name = re.sub(r"\W", "_", match["name"] or match["at"] or match["percent"])
+        if _BRANCH.match(match[0]):
+            return match[0]
+        inner = match["name"] or match["at"] or match["percent"]
+        name = re.sub(r"\W+", "_", inner.partition("|")[0]).strip("_") or "VALUE"
         tags.setdefault(name, match[0])
         return f"${{{name}}}"
 
-    return _NAMED_TAG.sub(replace, text), tags
+    return (_ANY_TAG if every else _NAMED_TAG).sub(replace, text), tags
 
 
 def quote_variables(text: str) -> str:
