@@ -105,7 +105,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     whole = 0
     for made, file in files:
         texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
-        opened = _list_open_names(file, texts) if file.template else set()
+        opened = _list_open_names(file, texts) if file.template or file.tags else set()
         for manifest, text in texts:
             if not (file.is_open(text.value) or text.text in made):
                 yield from _check_text(manifest, text, file)
@@ -125,7 +125,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
 def _list_open_names(file: SourceFile, texts: Iterable[tuple[Manifest, "_ManifestText"]]) -> set[str]:
     """The names that a template has filled in; in a script also the shell may know a `${NAME}`."""
     found = (match for _, text in texts for match in _OPEN_VARIABLE.finditer(text.text))
-    names = {match[1] or match[2] for match in found}
+    names = {name for match in found if file.is_open_name(name := match[1] or match[2])}
     for value in (value for root in file.documents for value in root.walk()) if file.tags else ():
         names |= {match[1] for match in _VARIABLE.finditer(value.text or "") if match[1] in file.tags}
     return names
@@ -250,7 +250,7 @@ def _suggest_value(text: _ManifestText) -> str:
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     """The fix for a `${NAME}` or `${NAME:-DEFAULT}` that stays as it is."""
-    name, has_default, default = variable.strip("${}").partition(":-")
+    name, has_default, default = variable[1:].removeprefix("{").removesuffix("}").partition(":-")
     if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     if has_default:
@@ -269,7 +269,7 @@ def _check_words(recipe: Recipe, files: Sequence[SourceFile]) -> Iterator[Findin
         for launch in container.launches
         for word in launch.words
         for flag, _, value in [(word.text or "").rpartition("=")]
-        if find_unfilled(value) or _TEMPLATE.fullmatch(value)
+        if find_unfilled(value)
     ]
     paths = {file for file, *_ in suspects}
     manifests = [manifest for file in files if file.path in paths for manifest in file.manifests]

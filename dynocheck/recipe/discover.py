@@ -288,7 +288,8 @@ def _mark_templates(reads: Iterable[LoadedFile], filling: _Filling) -> Iterator[
 def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
     file, text = read
     replaced, marked = is_filled_in(text, filling.tokens), is_marked(file.path, text)
-    if not (file.template or replaced or filling.rendered or marked or is_of_helm(text)):
+    template = file.template or filling.rendered or marked
+    if not (template or replaced or is_of_helm(text)):
         return read
     tags = dict(file.tags)
     if replaced:
@@ -301,7 +302,7 @@ def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
     if text != read.text:
         opened = parse_file(file.path, text, file.role, list_encoding_problems(file), tags=tags).file
         file = msgspec.structs.replace(opened, rendered=file.rendered)
-    return LoadedFile(msgspec.structs.replace(file, template=True), text)
+    return LoadedFile(msgspec.structs.replace(file, template=template, tags=tags | file.tags), text)
 
 
 _CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")

@@ -115,14 +115,15 @@ def parse_file(
     :param tags: how what is filled in was spelled, by name, if the file is known to be a template.
     """
     found: list[Problem] = []
-    template = tags is not None
-    documents = _read_template(text, found) if template else read_documents(text, found)
+    template = False
+    documents = read_documents(text, found) if tags is None else _read_template(text, found)
     if any(problem.fatal for problem in found) and not has_parts(text):
         opened, spelled = open_tags(text)
         left: list[Problem] = []
         retried = _read_template(opened, left)
         if retried and not any(problem.fatal for problem in left):
-            text, documents, found, template, tags = opened, retried, left, True, (tags or {}) | spelled
+            template = template or not spelled
+            text, documents, found, tags = opened, retried, left, (tags or {}) | spelled
     if any(problem.fatal for problem in found) and _is_valid_when_rendered(text):
         remedy = suggest_rendering("\n".join((text, *(tags or {}).values())))
         found = [
@@ -170,7 +171,7 @@ def read_rendered(name: str, text: str, tags: Mapping[str, str] = MappingProxyTy
     problems: list[Problem] = []
     read = _read_template if tags else read_documents
     documents = tuple(withhold(document) for document in read(text, problems))
-    file = SourceFile(name, documents, tuple(problems), template=bool(tags), rendered=True, tags=dict(tags))
+    file = SourceFile(name, documents, tuple(problems), rendered=True, tags=dict(tags))
     return LoadedFile(file, text)
 
 

@@ -25,7 +25,6 @@ from dynocheck.recipe.environments import EnvironmentReader
 from dynocheck.recipe.positions import Position, locate_line, locate_token
 from dynocheck.recipe.references import UNKNOWN, Environment
 from dynocheck.recipe.shell import MAX_SCRIPT, Script, find_processes, find_unclosed_quote
-from dynocheck.recipe.templates import has_variable
 from dynocheck.recipe.triton_models import CONFIG, read_triton_model
 from dynocheck.recipe.volumes import (
     Volume,
@@ -89,7 +88,8 @@ class PodReader:
         self, file: SourceFile, lines: Mapping[str, Sequence[str]], config_maps: Mapping[str, Manifest]
     ) -> None:
         self._file = file.path
-        self._template = file.template
+        self._has_open_name = file.has_open_name
+        self._template = file.template or bool(file.tags)
         self._lines = lines
         self._config_maps = config_maps
         self._environments = EnvironmentReader(file, config_maps)
@@ -191,7 +191,7 @@ class PodReader:
 
     def _is_filled_in(self, text: str | None) -> bool:
         """Whether a word is only known once the template is filled in."""
-        return self._template and has_variable(text or "")
+        return text is not None and self._has_open_name(text)
 
     def _find_unclosed(self, source: Value) -> Word | None:
         elements = [*source.get_items("command"), *source.get_items("args")]

@@ -30,17 +30,11 @@ _SUFFIX = r"template|tmpl|tpl|gotmpl|tftpl|j2|jinja2?|envsubst|mustache|in"
 _NAMED = re.compile(rf"[.-](?:{_SUFFIX})(?:\.ya?ml)?$")
 _YAML_NAMED = re.compile(rf"(\.ya?ml)[.-](?:{_SUFFIX})$")
 _MARK = "\ufdd0"  # no text has this code point
-_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z][A-Z0-9_]+\b")
 _BRACED = re.compile(r"\$\{(\w+(?::?[-=?+][^{}\n\"']{0,200})?)\}")
 _QUOTED = str.maketrans({"\ue010": "{", "\ue011": "}"})  # of private use: YAML takes them for letters
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")
 _MAX_SCRIPT = 256 * 1024  # bytes
-
-
-def has_variable(text: str) -> bool:
-    """Whether a text has a `${NAME}` or `$NAME`, in whose place envsubst puts any other."""
-    return _VARIABLE.search(text) is not None
 
 
 def is_template_of_yaml(name: str) -> bool:
