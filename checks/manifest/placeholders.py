@@ -39,6 +39,8 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _FREE_TEXT = ("binaryData", "annotations", "description")
 _DATA = ("data", "stringData")
 _SCRIPTS = ("command", "args", "script")
+_HOST = re.compile(r"https?://([\w.-]+)")
+_TAKES_KEY = re.compile(r"--api-key\b|VLLM_API_KEY|MASTER_KEY")
 _PRINTED = re.compile(r"\s*(?:#|//|echo\b|printf\b|print\()")  # a line of a script that is for its reader
 _WHY = "a template, whose names are replaced before it is applied"
 
@@ -94,6 +96,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     files = [(made, file) for made, r in named for file in r.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
         raise Skip("no manifest")
+    unread = {place for recipe in recipes for place in _list_unread_keys(recipe)}
     of_engines = []
     for recipe in recipes:
         yield from _check_references(recipe)
@@ -107,7 +110,8 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
         texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
         opened = _list_open_names(file, texts) if file.template or file.tags else set()
         for manifest, text in texts:
-            if not (file.is_open(text.value) or text.text in made):
+            at = file.path, text.value.line, text.value.column
+            if not (file.is_open(text.value) or text.text in made or at in unread):
                 yield from _check_text(manifest, text, file)
         yield from (finding for m in file.manifests if m.kind for finding in _check_scripts(m, of_engines))
         whole += not opened
@@ -176,7 +180,7 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
             report = warn  # the kubelet pulls without it
         yield report(
             f"{text.label}: {hint} is not replaced",
-            fix=_suggest_value(text),
+            fix=_suggest_value(text, hint),
             evidence={"placeholder": hint},
             location=place,
         )
@@ -186,6 +190,23 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
             fix=_suggest_expansion(text, variable),
             location=place,
         )
+
+
+def _list_unread_keys(recipe: Recipe) -> Iterator[tuple[str, int, int]]:
+    """The places of API keys of clients whose servers are in the recipe and take none: any text will do."""
+    pods = [container for template in list_pod_templates(recipe) for container in template.containers]
+    texts = {id(pod): "\n".join(value.text or "" for value in pod.walk()) for pod in pods}
+    if any(_TAKES_KEY.search(text) for text in texts.values()):
+        return
+    names = {service for graph in recipe.graphs for service in graph.services}
+    names.update(manifest.name for manifest in recipe.manifests if manifest.kind == "Service")
+    for template in list_pod_templates(recipe):
+        for container in template.containers:
+            hosts = _HOST.findall(texts[id(container)])
+            if hosts and all(host.partition(".")[0] in names for host in hosts):
+                entries = (e for e in container.get_items("env") if e.get_text("name").endswith("API_KEY"))
+                keys = (key for entry in entries if (key := entry.get("value")) is not None)
+                yield from ((template.manifest.file, key.line, key.column) for key in keys)
 
 
 def _check_scripts(manifest: Manifest, judged_lines: Collection[tuple[str, int | None]]) -> Iterator[Finding]:
@@ -240,7 +261,9 @@ def _find_variable(text: _ManifestText, file: SourceFile, *, own: bool) -> str |
     return match[0] if match else None
 
 
-def _suggest_value(text: _ManifestText) -> str:
+def _suggest_value(text: _ManifestText, hint: str) -> str:
+    if text.in_command:
+        return f"replace {hint} with the value"
     if text.key in ("storageClassName", "storageClass"):
         return "kubectl get storageclass, and write one of them"
     if "imagePullSecrets" in text.parents:

@@ -57,6 +57,7 @@ from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.substitutions import find_tokens, is_filled_in, open_tokens
 from dynocheck.recipe.templates import (
     fill,
+    has_substitutions,
     is_marked,
     is_named_template,
     is_of_helm,
@@ -271,11 +272,14 @@ class _Filling:
 
     :param variables: the values that the user gave.
     :param scripts: the texts of the scripts and pages.
+    :param substituted: whether Flux fills in the `${NAME}` of what it applies.
     """
 
-    def __init__(self, variables: Mapping[str, str], scripts: Sequence[str]) -> None:
+    def __init__(
+        self, variables: Mapping[str, str], scripts: Sequence[str], *, substituted: bool = False
+    ) -> None:
         self.variables = variables
-        self.rendered = any(map(runs_envsubst, scripts))
+        self.rendered = substituted or any(map(runs_envsubst, scripts))
         self.tokens = find_tokens(scripts)
 
 
@@ -320,7 +324,9 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
     texts = _read_pages(scan.pages)
-    files = [*_mark_templates(scan.files, _Filling(variables, scan.scripts)), *context]
+    substituted = any(map(has_substitutions, (text for _, text in scan.files)))
+    filling = _Filling(variables, scan.scripts, substituted=substituted)
+    files = [*_mark_templates(scan.files, filling), *context]
     said = [(f"{escape_path(page.parent)}/", _find_names(text)) for page, text in texts]
     recipe = _build_recipe(path, shape, [_find_announced(read, said) for read in files], scan.folders)
     recipe = _add_pages(recipe, path, texts)
@@ -452,12 +458,11 @@ def _render_overlays(scan: _Scan) -> None:
     # Each is a process of its own, that waits and computes: the order of the results is that of the files.
     with ThreadPoolExecutor(_MAX_RENDERING) as pool:
         rendered = list(pool.map(render_overlay, [file.folder for file in overlays]))
-    for file, text in zip(overlays, rendered, strict=True):
-        if text:
-            scan.files.append(read_rendered(f"{file.path}{RENDERED}", text))
-        elif text is not None:
-            what = "the output of kustomize, which cannot render it without the network"
-            scan.unread.append(UnreadPart(what, file.path, 1, 1))
+    for file, made in zip(overlays, rendered, strict=True):
+        if made is not None and made.output:
+            scan.files.append(read_rendered(f"{file.path}{RENDERED}", made.output))
+        elif made is not None and made.error:
+            scan.unread.append(UnreadPart(f"the output of kustomize, which {made.error}", file.path, 1, 1))
 
 
 def _render_charts(scan: _Scan) -> None:
@@ -473,7 +478,7 @@ def _render_charts(scan: _Scan) -> None:
         if chart.output:
             scan.files.append(read_rendered(f"{part.file}{RENDERED}", chart.output, chart.tags))
         else:
-            what = f"a Helm chart, which helm does not render: {chart.reason}"
+            what = f"the output of Helm, which says {chart.reason}"
             scan.unread.append(msgspec.structs.replace(part, what=what))
 
 

@@ -1,20 +1,36 @@
 """Renders kustomizations with the kustomize of this machine, or kubectl's, without the network."""
 
 import os
+import re
 import shutil
 from functools import cache
 
-from dynocheck.recipe.renderers import run_renderer
+from dynocheck.recipe.renderers import NOWHERE, Rendering, run_renderer
+
+_REMOTE = (NOWHERE.rpartition("/")[2], "no 'git' program")
+_LOGGED = re.compile(r'err=(?:"((?:\\.|[^"\\])*)"|<(.*)>)', re.DOTALL)  # by kubectl
+_MAX_REASON = 200  # characters
 
 
-def render_overlay(folder: str) -> str | None:
-    """The objects that a kustomization makes, as YAML; empty if it cannot be rendered, None if neither
-    kustomize nor kubectl is installed.
+def render_overlay(folder: str) -> Rendering | None:
+    """The objects that a kustomization makes; None if neither kustomize nor kubectl is installed.
 
     Nothing is executed or fetched: plug-ins, functions and Helm need flags that are not given.
     """
     command = _find_command()
-    return run_renderer([*command, folder]).output if command else None
+    if not command:
+        return None
+    done = run_renderer([*command, folder])
+    return done._replace(error=_explain(done.error)) if done.error else done
+
+
+def _explain(error: str) -> str:
+    """Why a kustomization is not rendered."""
+    if any(sign in error for sign in _REMOTE):
+        return "cannot render it without the network"
+    logged = _LOGGED.search(error)
+    message = (logged[1] or logged[2]) if logged else error.removeprefix("Error: ")
+    return f"says {' '.join(message.rpartition('`: ')[2].split())[:_MAX_REASON]}"
 
 
 @cache

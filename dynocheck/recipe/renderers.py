@@ -8,7 +8,7 @@ from typing import NamedTuple
 _TIMEOUT_S = 20
 _MAX_OUTPUT = 4 << 20  # characters
 # Nothing listens there: what a renderer gets over HTTP or with git cannot be had.
-_NOWHERE = "http://127.0.0.1:9"
+NOWHERE = "http://127.0.0.1:9"
 
 
 class Rendering(NamedTuple):
@@ -22,7 +22,7 @@ def run_renderer(command: Sequence[str]) -> Rendering:
     """What a renderer makes. It finds no settings, plug-ins or caches of the user, and no other program."""
     with tempfile.TemporaryDirectory() as home:
         environment = {"HOME": home, "TMPDIR": home, "PATH": home}
-        environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE)
+        environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
         try:
             done = subprocess.run(  # noqa: S603 - a program of the user, and a path
                 [*command],

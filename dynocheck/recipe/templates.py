@@ -25,6 +25,7 @@ _NAMED_TAG = re.compile(
 _ANY_TAG = re.compile(
     r"\{\{(?P<third>\{)?(?P<name>[^{}\n]*\w[^{}\n]*)\}\}(?(third)\})|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
 )
+_SUBSTITUTION = re.compile(r"\bpostBuild:\s*\{?\s*substitute(?:From)?:")
 _HELM = re.compile(r"\{\{[^{}]*\.(?:Values|Release|Chart)\b")
 _SUFFIX = r"template|tmpl|tpl|gotmpl|tftpl|j2|jinja2?|envsubst|mustache|in"
 _NAMED = re.compile(rf"[.-](?:{_SUFFIX})(?:\.ya?ml)?$")
@@ -112,6 +113,11 @@ def runs_envsubst(text: str) -> bool:
     return _RENDERER.search(text) is not None
 
 
+def has_substitutions(manifest: str) -> bool:
+    """Whether a manifest has Flux fill in the `${NAME}` of others."""
+    return "postBuild" in manifest and _SUBSTITUTION.search(manifest) is not None
+
+
 def is_named_template(path: str) -> bool:
     """Whether a file's name says that it is filled in."""
     return _NAMED.search(path) is not None
@@ -153,7 +159,7 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
         return text
     names = "|".join(map(re.escape, sorted(variables, key=len, reverse=True)))
     forms = (
-        rf"\$\{{({names})\}}",
+        rf"\$\{{({names})(?::?[-=][^{{}}\n]{{0,200}})?\}}",
         rf"\$({names})\b",
         rf"\{{\{{[ \t]*({names})[ \t]*\}}\}}",
         rf"@@({names})@@",
