@@ -23,6 +23,7 @@ from dynocheck.facts import (
     AdapterConfig,
     Manifest,
     ModelConfig,
+    Page,
     PlaceholderFile,
     Problem,
     Recipe,
@@ -50,7 +51,13 @@ from dynocheck.recipe.files import (
 from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
 from dynocheck.recipe.helm import render_chart
 from dynocheck.recipe.kustomize import render_overlay
-from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
+from dynocheck.recipe.markdown_docs import (
+    MAX_CHARACTERS,
+    is_page,
+    is_request_script,
+    parse_page,
+    parse_script,
+)
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
@@ -332,6 +339,7 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
     recipe = _add_pages(recipe, path, texts)
     return msgspec.structs.replace(
         recipe,
+        scripts=tuple(scan.requests),
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
         triton_models=tuple(scan.triton_models),
@@ -380,6 +388,7 @@ class _Scan:
     triton_models: list[TritonModel] = field(default_factory=list)
     adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
+    requests: list[Page] = field(default_factory=list)
     scripts: list[str] = field(default_factory=list)  # texts of those that may fill in templates
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
 
@@ -516,6 +525,9 @@ def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:
     paths = [folder / name for name in names if name not in filled]
     scan.files.extend(read_file(path, Role.MANIFEST, scan.variables) for path in paths if is_manifest(path))
     scan.pages.extend(path for path in paths if is_page(path.name))
+    for path in (path for path in paths if path.suffix in (".sh", ".bash")):
+        if is_request_script(path.name, text := try_read_text(path) or ""):
+            scan.requests.append(parse_script(text, escape_path(path)))
     scan.placeholders.extend(
         PlaceholderFile(escape_path(folder / name), why)
         for name, why in find_placeholder_files(folder, names)

@@ -121,7 +121,7 @@ def test_overlays_rendered_at_once_stay_in_order(tmp_path: Path, monkeypatch: py
             {"resources": ["../base"], "helmCharts": [{"name": "a", "repo": "https://charts.example"}]},
             "enable-helm",
         ),
-        ({"resources": ["https://github.com/a/b//c?ref=d"]}, "without the network"),
+        ({"resources": ["../base", "https://github.com/a/b//c?ref=d"]}, "without the network"),
     ],
 )
 def test_why_an_overlay_is_not_rendered_is_told_once(
