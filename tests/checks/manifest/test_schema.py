@@ -149,3 +149,12 @@ def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: p
     assert outcomes(schema.schema, twice) == ["fail"]
     monkeypatch.setitem(sys.modules, "cel_expr_python.cel", None)
     assert outcomes(schema.schema, twice) == ["warn"]
+
+
+def test_a_count_below_zero_is_mended_to_one(tmp_path: Path) -> None:
+    job = (
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec:\n  parallelism: -1\n  backoffLimit: -1\n"
+    )
+    found = run_check(schema.schema, recipes(tmp_path, a=job))
+    fixes = [str(finding.fix) for finding in found if "-1" in finding.message]
+    assert fixes == ["set parallelism: 1", "set backoffLimit: 0"]
