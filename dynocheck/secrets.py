@@ -158,7 +158,8 @@ _TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "nu
 _STAND_IN = re.compile(
     r"|os\.environ/\w+|env:[A-Za-z_]\w*|ref\+[a-z0-9]+://\S+|op://\S+|vault:[\w./-]+#[\w.-]+|ENC\[[^\]]*\]"
     r"|https?://[\w.:-]*<[A-Za-z][\w -]*>[\w./:-]*|[\w-]{,40}\.{3}"
-    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
+    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|__\w+__|@@\w+@@|%%\w+%%"
+    r"|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
     r"|([a-z0-9]{1,20}[-_]){,4}no[-_ ]?(api[-_]?)?(key|token|auth)([-_ ](is[-_ ])?(needed|required|used))?"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.recipe import kustomize
+from dynocheck.recipe import helm, kustomize
 from tests import clusters, outcomes, wording
 from tests.controlplane.server import ControlPlane
 
@@ -26,8 +26,9 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 
 @pytest.fixture(autouse=True)
 def renderer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No kustomize: what is judged must not depend on the programs of whoever runs the tests."""
+    """No kustomize and no Helm: what is judged must not depend on the programs of whoever runs the tests."""
     monkeypatch.setattr(kustomize, "_find_command", tuple)
+    monkeypatch.setattr(helm, "_find_command", tuple)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """Checks that the engines which a recipe builds fit the servers that load them."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._builds import find_build_servers, mounts_build
 from dynocheck.core.fixes import set_gpus
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.gpus import find_capability
 from dynocheck.engines.memory_budget import PRODUCT_LABELS
 from dynocheck.facts import (
@@ -18,6 +20,7 @@ from dynocheck.facts import (
     find_server_template,
 )
 
+_SCRIPT = re.compile(r"\bpython3? (/[\w./-]+\.py)\b")  # not of the working directory
 _PINNED = "a nodeSelector on nvidia.com/gpu.product in both pods"
 
 
@@ -28,7 +31,7 @@ def builds(recipes: Recipes) -> Iterator[Result]:
     claim to which it was written.
 
     A recipe's engine is compared with the servers that mount its claim; if none does, with Triton in the same
-    namespace.
+    namespace. Which scripts a builder's image has is not judged.
 
     Source: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html
 
@@ -42,10 +45,27 @@ def builds(recipes: Recipes) -> Iterator[Result]:
     ]
     if not found:
         raise Skip("no engine is built for a server of the recipe")
+    for build in {id(build): build for _, build, _, _ in found}.values():
+        yield from _list_scripts(build)
     for recipe, build, graph, component in found:
         yield from _compare_claims(build, graph, component)
         yield from _compare_gpu_types(recipe, build, graph, component)
         yield from _compare_ranks(build, graph, component)
+
+
+def _list_scripts(build: EngineBuild) -> Iterator[Unjudged]:
+    """The scripts that a builder runs from its image, of which nothing is known."""
+    for container in build.pod.get_items("containers"):
+        mounted = [mount.get_text("mountPath") for mount in container.get_items("volumeMounts")]
+        for value in (*container.get_items("command"), *container.get_items("args")):
+            for path in dict.fromkeys(_SCRIPT.findall(value.text or "")):
+                if not any(path.startswith(f"{folder.rstrip('/')}/") for folder in mounted):
+                    yield unjudged(
+                        f"{build.name}: {path}",
+                        why="whether its image has it is unknown",
+                        needs="a script of a ConfigMap, or an image that is built with it",
+                        location=Location(build.file, value.line, value.column),
+                    )
 
 
 def _compare_claims(build: EngineBuild, graph: Graph, component: Component) -> Iterator[Result]:

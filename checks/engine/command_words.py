@@ -35,7 +35,7 @@ _ONE_VALUE = ("value", "optional")
 @check(
     "engine.command-words",
     title="Command lines have no stray words",
-    explained_by={"engine.shell-quoting": same_place},
+    explained_by={"engine.shell-quoting": same_place, "manifest.placeholders": same_place},
 )
 def command_words(recipes: Recipes) -> Iterator[Result]:
     """A word that is no flag and no flag's value ends the program with "unrecognized arguments". Most come

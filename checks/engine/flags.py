@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, unknown, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, same_place, unknown, warn
 from dynocheck.checks.engine._connectors import find_misspelt_connector, find_unknown_connector
 from dynocheck.checks.engine._programs import (
     HARD_BLANK,
@@ -152,7 +152,11 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
 @check(
     "engine.values",
     title="Flag values are valid",
-    explained_by={"engine.command-words": tells_of_word, "engine.shell-quoting": tells_of_word},
+    explained_by={
+        "engine.command-words": tells_of_word,
+        "engine.shell-quoting": tells_of_word,
+        "manifest.placeholders": same_place,
+    },
 )
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag

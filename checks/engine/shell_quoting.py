@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.checks.engine._programs import list_programs
 from dynocheck.core.fixes import replace_words
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
@@ -44,7 +44,11 @@ _JSON = (
 )
 
 
-@check("engine.shell-quoting", title="Shell quoting is correct")
+@check(
+    "engine.shell-quoting",
+    title="Shell quoting is correct",
+    explained_by={"manifest.placeholders": same_place},
+)
 def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     """Four mistakes look right but start something else: words after the script of `sh -c`, which are not
     part of it; a flag and its value in one word, which no parser splits; $VAR where no shell expands it, in a

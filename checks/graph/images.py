@@ -12,7 +12,16 @@ from dynocheck.data.flags import find_release, list_minors
 from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
 from dynocheck.data.servers import correct_server_tag
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Component, Container, Graph, PodTemplate, Recipes, Value, list_pod_templates
+from dynocheck.facts import (
+    Component,
+    Container,
+    Graph,
+    PodTemplate,
+    Recipes,
+    Value,
+    is_unfilled,
+    list_pod_templates,
+)
 
 # The name of each engine's image, in any registry.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
@@ -41,8 +50,6 @@ _PARTS = {
     "unified_omni_main worker_factory __main__",
 }
 _MISSPELT = 0.93  # how alike two names are of which one is taken for a misspelling of the other
-# An unreplaced placeholder; manifest.placeholders reports it.
-_UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
 _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
@@ -71,7 +78,7 @@ class _ContainerImage(NamedTuple):
 def _list_images(graph: Graph) -> Iterator[_ContainerImage]:
     for component in graph.components:
         for container in component.containers:
-            if container.image and not _UNFILLED.search(container.image):
+            if container.image and not is_unfilled(container.image):
                 yield _ContainerImage(graph, component, container, container.image)
 
 
@@ -311,7 +318,7 @@ def _check_names(template: PodTemplate) -> Iterator[Finding]:
     for container in template.containers if not template.of_graph else ():
         image = container.get("image")
         name = (image.text or "") if image is not None else ""
-        if image is not None and name and not _UNFILLED.search(name) and not is_valid_reference(name):
+        if image is not None and name and not is_unfilled(name) and not is_valid_reference(name):
             yield fail(
                 f"{template.owner} runs {name}, which is no name of an image: the kubelet cannot pull it",
                 fix=_suggest_reference(name),
@@ -331,7 +338,7 @@ def _check_other_images(template: PodTemplate) -> Iterator[Finding]:
 def _check_tag(template: PodTemplate, container: Value, when: str = "") -> Iterator[Finding]:
     image = container.get("image") or container
     name, tag = image.text or "", parse_image(image.text or "").tag
-    if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):
+    if name and not is_unfilled(name) and "@" not in name and tag in ("", *_MUTABLE):
         owner = template.owner.removeprefix("component ")
         place = Location(template.manifest.file, image.line, image.column)
         yield _warn_mutable_tag(f"{owner} runs {name}{when}", name, place)

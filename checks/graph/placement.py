@@ -1,6 +1,5 @@
 """Checks that affinity rules and Services with Dynamo's labels match pods of the recipe."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from dynocheck.facts import (
     Recipe,
     Recipes,
     Value,
+    is_unfilled,
     label_pods,
     list_placements,
     list_pod_templates,
@@ -33,7 +33,6 @@ from dynocheck.facts import (
 
 _HOST = "kubernetes.io/hostname"
 _MOST_GPUS = 8  # of usual nodes
-_UNFILLED = re.compile(r"[<>{}$]|\b(?:your|my|some)-")  # manifest.placeholders reports it
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 # What is written for the resource of a GPU, which each vendor's device plugin names once.
 _SLIPS = {
@@ -135,7 +134,7 @@ def _list_node_labels(spec: Value, labels: Sequence[str]) -> Iterator[tuple[str,
 
 def _report_host(template: PodTemplate, host: Value) -> Finding | None:
     """That a rule names a single node; None if its name is yet to be filled in."""
-    if not host.text or _UNFILLED.search(host.text):
+    if not host.text or is_unfilled(host.text):
         return None
     return warn(
         f"{template.owner}: {_HOST} {host.text} is the name of one node: the rule holds in one cluster alone",

@@ -20,7 +20,13 @@ from dynocheck.checks.graph._server_probes import check_server_probe, find_serve
 from dynocheck.core.fixes import add_element, remove, set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded, resolve_model
+from dynocheck.engines.model_lookup import (
+    CONFIG_FILES,
+    add_hub_configs,
+    guess_weight_bytes,
+    resolve_downloaded,
+    resolve_model,
+)
 from dynocheck.facts import (
     Component,
     Container,
@@ -294,8 +300,9 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
     depends on the site: set `read-gigabytes` in the configuration's `[thresholds]`, in GB/s; the default is
     1. A passing probe may still be too short, because engines also compile and capture CUDA graphs. Without a
     startup probe a component gets the operator's, which allows two hours. Without Dynamo nobody adds one: a
-    liveness probe then ends an engine that loads for longer, and is to allow twice the time. Models of
-    unknown size are not judged.
+    liveness probe then ends an engine that loads for longer, and is to allow twice the time. The size of a
+    model that no table has is estimated by a name such as llama-70b: two bytes a parameter, or half a byte
+    if its name or its flags say that it is quantized. Where that gives no warning, it is not judged.
 
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """
@@ -314,6 +321,14 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
             yield describe_unjudged([engine], engine.model or "model", why=_GGUF, needs=None)
             continue
         size = _find_weight_bytes(probe, engine)
+        if size is None and (guess := guess_weight_bytes(engine)) is not None:
+            short = [
+                *_check_budget(probe, guess, settings.read_gigabytes, about="about ", why=", by its name")
+            ]
+            if short:
+                yield judged(1, "startup probes")
+                yield from short
+                continue
         if size is None:
             yield describe_unjudged(
                 [engine],
@@ -329,15 +344,18 @@ def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | Non
         yield from _check_budget(probe, size, settings.read_gigabytes)
 
 
-def _check_budget(probe: Probe, size: float, speed: float) -> Iterator[Finding]:
+def _check_budget(
+    probe: Probe, size: float, speed: float, *, about: str = "", why: str = ""
+) -> Iterator[Finding]:
     budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
     starts = probe.name == "startupProbe"
     factor = 1 if starts else _WITHOUT_STARTUP
     if budget < factor * needed:
         until = "to start" if starts else "until its livenessProbe ends it,"
         twice = "" if starts else ", and a start twice that"
+        weights = f"{about}{size / 1e9:.0f} GB of weights to read{why}"
         yield warn(
-            f"{probe.component.name} has {budget} s {until} and {size / 1e9:.0f} GB of weights to read, "
+            f"{probe.component.name} has {budget} s {until} and {weights}, "
             f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}{twice}",
             evidence={"budget_s": budget, "read_s": needed, "factor": factor},
             fix=set_value(

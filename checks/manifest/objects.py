@@ -7,13 +7,23 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.files import RENDERED
 from dynocheck.core.fixes import remove, set_value
-from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value
+from dynocheck.facts import (
+    Component,
+    Graph,
+    Manifest,
+    Recipe,
+    Recipes,
+    Role,
+    SourceFile,
+    Value,
+)
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
 _MAX_SERVICE_NAME = 63  # the length of a DNS label
 _MAX_GROVE_NAMES = 45  # the part of a Grove pod's name that consists of graph and component names
-_VARIABLE = re.compile(r"\$|\{\{")  # in a namespace that is known only when the file is filled in
+_VARIABLE = re.compile(r"\$|\{\{|__|@@")  # in a namespace that is known only when the file is filled in
 _MIN_SET_NAME = 8  # the length to which the operator may shorten a graph's name
 
 
@@ -190,11 +200,27 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
     for name in [name for name in by_namespace if name.startswith(_PLATFORM)]:
         del by_namespace[name]
     most = max(by_namespace.values(), key=len, default=[])
-    for named in by_namespace.values():
-        if named is not most:
-            yield _warn(named, f"in namespace {named[0].namespace}", most, f"in {most[0].namespace}")
+    others = [named for named in by_namespace.values() if named is not most and _are_related(named, most)]
+    if others:
+        moved = [obj for named in others for obj in named]
+        names = ", ".join(named[0].namespace for named in others)
+        where = f"in namespace{'s' if len(others) > 1 else ''} {names}"
+        yield _warn(moved, where, most, f"in {most[0].namespace}")
     if len(by_namespace) == 1 and unnamed:
         yield from _check_partial(most, unnamed, has_graph=any(obj.is_graph for obj in group))
+
+
+def _are_related(objects: list[_NamespacedObject], others: list[_NamespacedObject]) -> bool:
+    """Whether one may refer to another; kustomize and Helm write the namespaces that they are told to."""
+    if not all(obj.manifest.file.endswith(RENDERED) for obj in (*objects, *others)):
+        return True
+    names = {obj.manifest.name for obj in objects} - {obj.manifest.name for obj in others}
+    return any(
+        value.text in names
+        for obj in others
+        for _, value in obj.manifest.root.find_entries(_REFERENCES)
+        if value is not obj.manifest.root.get("metadata", "name")
+    )
 
 
 def _check_partial(

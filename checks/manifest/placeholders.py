@@ -1,7 +1,7 @@
 """Checks for placeholders and variables that nothing replaces."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,27 +17,20 @@ from dynocheck.facts import (
     Role,
     SourceFile,
     Value,
+    find_unfilled,
     list_pod_templates,
+    list_unfilled,
 )
 
-# The usual texts in place of the reader's own value.
-_WORDS = (
-    r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
-    r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|fill[-_ ]?(?:me|in|this)[-_ \w]*|todo|tbd"
-    r"|set[-_]me|insert[-_](?:here|me|[-_\w]+[-_]here)"
-    r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|[\w-]*\.{3,})"
-)
-_WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_WORDS}", re.IGNORECASE)
-# But what a program fills in for each search, as Open WebUI does.
-_WITHIN_URL = re.compile(r"https?://[^\s<>]*(<(?!query>)[A-Za-z][\w -]*>)[^\s<>]*")
-_WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
 # In a shell that is two redirections, of which the second is a syntax error: it stops there.
-_IN_SCRIPT = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?$", re.MULTILINE
-)
+_IN_SCRIPT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?")
+_SIGNS = re.compile(r"@@|%%|(?i:your)[-_]")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_OF_CHART = re.compile(r"\{\{.*\.(?:Values|Release|Chart)\b|^\.Values\.")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
+_OPEN_VARIABLE = re.compile(rf"{_VARIABLE.pattern}|\$([A-Z][A-Z0-9_]+)\b")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+_SHELL_CONSTANT = re.compile(r"(?<!\$)\$[A-Z][A-Z0-9_]+\b")
 _CONSTANT = re.compile(r"(?<!\$)\$\(([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\)")  # no program has such a name
 _OF_SERVICE = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_\w+)?")  # the kubelet sets them
 _OF_GROUP = ("LWS_GROUP_SIZE", "LWS_LEADER_ADDRESS", "LWS_WORKER_INDEX")
@@ -46,7 +39,13 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _FREE_TEXT = ("binaryData", "annotations", "description")
 _DATA = ("data", "stringData")
 _SCRIPTS = ("command", "args", "script")
-_WHY = "a template, which envsubst expands before it is applied"
+_HOST = re.compile(r"https?://([\w.-]+)")
+_TAKES_KEY = re.compile(r"--api-key\b|VLLM_API_KEY|MASTER_KEY")
+_PRINTED = re.compile(r"\s*(?:#|//|echo\b|printf\b|print\()")  # a line of a script that is for its reader
+_WHY = "a template, whose names are replaced before it is applied"
+
+
+_find_placeholder = lru_cache(1024)(find_unfilled)  # most texts of a manifest are in many
 
 
 class _ManifestText(NamedTuple):
@@ -97,35 +96,55 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
     files = [(made, file) for made, r in named for file in r.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
         raise Skip("no manifest")
+    unread = {place for recipe in recipes for place in _list_unread_keys(recipe)}
+    of_engines = []
     for recipe in recipes:
         yield from _check_references(recipe)
         yield from _check_unset(recipe)
-        yield from _check_words(recipe, [file for _, file in files])
+        words = [*_check_words(recipe, [file for _, file in files])]
+        of_engines += [(f.location.file, f.location.line) for f in words if f.location]
+        yield from words
     yield from _check_classes(recipes)
     whole = 0
     for made, file in files:
         texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
-        opened = {name for _, text in texts if file.template for name in _VARIABLE.findall(text.text)}
+        opened = _list_open_names(file, texts) if file.template or file.tags else set()
         for manifest, text in texts:
-            if not (file.is_open(text.value) or text.text in made):
+            at = file.path, text.value.line, text.value.column
+            if not (file.is_open(text.value) or text.text in made or at in unread):
                 yield from _check_text(manifest, text, file)
-        yield from (finding for m in file.manifests if m.kind for finding in _check_scripts(m))
+        yield from (finding for m in file.manifests if m.kind for finding in _check_scripts(m, of_engines))
         whole += not opened
         if opened:
-            names = ", ".join(f"${{{name}}}" for name in sorted(opened))
+            names = ", ".join(file.tags.get(name, f"${{{name}}}") for name in sorted(opened))
             yield unjudged(
                 f"{file.path}: {names}",
                 why=_WHY,
-                needs="--set NAME=VALUE or --env-file FILE",
+                needs=_suggest_filling(file),
                 location=Location(file.path),
             )
     yield judged(whole, "files")
 
 
+def _list_open_names(file: SourceFile, texts: Iterable[tuple[Manifest, "_ManifestText"]]) -> set[str]:
+    """The names that a template has filled in; in a script also the shell may know a `${NAME}`."""
+    found = (match for _, text in texts for match in _OPEN_VARIABLE.finditer(text.text))
+    names = {name for match in found if file.is_open_name(name := match[1] or match[2])}
+    for value in (value for root in file.documents for value in root.walk()) if file.tags else ():
+        names |= {match[1] for match in _VARIABLE.finditer(value.text or "") if match[1] in file.tags}
+    return names
+
+
+def _suggest_filling(file: SourceFile) -> str:
+    if any(_OF_CHART.search(spelled) for spelled in file.tags.values()):
+        return "helm template NAME CHART --set KEY=VALUE > rendered.yaml && dynocheck recipe rendered.yaml"
+    return "--set NAME=VALUE or --env-file FILE"
+
+
 def _check_classes(recipes: Recipes) -> Iterator[Finding]:
     """Reports the StorageClasses of a few claims where most others have a placeholder."""
     claims = [claim for recipe in recipes for claim in recipe.claims if claim.storage_class]
-    named = [claim for claim in claims if not _WHOLE.fullmatch(claim.storage_class or "")]
+    named = [claim for claim in claims if not find_unfilled(claim.storage_class or "")]
     left_open = len(claims) - len(named)
     for claim in named if left_open > max(1, len(named)) else ():
         yield warn(
@@ -148,12 +167,12 @@ def _list_made_names(recipe: Recipe) -> set[str]:
 def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> Iterator[Finding]:
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
-    hint = _find_placeholder(text.text.strip(), text.key == "image")
-    rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
-    if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
+    hint = _find_placeholder(text.text.strip(), is_image=text.key == "image")
+    own = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    if own and not text.in_command and (template := _TEMPLATE.search(text.text)):
         yield report(
             f"{text.label}: nothing replaces {template[0]}",
-            fix="helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml",
+            fix="judge what the template renders: dynocheck recipe rendered.yaml",
             location=place,
         )
     elif hint:
@@ -161,11 +180,11 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
             report = warn  # the kubelet pulls without it
         yield report(
             f"{text.label}: {hint} is not replaced",
-            fix=_suggest_value(text),
+            fix=_suggest_value(text, hint),
             evidence={"placeholder": hint},
             location=place,
         )
-    elif not text.in_command and not text.in_data and (variable := _find_variable(text, file)):
+    elif not text.in_command and not text.in_data and (variable := _find_variable(text, file, own=own)):
         yield report(
             f"{text.label}: nothing replaces {variable}",
             fix=_suggest_expansion(text, variable),
@@ -173,38 +192,78 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
         )
 
 
-def _check_scripts(manifest: Manifest) -> Iterator[Finding]:
-    """Reports variables that a script sets to a placeholder in angle brackets."""
-    given = (value for _, value in manifest.root.find_entries(_SCRIPTS))
-    for value in (element for each in given for element in (each.sequence or [each])):
+def _list_unread_keys(recipe: Recipe) -> Iterator[tuple[str, int, int]]:
+    """The places of API keys of clients whose servers are in the recipe and take none: any text will do."""
+    pods = [container for template in list_pod_templates(recipe) for container in template.containers]
+    texts = {id(pod): "\n".join(value.text or "" for value in pod.walk()) for pod in pods}
+    if any(_TAKES_KEY.search(text) for text in texts.values()):
+        return
+    names = {service for graph in recipe.graphs for service in graph.services}
+    names.update(manifest.name for manifest in recipe.manifests if manifest.kind == "Service")
+    for template in list_pod_templates(recipe):
+        for container in template.containers:
+            hosts = _HOST.findall(texts[id(container)])
+            if hosts and all(host.partition(".")[0] in names for host in hosts):
+                entries = (e for e in container.get_items("env") if e.get_text("name").endswith("API_KEY"))
+                keys = (key for entry in entries if (key := entry.get("value")) is not None)
+                yield from ((template.manifest.file, key.line, key.column) for key in keys)
+
+
+def _check_scripts(manifest: Manifest, judged_lines: Collection[tuple[str, int | None]]) -> Iterator[Finding]:
+    """Reports placeholders within scripts: what a variable is set to, and what is in a line.
+
+    :param judged_lines: the files and lines whose words are reported already.
+    """
+    for value, in_data in _list_scripts(manifest):
         text = value.text or ""
         is_block = text.endswith("\n")  # its lines are those below its own
-        for match in _IN_SCRIPT.finditer(text) if "=<" in text else ():
-            below = 1 + text.count("\n", 0, match.start()) if is_block else 0
-            yield fail(
-                f"{match[1]}: {match[2]} is not replaced",
-                fix=f"replace {match[2]} with the value",
-                evidence={"placeholder": match[2]},
-                location=Location(manifest.file, value.line + below),
-            )
+        for number, line in enumerate(text.splitlines() if "<" in text or _SIGNS.search(text) else ()):
+            place = Location(manifest.file, value.line + (number + 1 if is_block else 0))
+            if (place.file, place.line) in judged_lines or _PRINTED.match(line):
+                continue
+            if set_to := _IN_SCRIPT.fullmatch(line):
+                yield _report_in_script(f"{set_to[1]}: {set_to[2]}", set_to[2], place, in_data=in_data)
+                continue
+            for name in dict.fromkeys(match[0] for match in list_unfilled(line)):
+                yield _report_in_script(name, name, place, in_data=in_data)
 
 
-@lru_cache(1024)  # most texts of a manifest are in many
-def _find_placeholder(text: str, is_image: bool) -> str | None:
-    if within := _WITHIN_URL.fullmatch(text):
-        return within[1]
-    match = _WITHIN_IMAGE.search(text) if is_image else _WHOLE.fullmatch(text)
-    return match[0] if match else None
+def _list_scripts(manifest: Manifest) -> Iterator[tuple[Value, bool]]:
+    """The texts of more than a word that are commands, and whether they are in the data of a ConfigMap."""
+    given = (value for _, value in manifest.root.find_entries(_SCRIPTS))
+    for value in (element for each in given for element in (each.sequence or [each])):
+        if " " in (value.text or "") or "\n" in (value.text or ""):
+            yield value, False
+    data = manifest.root.get("data") if manifest.kind == "ConfigMap" else None
+    for key, value in data.mapping.items() if data is not None else ():
+        if key.endswith(".sh") or (value.text or "").startswith("#!"):
+            yield value, True
 
 
-def _find_variable(text: _ManifestText, file: SourceFile) -> str | None:
+def _report_in_script(what: str, name: str, place: Location, *, in_data: bool) -> Finding:
+    return (warn if in_data else fail)(
+        f"{what} is not replaced",
+        fix=f"replace {name} with the value",
+        evidence={"placeholder": name},
+        location=place,
+    )
+
+
+def _find_variable(text: _ManifestText, file: SourceFile, *, own: bool) -> str | None:
+    """A variable that neither kubectl nor the kubelet replaces.
+
+    :param own: whether Kubernetes or NVIDIA defined the kind, so that no program of another replaces it.
+    """
     match = _VARIABLE.search(text.text)
-    if match is None and text.variable and not file.template:
-        match = _SHELL_VARIABLE.fullmatch(text.text)
+    if match is None and not file.template:
+        match = _SHELL_VARIABLE.fullmatch(text.text) if text.variable else None
+        match = match or (_SHELL_CONSTANT.search(text.text) if own and not text.variable else None)
     return match[0] if match else None
 
 
-def _suggest_value(text: _ManifestText) -> str:
+def _suggest_value(text: _ManifestText, hint: str) -> str:
+    if text.in_command:
+        return f"replace {hint} with the value"
     if text.key in ("storageClassName", "storageClass"):
         return "kubectl get storageclass, and write one of them"
     if "imagePullSecrets" in text.parents:
@@ -214,7 +273,7 @@ def _suggest_value(text: _ManifestText) -> str:
 
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     """The fix for a `${NAME}` or `${NAME:-DEFAULT}` that stays as it is."""
-    name, has_default, default = variable[2:-1].partition(":-")
+    name, has_default, default = variable[1:].removeprefix("{").removesuffix("}").partition(":-")
     if text.variable and name != text.variable:  # the kubelet has not replaced it in its own value
         return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
     if has_default:
@@ -233,7 +292,7 @@ def _check_words(recipe: Recipe, files: Sequence[SourceFile]) -> Iterator[Findin
         for launch in container.launches
         for word in launch.words
         for flag, _, value in [(word.text or "").rpartition("=")]
-        if _WHOLE.fullmatch(value)
+        if find_unfilled(value)
     ]
     paths = {file for file, *_ in suspects}
     manifests = [manifest for file in files if file.path in paths for manifest in file.manifests]
@@ -299,7 +358,7 @@ def _check_unset(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _list_containers(recipe: Recipe) -> Iterator[tuple[str, Container]]:
-    for graph in recipe.graphs:
+    for graph in recipe.deployments:
         yield from ((graph.file, c) for component in graph.components for c in component.containers)
     yield from ((job.file, job.container) for job in recipe.downloads)
     yield from ((job.file, job.container) for job in recipe.benchmarks)
@@ -313,7 +372,8 @@ def _collect_texts(root: Value) -> list[_ManifestText]:
         text = pending.pop()
         data = text.value.data
         if isinstance(data, str):
-            if "\n" not in data and not (text.in_command and " " in data):
+            is_script = text.in_command and " " in data and data[:1] not in ("{", "[")
+            if "\n" not in data and not is_script:
                 texts.append(text)
         elif isinstance(data, list):
             pending += [_ManifestText(element, text.key, text.parents, text.variable) for element in data]

@@ -126,7 +126,7 @@ def schema(
                 location=place,
             )
             continue
-        values = manifest.root.walk() if file.template else ()
+        values = manifest.root.walk() if file.template or file.tags else ()
         open_values = {(value.line, value.column) for value in values if file.is_open(value)}
         violations = validate(manifest, definitions, open_values)
         known += violations is not None

@@ -25,7 +25,7 @@ def same_everywhere(recipes: Recipes) -> Iterator[Result]:
     every_graph = [graph for recipe in recipes for graph in recipe.graphs]
     for recipe in recipes:
         workers = [worker for graph in recipe.graphs for worker in find_instances(graph)]
-        applies = applies or bool(workers)
+        applies = applies or bool(workers) or bool(recipe.servers and (recipe.pages or recipe.scripts))
         yield from _count_named(recipe, workers)
         for graph in recipe.graphs:
             yield from _check_agreement([worker for worker in workers if worker.graph is graph])

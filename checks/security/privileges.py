@@ -4,10 +4,10 @@ import base64
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import remove
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import PodTemplate, Recipes, Value, list_pod_templates
+from dynocheck.facts import Manifest, PodTemplate, Recipes, Value, list_pod_templates
 from dynocheck.secrets import HIDDEN
 
 _TPU = "google.com/tpu"
@@ -39,10 +39,13 @@ _SENSITIVE_PATHS = re.compile(
 )
 
 
+_ASSIGNED = re.compile(r"([\w.-]{1,60})[\"']?[ \t]*[:=][ \t]*[\"']?$")  # before its value
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # in the data of a Secret
 
 
-@check("security.secrets", title="No secrets in plain text")
+@check(
+    "security.secrets", title="No secrets in plain text", explained_by={"manifest.placeholders": same_place}
+)
 def secrets(recipes: Recipes) -> Iterator[Finding]:
     """A token in a manifest is read by everyone who may read the repository, the object or a pod's
     description, and stays in the history when it is removed. What counts as one is the value of a variable or
@@ -55,7 +58,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no manifest that is applied as it stands")
     for manifest in judged:
         for name, value in _find_secrets(manifest.root):
-            place = Location(manifest.file, value.line, value.column)
+            what, place = _locate_secret(name, value, manifest)
             if name == _APPLIED:
                 continue
             if manifest.kind == "Secret" and not manifest.group:
@@ -66,7 +69,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
                 )
                 break
             yield (warn if "PASSW" in name.upper() else fail)(
-                f"{name} is a secret, and spelled out" if name else "a secret is spelled out",
+                f"{what} is a secret, and spelled out" if what else "a secret is spelled out",
                 fix="revoke it, keep the new one in a Secret, and take it by valueFrom.secretKeyRef",
                 location=place,
             )
@@ -112,6 +115,19 @@ def _find_secrets(root: Value) -> list[tuple[str, Value]]:
             variable = called.text if called is not None else None
             pending += [(variable or key if key == "value" else key, entry) for key, entry in data.items()]
     return sorted(found, key=lambda each: (each[1].line, each[1].column))
+
+
+def _locate_secret(name: str, value: Value, manifest: Manifest) -> tuple[str, Location]:
+    """What a secret is the value of, and its place: within a text of many lines, its own name and line."""
+    text = value.text or ""
+    before, hidden, _ = text.partition(HIDDEN)
+    if not (hidden and text.endswith("\n")):
+        return name, Location(manifest.file, value.line, value.column)
+    assigned = _ASSIGNED.search(before)
+    owner = f"{manifest.kind} {manifest.name}" if manifest.kind == "ConfigMap" else ""
+    within = " of ".join(filter(None, (name, owner)))
+    what = f"{assigned[1]} in {within}" if assigned else f"a word of {within}"
+    return what, Location(manifest.file, value.line + 1 + before.count("\n"))
 
 
 def _check_privileges(template: PodTemplate) -> Iterator[Finding]:

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage.weight_paths import find_cache, find_download_target, list_engines
 from dynocheck.core.fixes import set_value
-from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_downloaded
+from dynocheck.engines.model_lookup import (
+    CONFIG_FILES,
+    DRAFTS,
+    PARAMETERS,
+    add_hub_configs,
+    resolve_downloaded,
+)
 from dynocheck.facts import (
     Claim,
     Component,
@@ -23,8 +29,6 @@ from dynocheck.facts import (
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _HOST = "kubernetes.io/hostname"
-_PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")  # billions
-_DRAFTS = re.compile(r"eagle|draft|speculat|mtp|lora|adapter|dflash|medusa", re.IGNORECASE)
 _SHARED = re.compile(r"(?<![a-z])(?:efs|nfs)(?![a-z])", re.IGNORECASE)
 _LOCAL = re.compile(r"local|host-?path|topolvm|lvm|zfs|microk8s", re.IGNORECASE)  # a volume stays on its node
 _MOST = {"HorizontalPodAutoscaler": "maxReplicas", "ScaledObject": "maxReplicaCount"}
@@ -280,8 +284,8 @@ def _guess_least(model: str) -> float:
 
     The parameters in the name of a draft model are those of the model that it serves.
     """
-    billions = [float(count) for count in _PARAMETERS.findall(model)]
-    return max(billions, default=0) * 1e9 * _LEAST_BYTES if not _DRAFTS.search(model) else 0
+    billions = [float(count) for count in PARAMETERS.findall(model)]
+    return max(billions, default=0) * 1e9 * _LEAST_BYTES if not DRAFTS.search(model) else 0
 
 
 def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float | None]]:

@@ -29,6 +29,14 @@ _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm"
 _DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
 _DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
 _KUSTOMIZE = {"Kustomization", "Component", ""}
+# Kinds of which a controller makes what it deploys, elsewhere than in their own fields.
+_CONTROLLERS = {
+    ("argoproj.io", "Application"): "Argo CD",
+    ("argoproj.io", "ApplicationSet"): "Argo CD",
+    ("helm.toolkit.fluxcd.io", "HelmRelease"): "Flux",
+    ("kustomize.toolkit.fluxcd.io", "Kustomization"): "Flux",
+    ("helm.cattle.io", "HelmChart"): "K3s",
+}
 _SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
 # The expected content of a file by the beginning of its name, and the kinds of object that it may be.
 # A request for a graph names the claim that its model is in.
@@ -100,14 +108,18 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
         return  # that may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
-    helm = any(part.chart for part in recipe.unread)
+    helm = next((part for part in recipe.unread if part.chart), None)
     rendered = any(file.rendered for file in recipe.own_files)
     if helm or (not rendered and any(file.role is Role.KUSTOMIZE for file in recipe.own_files)):
+        tool = "Helm" if helm else "kustomize"
+        tried = next(
+            (part for part in recipe.unread if part.what.startswith(f"the output of {tool}, ")), None
+        )
+        reason = f": {tool} {tried.what.partition(', which ')[2]}" if tried else ""
         yield unknown(
-            f"the output of {'Helm' if helm else 'kustomize'} was not judged, "
-            "and nothing else in the folder is deployed",
+            f"the output of {tool} was not judged, and nothing else in the folder is deployed{reason}",
             fix=_TEMPLATE if helm else _RENDER,
-            location=_locate_unrendered(recipe),
+            location=Location(tried.file) if tried else _locate_unrendered(recipe),
         )
         return
     models_alone = bool(recipe.triton_models) and not any(recipe.own_files)
@@ -345,8 +357,9 @@ def read_whole(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     """
     for recipe in recipes:
         inputs = {file.path for file in recipe.own_files if file.role is Role.KUSTOMIZE}
+        deploys = {manifest.kind for manifest in recipe.manifests} & _SERVING
         for part in recipe.unread:
-            if part.missing or (part.chart and not recipe.graphs):
+            if part.missing or (part.chart and not recipe.graphs) or (part.file in inputs and not deploys):
                 continue  # structure.files or structure.layout reports it
             shorten = "shorten it, or move it into a file of its own"
             yield warn(
@@ -354,9 +367,30 @@ def read_whole(recipes: Recipes) -> Iterator[Finding | Unjudged]:
                 fix=_TEMPLATE if part.chart else _RENDER if part.file in inputs else shorten,
                 location=Location(part.file, part.line, part.column),
             )
+        yield from _list_made_elsewhere(recipe)
         rendered = any(file.rendered for file in recipe.own_files)
-        if not rendered and {m.kind for m in recipe.manifests} & _SERVING:  # else structure.layout reports it
+        if not rendered and deploys:  # else structure.layout reports it
             yield from _check_unrendered(recipe)
+
+
+def _list_made_elsewhere(recipe: Recipe) -> Iterator[Unjudged]:
+    """The objects of which a controller makes others, by a chart or a folder that is not in the recipe."""
+    folders = {recipe.path, *recipe.folders}
+    for manifest in recipe.own_manifests:
+        controller = _CONTROLLERS.get((manifest.group, manifest.kind))
+        path = posixpath.normpath(next((v.text or "" for v in manifest.root.find_all("path")), ".")).strip(
+            "/"
+        )
+        if controller is None or (path != "." and any(f"/{f}".endswith(f"/{path}") for f in folders)):
+            continue
+        charts = manifest.root.find_all("chart")
+        chart = next((value.text or value.get_text("spec", "chart") for value in charts), "")
+        yield unjudged(
+            f"{manifest.kind} {manifest.name}",
+            why=f"{controller} makes its objects of {f'the chart {chart}' if chart else 'what is elsewhere'}",
+            needs=_TEMPLATE if chart else _RENDER,
+            location=Location(manifest.file, manifest.root.line, manifest.root.column),
+        )
 
 
 def _check_unrendered(recipe: Recipe) -> Iterator[Finding | Unjudged]:

@@ -8,7 +8,7 @@ import msgspec
 
 from dynocheck.data.model_configs import parse_model_config
 from dynocheck.data.models import Model, find_model
-from dynocheck.engines.instances import find_instances
+from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Graph, HubModel, HubModels, ModelConfig, Problem, Recipe
 
 CONFIG_FILES = (
@@ -18,6 +18,13 @@ CONFIG_FILES = (
 
 _PRECISION = re.compile(
     r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
+)
+PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?)[bB](?![A-Za-z0-9])")
+"""The billions of parameters in a model's name."""
+DRAFTS = re.compile(r"eagle|draft|speculat|mtp|lora|adapter|dflash|medusa", re.IGNORECASE)
+"""Marks of models that have the parameters of another in their names."""
+_QUANTIZED = re.compile(
+    r"quant|awq|gptq|gguf|bnb|bits|fp[48]|int[48]|[wq][2-8](?:a|_|\b)|[2-8]-?bit|mlx|exl", re.IGNORECASE
 )
 _MAX_NAME = 4096  # characters of a model's name that are compared
 
@@ -54,6 +61,20 @@ def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) ->
     if row is not None or not recipe.configs:
         return row
     return _parse(find_config(recipe, graph, model, name), name or model)
+
+
+def guess_weight_bytes(engine: EngineInstance) -> float | None:
+    """About the bytes of the weights of a model that no table has, by the parameters in its name.
+
+    Two for each, or a half if they may be quantized. None without a number, and of drafts, whose name has
+    that of another.
+    """
+    name = (engine.model or "").rstrip("/").rpartition("/")[2][:_MAX_NAME]
+    words = " ".join(word.text or "?" for word in engine.launch.words)
+    billions = max((float(count) for count in PARAMETERS.findall(name)), default=0)
+    if not billions or DRAFTS.search(name) or "dummy" in words:
+        return None
+    return billions * 1e9 * (0.5 if _QUANTIZED.search(f"{name} {words}") else 2)
 
 
 def find_config(recipe: Recipe, graph: Graph, model: str, name: str | None) -> ModelConfig | None:

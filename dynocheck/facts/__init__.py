@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.recipe.hub import *
     from dynocheck.facts.recipe.inline_suppressions import *
     from dynocheck.facts.recipe.recipes import *
+    from dynocheck.facts.recipe.unfilled import *
 
 _NAMES = {
     "base": "Fact FactList Settings Unavailable",
@@ -127,6 +128,7 @@ _NAMES = {
         AdapterConfig Benchmark Claim Component Download EngineBuild Graph IgnoreUse IgnoreUses Mention
         ModelConfig Page PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
     """,
+    "recipe.unfilled": "find_unfilled is_unfilled list_unfilled",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

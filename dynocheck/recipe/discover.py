@@ -23,6 +23,7 @@ from dynocheck.facts import (
     AdapterConfig,
     Manifest,
     ModelConfig,
+    Page,
     PlaceholderFile,
     Problem,
     Recipe,
@@ -41,19 +42,38 @@ from dynocheck.recipe.files import (
     escape_path,
     explain_error,
     is_manifest,
+    list_encoding_problems,
     parse_file,
     read_file,
     read_rendered,
     try_read_text,
 )
 from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
+from dynocheck.recipe.helm import render_chart
 from dynocheck.recipe.kustomize import render_overlay
-from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
+from dynocheck.recipe.markdown_docs import (
+    MAX_CHARACTERS,
+    is_page,
+    is_request_script,
+    parse_page,
+    parse_script,
+)
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.servers import find_servers
 from dynocheck.recipe.substitutions import find_tokens, is_filled_in, open_tokens
-from dynocheck.recipe.templates import fill, is_marked, read_scripts, runs_envsubst
+from dynocheck.recipe.templates import (
+    fill,
+    has_substitutions,
+    is_marked,
+    is_named_template,
+    is_of_helm,
+    is_template_of_yaml,
+    name_rendered,
+    open_tags,
+    read_scripts,
+    runs_envsubst,
+)
 from dynocheck.recipe.triton_models import read_triton_folder
 from dynocheck.recipe.workloads import find_benchmarks, find_builds, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
@@ -209,7 +229,8 @@ def _is_model(path: Path) -> bool:
 
 def _is_variant(path: Path) -> bool:
     folders = {*_list_folders(path)}
-    return any(entry.suffix in YAML_SUFFIXES for entry in _list_entries(path) if entry not in folders)
+    files = (entry for entry in _list_entries(path) if entry not in folders)
+    return any(entry.suffix in YAML_SUFFIXES or is_template_of_yaml(entry.name) for entry in files)
 
 
 def _find_models(path: Path, tree: str) -> list[Path]:
@@ -263,11 +284,14 @@ class _Filling:
 
     :param variables: the values that the user gave.
     :param scripts: the texts of the scripts and pages.
+    :param substituted: whether Flux fills in the `${NAME}` of what it applies.
     """
 
-    def __init__(self, variables: Mapping[str, str], scripts: Sequence[str]) -> None:
+    def __init__(
+        self, variables: Mapping[str, str], scripts: Sequence[str], *, substituted: bool = False
+    ) -> None:
         self.variables = variables
-        self.rendered = any(map(runs_envsubst, scripts))
+        self.rendered = substituted or any(map(runs_envsubst, scripts))
         self.tokens = find_tokens(scripts)
 
 
@@ -279,13 +303,22 @@ def _mark_templates(reads: Iterable[LoadedFile], filling: _Filling) -> Iterator[
 
 def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
     file, text = read
-    replaced = is_filled_in(text, filling.tokens)
+    replaced, marked = is_filled_in(text, filling.tokens), is_marked(file.path, text)
+    template = file.template or filling.rendered or marked
+    if not (template or replaced or is_of_helm(text)):
+        return read
+    tags = dict(file.tags)
     if replaced:
-        text = fill(open_tokens(text, filling.tokens), filling.variables)
-        if text != read.text:
-            file = parse_file(file.path, text, file.role, []).file
-    template = file.template or replaced or filling.rendered or is_marked(file.path, text)
-    return LoadedFile(msgspec.structs.replace(file, template=template, rendered=read.file.rendered), text)
+        text, spelled = open_tokens(text, filling.tokens)
+        tags |= spelled
+    if is_named_template(file.path) or is_of_helm(text):
+        text, spelled = open_tags(text, every=True)
+        tags |= spelled
+    text = fill(text, filling.variables)
+    if text != read.text:
+        opened = parse_file(file.path, text, file.role, list_encoding_problems(file), tags=tags).file
+        file = msgspec.structs.replace(opened, rendered=file.rendered)
+    return LoadedFile(msgspec.structs.replace(file, template=template, tags=tags | file.tags), text)
 
 
 _CLAIM_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*[a-z0-9]")
@@ -299,15 +332,19 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
     scan = _scan_folder(path, variables, tree)
     if render:
         _render_overlays(scan)
+        _render_charts(scan)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path, variables) if shape == "variant" else []
     texts = _read_pages(scan.pages)
-    files = [*_mark_templates(scan.files, _Filling(variables, scan.scripts)), *context]
+    substituted = any(map(has_substitutions, (text for _, text in scan.files)))
+    filling = _Filling(variables, scan.scripts, substituted=substituted)
+    files = [*_mark_templates(scan.files, filling), *context]
     said = [(f"{escape_path(page.parent)}/", _find_names(text)) for page, text in texts]
     recipe = _build_recipe(path, shape, [_find_announced(read, said) for read in files], scan.folders)
     recipe = _add_pages(recipe, path, texts)
     return msgspec.structs.replace(
         recipe,
+        scripts=tuple(scan.requests),
         hollow=tuple(scan.placeholders),
         configs=tuple(scan.configs),
         triton_models=tuple(scan.triton_models),
@@ -356,6 +393,7 @@ class _Scan:
     triton_models: list[TritonModel] = field(default_factory=list)
     adapters: list[AdapterConfig] = field(default_factory=list)
     unread: list[UnreadPart] = field(default_factory=list)
+    requests: list[Page] = field(default_factory=list)
     scripts: list[str] = field(default_factory=list)  # texts of those that may fill in templates
     kustomized: set[str] = field(default_factory=set)  # paths of what kustomizations name
 
@@ -434,12 +472,28 @@ def _render_overlays(scan: _Scan) -> None:
     # Each is a process of its own, that waits and computes: the order of the results is that of the files.
     with ThreadPoolExecutor(_MAX_RENDERING) as pool:
         rendered = list(pool.map(render_overlay, [file.folder for file in overlays]))
-    for file, text in zip(overlays, rendered, strict=True):
-        if text:
-            scan.files.append(read_rendered(f"{file.path}{RENDERED}", text))
-        elif text is not None:
-            what = "the output of kustomize, which cannot render it without the network"
-            scan.unread.append(UnreadPart(what, file.path, 1, 1))
+    for file, made in zip(overlays, rendered, strict=True):
+        if made is not None and made.output:
+            scan.files.append(read_rendered(f"{file.path}{RENDERED}", made.output))
+        elif made is not None and made.error:
+            scan.unread.append(UnreadPart(f"the output of kustomize, which {made.error}", file.path, 1, 1))
+
+
+def _render_charts(scan: _Scan) -> None:
+    """Add what Helm makes of each chart, by the values in it and those that the user gave."""
+    charts = [part for part in scan.unread if part.chart]
+    with ThreadPoolExecutor(_MAX_RENDERING) as pool:
+        render = partial(render_chart, given=scan.variables)
+        rendered = list(pool.map(render, [Path(part.file).parent for part in charts]))
+    for part, chart in zip(charts, rendered, strict=True):
+        if chart is None:
+            continue
+        scan.unread.remove(part)
+        if chart.output:
+            scan.files.append(read_rendered(f"{part.file}{RENDERED}", chart.output, chart.tags))
+        else:
+            what = f"the output of Helm, which says {chart.reason}"
+            scan.unread.append(msgspec.structs.replace(part, what=what))
 
 
 def _list_overlays(scan: _Scan) -> Iterator[SourceFile]:
@@ -470,9 +524,15 @@ def _list_parts(file: SourceFile, root: Value) -> Iterator[str]:
 
 def _scan_files(folder: Path, names: Iterable[str], scan: _Scan) -> None:
     """Add the manifests, pages and placeholder files of one folder to the scan."""
-    paths = [folder / name for name in names]
+    names = [*names]
+    # What is made of a template and lies beside it is what is applied.
+    filled = {name for name in names if is_template_of_yaml(name) and name_rendered(name) in names}
+    paths = [folder / name for name in names if name not in filled]
     scan.files.extend(read_file(path, Role.MANIFEST, scan.variables) for path in paths if is_manifest(path))
     scan.pages.extend(path for path in paths if is_page(path.name))
+    for path in (path for path in paths if path.suffix in (".sh", ".bash")):
+        if is_request_script(path.name, text := try_read_text(path) or ""):
+            scan.requests.append(parse_script(text, escape_path(path)))
     scan.placeholders.extend(
         PlaceholderFile(escape_path(folder / name), why)
         for name, why in find_placeholder_files(folder, names)

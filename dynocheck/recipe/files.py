@@ -6,13 +6,24 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
-from dynocheck.facts import Manifest, Problem, Role, SourceFile, is_openshift_template
+from dynocheck.facts import Manifest, Problem, Role, SourceFile, Value, is_openshift_template
 from dynocheck.recipe.secrets import withhold
-from dynocheck.recipe.templates import fill, has_branches, replace_tags, suggest_rendering, uses_tags
+from dynocheck.recipe.templates import (
+    fill,
+    has_branches,
+    has_parts,
+    is_template_of_yaml,
+    open_tags,
+    quote_variables,
+    replace_tags,
+    suggest_rendering,
+    unquote_variables,
+)
 from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -65,9 +76,11 @@ def try_read_text(path: Path) -> str | None:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether kubectl applies the file with its folder. A JSON file counts only if it has an apiVersion."""
+    """Whether kubectl applies the file with its folder, or what it is a template of. A JSON file counts only
+    if it has an apiVersion.
+    """
     if path.suffix != ".json":
-        return path.name.endswith(YAML_SUFFIXES)
+        return path.name.endswith(YAML_SUFFIXES) or is_template_of_yaml(path.name)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
@@ -94,30 +107,73 @@ def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFil
     return parse_file(name, text, role, problems)
 
 
-def parse_file(name: str, text: str, role: Role, problems: list[Problem]) -> LoadedFile:
-    """The file of this name with this text; `problems` are those found so far."""
-    documents = [withhold(document) for document in read_documents(text, problems)]
-    if any(problem.fatal for problem in problems) and _is_valid_when_rendered(text):
-        remedy = suggest_rendering(text)
-        problems = [
+def parse_file(
+    name: str, text: str, role: Role, problems: list[Problem], *, tags: dict[str, str] | None = None
+) -> LoadedFile:
+    """The file of this name with this text; `problems` are those found so far.
+
+    :param tags: how what is filled in was spelled, by name, if the file is known to be a template.
+    """
+    found: list[Problem] = []
+    template = False
+    documents = read_documents(text, found) if tags is None else _read_template(text, found)
+    if any(problem.fatal for problem in found) and not has_parts(text):
+        opened, spelled = open_tags(text)
+        left: list[Problem] = []
+        retried = _read_template(opened, left)
+        if retried and not any(problem.fatal for problem in left):
+            template = template or not spelled
+            text, documents, found, tags = opened, retried, left, (tags or {}) | spelled
+    if any(problem.fatal for problem in found) and _is_valid_when_rendered(text):
+        remedy = suggest_rendering("\n".join((text, *(tags or {}).values())))
+        found = [
             msgspec.structs.replace(problem, when_rendered=True, fix=remedy) if problem.fatal else problem
-            for problem in problems
+            for problem in found
         ]
-    template = any(problem.when_rendered for problem in problems) and not uses_tags(text)
+        template = template or not has_branches(text)
+    documents = [withhold(document) for document in documents]
     template = template or any(map(is_openshift_template, documents))
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
-    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)
+    problems += found
+    file = SourceFile(name, tuple(documents), tuple(problems), role, template, tags=tags or {})
+    return LoadedFile(file, text)
 
 
-def read_rendered(name: str, text: str) -> LoadedFile:
-    """Read what kustomize printed.
+def _read_template(text: str, problems: list[Problem]) -> list[Value]:
+    """The documents of a template, in which a `${NAME}` may be where YAML takes none."""
+    quoted = quote_variables(text)
+    documents = read_documents(quoted, problems)
+    return documents if quoted == text else [_unquote(document) for document in documents]
 
-    :param name: the path of the kustomization, and a word for its output.
+
+def _unquote(value: Value) -> Value:
+    data = value.data
+    if isinstance(data, str):
+        data = unquote_variables(data)
+    elif isinstance(data, list):
+        data = [_unquote(element) for element in data]
+    elif isinstance(data, dict):
+        data = {unquote_variables(key): _unquote(entry) for key, entry in data.items()}
+    return Value(data, value.line, value.column)
+
+
+def list_encoding_problems(file: SourceFile) -> list[Problem]:
+    """What is wrong with a file's bytes, whatever their text is."""
+    return [problem for problem in file.problems if problem.fix == _SAVE]
+
+
+def read_rendered(name: str, text: str, tags: Mapping[str, str] = MappingProxyType({})) -> LoadedFile:
+    """Read what kustomize or Helm printed.
+
+    :param name: the path of the kustomization or the chart, and a word for its output.
+    :param tags: what is still open in it, by the name of the `${NAME}` in its place.
     """
     problems: list[Problem] = []
-    documents = [withhold(document) for document in read_documents(text, problems)]
-    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), rendered=True), text)
+    read = _read_template if tags else read_documents
+    documents = tuple(withhold(document) for document in read(text, problems))
+    file = SourceFile(name, documents, tuple(problems), rendered=True, tags=dict(tags))
+    return LoadedFile(file, text)
 
 
 def _is_valid_when_rendered(text: str) -> bool:

@@ -1,42 +1,36 @@
 """Renders kustomizations with the kustomize of this machine, or kubectl's, without the network."""
 
 import os
+import re
 import shutil
-import subprocess
-import tempfile
 from functools import cache
 
-_TIMEOUT_S = 20
-_MAX_OUTPUT = 4 << 20  # characters
-# Nothing listens there: remote bases, which kustomize gets over HTTP or with git, cannot be had.
-_NOWHERE = "http://127.0.0.1:9"
+from dynocheck.recipe.renderers import NOWHERE, Rendering, run_renderer
+
+_REMOTE = (NOWHERE.rpartition("/")[2], "no 'git' program")
+_LOGGED = re.compile(r'err=(?:"((?:\\.|[^"\\])*)"|<(.*)>)', re.DOTALL)  # by kubectl
+_MAX_REASON = 200  # characters
 
 
-def render_overlay(folder: str) -> str | None:
-    """The objects that a kustomization makes, as YAML; empty if it cannot be rendered, None if neither
-    kustomize nor kubectl is installed.
+def render_overlay(folder: str) -> Rendering | None:
+    """The objects that a kustomization makes; None if neither kustomize nor kubectl is installed.
 
     Nothing is executed or fetched: plug-ins, functions and Helm need flags that are not given.
     """
     command = _find_command()
     if not command:
         return None
-    with tempfile.TemporaryDirectory() as home:
-        environment = {"HOME": home, "TMPDIR": home, "PATH": home}
-        environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE)
-        try:
-            done = subprocess.run(  # noqa: S603 - a program of the user, and a path
-                [*command, folder],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-    output = done.stdout.decode(errors="replace")
-    return output if not done.returncode and len(output) <= _MAX_OUTPUT else ""
+    done = run_renderer([*command, folder])
+    return done._replace(error=_explain(done.error)) if done.error else done
+
+
+def _explain(error: str) -> str:
+    """Why a kustomization is not rendered."""
+    if any(sign in error for sign in _REMOTE):
+        return "cannot render it without the network"
+    logged = _LOGGED.search(error)
+    message = (logged[1] or logged[2]) if logged else error.removeprefix("Error: ")
+    return f"says {' '.join(message.rpartition('`: ')[2].split())[:_MAX_REASON]}"
 
 
 @cache

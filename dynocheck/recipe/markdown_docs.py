@@ -70,6 +70,17 @@ def parse_page(text: str, path: Path, root: Path, shown: str) -> Page:
     )
 
 
+def is_request_script(name: str, text: str) -> bool:
+    """Whether a file is a shell script that asks a server for a model."""
+    return name.endswith((".sh", ".bash")) and "curl" in text and '"model' in text.replace("\\", "")
+
+
+def parse_script(text: str, shown: str) -> Page:
+    """The commands of a shell script."""
+    processes = _read_commands(text[:MAX_CHARACTERS], 1, Variables({}, is_open=True))
+    return Page(path=shown, commands=tuple(map(_to_words, processes)))
+
+
 def _read_commands(text: str, first: int, variables: Variables) -> Iterator[Process]:
     """The commands of a shell block, their lines counted from 1 in the README.
 

@@ -25,7 +25,6 @@ from dynocheck.recipe.environments import EnvironmentReader
 from dynocheck.recipe.positions import Position, locate_line, locate_token
 from dynocheck.recipe.references import UNKNOWN, Environment
 from dynocheck.recipe.shell import MAX_SCRIPT, Script, find_processes, find_unclosed_quote
-from dynocheck.recipe.templates import is_variable
 from dynocheck.recipe.triton_models import CONFIG, read_triton_model
 from dynocheck.recipe.volumes import (
     Volume,
@@ -90,7 +89,8 @@ class PodReader:
         self, file: SourceFile, lines: Mapping[str, Sequence[str]], config_maps: Mapping[str, Manifest]
     ) -> None:
         self._file = file.path
-        self._template = file.template
+        self._has_open_name = file.has_open_name
+        self._template = file.template or bool(file.tags)
         self._lines = lines
         self._config_maps = config_maps
         self._environments = EnvironmentReader(file, config_maps)
@@ -175,7 +175,7 @@ class PodReader:
         cursors = [(element.line, element.column) for element in elements]
         reached: dict[int, int] = {}  # the line of the last word of each element
         lines = self._lines.get(self._file, ())
-        is_open = self._environments.is_open(source)
+        is_open = self._template or self._environments.is_open(source)
         argv = [element.text for element in elements[: len(elements) - len(files)]]
         written = self._written[source.line, source.column] = []
         for process in find_processes(argv, environment, is_open=is_open, files=files):
@@ -191,8 +191,8 @@ class PodReader:
             yield tuple(words), process.variables
 
     def _is_filled_in(self, text: str | None) -> bool:
-        """Whether a word is nothing but a variable of a template."""
-        return self._template and is_variable(text or "")
+        """Whether a word is only known once the template is filled in."""
+        return text is not None and self._has_open_name(text)
 
     def _find_unclosed(self, source: Value) -> Word | None:
         elements = [*source.get_items("command"), *source.get_items("args")]

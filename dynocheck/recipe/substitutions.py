@@ -12,6 +12,7 @@ _SUBSTITUTION = re.compile(
 )
 _MAX_TOKENS = 100  # each is sought in every manifest
 _KEY = re.compile(r"[\w-]{1,60}: {1,9}[\"']?")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _EXPRESSION = re.compile(r"(?<!\\)[\[\]*^]|\\[^$./{}|-]")  # more than a text
 _EXPANDED = re.compile(r"(?<!\\)\$")  # by the shell, within double quotes
 # What stands for a value. A value that could be meant is judged as it is, although sed may replace it.
@@ -37,13 +38,18 @@ def _find_in(text: str) -> Iterator[str]:
                     yield token
 
 
-def open_tokens(text: str, tokens: Iterable[str]) -> str:
-    """The manifest with `${NAME}` in place of each of these placeholders, as envsubst's templates have it."""
+def open_tokens(text: str, tokens: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The manifest with `${NAME}` in place of each of these placeholders, and what each was."""
+    spelled: dict[str, str] = {}
     for token in sorted(tokens, key=lambda each: (-len(each), each)):
-        if token in text and "${" not in token:
+        if token in text and (variable := _VARIABLE.fullmatch(token)):
+            spelled[variable[1]] = token
+        elif token in text and "${" not in token:
             name = re.sub(r"\W+", "_", token).strip("_").upper() or "VALUE"
-            text = re.sub(rf"(?<![\w${{]){re.escape(token)}(?!\w)", f"${{{name}}}", text)
-    return text
+            opened = re.sub(rf"(?<![\w${{]){re.escape(token)}(?!\w)", f"${{{name}}}", text)
+            if opened != text:
+                text, spelled[name] = opened, token
+    return text, spelled
 
 
 def is_filled_in(text: str, tokens: Iterable[str]) -> bool:

@@ -34,6 +34,7 @@ _EMBEDDED: Schema = {
 _BYTES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
+_COUNTS = ("replicas", "parallelism", "completions")  # of which none would run nothing
 MAX_VIOLATIONS = 200  # violations of one manifest that are told
 _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
 
@@ -244,7 +245,7 @@ class SchemaValidator:
                 value,
                 path,
                 f"is {quote(number)}, must be at least {least}",
-                suggest_value(path, least),
+                suggest_value(path, max(least, 1) if format_path(path).endswith(_COUNTS) else least),
             )
         if most is not None and number > most:
             self.report(

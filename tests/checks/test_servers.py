@@ -177,6 +177,25 @@ def test_a_server_has_time_to_load(tmp_path: Path, more: dict[str, Any], expecte
 
 
 @pytest.mark.parametrize(
+    ("model", "failures", "expected"),
+    [
+        ("/models/house-70b", 3, ["warn"]),
+        ("/models/house-70b", 30, ["unjudged"]),
+        ("/models/house-70b-awq", 3, ["warn"]),
+        ("/models/house-70b-awq", 6, ["unjudged"]),
+        ("/models/house-70b-eagle", 1, ["unjudged"]),
+        ("/models/house", 1, ["unjudged"]),
+    ],
+)
+def test_the_size_of_an_unknown_model_is_estimated_by_its_name(
+    tmp_path: Path, model: str, failures: int, expected: list[str]
+) -> None:
+    probe = PROBE | {"failureThreshold": failures, "periodSeconds": 10}
+    one = serve(VLLM, "--model", model, "-tp", "4", gpus=4, startupProbe=probe)
+    assert judge(startup_budget, deploy(tmp_path, one), Settings()) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "spec", "pod", "expected"),
     [
         ("vllm", {}, {}, ["fail"]),

@@ -7,12 +7,13 @@ from threading import Barrier
 import pytest
 
 from dynocheck.checks.engine.flags import flags_known
-from dynocheck.checks.manifest.objects import duplicates
+from dynocheck.checks.manifest.objects import duplicates, namespaces
 from dynocheck.checks.structure.layout import files, layout, read_whole
 from dynocheck.facts import Recipes
 from dynocheck.recipe import discover, kustomize
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import outcomes, places
+from dynocheck.recipe.renderers import Rendering
+from tests.checks.judging import outcomes, places, run_check
 from tests.checks.manifests import claim, dump_objects, engine, graph
 from tests.controlplane import build
 
@@ -103,10 +104,38 @@ def test_overlays_rendered_at_once_stay_in_order(tmp_path: Path, monkeypatch: py
         write(tmp_path, f"{name}/graph.yaml", graph(engine(), name=name))
     together, render = Barrier(len(names)), kustomize.render_overlay
 
-    def render_together(folder: str) -> str | None:
+    def render_together(folder: str) -> Rendering | None:
         together.wait(timeout=20)
         return render(folder)
 
     monkeypatch.setattr(discover, "render_overlay", render_together)
     (recipe,) = load(tmp_path)
     assert [each.name for each in recipe.graphs] == names
+
+
+@pytest.mark.parametrize(
+    ("overlay", "reason"),
+    [
+        ({"resources": ["../base"], "configMapGenerator": [{"name": "a", "envs": ["none.env"]}]}, "none.env"),
+        (
+            {"resources": ["../base"], "helmCharts": [{"name": "a", "repo": "https://charts.example"}]},
+            "enable-helm",
+        ),
+        ({"resources": ["../base", "https://github.com/a/b//c?ref=d"]}, "without the network"),
+    ],
+)
+def test_why_an_overlay_is_not_rendered_is_told_once(
+    tmp_path: Path, overlay: dict[str, object], reason: str
+) -> None:
+    write_tree(tmp_path, overlay)
+    (finding,) = run_check(layout, load(tmp_path))
+    assert reason in finding.message
+    assert outcomes(read_whole, load(tmp_path)) == []
+
+
+def test_namespaces_that_an_overlay_sets_are_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "kustomization.yaml", {"resources": ["a", "b"]})
+    for name in ("a", "b"):
+        write(tmp_path, f"{name}/kustomization.yaml", {"resources": ["claim.yaml"], "namespace": name})
+        write(tmp_path, f"{name}/claim.yaml", claim())
+    assert outcomes(namespaces, load(tmp_path)) == []

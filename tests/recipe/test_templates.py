@@ -109,9 +109,95 @@ def test_a_file_that_is_no_yaml_until_it_is_filled_in(folder: Path) -> None:
     assert "manifest.yaml: cluster.yaml" in list_unjudged(judge(folder))
 
 
+SERVER = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: <NAME>}
+spec:
+  replicas: <REPLICAS>
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      containers:
+      - name: vllm
+        image: vllm/vllm-openai:<TAG>
+        command: [vllm, serve, <MODEL>]
+        args: ["--tensor-parallel-size=<TP>", --kv-transfer-config, '{"kv_connector": "<KV>"}']
+        resources: {limits: {nvidia.com/gpu: <GPUS>}}
+"""
+FILLED = {
+    "NAME": "a",
+    "REPLICAS": "1",
+    "TAG": "v0.9.1",
+    "MODEL": "Qwen/Qwen3-8B",
+    "TP": "3",
+    "GPUS": "2",
+    "KV": "No",
+}
+FORMS = ["${%s}", "{{%s}}", "{{ %s }}", "@@%s@@", "%%%%%s%%%%"]
+
+
+def write_server(folder: Path, form: str, name: str = "job.yaml") -> None:
+    text = SERVER
+    for each in FILLED:
+        text = text.replace(f"<{each}>", form % each)
+    (folder / "job.yaml").unlink()
+    (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_no_program_reads_before_it_is_filled_in_is_a_template(folder: Path, form: str) -> None:
+    write_server(folder, form)
+    ended = judge(folder)
+    (asked,) = [each for each in list_unjudged(ended) if each.startswith("manifest.placeholders")]
+    assert asked.endswith(
+        ", ".join(form % name for name in ("GPUS", "KV", "MODEL", "NAME", "REPLICAS", "TAG", "TP"))
+    )
+    assert (ended.code, ended.report["summary"]["fail"], ended.report["summary"]["warn"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_values_fill_in_what_stands_between_other_signs(folder: Path, form: str) -> None:
+    write_server(folder, form)
+    ended = judge(folder, *(word for name, value in FILLED.items() for word in ("--set", f"{name}={value}")))
+    assert ended.outcomes["manifest.placeholders"] == ended.outcomes["manifest.schema"] == "pass"
+    assert ended.findings("parallelism.gpus-match")
+
+
+@pytest.mark.parametrize("suffix", ["tmpl", "template", "tpl", "j2", "in", "envsubst"])
+def test_a_folder_of_templates_alone_is_a_recipe(folder: Path, suffix: str) -> None:
+    write_server(folder, "{{ %s }}" if suffix == "j2" else "${%s}", f"server.yaml.{suffix}")
+    ended = judge(folder)
+    assert "vLLM" in ended.report["target"]["found"]
+    assert ended.outcomes["manifest.placeholders"] == "unjudged"
+
+
+def test_a_template_beside_what_it_renders_is_not_applied(folder: Path) -> None:
+    (folder / "job.yaml.tmpl").write_text(JOB)
+    (folder / "job.yaml").write_text(JOB.replace("${NAME}", "a").replace("${NODES}", "{a: b}"))
+    assert list_unjudged(judge(folder)) == []
+
+
+def test_envsubst_fills_in_names_without_braces(folder: Path) -> None:
+    (folder / "job.yaml").write_text(JOB.replace('"${NAME}"', "$JOB_NAME").replace("${NODES}", "$NODES"))
+    (folder / "run.sh").write_text(RUNS)
+    ended = judge(folder)
+    assert list_unjudged(ended) == ["manifest.placeholders: job.yaml: ${JOB_NAME}, ${NODES}"]
+    assert ended.outcomes["manifest.schema"] == "pass"
+
+
+def test_values_leave_a_note_on_the_encoding(folder: Path) -> None:
+    (folder / "run.sh").write_text(PLACES["run.sh"])
+    (folder / "job.yaml").write_bytes(b"# caf\xe9\n" + TAGGED.encode())
+    for options in ([], ["--set", "IMAGE_TAG=1.2.3"]):
+        (finding,) = judge(folder, *options).findings("manifest.yaml")
+        assert finding["outcome"] == "warn"
+
+
 def test_a_tag_of_three_braces_is_one(folder: Path) -> None:
-    (folder / "cluster.yaml").write_text("kind: ClusterConfig\nzone:\n  {{{PREFIX}}}/pool: a\n")
-    assert "manifest.yaml: cluster.yaml" in list_unjudged(judge(folder))
+    (folder / "cluster.yaml").write_text("kind: ClusterConfig\nzone:\n  {{{PREFIX}}}/pool: {{{POOL}}}\n")
+    assert "manifest.placeholders: cluster.yaml: {{{POOL}}}" in list_unjudged(judge(folder))
 
 
 def test_a_name_may_say_that_a_file_is_a_template(folder: Path) -> None:
@@ -145,8 +231,8 @@ PLACES = {
 def test_what_sed_replaces_is_open(folder: Path, name: str, path: str) -> None:
     (folder / "job.yaml").write_text(TAGGED)
     (folder / name).write_text(PLACES[name])
-    asked = [each.partition("${")[2] for each in list_unjudged(judge(folder, path=path))]
-    assert asked in (["IMAGE_TAG}"], ["BENCH_IMAGE_TAG}"])
+    asked = [each.partition("job.yaml: ")[2] for each in list_unjudged(judge(folder, path=path))]
+    assert asked in (["IMAGE_TAG"], ["bench:IMAGE_TAG"])
 
 
 def test_a_variable_that_sed_replaces_is_open(folder: Path) -> None:

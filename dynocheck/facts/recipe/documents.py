@@ -1,11 +1,14 @@
 """The files of recipes as YAML values with positions. Lines and columns count from 1."""
 
 import enum
+import re
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import Any
 
 import msgspec
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)|([A-Z][A-Z0-9_]+)\b)")
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True):
@@ -142,9 +145,10 @@ class Role(enum.StrEnum):
 class SourceFile(msgspec.Struct, frozen=True, dict=True):
     """A file of a recipe: its path as the user would write it, its documents, and its errors.
 
-    `template`: envsubst fills in its `${NAME}` before it is applied. `announced` are the claims that it
-    mounts and that a comment in it or a README above it mentions. `rendered`: it is not a file, but what
-    kustomize makes of the one that its path names.
+    `template`: its `${NAME}` are filled in before it is applied; or those alone that `tags` names, which says
+    how each is spelled, such as `{{ NAME }}`. `announced` are the claims that it mounts and that a comment in
+    it or a README above it mentions. `rendered`: it is not a file, but what kustomize makes of the one that
+    its path names.
     """
 
     path: str
@@ -154,10 +158,21 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
     template: bool = False
     announced: tuple[str, ...] = ()
     rendered: bool = False
+    tags: dict[str, str] = {}
 
     def is_open(self, value: Value) -> bool:
         """Whether a value is known only once the template is filled in."""
-        return self.template and isinstance(value.data, str) and "${" in value.data
+        return isinstance(value.data, str) and self.has_open_name(value.data)
+
+    def has_open_name(self, text: str) -> bool:
+        """Whether a text has a name that is filled in."""
+        if not (self.template or self.tags) or "$" not in text:
+            return False
+        return any(self.is_open_name(match[1] or match[2]) for match in _VARIABLE.finditer(text))
+
+    def is_open_name(self, name: str) -> bool:
+        """Whether the template has a name filled in."""
+        return self.template or name in self.tags
 
     @property
     def folder(self) -> str:

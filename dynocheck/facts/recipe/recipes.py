@@ -293,7 +293,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `shape` is model, variant or manifests; or index, for the pages beside the models of a folder. `folders`
     are all its subfolders, relative to `path`. `servers` are the workloads that start an engine, or
-    a part of Dynamo, without a graph.
+    a part of Dynamo, without a graph. `scripts` are the shell scripts that ask a server for a model.
     """
 
     path: str
@@ -307,6 +307,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     builds: tuple[EngineBuild, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
     pages: tuple[Page, ...] = ()
+    scripts: tuple[Page, ...] = ()
     ignores: tuple[IgnoreComment, ...] = ()
     hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()

@@ -8,7 +8,7 @@ import pytest
 from dynocheck.checks.engine.builds import builds
 from dynocheck.checks.graph.probes import startup_budget
 from dynocheck.facts import Settings
-from tests.checks.judging import deploy, judge
+from tests.checks.judging import deploy, get_coverage, judge
 from tests.checks.manifests import MODEL
 from tests.checks.test_servers import serve
 
@@ -69,3 +69,11 @@ def test_no_build(tmp_path: Path) -> None:
 def test_triton_answers_when_its_engine_is_loaded(tmp_path: Path, failures: int, expected: list[str]) -> None:
     server = load(livenessProbe={**PROBE, "failureThreshold": failures})
     assert judge(startup_budget, deploy(tmp_path, build(), server), Settings()) == expected
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/opt/examples/", 1), ("/engines/", 0), ("", 0)])
+def test_a_script_of_a_builders_image_is_unknown(tmp_path: Path, path: str, expected: int) -> None:
+    builder = build()
+    container = builder["spec"]["template"]["spec"]["containers"][0]
+    container["command"][2] = container["command"][2].replace("convert_", f"{path}convert_")
+    assert len(get_coverage(builds, deploy(tmp_path, builder, load()))[1]) == expected

@@ -148,6 +148,12 @@ def test_the_finding_is_at_the_config_map(tmp_path: Path) -> None:
     assert read_lines(objects.namespaces, given) == ["namespace: llm"]
 
 
+def test_many_namespaces_are_told_once(tmp_path: Path) -> None:
+    made = [at(name, claim(name)) for name in ("a", "b", "c", "d", "d")]
+    (finding,) = run_check(objects.namespaces, deploy(tmp_path, *made))
+    assert "in namespaces a, b, c, " in finding.message
+
+
 def test_a_recipe_without_namespaces(tmp_path: Path) -> None:
     assert "no namespaced object" in get_skip_reason(objects.namespaces, deploy(tmp_path, STORAGE))
 

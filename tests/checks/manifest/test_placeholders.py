@@ -40,7 +40,9 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (image("nvcr.io/x/vllm-runtime:<IMAGE_TAG>"), ["fail"]),
         (image("nvcr.io/x/vllm-runtime-xpu:my-tag"), ["fail"]),
         (image("your-registry/vllm:1.3.0"), ["fail"]),
-        (image("{{ .Values.image }}"), ["fail"]),
+        (image("{{ image }}"), ["fail"]),
+        (image("registry.example/vllm:__TAG__"), ["fail"]),
+        (variable("@@GPUS@@"), ["warn"]),
         (image("${VLLM_IMAGE}"), ["fail"]),
         (claim("your-storage-class"), ["fail"]),
         (claim("<class>"), ["fail"]),
@@ -54,7 +56,8 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (manifests.config_map("a") | {"kind": "Secret", "stringData": {"URL": "http://<HOST>/v1"}}, ["fail"]),
         (graph(engine("--served-model-name", "<model>", image=IMAGE)), ["fail"]),
         (graph(engine(image=IMAGE, pod={"nodeSelector": {"pool": "todo"}})), ["fail"]),
-        # what only looks like it
+        # what only looks like it, or what Helm fills in
+        (image("{{ .Values.image }}"), []),
         (image(IMAGE), []),
         (image("registry.example/your/vllm:1.3.0"), []),
         (image("registry.example/myself/my-tagger:1.3.0"), []),
@@ -151,3 +154,48 @@ def test_a_default_that_is_a_variable_too(tmp_path: Path) -> None:
     (finding,) = run_check(placeholders, deploy(tmp_path, image("${IMAGE:-${REGISTRY}}")))
     assert finding.message.endswith("${IMAGE:-${REGISTRY}}")
     assert str(finding.fix).startswith("write ${REGISTRY} in its place")
+
+
+SCRIPT = """\
+# set <YOUR_KEY> below
+echo "without <YOUR_KEY> nothing answers"
+curl -H "Authorization: Bearer <YOUR_KEY>" http://vllm:8000/v1/models
+curl -H "Authorization: Bearer YOUR_API_KEY" http://vllm:8000/v1/models
+curl -H "Authorization: Bearer $YOUR_API_KEY" http://vllm:8000/v1/models
+cat <<EOF >/tmp/a.html
+<HTML><BODY></BODY></HTML>
+EOF
+hf download <MODEL_ID> --local-dir /models
+"""
+
+
+def test_what_a_command_that_starts_no_engine_leaves_open(tmp_path: Path) -> None:
+    pod = {**CONTAINER, "command": ["sh", "-c", SCRIPT]}
+    given = deploy(tmp_path, {**POD, "spec": {"containers": [pod]}})
+    found = [(str(f.outcome), (f.evidence or {})["placeholder"]) for f in run_check(placeholders, given)]
+    assert found == [("fail", "<YOUR_KEY>"), ("fail", "YOUR_API_KEY"), ("fail", "<MODEL_ID>")]
+
+
+def test_what_a_script_of_a_config_map_leaves_open(tmp_path: Path) -> None:
+    given = deploy(tmp_path, manifests.config_map("a") | {"data": {"run.sh": "hf download <MODEL_ID>\n"}})
+    assert outcomes(placeholders, given) == ["warn"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words", "expected"),
+    [
+        ("http://vllm:8000/v1", [], []),
+        ("http://vllm.serving.svc.cluster.local/v1", [], []),
+        ("http://vllm:8000/v1", ["--api-key", "$(KEY)"], ["warn"]),
+        ("http://other:8000/v1", [], ["warn"]),
+        ("https://api.openai.com/v1", [], ["warn"]),
+    ],
+)
+def test_a_key_that_no_server_asks_for(
+    tmp_path: Path, url: str, words: list[str], expected: list[str]
+) -> None:
+    env = [{"name": "OPENAI_API_BASE", "value": url}, {"name": "OPENAI_API_KEY", "value": "xxx"}]
+    server = {"name": "s", "image": "vllm/vllm-openai:v0.9.1", "args": ["--model", "m", *words]}
+    pods = [{**POD, "spec": {"containers": [each]}} for each in ({**CONTAINER, "env": env}, server)]
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "vllm"}}
+    assert outcomes(placeholders, deploy(tmp_path, *pods, service)) == expected

@@ -87,11 +87,9 @@ def test_a_template_is_broken_where_rendering_does_not_mend_it(tmp_path: Path) -
 @pytest.mark.parametrize(
     "text",
     [
-        "a: {b: ${NAME}}\n",
-        "a: {b: ${NAME:-c}}\n",
         "${HEADER}\na: 1\n",
         "a:\n${BLOCK}\nb: 1\n",
-        "a: {{ .Values.a }}-b\n",
+        "{{ toYaml .Values.a }}\na: {{ .Values.a }}-b\n",
         "a: {{/* two\nlines */}}\n{{- toYaml .Values.b | nindent 2 }}\n",
         "a:\n{{- if .b }}\n  - c\n{{- else }}\n  d: e\n{{- end }}\n",
     ],
@@ -189,3 +187,12 @@ def test_groups_of_pods_and_parts_of_graphs_have_a_schema(
     tmp_path: Path, text: str, expected: list[tuple[str, str]]
 ) -> None:
     assert places(schema.schema, recipes(tmp_path, a=text)) == expected
+
+
+def test_a_count_below_zero_is_mended_to_one(tmp_path: Path) -> None:
+    job = (
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec:\n  parallelism: -1\n  backoffLimit: -1\n"
+    )
+    found = run_check(schema.schema, recipes(tmp_path, a=job))
+    fixes = [str(finding.fix) for finding in found if "-1" in finding.message]
+    assert fixes == ["set parallelism: 1", "set backoffLimit: 0"]

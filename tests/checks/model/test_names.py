@@ -160,3 +160,37 @@ UNKNOWN = dump_objects(graph(engine(model=None, env={"ARGS": "x"}), name="i"))
 )
 def test_pages(tmp_path: Path, asked: str, at: str, more: dict[str, str], expected: list[str]) -> None:
     assert outcomes(same_everywhere, describe(tmp_path, page(ASK % asked), at, **more)) == expected
+
+
+VLLM = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: vllm}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      containers: [{name: vllm, image: "vllm/vllm-openai:v0.9.1", args: [--model, Qwen/Qwen3-8B]}]
+"""
+WEB = VLLM.replace("name: vllm", "name: ui").replace("vllm/vllm-openai:v0.9.1", "example/%s:1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "others", "expected"),
+    [
+        ("qwen", "", ["warn"]),
+        ("qwen", WEB % "web", ["warn"]),
+        ("Qwen/Qwen3-8B", "", []),
+        ("qwen", WEB % "litellm", []),  # which has names of its own
+        ("qwen", VLLM.replace("vllm/vllm-openai:v0.9.1", "ghcr.io/ggml-org/llama.cpp:server"), []),
+    ],
+)
+@pytest.mark.parametrize("name", ["README.md", "ask.sh"])
+def test_what_a_client_asks_a_plain_engine_for(
+    tmp_path: Path, name: str, asked: str, others: str, expected: list[str]
+) -> None:
+    (tmp_path / "vllm.yaml").write_text(VLLM)
+    (tmp_path / "others.yaml").write_text(others or "{}")
+    (tmp_path / name).write_text(page(ASK % asked) if name == "README.md" else f"#!/bin/sh\n{ASK % asked}\n")
+    assert outcomes(same_everywhere, Recipes(load_recipes([str(tmp_path)]))) == expected

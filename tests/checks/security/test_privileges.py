@@ -196,3 +196,16 @@ def test_a_secret_in_base64_stands_in_the_file_too(tmp_path: Path, plain: str, e
     data = {"token": base64.b64encode(plain.encode()).decode()}
     given = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data}
     assert outcomes(privileges.secrets, deploy(tmp_path, given)) == expected
+
+
+def test_a_secret_in_a_file_of_a_config_map_is_named_by_its_own_key(tmp_path: Path) -> None:
+    config = "servers:\n- name: a\n  api_key: sk-9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c\n"
+    given = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "proxy"},
+        "data": {"config.yaml": config},
+    }
+    (finding,) = run_check(privileges.secrets, deploy(tmp_path, given))
+    assert finding.message.startswith("api_key in config.yaml of ConfigMap proxy ")
+    assert read_lines(privileges.secrets, deploy(tmp_path, given))[0].startswith("api_key: ")

@@ -8,7 +8,7 @@ from dynocheck.checks.manifest import schema
 from dynocheck.checks.structure import layout
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import GRAPH, get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.judging import GRAPH, get_coverage, get_skip_reason, outcomes, places, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 
 DEPLOY = dump_objects(graph(engine()))
@@ -377,3 +377,31 @@ def test_a_page_that_is_too_long(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     write(tmp_path, "README.md", "dynocheck: [" * 10_000)
     assert outcomes(layout.read_whole, load(tmp_path)) == ["warn"]
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "spec", "expected"),
+    [
+        (
+            "argoproj.io/v1alpha1",
+            "Application",
+            {"source": {"chart": "c", "repoURL": "https://a.example"}},
+            1,
+        ),
+        ("argoproj.io/v1alpha1", "Application", {"source": {"path": "apps/chat"}}, 1),
+        ("argoproj.io/v1alpha1", "Application", {"source": {"path": "vllm/agg"}}, 0),
+        (
+            "helm.toolkit.fluxcd.io/v2",
+            "HelmRelease",
+            {"chart": {"spec": {"chart": "c"}}, "values": {"a": 1}},
+            1,
+        ),
+        ("argoproj.io/v1alpha1", "Rollout", {"replicas": 1}, 0),
+    ],
+)
+def test_what_a_controller_deploys_from_elsewhere_is_not_judged(
+    tmp_path: Path, group: str, kind: str, spec: dict[str, object], expected: int
+) -> None:
+    made = {"apiVersion": group, "kind": kind, "metadata": {"name": "a"}, "spec": spec}
+    given = recipes(tmp_path, app=dump_objects(made), vllm__agg__deploy=dump_objects(graph(engine())))
+    assert len(get_coverage(layout.read_whole, given)[1]) == expected

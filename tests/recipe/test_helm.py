@@ -1,0 +1,87 @@
+"""What Helm makes of a chart is judged like a file."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks.manifest.placeholders import placeholders
+from dynocheck.checks.structure.layout import layout, read_whole
+from dynocheck.facts import Recipes
+from dynocheck.recipe import helm
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import get_coverage, outcomes, places, run_check
+
+# Enough of `helm template`: it writes the values of --set and --set-string, and ends at `fail`.
+STUB = r"""
+import pathlib, re, sys
+text = next(pathlib.Path(sys.argv[3]).glob("templates/*.yaml")).read_text()
+if "fail" in text:
+    sys.exit("Error: execution error at (chart/templates/a.yaml:4:9): model is needed\n\nUse --debug")
+words = (word.partition("=")[2] for word in sys.argv if word.startswith("--set"))
+for name, value in (word.split("=", 1) for word in [*words, "size=1", "label=a"]):
+    text = re.sub(r"\{\{ \.Values\." + re.escape(name) + r"\b[^}]*\}\}", lambda _: value, text)
+print("---", text, sep="\n")
+"""
+TEMPLATE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a, labels: {gpu: "{{ .Values.label | default "none" }}"}}
+spec:
+  replicas: {{ .Values.size }}
+  template:
+    spec:
+      containers:
+      - name: vllm
+        image: "vllm/vllm-openai:{{ .Values.image.tag }}"
+        command: [vllm, serve, {{ .Values.model }}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def renderer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helm, "_find_command", lambda: (sys.executable, "-c", STUB, "template"))
+
+
+def write_chart(
+    folder: Path, template: str = TEMPLATE, values: str = "size: 1\nmodel: Qwen/Qwen3-8B\n"
+) -> None:
+    (folder / "templates").mkdir()
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: chart\nversion: 0.1.0\n")
+    (folder / "values.yaml").write_text(values)
+    (folder / "templates/a.yaml").write_text(template)
+
+
+def load(folder: Path, **variables: str) -> Recipes:
+    return Recipes(load_recipes([str(folder)], variables, render=True))
+
+
+def test_a_chart_is_judged_as_helm_renders_it(tmp_path: Path) -> None:
+    write_chart(
+        tmp_path, TEMPLATE.replace("{{ .Values.model }}", "m").replace("{{ .Values.image.tag }}", "v0.9.1")
+    )
+    given = load(tmp_path)
+    assert [server.name for recipe in given for server in recipe.servers] == ["a"]
+    assert outcomes(layout, given) == outcomes(read_whole, given) == outcomes(placeholders, given) == []
+
+
+@pytest.mark.parametrize("values", ["size: 1\n", "size: 1\nmodel:\nimage: {tag: ''}\n"])
+def test_a_value_that_the_chart_leaves_open_is_asked_for_once(tmp_path: Path, values: str) -> None:
+    write_chart(tmp_path, values=values)
+    _, (what,) = get_coverage(placeholders, load(tmp_path))
+    assert what.endswith("Chart.yaml (rendered): .Values.image.tag, .Values.model")
+
+
+def test_set_gives_a_chart_its_values(tmp_path: Path) -> None:
+    write_chart(tmp_path, TEMPLATE.replace("{{ .Values.image.tag }}", "v0.9.1"), "size: 1\n")
+    given = load(tmp_path, model="Qwen/Qwen3-8B", other="a")
+    assert get_coverage(placeholders, given)[1] == []
+    ((launch,),) = [c.launches for r in given for s in r.servers for e in s.components for c in e.containers]
+    assert [word.text for word in launch.words] == ["Qwen/Qwen3-8B"]
+
+
+def test_why_helm_does_not_render_a_chart(tmp_path: Path) -> None:
+    write_chart(tmp_path, "a: {{ fail }}\n")
+    assert places(layout, load(tmp_path)) == [("unknown", "Chart.yaml:None")]
+    (finding,) = run_check(layout, load(tmp_path))
+    assert finding.message.endswith("templates/a.yaml:4: model is needed")
