@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
 from dynocheck.core.fixes import add_flag, remove_argument, set_argument
+from dynocheck.data.flags import flag_tables
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
+_EVENTS_FLAG, _OLD_EVENTS_FLAG = "--publish-kv-events", "--publish-events-and-metrics"
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 _OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
 # How much a cached prefix counts, by flag and variable: their names changed with releases.
 _WEIGHTS = {
+    "--router-kv-overlap-score-credit": "DYN_ROUTER_KV_OVERLAP_SCORE_CREDIT",
     "--router-kv-overlap-score-weight": "DYN_ROUTER_KV_OVERLAP_SCORE_WEIGHT",
     "--kv-overlap-score-weight": "DYN_KV_OVERLAP_SCORE_WEIGHT",
 }
@@ -42,7 +45,7 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
     """A frontend with --router-mode kv sends a request to the worker that has cached most of its prefix,
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
-    --publish-kv-events. Without events, or with another block size, the router never finds a prefix and only
+    --publish-kv-events (up to Dynamo 1.2 --publish-events-and-metrics). Without events, or with another block size, the router never finds a prefix and only
     balances load, as one for which prefixes weigh 0 is to do. A worker that leaves its block size to vLLM or
     SGLang is not compared with the router's. TensorRT-LLM's is 32, for a model without MLA.
 
@@ -113,7 +116,7 @@ def _suggest_events(worker: EngineInstance) -> str:
     other = "or use another --router-mode"
     caching = worker.given.get("enable-prefix-caching")
     if worker.engine.name == "trtllm":
-        return add_flag("--publish-kv-events", remark=other)
+        return add_flag(_name_events_flag(worker), remark=other)
     if caching is not None and caching.enabled is False:
         return remove_argument(caching.spelled, other)
     events = worker.given.get("kv-events-config")
@@ -150,6 +153,9 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
     weights = [flags.get(flag, variables.get(variable)) for flag, variable in _WEIGHTS.items()]
     if any(re.fullmatch(r"0+(\.0*)?", weight or "") for weight in weights):
         return
+    by_load = (variables.get("DYN_ROUTER_LOAD_AWARE") or "false").lower() not in _OFF
+    if ("--load-aware" in flags or by_load) and "--no-load-aware" not in flags:
+        return
     deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
     listens = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
@@ -179,12 +185,20 @@ def _explain_silence(worker: EngineInstance) -> str | None:
         old = worker.find_variable(_OLD_VARIABLE)
         old_on = old is not None and (old.value is None or old.value.strip().lower() not in _OFF)
         enabled = given.is_enabled("publish-kv-events") is not False
-        return None if enabled or old_on else "does not set --publish-kv-events"
+        return None if enabled or old_on else f"does not set {_name_events_flag(worker)}"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
     quiet = events.entries is not None and events.entries.get("publisher", "null") == "null"
     return "publishes no events: its --kv-events-config has no publisher" if quiet else None
+
+
+def _name_events_flag(worker: EngineInstance) -> str:
+    """The flag with which TensorRT-LLM's worker publishes events, by its release: an older one has no other."""
+    release = worker.release.exact or worker.release.near
+    known = flag_tables("dynamo.trtllm", release)[:1] if release else ()
+    has_new = all(_EVENTS_FLAG in table.by_name for table in known)
+    return _EVENTS_FLAG if has_new else _OLD_EVENTS_FLAG
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:

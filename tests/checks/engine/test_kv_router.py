@@ -218,6 +218,9 @@ def pick(block: str) -> dict[str, Any]:
         (route([*KV, "--no-router-kv-events"], "--no-enable-prefix-caching"), ["warn"]),
         (route([*KV, *LOAD_ONLY], "--no-enable-prefix-caching"), ["skip"]),  # no prefix weighs anything
         (route([*KV, LOAD_ONLY[0], "0.5"], "--no-enable-prefix-caching"), ["warn"]),
+        (route([*KV, "--router-kv-overlap-score-credit", "0.0"], "--no-enable-prefix-caching"), ["skip"]),
+        (route([*KV, "--load-aware"]), ["skip"]),
+        (route(KV, env={"DYN_ROUTER_LOAD_AWARE": "true"}), ["skip"]),
         (route(KV, "--kv-events-config", "$(X)"), []),
         (route(KV, role="decode"), ["warn"]),  # serves whole requests
         (graph(frontend(*KV), engine(EVENTS, name="p", role="prefill"), engine(role="decode")), []),
@@ -248,6 +251,20 @@ def pick(block: str) -> dict[str, Any]:
 )
 def test_kv_router(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert judge(kv_router.kv_router, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    "release, flag",
+    [
+        ("1.0.1", "--publish-events-and-metrics"),  # which has no other
+        ("1.6.1", "--publish-kv-events"),
+        ("my-tag", "--publish-kv-events"),
+    ],
+)
+def test_the_fix_is_a_flag_of_the_release(tmp_path: Path, release: str, flag: str) -> None:
+    image = f"nvcr.io/nvidia/ai-dynamo/tensorrtllm-runtime:{release}"
+    found = run_check(kv_router.kv_router, deploy(tmp_path, route(KV, image=image, **TRTLLM)))
+    assert [flag in (finding.fix or "") and flag in finding.message for finding in found] == [True]
 
 
 def test_the_finding_is_at_the_flag(tmp_path: Path) -> None:
