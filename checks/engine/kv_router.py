@@ -15,6 +15,7 @@ from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
 _EVENTS_FLAG, _OLD_EVENTS_FLAG = "--publish-kv-events", "--publish-events-and-metrics"
+_NO_PUBLISHER = "publishes no events: its --kv-events-config has no publisher"
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 _OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
@@ -45,9 +46,10 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
     """A frontend with --router-mode kv sends a request to the worker that has cached most of its prefix,
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
-    --publish-kv-events (up to Dynamo 1.2 --publish-events-and-metrics). Without events, or with another block size, the router never finds a prefix and only
-    balances load, as one for which prefixes weigh 0 is to do. A worker that leaves its block size to vLLM or
-    SGLang is not compared with the router's. TensorRT-LLM's is 32, for a model without MLA.
+    --publish-kv-events (up to Dynamo 1.2 --publish-events-and-metrics). Without events, or with another block
+    size, the router never finds a prefix and only balances load, as one for which prefixes weigh 0 is to do.
+    A worker that leaves its block size to vLLM or SGLang is not compared with the router's. TensorRT-LLM's is
+    32, for a model without MLA.
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
@@ -190,11 +192,11 @@ def _explain_silence(worker: EngineInstance) -> str | None:
     if events is None:
         return "has no --kv-events-config"
     quiet = events.entries is not None and events.entries.get("publisher", "null") == "null"
-    return "publishes no events: its --kv-events-config has no publisher" if quiet else None
+    return _NO_PUBLISHER if quiet else None
 
 
 def _name_events_flag(worker: EngineInstance) -> str:
-    """The flag with which TensorRT-LLM's worker publishes events, by its release: an older one has no other."""
+    """The flag with which TensorRT-LLM's worker publishes events: older releases have only the old one."""
     release = worker.release.exact or worker.release.near
     known = flag_tables("dynamo.trtllm", release)[:1] if release else ()
     has_new = all(_EVENTS_FLAG in table.by_name for table in known)
@@ -211,6 +213,8 @@ def _explain_vllm_silence(worker: EngineInstance) -> str | None:
             return None
         since = "" if release.exact or release.near else " since Dynamo 1.1"
         return f"has no --kv-events-config, without which it publishes nothing{since}"
+    if events.entries is not None and events.entries.get("publisher") == "null":
+        return _NO_PUBLISHER
     enabled = events.entries is None or events.entries.get("enable_kv_cache_events") not in (None, False)
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.engine import kv_router, kv_transfer
+from dynocheck.checks.engine import command_words, flags, kv_router, kv_transfer
+from dynocheck.checks.graph import components
 from dynocheck.checks.parallelism import divisibility
 from tests.checks.judging import deploy, judge, read_lines, run_check
 from tests.checks.manifests import config_map, engine, graph, mount_config
@@ -214,6 +215,8 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV, EVENTS), []),
         (route(KV), ["warn"]),
         (route(KV, '--kv-events-config={"publisher":"zmq"}'), ["warn"]),
+        (route(KV, EVENTS.replace("zmq", "null")), ["warn"]),
+        (route(KV, '--kv-events-config={"enable_kv_cache_events":true}'), []),
         (route(KV, EVENTS, "--no-enable-prefix-caching"), ["warn"]),
         (route([*KV, "--no-router-kv-events"], "--no-enable-prefix-caching"), ["warn"]),
         (route([*KV, *LOAD_ONLY], "--no-enable-prefix-caching"), ["skip"]),  # no prefix weighs anything
@@ -253,8 +256,21 @@ def test_kv_router(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> 
     assert judge(kv_router.kv_router, deploy(tmp_path, one)) == expected
 
 
+@pytest.mark.parametrize("end", ["", " \\ "])
+def test_a_cut_command_line_is_told_once(tmp_path: Path, end: str) -> None:
+    start = f"exec python3 -m dynamo.vllm --model a/b --data-parallel-size 1{end}"
+    script = f"{start}\n--disaggregation-mode prefill\n"
+    cut = engine(name="p", role="prefill", main={"command": ["sh", "-c"], "args": [script]})
+    given = deploy(
+        tmp_path, graph(cut, engine(NIXL, "--disaggregation-mode=decode", name="d", role="decode"))
+    )
+    assert judge(command_words.command_words, given) == ["fail"]
+    for other in (kv_transfer.pair_agrees, components.roles, flags.values):
+        assert judge(other, given) == [], other.id
+
+
 @pytest.mark.parametrize(
-    "release, flag",
+    ("release", "flag"),
     [
         ("1.0.1", "--publish-events-and-metrics"),  # which has no other
         ("1.6.1", "--publish-kv-events"),
