@@ -64,7 +64,7 @@ class _ComponentSpec(NamedTuple):
 def admission(recipes: Recipes) -> Iterator[Finding]:
     """The operator can reject a graph that matches its schema: a graph without components, an endpoint picker
     with two replicas, a sidecar that is not a container, an image whose tag names no release where
-    runtimeVersionOverride does not name it either.
+    runtimeVersionOverride does not name it either. So can it reject a request for a graph.
 
     Checked are the rules of the operator's webhook that need only the manifest
     (ai-dynamo/dynamo, deploy/operator/internal/webhook/validation). Rules that need the cluster, such as
@@ -72,26 +72,24 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: kubectl apply --dry-run=server -f FILE, against a cluster with the operator
     """
-    graphs = [
+    objects = [
         (file, manifest)
         for recipe in recipes
         for file in recipe.own_files
         for manifest in file.manifests
-        if file.role is Role.MANIFEST
-        and manifest.kind == "DynamoGraphDeployment"
-        and manifest.group == "nvidia.com"
+        if file.role is Role.MANIFEST and manifest.kind in _RULES and manifest.group == "nvidia.com"
     ]
-    if not graphs:
-        raise Skip("no DynamoGraphDeployment")
-    for file, manifest in graphs:
-        for refusal in _find_refusals(manifest):
+    if not objects:
+        raise Skip("no DynamoGraphDeployment or request for one")
+    for file, manifest in objects:
+        for refusal in _RULES[manifest.kind](manifest):
             if file.is_open(refusal.at):
                 continue
             place = Location(manifest.file, refusal.at.line, refusal.at.column)
             yield refusal.tell(refusal.message, fix=refusal.fix, location=place)
 
 
-def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
+def _find_graph_refusals(manifest: Manifest) -> Iterator[_Refusal]:
     parts = list(_read_components(manifest))
     if not parts:
         at = manifest.root.get("spec") or manifest.root
@@ -104,6 +102,28 @@ def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
         yield from _check_v1alpha1(part) if part.older else _check_v1beta1(part)
         if part.role == "epp":
             yield from _check_picker(part)
+
+
+def _find_request_refusals(manifest: Manifest) -> Iterator[_Refusal]:
+    """Rules about requests of v1beta1; those of v1alpha1 name their images otherwise."""
+    spec = manifest.root.get("spec")
+    if spec is None or manifest.api_version.endswith("/v1alpha1"):
+        return
+    strategy, image = spec.get("searchStrategy"), spec.get("image")
+    if strategy is not None and strategy.text == "thorough" and spec.get_text("backend") in ("", "auto"):
+        yield _Refusal(
+            strategy,
+            "searchStrategy: thorough needs a backend that is not auto",
+            set_value("spec.backend", "vllm", "or sglang or trtllm"),
+        )
+    if image is not None and image.text and not spec.get("runtimeVersionOverride"):
+        yield from _check_tag(image, f"{manifest.kind} {manifest.name}", "spec")
+
+
+_RULES: dict[str, Callable[[Manifest], Iterator[_Refusal]]] = {
+    "DynamoGraphDeployment": _find_graph_refusals,
+    "DynamoGraphDeploymentRequest": _find_request_refusals,
+}
 
 
 def _read_components(manifest: Manifest) -> Iterator[_ComponentSpec]:
@@ -170,17 +190,19 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
             f"{part.name} has no image for its main container",
             set_value(f"{main}.image", "IMAGE"),
         )
-    elif "${" in part.image or part.get("runtimeVersionOverride"):
-        return
-    elif not _RELEASE_TAG.fullmatch(parse_image(part.image).tag):
+    elif not part.get("runtimeVersionOverride"):
+        yield from _check_tag(part.image_at, part.name, locate_component(part.name, legacy=part.older))
+
+
+def _check_tag(image: Value, subject: str, place: str) -> Iterator[_Refusal]:
+    """The operator reads the release from the tag, of which it takes only a semantic version."""
+    text = image.text or ""
+    if "${" not in text and not _RELEASE_TAG.fullmatch(parse_image(text).tag):
         yield _Refusal(
-            part.image_at,
-            f"{part.name}: the tag of {part.image} is no semantic version, "
-            "and runtimeVersionOverride is not set",
+            image,
+            f"{subject}: the tag of {text} is no semantic version, and runtimeVersionOverride is not set",
             set_value(
-                f"{locate_component(part.name, legacy=part.older)}.runtimeVersionOverride",
-                find_release(part.image).near or "RELEASE",
-                "of Dynamo in it",
+                f"{place}.runtimeVersionOverride", find_release(text).near or "RELEASE", "of Dynamo in it"
             ),
         )
 

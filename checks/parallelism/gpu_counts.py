@@ -115,9 +115,12 @@ def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | N
 
 
 def _hides_engine(graph: Graph, component: Component) -> bool:
-    """Whether a worker with accelerators, or a component of unknown type with GPUs, runs no known engine."""
+    """Whether a worker with accelerators, or a component of unknown type with GPUs, runs no known engine.
+
+    One that prefills or decodes is an engine in any case.
+    """
     computes = component.gpus != 0 or _has_accelerator(component)
-    works = component.role in ("worker", "main", "prefill", "decode") and computes
+    works = (component.role in ("worker", "main") and computes) or component.role in ("prefill", "decode")
     works = works or (bool(component.gpus) and component.role not in ("frontend", "planner", "epp"))
     return works and (component.main is not None or not graph.of_dynamo)
 

@@ -134,6 +134,12 @@ def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
     [
         ("cache_transceiver_config: {backend: UCX}", "cache_transceiver_config: {backend: UCX}", []),
         ("cache_transceiver_config: {backend: DEFAULT}", "max_batch_size: 8", ["fail"]),
+        (
+            "cache_transceiver_config: {backend: NIXXL}",
+            "cache_transceiver_config: {backend: NIXXL}",
+            ["fail"] * 2,
+        ),
+        ("cache_transceiver_config: {backend: ucx}", "cache_transceiver_config: {backend: ucx}", []),
         ("max_batch_size: 8", "cache_transceiver_config: {backend: NIXL}", ["fail"]),
         (
             "cache_transceiver_config: {backend: NIXL}",
