@@ -22,6 +22,8 @@ _NATIVE_PICKER = (1, 5)  # since this release Dynamo has its own endpoint picker
 
 # The tags that name a Dynamo release to the webhook (deploy/operator/internal/runtimeversion).
 _RELEASE_TAG = re.compile(r"[vV]?\d+\.\d+(\.\d+)?(-[0-9A-Za-z][0-9A-Za-z.-]*)?(\+[0-9A-Za-z][0-9A-Za-z.-]*)?")
+_NUMBER = re.compile(r"[vV]?(\d{1,4})\.(\d{1,4})(?!\d)")
+_READS_TAGS = (1, 4)  # the first release whose operator reads the release from the tag
 _TYPES = ("frontend", "worker", "prefill", "decode", "planner", "epp")
 # v1alpha1 knows these too: https://github.com/ai-dynamo/dynamo/tree/main/deploy/operator/api/v1alpha1
 _OLDER_TYPES = (*_TYPES, "main", "default", "operator", "")
@@ -195,16 +197,24 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
 
 
 def _check_tag(image: Value, subject: str, place: str) -> Iterator[_Refusal]:
-    """The operator reads the release from the tag, of which it takes only a semantic version."""
+    """The operator reads the release from the tag, of which it takes only a semantic version.
+
+    So since 1.4: https://docs.nvidia.com/dynamo/v1.4.0/reference/releases. An older image may be for an older
+    operator.
+    """
     text = image.text or ""
-    if "${" not in text and not _RELEASE_TAG.fullmatch(parse_image(text).tag):
-        yield _Refusal(
-            image,
-            f"{subject}: the tag of {text} is no semantic version, and runtimeVersionOverride is not set",
-            set_value(
-                f"{place}.runtimeVersionOverride", find_release(text).near or "RELEASE", "of Dynamo in it"
-            ),
-        )
+    tag = parse_image(text).tag
+    if "${" in text or _RELEASE_TAG.fullmatch(tag):
+        return
+    number = _NUMBER.match(tag)
+    older = number is not None and (int(number[1]), int(number[2])) < _READS_TAGS
+    yield _Refusal(
+        image,
+        f"{subject}: the tag of {text} is no semantic version, and runtimeVersionOverride is not set"
+        + (": operators since 1.4 reject it" if older else ""),
+        set_value(f"{place}.runtimeVersionOverride", find_release(text).near or "RELEASE", "of Dynamo in it"),
+        warn if older else fail,
+    )
 
 
 def _check_type(part: _ComponentSpec) -> Iterator[_Refusal]:
