@@ -9,6 +9,7 @@ from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, 
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
 from dynocheck.core.fixes import add_flag, remove_argument, set_argument
 from dynocheck.data.flags import flag_tables
+from dynocheck.engines.arguments import Argument
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Container, Graph, Launch, Recipes
@@ -81,10 +82,16 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
 
 
 def _list_prompt_workers(graph: Graph) -> Iterator[EngineInstance]:
-    """The engines that compute prompts: without a prefill worker also one of type decode, if no flag is."""
+    """The engines that compute prompts: without a prefill worker also one that would decode beside it."""
     engines = list(find_instances(graph))
     split = any(engine.side == "prefill" for engine in engines)
-    yield from (each for each in engines if each.side != "decode" or (each.mode == "agg" and not split))
+    yield from (each for each in engines if not _decodes(each) or (each.mode == "agg" and not split))
+
+
+def _decodes(worker: EngineInstance) -> bool:
+    """Whether it decodes beside a prefill worker, as vLLM's workers without a mode do up to Dynamo 1.2."""
+    plain = worker.mode == "agg" and not isinstance(worker.mode_source, Argument)
+    return worker.side == "decode" or (plain and worker.engine.name == "vllm")
 
 
 def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
