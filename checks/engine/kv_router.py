@@ -91,7 +91,7 @@ def _list_prompt_workers(graph: Graph) -> Iterator[EngineInstance]:
 def _decodes(worker: EngineInstance) -> bool:
     """Whether it decodes beside a prefill worker, as vLLM's workers without a mode do up to Dynamo 1.2."""
     plain = worker.mode == "agg" and not isinstance(worker.mode_source, Argument)
-    return worker.side == "decode" or (plain and worker.engine.name == "vllm")
+    return worker.side == "decode" or (plain and worker.side != "prefill" and worker.engine.name == "vllm")
 
 
 def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
