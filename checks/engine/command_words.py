@@ -109,7 +109,7 @@ def _check_continuations(file: str, commands: Sequence[Sequence[Word]]) -> Itera
         if _FLAG.fullmatch(words[0].text or ""):
             yield fail(
                 f"{words[0].text} is run as a command",
-                fix="end the line before it with a backslash",
+                fix="end the line before it with a backslash, without a blank behind it",
                 location=Location(file, words[0].line, words[0].column),
             )
 
@@ -262,7 +262,7 @@ def _check_program(program: Program) -> Iterator[Result]:
             location=Location(program.graph.file, program.launch.line, program.launch.column),
         )
         return
-    if words and not (words[-1].text or "").strip() and _is_continued(program.container):
+    if words and not (words[-1].text or "").strip() and program.container.is_cut:
         return  # a blank behind the backslash: _check_continuations reports it
     odd = [
         (word, says)
@@ -282,11 +282,6 @@ def _check_program(program: Program) -> Iterator[Result]:
                 location=Location(program.graph.file, word.line, word.column),
             )
     yield judged(1, "command lines")
-
-
-def _is_continued(container: Container) -> bool:
-    """Whether a flag is run as a command."""
-    return any(_FLAG.fullmatch(words[0].text or "") for words in container.commands[1:])
 
 
 def _describe_oddity(text: str) -> tuple[str, str] | None:

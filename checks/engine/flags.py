@@ -521,6 +521,8 @@ def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
         return None
     if not texts:
         return "has no value"
+    if len(texts) > 1 and not all(map(str.strip, filter(None, texts))):
+        return None  # a blank behind a backslash, which engine.command-words reports
     if len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None

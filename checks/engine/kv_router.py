@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
 from dynocheck.core.fixes import add_flag, remove_argument, set_argument
+from dynocheck.data.flags import flag_tables
+from dynocheck.engines.arguments import Argument
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
+_EVENTS_FLAG, _OLD_EVENTS_FLAG = "--publish-kv-events", "--publish-events-and-metrics"
+_NO_PUBLISHER = "publishes no events: its --kv-events-config has no publisher"
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
 _OFF = ("", "0", "false", "no", "off")
 _EVENTS = {"publisher": "zmq", "endpoint": "tcp://*:20080"}
 # How much a cached prefix counts, by flag and variable: their names changed with releases.
 _WEIGHTS = {
+    "--router-kv-overlap-score-credit": "DYN_ROUTER_KV_OVERLAP_SCORE_CREDIT",
     "--router-kv-overlap-score-weight": "DYN_ROUTER_KV_OVERLAP_SCORE_WEIGHT",
     "--kv-overlap-score-weight": "DYN_KV_OVERLAP_SCORE_WEIGHT",
 }
@@ -42,9 +47,10 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
     """A frontend with --router-mode kv sends a request to the worker that has cached most of its prefix,
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
-    --publish-kv-events. Without events, or with another block size, the router never finds a prefix and only
-    balances load, as one for which prefixes weigh 0 is to do. A worker that leaves its block size to vLLM or
-    SGLang is not compared with the router's. TensorRT-LLM's is 32, for a model without MLA.
+    --publish-kv-events (up to Dynamo 1.2 --publish-events-and-metrics). Without events, or with another block
+    size, the router never finds a prefix and only balances load, as one for which prefixes weigh 0 is to do.
+    A worker that leaves its block size to vLLM or SGLang is not compared with the router's. TensorRT-LLM's is
+    32, for a model without MLA.
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
@@ -76,10 +82,16 @@ def kv_router(recipes: Recipes) -> Iterator[Result]:
 
 
 def _list_prompt_workers(graph: Graph) -> Iterator[EngineInstance]:
-    """The engines that compute prompts: without a prefill worker also one of type decode, if no flag is."""
+    """The engines that compute prompts: without a prefill worker also one that would decode beside it."""
     engines = list(find_instances(graph))
     split = any(engine.side == "prefill" for engine in engines)
-    yield from (each for each in engines if each.side != "decode" or (each.mode == "agg" and not split))
+    yield from (each for each in engines if not _decodes(each) or (each.mode == "agg" and not split))
+
+
+def _decodes(worker: EngineInstance) -> bool:
+    """Whether it decodes beside a prefill worker, as vLLM's workers without a mode do up to Dynamo 1.2."""
+    plain = worker.mode == "agg" and not isinstance(worker.mode_source, Argument)
+    return worker.side == "decode" or (plain and worker.side != "prefill" and worker.engine.name == "vllm")
 
 
 def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
@@ -113,7 +125,7 @@ def _suggest_events(worker: EngineInstance) -> str:
     other = "or use another --router-mode"
     caching = worker.given.get("enable-prefix-caching")
     if worker.engine.name == "trtllm":
-        return add_flag("--publish-kv-events", remark=other)
+        return add_flag(_name_events_flag(worker), remark=other)
     if caching is not None and caching.enabled is False:
         return remove_argument(caching.spelled, other)
     events = worker.given.get("kv-events-config")
@@ -150,6 +162,9 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
     weights = [flags.get(flag, variables.get(variable)) for flag, variable in _WEIGHTS.items()]
     if any(re.fullmatch(r"0+(\.0*)?", weight or "") for weight in weights):
         return
+    by_load = (variables.get("DYN_ROUTER_LOAD_AWARE") or "false").lower() not in _OFF
+    if ("--load-aware" in flags or by_load) and "--no-load-aware" not in flags:
+        return
     deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
     listens = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
@@ -179,12 +194,20 @@ def _explain_silence(worker: EngineInstance) -> str | None:
         old = worker.find_variable(_OLD_VARIABLE)
         old_on = old is not None and (old.value is None or old.value.strip().lower() not in _OFF)
         enabled = given.is_enabled("publish-kv-events") is not False
-        return None if enabled or old_on else "does not set --publish-kv-events"
+        return None if enabled or old_on else f"does not set {_name_events_flag(worker)}"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
     quiet = events.entries is not None and events.entries.get("publisher", "null") == "null"
-    return "publishes no events: its --kv-events-config has no publisher" if quiet else None
+    return _NO_PUBLISHER if quiet else None
+
+
+def _name_events_flag(worker: EngineInstance) -> str:
+    """The flag with which TensorRT-LLM's worker publishes events: older releases have only the old one."""
+    release = worker.release.exact or worker.release.near
+    known = flag_tables("dynamo.trtllm", release)[:1] if release else ()
+    has_new = all(_EVENTS_FLAG in table.by_name for table in known)
+    return _EVENTS_FLAG if has_new else _OLD_EVENTS_FLAG
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
@@ -197,6 +220,8 @@ def _explain_vllm_silence(worker: EngineInstance) -> str | None:
             return None
         since = "" if release.exact or release.near else " since Dynamo 1.1"
         return f"has no --kv-events-config, without which it publishes nothing{since}"
+    if events.entries is not None and events.entries.get("publisher") == "null":
+        return _NO_PUBLISHER
     enabled = events.entries is None or events.entries.get("enable_kv_cache_events") not in (None, False)
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
 

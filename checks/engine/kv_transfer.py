@@ -20,6 +20,9 @@ _HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _WORD = re.compile(r"[a-z0-9]+")
 _COMPARES_DRAFTS = (1, 5)  # the release of Dynamo, with vLLM 0.28
 _BACKENDS = "https://github.com/ai-dynamo/dynamo/pull/13015"
+# The values of TensorRT-LLM's CacheTransceiverConfig.backend; before its 1.0 they were in small letters:
+# https://github.com/NVIDIA/TensorRT-LLM/blob/main/tensorrt_llm/llmapi/llm_args.py
+_TRANSCEIVERS = ("DEFAULT", "UCX", "NIXL", "MPI", "MOONCAKE")
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
 
 
@@ -279,9 +282,17 @@ def _find_model_flag(worker: EngineInstance) -> str:
 
 
 def _check_transceivers(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
-    """Reports the side of TensorRT-LLM whose transceiver has no backend, which switches it off."""
+    """Reports the side of TensorRT-LLM whose transceiver has no known backend; without one it is off."""
     for worker, other in (prefill, decode), (decode, prefill):
         has = _has_transceiver(worker)
+        own = worker.get_nested("cache-transceiver-config", "backend")
+        if has and isinstance(own, str) and own.upper() not in _TRANSCEIVERS:
+            yield fail(
+                f"{worker.name}: cache_transceiver_config.backend is {own}; "
+                f"it takes {', '.join(_TRANSCEIVERS)}",
+                fix=set_value("cache_transceiver_config.backend", "DEFAULT"),
+                location=_locate(worker, "cache-transceiver-config"),
+            )
         backend = other.get_nested("cache-transceiver-config", "backend")
         if has is False and isinstance(backend, str):
             yield fail(

@@ -5,8 +5,9 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.core.fixes import set_value, set_variable
+from dynocheck.core.fixes import set_flag, set_value, set_variable
 from dynocheck.engines import EngineInstance, find_instances
+from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.facts import Component, Graph, LabelledPod, Recipe, Recipes, Value, label_pods, parse_count
 
 
@@ -23,7 +24,8 @@ class _RecipePicker(NamedTuple):
 def picker(recipes: Recipes) -> Iterator[Finding]:
     """An endpoint picker exits if its configuration refers to a plugin that it does not list. A filter by a
     label that no worker has finds no worker. With another block size than the workers', it computes other
-    hashes, and never finds a cached prefix.
+    hashes, and never finds a cached prefix. A frontend beside a worker must run with --router-mode direct: in
+    another mode it routes each request again.
 
     Judged are the graph's `eppConfig.config` and the picker's variables; a configuration in a ConfigMap is
     not judged.
@@ -39,6 +41,7 @@ def picker(recipes: Recipes) -> Iterator[Finding]:
             yield from _check_plugins(picker, picker.config)
             yield from _check_filters(picker, picker.config)
         yield from _check_variables(picker, engines)
+        yield from _check_sidecars(picker)
 
 
 def _find_pickers(recipe: Recipe) -> Iterator[_RecipePicker]:
@@ -135,3 +138,27 @@ def _check_variables(picker: _RecipePicker, engines: list[EngineInstance]) -> It
             fix=set_variable(model.name, engines[0].model),
             location=Location(picker.graph.file, model.line, model.column),
         )
+
+
+def _check_sidecars(picker: _RecipePicker) -> Iterator[Finding]:
+    """Reports a frontend beside a worker that is told another mode than direct.
+
+    See https://docs.nvidia.com/dynamo/v1.6.1/kubernetes/kv-aware-routing/gateway-api
+    """
+    for component in picker.graph.components:
+        launches = [(each, launch) for each in component.containers for launch in each.launches]
+        for container, launch in launches if component.sidecar else ():
+            if launch.module != "dynamo.frontend":
+                continue
+            flags, variable = parse_flag_values(launch), container.find_variable("DYN_ROUTER_MODE")
+            mode = flags.get("--router-mode", variable.value if variable is not None else None)
+            if mode is None or mode == "direct" or "$" in mode:
+                continue
+            place = next((w for w in launch.words if (w.text or "").startswith("--router-mode")), variable)
+            at = place if place is not None else launch
+            yield warn(
+                f"the frontend beside {component.name} runs in router mode {mode}: it routes requests again "
+                f"that {picker.component.name} has routed",
+                fix=set_flag("--router-mode", "direct"),
+                location=Location(picker.graph.file, at.line, at.column),
+            )

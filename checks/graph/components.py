@@ -10,6 +10,7 @@ from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
 from dynocheck.data.flags import find_release
 from dynocheck.engines import EngineInstance, find_instances
+from dynocheck.engines.arguments import Argument
 from dynocheck.facts import Component, Graph, Recipes
 
 _FRONTEND = "dynamo.frontend"
@@ -309,10 +310,16 @@ def _report_missing_side(
 ) -> Finding:
     return report(
         f"{engine.component.name} only {does}, and nothing in graph {graph.name} {missing}",
-        fix=f"add a worker that {missing}, or drop --disaggregation-mode",
+        fix=f"add a worker that {missing}, or {_suggest_whole(engine)}",
         evidence={"components": {c.name: c.role for c in graph.components}},
         location=Location(graph.file, engine.mode_source.line, engine.mode_source.column),
     )
+
+
+def _suggest_whole(engine: EngineInstance) -> str:
+    """What lets an engine serve whole requests: its mode comes from a flag, or from its component's type."""
+    source = engine.mode_source
+    return f"drop {source.spelled}" if isinstance(source, Argument) else "make it of type worker"
 
 
 def _list_engines(recipes: Recipes) -> Iterator[EngineInstance]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place, unjudged, warn
 from dynocheck.core.fixes import is_legacy, locate_component, replace_words, set_value
-from dynocheck.data.flags import find_release, list_minors
+from dynocheck.data.flags import find_release, list_known_releases, list_minors
 from dynocheck.data.images import ImageReference, correct_image, find_image, is_valid_reference, parse_image
 from dynocheck.data.servers import correct_server_tag
 from dynocheck.engines import EngineInstance, find_instances
@@ -55,6 +55,7 @@ _SEMVER = re.compile(
 )
 _TOLERATED = ("frontend", "planner", "epp")  # roles without an engine: some operators accept any tag
 _MUTABLE = ("latest", "main", "nightly", "dev", "edge", "stable")
+_PUBLISHER = "nvcr.io/nvidia/ai-dynamo/"
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -80,6 +81,21 @@ def _list_images(graph: Graph) -> Iterator[_ContainerImage]:
         for container in component.containers:
             if container.image and not is_unfilled(container.image):
                 yield _ContainerImage(graph, component, container, container.image)
+
+
+def _check_patch(used: _ContainerImage) -> Iterator[Finding]:
+    """Reports NVIDIA's image of a patch release that is not known, of a minor that is not the last one."""
+    tag, known = used.reference.tag, list_known_releases()
+    minor = tag.rpartition(".")[0]
+    siblings = [release for release in known if release.rpartition(".")[0] == minor]
+    old = siblings and siblings[-1] != known[-1]
+    if used.image.startswith(_PUBLISHER) and old and _RELEASE.fullmatch(tag) and tag not in siblings:
+        yield warn(
+            f"{used.component.name} runs {used.image}: no release {tag} of Dynamo is known",
+            fix=replace_words(f":{tag}", f":{siblings[-1]}"),
+            evidence={"known": siblings},
+            location=used.place,
+        )
 
 
 def _list_graphs(recipes: Recipes) -> list[Graph]:
@@ -243,7 +259,8 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     reads the runtime's version from the tag of a component's main image. Newer operators reject a worker's
     tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest, unless the
     component has `runtimeVersionOverride`. NVIDIA publishes no image whose name is a letter away from one of
-    Dynamo's, nor tags a release with a `v`; vLLM and SGLang tag each with one, and TGI none.
+    Dynamo's, nor tags a release with a `v`; of a minor that is not the last one, the
+    releases are known; vLLM and SGLang tag each with one, and TGI none.
 
     Fix: use a release's tag, and its digest if the image must never change
     """
@@ -261,6 +278,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
         yield from _check_other_images(template)
     for graph in graphs:
         for used in _list_images(graph):
+            yield from _check_patch(used)
             tag, pinned = used.reference.tag, "@" in used.image
             subject = f"{used.component.name} runs {used.image}"
             if not is_valid_reference(used.image):

@@ -22,6 +22,8 @@ _NATIVE_PICKER = (1, 5)  # since this release Dynamo has its own endpoint picker
 
 # The tags that name a Dynamo release to the webhook (deploy/operator/internal/runtimeversion).
 _RELEASE_TAG = re.compile(r"[vV]?\d+\.\d+(\.\d+)?(-[0-9A-Za-z][0-9A-Za-z.-]*)?(\+[0-9A-Za-z][0-9A-Za-z.-]*)?")
+_NUMBER = re.compile(r"[vV]?(\d{1,4})\.(\d{1,4})(?!\d)")
+_READS_TAGS = (1, 4)  # the first release whose operator reads the release from the tag
 _TYPES = ("frontend", "worker", "prefill", "decode", "planner", "epp")
 # v1alpha1 knows these too: https://github.com/ai-dynamo/dynamo/tree/main/deploy/operator/api/v1alpha1
 _OLDER_TYPES = (*_TYPES, "main", "default", "operator", "")
@@ -64,7 +66,7 @@ class _ComponentSpec(NamedTuple):
 def admission(recipes: Recipes) -> Iterator[Finding]:
     """The operator can reject a graph that matches its schema: a graph without components, an endpoint picker
     with two replicas, a sidecar that is not a container, an image whose tag names no release where
-    runtimeVersionOverride does not name it either.
+    runtimeVersionOverride does not name it either. So can it reject a request for a graph.
 
     Checked are the rules of the operator's webhook that need only the manifest
     (ai-dynamo/dynamo, deploy/operator/internal/webhook/validation). Rules that need the cluster, such as
@@ -72,26 +74,24 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: kubectl apply --dry-run=server -f FILE, against a cluster with the operator
     """
-    graphs = [
+    objects = [
         (file, manifest)
         for recipe in recipes
         for file in recipe.own_files
         for manifest in file.manifests
-        if file.role is Role.MANIFEST
-        and manifest.kind == "DynamoGraphDeployment"
-        and manifest.group == "nvidia.com"
+        if file.role is Role.MANIFEST and manifest.kind in _RULES and manifest.group == "nvidia.com"
     ]
-    if not graphs:
-        raise Skip("no DynamoGraphDeployment")
-    for file, manifest in graphs:
-        for refusal in _find_refusals(manifest):
+    if not objects:
+        raise Skip("no DynamoGraphDeployment or request for one")
+    for file, manifest in objects:
+        for refusal in _RULES[manifest.kind](manifest):
             if file.is_open(refusal.at):
                 continue
             place = Location(manifest.file, refusal.at.line, refusal.at.column)
             yield refusal.tell(refusal.message, fix=refusal.fix, location=place)
 
 
-def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
+def _find_graph_refusals(manifest: Manifest) -> Iterator[_Refusal]:
     parts = list(_read_components(manifest))
     if not parts:
         at = manifest.root.get("spec") or manifest.root
@@ -104,6 +104,28 @@ def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
         yield from _check_v1alpha1(part) if part.older else _check_v1beta1(part)
         if part.role == "epp":
             yield from _check_picker(part)
+
+
+def _find_request_refusals(manifest: Manifest) -> Iterator[_Refusal]:
+    """Rules about requests of v1beta1; those of v1alpha1 name their images otherwise."""
+    spec = manifest.root.get("spec")
+    if spec is None or manifest.api_version.endswith("/v1alpha1"):
+        return
+    strategy, image = spec.get("searchStrategy"), spec.get("image")
+    if strategy is not None and strategy.text == "thorough" and spec.get_text("backend") in ("", "auto"):
+        yield _Refusal(
+            strategy,
+            "searchStrategy: thorough needs a backend that is not auto",
+            set_value("spec.backend", "vllm", "or sglang or trtllm"),
+        )
+    if image is not None and image.text and not spec.get("runtimeVersionOverride"):
+        yield from _check_tag(image, f"{manifest.kind} {manifest.name}", "spec")
+
+
+_RULES: dict[str, Callable[[Manifest], Iterator[_Refusal]]] = {
+    "DynamoGraphDeployment": _find_graph_refusals,
+    "DynamoGraphDeploymentRequest": _find_request_refusals,
+}
 
 
 def _read_components(manifest: Manifest) -> Iterator[_ComponentSpec]:
@@ -170,19 +192,29 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
             f"{part.name} has no image for its main container",
             set_value(f"{main}.image", "IMAGE"),
         )
-    elif "${" in part.image or part.get("runtimeVersionOverride"):
+    elif not part.get("runtimeVersionOverride"):
+        yield from _check_tag(part.image_at, part.name, locate_component(part.name, legacy=part.older))
+
+
+def _check_tag(image: Value, subject: str, place: str) -> Iterator[_Refusal]:
+    """The operator reads the release from the tag, of which it takes only a semantic version.
+
+    So since 1.4: https://docs.nvidia.com/dynamo/v1.4.0/reference/releases. An older image may be for an older
+    operator.
+    """
+    text = image.text or ""
+    tag = parse_image(text).tag
+    if "${" in text or _RELEASE_TAG.fullmatch(tag):
         return
-    elif not _RELEASE_TAG.fullmatch(parse_image(part.image).tag):
-        yield _Refusal(
-            part.image_at,
-            f"{part.name}: the tag of {part.image} is no semantic version, "
-            "and runtimeVersionOverride is not set",
-            set_value(
-                f"{locate_component(part.name, legacy=part.older)}.runtimeVersionOverride",
-                find_release(part.image).near or "RELEASE",
-                "of Dynamo in it",
-            ),
-        )
+    number = _NUMBER.match(tag)
+    older = number is not None and (int(number[1]), int(number[2])) < _READS_TAGS
+    yield _Refusal(
+        image,
+        f"{subject}: the tag of {text} is no semantic version, and runtimeVersionOverride is not set"
+        + (": operators since 1.4 reject it" if older else ""),
+        set_value(f"{place}.runtimeVersionOverride", find_release(text).near or "RELEASE", "of Dynamo in it"),
+        warn if older else fail,
+    )
 
 
 def _check_type(part: _ComponentSpec) -> Iterator[_Refusal]:

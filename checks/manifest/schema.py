@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 # Of the fields of a graph with its components: the version that has it, and fields of its components alone.
+_OLD_CLAIM = re.compile(r"spec\.services\.[^.]+\.pvc")  # up to Dynamo 0.5
 _FIELD_VERSIONS = {
     "services": (
         "nvidia.com/v1alpha1",
@@ -215,7 +216,9 @@ def _report_violations(
 
 
 def _suggest_version(manifest: Manifest, path: str) -> str:
-    """The fix for a graph whose components are in the field of the other API version; else empty."""
+    """The fix for a graph of fields that another API version or release has in another place; else empty."""
+    if manifest.kind == "DynamoGraphDeployment" and _OLD_CLAIM.fullmatch(path):
+        return "name the claim under spec.pvcs, and mount it by the component's volumeMounts"
     if (manifest.kind, path) not in (("DynamoGraphDeployment", f"spec.{key}") for key in _FIELD_VERSIONS):
         return ""
     field = path.removeprefix("spec.")

@@ -172,7 +172,8 @@ def _names_nixl(engine: EngineInstance) -> bool:
     config = given.get("kv-transfer-config")
     entries = str(config.entries) if config is not None else ""
     elsewhere = "'backends'" in entries and "UCX" not in entries  # as LIBFABRIC
-    return "NixlConnector" in entries and "kv_buffer_device" not in entries and not elsewhere
+    staged = "'kv_buffer_device'" in entries and "'kv_buffer_device': 'cuda'" not in entries
+    return "NixlConnector" in entries and not staged and not elsewhere
 
 
 def _check_gpu_memory(worker: Worker, main: Container) -> Iterator[Finding]:

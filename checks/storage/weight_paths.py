@@ -143,7 +143,8 @@ def _find_frontend_paths(recipe: Recipe) -> Iterator[tuple[Graph, Component, Con
                     for flag, value in pairwise((*launch.words, Word("", 0, 0))):
                         name, joined, inline = (flag.text or "").partition("=")
                         word = Word(inline, flag.line, flag.column) if joined else value
-                        if name == "--model-path" and (word.text or "").startswith("/"):
+                        path = word.text or ""
+                        if name == "--model-path" and (path.startswith("/") or is_hub_id(path)):
                             yield graph, component, container, word
 
 
@@ -152,6 +153,18 @@ def _check_frontend(
 ) -> Iterator[Finding]:
     """Dynamo's frontend ends at a --model-path that is no folder (components/src/dynamo/frontend)."""
     path, made = word.text or "", (each.text or "" for words in container.commands for each in words)
+    location = Location(graph.file, word.line, word.column)
+    if is_hub_id(path):
+        at = (word.line, word.column)
+        others = (words for words in container.commands if at not in ((w.line, w.column) for w in words))
+        if not any(path in (each.text or "") for words in others for each in words):  # else one may make it
+            yield fail(
+                f"{component.name}: --model-path takes a folder of the container, {path} is a model of the "
+                "hub: the frontend exits",
+                fix=remove("--model-path", "the frontend asks the workers"),
+                location=location,
+            )
+        return
     if container.find_mount(path) is not None or not parse_image(container.image or "").dynamo_name:
         return
     if sum(path in text for text in made) <= 1:  # else the script may make it
@@ -159,7 +172,7 @@ def _check_frontend(
             f"{component.name} reads its tokenizer from {path}, where nothing is mounted: it exits",
             fix="mount the claim that holds the model",
             evidence={"mounts": sorted(m.path for m in container.mounts)},
-            location=Location(graph.file, word.line, word.column),
+            location=location,
         )
 
 

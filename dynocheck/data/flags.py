@@ -254,6 +254,11 @@ def list_minors() -> tuple[str, ...]:
     return tuple([*group][-1] for _, group in groupby(_table().engines, parse_version))
 
 
+def list_known_releases() -> tuple[str, ...]:
+    """The releases of Dynamo that are known, oldest first."""
+    return tuple(_table().engines)
+
+
 def list_variables() -> frozenset[str]:
     """The variables that the programs of any known release take apart."""
     return frozenset(row.names[0] for program in _table().programs.values() for row in program.variables)
@@ -267,7 +272,7 @@ def describe_span(module: str = "") -> str:
     if module in PROGRAMS:
         releases = list_releases(module)
         return f"{PROGRAMS[module]} {releases[0]} to {releases[-1]}" if releases else ""
-    known = list(_table().engines)
+    known = list_known_releases()
     return f"{known[0]} to {known[-1]}"
 
 

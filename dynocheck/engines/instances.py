@@ -165,4 +165,5 @@ def _list_instances(graph: Graph, component: Component) -> Iterator[EngineInstan
             engine = detect_engine(launch)
             if engine is not None:
                 given = engine.arguments(container, launch, graph.file)
+                given.complete = given.complete and not container.is_cut
                 yield EngineInstance(graph, component, container, launch, engine, given)

@@ -48,7 +48,7 @@ from dynocheck.recipe.files import (
     read_rendered,
     try_read_text,
 )
-from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
+from dynocheck.recipe.graphs import build_component, build_graph, find_created_claims, is_component, is_graph
 from dynocheck.recipe.helm import render_chart
 from dynocheck.recipe.kustomize import render_overlay
 from dynocheck.recipe.markdown_docs import (
@@ -603,6 +603,8 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
                 if is_graph(manifest):
                     built["graphs"].append(build_graph(manifest, reader))
                     built["claims"].extend(find_created_claims(manifest))
+                elif is_component(manifest):
+                    built["servers"].append(build_component(manifest, reader))
                 elif (complete := merged.get(id(manifest.root), manifest)) is not None:
                     built["servers"].extend(find_servers(complete, reader))
         if file.role is Role.MANIFEST:

@@ -1,11 +1,11 @@
-"""Builds the typed model of a DynamoGraphDeployment of either API version, with positions.
+"""Builds the typed model of a graph, or of a component that is deployed alone, with positions.
 
 v1alpha1 has a map of `services` with its own fields for resources, volumes and variables around a pod spec;
 v1beta1 has a list of `components` around a pod template. Variables override each other as in the operator:
 container over component over graph.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from dynocheck.facts import (
     LIMITS_ANNOTATION,
@@ -50,7 +50,10 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
     legacy = manifest.api_version.endswith("/v1alpha1")
     annotations = manifest.root.get("metadata", "annotations") or NOTHING
     limits = annotations.get(LIMITS_ANNOTATION)
-    components = _read_services(spec, reader) if legacy else _read_components(spec, reader)
+    if legacy:
+        components = _read_services((spec.get("services") or NOTHING).mapping, spec, reader)
+    else:
+        components = _read_components(read_items(spec, "components"), spec, reader)
     return Graph(
         file=manifest.file,
         name=manifest.name,
@@ -65,10 +68,37 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
     )
 
 
-def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
-    """The components of a v1alpha1 graph."""
-    services = spec.get("services")
-    for name, service in services.mapping.items() if services else ():
+def is_component(manifest: Manifest) -> bool:
+    """Whether it is a DynamoComponentDeployment that no graph has made."""
+    owners = manifest.root.get_items("metadata", "ownerReferences")
+    made = any(owner.get_text("kind") == "DynamoGraphDeployment" for owner in owners)
+    return manifest.kind == "DynamoComponentDeployment" and manifest.group == "nvidia.com" and not made
+
+
+def build_component(manifest: Manifest, reader: PodReader) -> Graph:
+    """A component that is deployed alone, as a deployment of one component."""
+    spec = manifest.root.get("spec") or NOTHING
+    name = manifest.root.get("metadata", "name") or manifest.root
+    if manifest.api_version.endswith("/v1alpha1"):
+        called = spec.get_text("serviceName") or manifest.name
+        components = _read_services({called: spec}, NOTHING, reader)
+    else:
+        components = _read_components([spec], NOTHING, reader)
+    return Graph(
+        file=manifest.file,
+        name=manifest.name,
+        api_version=manifest.api_version,
+        framework=spec.get_text("backendFramework") or None,
+        components=tuple(components),
+        kind=manifest.kind,
+        line=name.line,
+        column=name.column,
+    )
+
+
+def _read_services(services: Mapping[str, Value], graph: Value, reader: PodReader) -> Iterator[Component]:
+    """The components of v1alpha1, with the variables of the graph around them."""
+    for name, service in services.items():
         pod = service.get("extraPodSpec") or NOTHING
         main = pod.get("mainContainer") or Value({}, service.line, service.column)
         role = service.get_text("componentType")
@@ -79,7 +109,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
         container = reader.read_container(
             main,
             mountable,
-            outer=[*read_items(spec, "envs"), *read_items(service, "envs")],
+            outer=[*read_items(graph, "envs"), *read_items(service, "envs")],
             mounts=claims,
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
@@ -125,9 +155,9 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
         )
 
 
-def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
-    """The components of a v1beta1 graph."""
-    for component in read_items(spec, "components"):
+def _read_components(components: Iterable[Value], graph: Value, reader: PodReader) -> Iterator[Component]:
+    """The components of v1beta1, with the variables of the graph around them."""
+    for component in components:
         pod = component.get("podTemplate", "spec") or NOTHING
         role = component.get_text("type")
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
@@ -136,7 +166,7 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
         container = reader.read_container(
             main,
             mountable,
-            outer=read_items(spec, "env"),
+            outer=read_items(graph, "env"),
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
             runtime=component.get_text("runtimeVersionOverride"),

@@ -51,6 +51,45 @@ def test_both_versions_give_the_same_graph(written: Written) -> None:
     assert graphs[0].gpus == graphs[1].gpus == 32
 
 
+ALONE = {
+    "v1alpha1": """
+  serviceName: w
+  componentType: worker
+  subComponentType: decode
+  envs: [{name: MODEL, value: a/b}]
+  resources: {limits: {gpu: "2"}}
+  extraPodSpec: {mainContainer: {image: i, args: ["python3 -m dynamo.vllm --model $MODEL"]}}
+""",
+    "v1beta1": """
+  name: w
+  type: decode
+  podTemplate:
+    spec:
+      containers:
+        - name: main
+          image: i
+          args: ["python3 -m dynamo.vllm --model $MODEL"]
+          env: [{name: MODEL, value: a/b}]
+          resources: {limits: {nvidia.com/gpu: "2"}}
+""",
+}
+
+
+@pytest.mark.parametrize("version", ALONE)
+def test_a_component_alone_is_read_as_one_of_a_graph(written: Written, version: str) -> None:
+    head = f"apiVersion: nvidia.com/{version}\nkind: DynamoComponentDeployment\n"
+    recipe = written(f"{head}metadata: {{name: c}}\nspec:\n  backendFramework: vllm{ALONE[version]}")
+    (alone,) = recipe.servers
+    (component,) = alone.components
+    assert (alone.of_dynamo, alone.framework, recipe.graphs) == (True, "vllm", ())
+    assert (component.name, component.role, component.gpus) == ("w", "decode", 2)
+    (launch,) = main(component).launches
+    assert [word.text for word in launch.words] == ["--model", "a/b"]
+    owner = "ownerReferences: [{kind: DynamoGraphDeployment, name: g}]"
+    made = written(f"{head}metadata: {{name: c, {owner}}}\nspec:{ALONE[version]}")
+    assert made.servers == ()  # its graph is judged instead
+
+
 @pytest.mark.parametrize(
     ("role", "args", "modules"),
     [

@@ -136,7 +136,7 @@ def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemp
 
 def read_pod_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     """Every pod that applying a manifest creates."""
-    if manifest.kind == "DynamoGraphDeployment":
+    if manifest.kind in ("DynamoGraphDeployment", "DynamoComponentDeployment"):
         yield from _read_graph_templates(manifest)
         return
     whole = manifest.kind in POD_TEMPLATE_PATHS or manifest.group in _WHOLE or manifest.completed
@@ -178,13 +178,16 @@ def _find_pod_specs(manifest: Manifest) -> Iterator[tuple[str, Value, Value]]:
 
 
 def _read_graph_templates(manifest: Manifest) -> Iterator[PodTemplate]:
+    alone = manifest.root.get("spec") if manifest.kind == "DynamoComponentDeployment" else None
+    older = manifest.api_version.endswith("/v1alpha1")
     services = manifest.root.get("spec", "services")
-    for name, service in services.mapping.items() if services else ():
+    named = services.mapping if services is not None else {}
+    for name, service in ({manifest.name: alone} if alone and older else named).items():
         spec = service.get("extraPodSpec") or _make_empty(service)
         yield PodTemplate(
             manifest=manifest, owner=f"component {name}", spec=spec, around=service, of_graph=True
         )
-    for component in _read_items(manifest.root, "spec", "components"):
+    for component in [alone] if alone and not older else _read_items(manifest.root, "spec", "components"):
         spec = component.get("podTemplate", "spec") or _make_empty(component)
         name = component.get_text("name")
         yield PodTemplate(

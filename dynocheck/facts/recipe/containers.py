@@ -1,10 +1,13 @@
 """The containers of a recipe: what they start, their variables, mounts and configuration files."""
 
 import posixpath
+import re
 
 import msgspec
 
 from dynocheck.facts.recipe.documents import Problem, Value
+
+_FLAG = re.compile(r"--?[a-zA-Z][^\n]*")
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -119,6 +122,11 @@ class Container(msgspec.Struct, frozen=True):
         """A variable that the script sets for this launch, else one of the container."""
         variables = (*(launch.env if launch is not None else ()), *self.env)
         return next((variable for variable in variables if variable.name == name), None)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its script runs a flag as a command: the line before it does not end with a backslash."""
+        return any(_FLAG.fullmatch(words[0].text or "") for words in self.commands[1:])
 
     def find_mount(self, path: str) -> Mount | None:
         """The mount that contains an absolute path; None if the path is in the image."""

@@ -82,7 +82,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A DynamoGraphDeployment, or by its `kind` a pod template of another workload that starts an engine.
+    """A DynamoGraphDeployment, or by its `kind` one component of Dynamo alone, or a pod template of another
+    workload that starts an engine.
 
     `limits` is its annotation with limits for load tests; its text is None if that is not a string.
     `uses_grove` is false if its annotation keeps it from Grove; `queue` is the queue of KAI Scheduler that
@@ -103,7 +104,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_dynamo(self) -> bool:
-        return self.kind == "DynamoGraphDeployment"
+        """Whether Dynamo's operator makes its pods."""
+        return self.kind in ("DynamoGraphDeployment", "DynamoComponentDeployment")
 
     @property
     def services(self) -> list[str]:

@@ -146,7 +146,12 @@ def _join_literals(pieces: Sequence[_Piece]) -> str:
 
 
 def _is_braced(literal: str) -> bool:
-    """Whether brace expansion may apply."""
+    """Whether brace expansion may apply.
+
+    JSON without quotes around it is none after any shell: those that expand braces split it besides.
+    """
+    if literal.startswith("{:"):
+        return False
     inner = literal[literal.find("{") + 1 : literal.rfind("}")] if "{" in literal else ""
     return "," in inner or ".." in inner
 

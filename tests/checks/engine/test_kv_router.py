@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.engine import kv_router, kv_transfer
+from dynocheck.checks.engine import command_words, flags, kv_router, kv_transfer
+from dynocheck.checks.graph import components
 from dynocheck.checks.parallelism import divisibility
 from tests.checks.judging import deploy, judge, read_lines, run_check
 from tests.checks.manifests import config_map, engine, graph, mount_config
@@ -133,6 +134,12 @@ def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
     [
         ("cache_transceiver_config: {backend: UCX}", "cache_transceiver_config: {backend: UCX}", []),
         ("cache_transceiver_config: {backend: DEFAULT}", "max_batch_size: 8", ["fail"]),
+        (
+            "cache_transceiver_config: {backend: NIXXL}",
+            "cache_transceiver_config: {backend: NIXXL}",
+            ["fail"] * 2,
+        ),
+        ("cache_transceiver_config: {backend: ucx}", "cache_transceiver_config: {backend: ucx}", []),
         ("max_batch_size: 8", "cache_transceiver_config: {backend: NIXL}", ["fail"]),
         (
             "cache_transceiver_config: {backend: NIXL}",
@@ -214,13 +221,19 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV, EVENTS), []),
         (route(KV), ["warn"]),
         (route(KV, '--kv-events-config={"publisher":"zmq"}'), ["warn"]),
+        (route(KV, EVENTS.replace("zmq", "null")), ["warn"]),
+        (route(KV, '--kv-events-config={"enable_kv_cache_events":true}'), []),
         (route(KV, EVENTS, "--no-enable-prefix-caching"), ["warn"]),
         (route([*KV, "--no-router-kv-events"], "--no-enable-prefix-caching"), ["warn"]),
         (route([*KV, *LOAD_ONLY], "--no-enable-prefix-caching"), ["skip"]),  # no prefix weighs anything
         (route([*KV, LOAD_ONLY[0], "0.5"], "--no-enable-prefix-caching"), ["warn"]),
+        (route([*KV, "--router-kv-overlap-score-credit", "0.0"], "--no-enable-prefix-caching"), ["skip"]),
+        (route([*KV, "--load-aware"]), ["skip"]),
+        (route(KV, env={"DYN_ROUTER_LOAD_AWARE": "true"}), ["skip"]),
         (route(KV, "--kv-events-config", "$(X)"), []),
         (route(KV, role="decode"), ["warn"]),  # serves whole requests
         (graph(frontend(*KV), engine(EVENTS, name="p", role="prefill"), engine(role="decode")), []),
+        (graph(frontend(*KV), engine(EVENTS, name="p", role="prefill"), engine()), []),  # decodes
         (route(KV, "--disaggregation-mode=decode"), ["skip"]),
         (route(KV, image="vllm-runtime:1.0.2"), []),  # publishes by itself
         (route(KV, **SGLANG), ["warn"]),
@@ -248,6 +261,33 @@ def pick(block: str) -> dict[str, Any]:
 )
 def test_kv_router(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert judge(kv_router.kv_router, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize("end", ["", " \\ "])
+def test_a_cut_command_line_is_told_once(tmp_path: Path, end: str) -> None:
+    start = f"exec python3 -m dynamo.vllm --model a/b --data-parallel-size 1{end}"
+    script = f"{start}\n--disaggregation-mode prefill\n"
+    cut = engine(name="p", role="prefill", main={"command": ["sh", "-c"], "args": [script]})
+    given = deploy(
+        tmp_path, graph(cut, engine(NIXL, "--disaggregation-mode=decode", name="d", role="decode"))
+    )
+    assert judge(command_words.command_words, given) == ["fail"]
+    for other in (kv_transfer.pair_agrees, components.roles, flags.values):
+        assert not {"fail", "warn"} & {*judge(other, given)}, other.id
+
+
+@pytest.mark.parametrize(
+    ("release", "flag"),
+    [
+        ("1.0.1", "--publish-events-and-metrics"),  # which has no other
+        ("1.6.1", "--publish-kv-events"),
+        ("my-tag", "--publish-kv-events"),
+    ],
+)
+def test_the_fix_is_a_flag_of_the_release(tmp_path: Path, release: str, flag: str) -> None:
+    image = f"nvcr.io/nvidia/ai-dynamo/tensorrtllm-runtime:{release}"
+    found = run_check(kv_router.kv_router, deploy(tmp_path, route(KV, image=image, **TRTLLM)))
+    assert [flag in (finding.fix or "") and flag in finding.message for finding in found] == [True]
 
 
 def test_the_finding_is_at_the_flag(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def start(folder: Path, command: list[str], *args: str) -> Recipes:
         (VLLM, ["--served-model-name=${MODEL}"], ["fail"]),
         (SH, ["python3 -m dynamo.vllm --model '$MODEL'"], ["fail"]),
         (SH, ['python3 -m dynamo.vllm --kv-transfer-config {"kv_connector":"NixlConnector"}'], ["fail"]),
+        (SH, ['python3 -m dynamo.vllm --kv-transfer-config {"kv_connector":"A","kv_role":"b"}'], ["fail"]),
         (VLLM, ["--kv-events-config={'publisher': 'zmq'}"], ["fail"]),
         (VLLM, ["--limit-mm-per-prompt={image:2}"], ["fail"]),
     ],

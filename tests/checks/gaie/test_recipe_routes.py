@@ -143,9 +143,22 @@ def named(name: str, *args: str) -> dict[str, Any]:
     return pick(None, "worker", *args, DYN_MODEL_NAME=name)
 
 
+def beside(*args: str, **env: str) -> dict[str, Any]:
+    """A graph whose picker picks a worker with a frontend beside it, of these flags and variables."""
+    run = {"command": ["python3", "-m", "dynamo.frontend"], "args": [*args]}
+    front = run | {"name": "s", "image": "i:1.3.0", "env": [{"name": n, "value": v} for n, v in env.items()]}
+    one = engine(frontendSidecar="s")
+    one["podTemplate"]["spec"]["containers"].append(front)
+    return graph(make_picker(None), one)
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
+        (beside("--router-mode", "direct"), []),
+        (beside(DYN_ROUTER_MODE="direct"), []),
+        (beside("--router-mode=kv"), ["warn"]),
+        (beside(DYN_ROUTER_MODE="round-robin"), ["warn"]),
         (pick(configure("mine", "max-score-picker")), []),
         (pick(configure("mine", "label-filter")), ["fail"]),
         (pick(configure(valid="decode"), "decode"), []),

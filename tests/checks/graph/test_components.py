@@ -241,6 +241,18 @@ def after(image: str) -> dict[str, Any]:
         (images_pinned, run("nvcr.io/nvidia/AI-dynamo/vllm-runtime:1.3.0"), ["fail"]),
         (images_pinned, run("nvcr.io/nvidia/ai-dynmo/vllm-runtime:1.3.0"), ["fail"]),
         (images_pinned, run("nvcr.io/nvidia/ai-dynamo/vllm-runtime:v1.3.0"), ["fail"]),
+        (
+            images_pinned,
+            run("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.9"),
+            ["warn"],
+        ),  # 1.3.0 and 1.3.1 are known
+        (images_pinned, run("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.1"), []),
+        (
+            images_pinned,
+            run("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.7.9"),
+            [],
+        ),  # may be newer than the table
+        (images_pinned, run("r/vllm-runtime:1.3.9"), []),
         (images_pinned, run("r/vllm-runtime"), ["warn"]),
         (images_pinned, run("r:5000/vllm-runtime"), ["warn"]),
         (images_pinned, run("r/vllm-runtime:latest"), ["warn"]),

@@ -104,7 +104,7 @@ def test_what_the_webhook_takes(tmp_path: Path, text: str) -> None:
 
 def test_without_a_graph_there_is_nothing_to_judge(tmp_path: Path) -> None:
     given = deploy(tmp_path, claim())
-    assert get_skip_reason(admission.admission, given) == "no DynamoGraphDeployment"
+    assert get_skip_reason(admission.admission, given) == "no DynamoGraphDeployment or request for one"
 
 
 @pytest.mark.parametrize(
@@ -141,3 +141,41 @@ RUNTIME = "initContainers: [{name: runtime, image: 'registry.example/runtime:1.6
 )
 def test_other_components(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert outcomes(admission.admission, recipes(tmp_path, a=text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("0.6.1.post1", ["warn"]), ("1.3.0.post2", ["warn"]), ("1.5.0.post1", ["fail"]), ("mine", ["fail"])],
+)
+def test_older_operators_take_any_tag(tmp_path: Path, tag: str, expected: list[str]) -> None:
+    image = f"registry.example/runtime:{tag}"
+    assert outcomes(admission.admission, recipes(tmp_path, one=newer(image=image))) == expected
+
+
+REQUEST = """
+apiVersion: nvidia.com/VERSION
+kind: DynamoGraphDeploymentRequest
+metadata: {name: r}
+spec: {model: a/b, FIELDS}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("image: r.example/planner:1.4.0", []),
+        ("image: r.example/planner:mine", ["fail"]),
+        ("image: r.example/planner:mine, runtimeVersionOverride: 1.4.0", []),
+        ("searchStrategy: thorough, backend: vllm", []),
+        ("searchStrategy: thorough, backend: auto", ["fail"]),
+        ("searchStrategy: thorough", ["fail"]),  # the default is auto
+        ("searchStrategy: rapid", []),
+    ],
+)
+def test_a_request_for_a_graph(tmp_path: Path, fields: str, expected: list[str]) -> None:
+    text = REQUEST.replace("FIELDS", fields)
+    assert (
+        outcomes(admission.admission, recipes(tmp_path, one=text.replace("VERSION", "v1beta1"))) == expected
+    )
+    older_text = text.replace("VERSION", "v1alpha1")
+    assert outcomes(admission.admission, recipes(tmp_path, one=older_text)) == []

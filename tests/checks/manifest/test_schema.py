@@ -115,6 +115,13 @@ def test_components_in_the_field_of_another_version(tmp_path: Path) -> None:
     assert "set apiVersion: nvidia.com/v1alpha1" in {f.fix for f in run_check(schema.schema, given)}
 
 
+def test_the_claim_field_of_older_releases_has_moved(tmp_path: Path) -> None:
+    worker = "{componentType: worker, pvc: {name: cache, mountPoint: /models}}"
+    head = "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: a}\n"
+    (finding,) = run_check(schema.schema, recipes(tmp_path, a=f"{head}spec: {{services: {{W: {worker}}}}}\n"))
+    assert "spec.pvcs" in (finding.fix or "")
+
+
 def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:
     widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\n"
     given = recipes(tmp_path, widget=widget)

@@ -111,6 +111,7 @@ BY_HOST = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_buffer_devic
         ("vllm", [NIXL], "tcp", ["warn", "warn"]),
         ("vllm", [NIXL], "tcp,cuda_copy", []),
         ("vllm", [BY_HOST], "tcp", ["skip"]),
+        ("vllm", [BY_HOST.replace("cpu", "cuda")], "tcp", ["warn", "warn"]),
         ("vllm", [OTHERWISE], "tcp", ["skip"]),
         ("vllm", [], "tcp", ["skip"]),
         ("sglang", ["--disaggregation-transfer-backend", "nixl"], "tcp", ["warn", "warn"]),

@@ -151,6 +151,8 @@ def test_read_only(
         ("/models/a", "vllm-runtime:1.3.0", []),
         ("/other/a", "vllm-runtime:1.3.0", ["fail"]),
         ("/other/a", "registry.example/baked:1.0.0", []),
+        ("Qwen/Qwen3-0.6B", "registry.example/baked:1.0.0", ["fail"]),  # which is no folder in any image
+        ("./local/model", "vllm-runtime:1.3.0", ["skip"]),
     ],
 )
 @pytest.mark.parametrize("joined", [True, False])
