@@ -50,8 +50,8 @@ def environment(recipes: Recipes) -> Iterator[Finding]:
     A name is misspelt if it is a letter away from a variable that Dynamo, an engine, Hugging Face, NCCL, UCX
     or PyTorch document, and neither the container's commands nor a script in a ConfigMap use it. A second
     value that contains the first, as in $(NAME), is fine. In a script it is misspelt if nothing sets it and
-    it is a letter away from one that is set. A cache at a relative path is below whichever folder a program starts in. With a level that
-    Python's logging does not know, vLLM ends at its start.
+    it is a letter away from one that is set. A cache at a relative path is below whichever folder a program
+    starts in. With a level that Python's logging does not know, vLLM ends at its start.
 
     Fix: remove one, or correct the name
     """

@@ -66,10 +66,9 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
                     yield fail(problem.message, location=place)
                 else:
                     yield warn(problem.message, fix=problem.fix, location=place)
-            for document in file.documents:
-                if isinstance(document.data, dict) or file.role is not Role.MANIFEST or rendered:
-                    continue
-                if not _is_json_patch(document):
+            judged = file.documents if file.role is Role.MANIFEST and not rendered else ()
+            for document in judged:
+                if not (isinstance(document.data, dict) or _is_json_patch(document)):
                     yield fail(
                         "document is not an object: kubectl expects a mapping with apiVersion and kind",
                         location=Location(file.path, document.line, document.column),
@@ -78,7 +77,9 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
 
 def _is_json_patch(document: Value) -> bool:
     """Whether a document is a list of operations, which kustomize or kubectl patch read."""
-    return bool(document.sequence) and all({"op", "path"} <= each.mapping.keys() for each in document.sequence)
+    return bool(document.sequence) and all(
+        {"op", "path"} <= each.mapping.keys() for each in document.sequence
+    )
 
 
 @check(
