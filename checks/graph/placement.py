@@ -148,7 +148,7 @@ def _check_crowded_nodes(recipe: Recipe) -> Iterator[Finding]:
     asked: dict[tuple[str, frozenset[str]], list[tuple[Graph, Component]]] = {}
     for graph, component, placement in list_placements([recipe], servers=True):
         hosts = placement.find_required_values(_HOST) or frozenset()
-        if hosts and component.gpus and not any(map(_UNFILLED.search, hosts)):
+        if hosts and component.gpus and not any(map(is_unfilled, hosts)):
             asked.setdefault((graph.file, hosts), []).append((graph, component))
     for (file, hosts), users in asked.items():
         gpus = sum(each.replicas * each.nodes * (each.gpus or 0) for _, each in users)

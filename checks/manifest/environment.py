@@ -24,7 +24,7 @@ _MAX_SCRIPT = 64 * 1024  # characters of a container's commands in which names a
 
 
 class _Variables(NamedTuple):
-    """The variables of a container, a component or a whole graph, with the commands that read them."""
+    """The variables of a container, a component or a whole graph, with the text that may read them."""
 
     owner: str
     entries: list[Value]
@@ -48,10 +48,10 @@ def environment(recipes: Recipes) -> Iterator[Finding]:
     misspelt variable is never read: with HF_HMOE for HF_HOME the weights go to the container's own disk.
 
     A name is misspelt if it is a letter away from a variable that Dynamo, an engine, Hugging Face, NCCL, UCX
-    or PyTorch document, and the container's commands do not use it. A second value that contains the first,
-    as in $(NAME), is fine. In a script it is misspelt if nothing sets it and it is a letter away from one
-    that is set. A cache at a relative path is below whichever folder a program starts in. With a level that
-    Python's logging does not know, vLLM ends at its start.
+    or PyTorch document, and neither the container's commands nor a script in a ConfigMap use it. A second
+    value that contains the first, as in $(NAME), is fine. In a script it is misspelt if nothing sets it and
+    it is a letter away from one that is set. A cache at a relative path is below whichever folder a program
+    starts in. With a level that Python's logging does not know, vLLM ends at its start.
 
     Fix: remove one, or correct the name
     """
@@ -74,12 +74,20 @@ def _list_variables(recipe: Recipe) -> Iterator[_Variables]:
                 yield from _read_variables(
                     f"graph {manifest.name}", manifest.root.get("spec"), key, "", manifest
                 )
+    files = _join_files(recipe)
     for template in list_pod_templates(recipe):
-        yield from _read_variables(template.owner, template.around, "envs", "", template.manifest)
+        yield from _read_variables(template.owner, template.around, "envs", files, template.manifest)
         for container in template.containers:
             commands = [*container.get_items("command"), *container.get_items("args")]
-            script = "\n".join(command.text or "" for command in commands)[:_MAX_SCRIPT]
+            script = "\n".join([command.text or "" for command in commands] + [files])[:_MAX_SCRIPT]
             yield from _read_variables(template.owner, container, "env", script, template.manifest)
+
+
+def _join_files(recipe: Recipe) -> str:
+    """The files in the recipe's ConfigMaps, such as scripts that containers start."""
+    maps = (manifest.root.get("data") for manifest in recipe.own_manifests if manifest.kind == "ConfigMap")
+    texts = (value.text for data in maps if data is not None for value in data.mapping.values())
+    return "\n".join(text for text in texts if text and "\n" in text)
 
 
 def _read_variables(

@@ -19,7 +19,7 @@ from dynocheck import (
 )
 from dynocheck.core.fixes import set_value
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
+from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile, Value
 
 if TYPE_CHECKING:
     from dynocheck.schema import Definitions, SchemaViolation
@@ -67,12 +67,20 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
                     yield fail(problem.message, location=place)
                 else:
                     yield warn(problem.message, fix=problem.fix, location=place)
-            for document in file.documents:
-                if not isinstance(document.data, dict) and file.role is Role.MANIFEST and not rendered:
+            judged = file.documents if file.role is Role.MANIFEST and not rendered else ()
+            for document in judged:
+                if not (isinstance(document.data, dict) or _is_json_patch(document)):
                     yield fail(
                         "document is not an object: kubectl expects a mapping with apiVersion and kind",
                         location=Location(file.path, document.line, document.column),
                     )
+
+
+def _is_json_patch(document: Value) -> bool:
+    """Whether a document is a list of operations, which kustomize or kubectl patch read."""
+    return bool(document.sequence) and all(
+        {"op", "path"} <= each.mapping.keys() for each in document.sequence
+    )
 
 
 @check(

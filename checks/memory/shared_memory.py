@@ -21,6 +21,7 @@ from dynocheck.facts import (
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
 _ENOUGH = "16Gi"
 _SHM = "/dev/shm"  # noqa: S108
+_LISTS = ("containers", "initContainers")  # a server may be a sidecar, which is an init container
 
 
 @check("memory.shared-memory", title="Multi-GPU pods have enough /dev/shm")
@@ -205,7 +206,8 @@ def _find_own_volume(pod: Value | None) -> Value | None:
 
 def _list_mounts(pod: Value) -> Iterator[Value]:
     main = pod.get("mainContainer")
-    for container in (*_get_items(pod, "containers"), *([main] if main is not None else [])):
+    named = (container for key in _LISTS for container in _get_items(pod, key))
+    for container in (*named, *([main] if main is not None else [])):
         yield from _get_items(container, "volumeMounts")
 
 

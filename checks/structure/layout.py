@@ -281,7 +281,8 @@ def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
             name = hollow.path.rpartition("/")[2]
             if name not in _MAY_BE_EMPTY and not (hollow.why == "dangling" and _is_manifest(name)):
                 message, fix = _HOLLOW[hollow.why]
-                report = fail if _is_manifest(name) else warn
+                needed = hollow.why != "empty" or _find_expected(name) is not None
+                report = fail if _is_manifest(name) and needed else warn
                 yield report(message, fix=fix, location=Location(hollow.path))
         hollow_paths = {hollow.path for hollow in recipe.hollow}
         for file in recipe.own_files:
@@ -307,10 +308,16 @@ def _is_manifest(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
 
 
+def _find_expected(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """What a file must contain by its name, and in which kinds of object."""
+    stem = name.partition(".")[0].replace("_", "-")
+    matching = (e for start, e in _EXPECTED.items() if stem == start or stem.startswith(f"{start}-"))
+    return next(matching, None)
+
+
 def _check_kinds(file: SourceFile) -> Iterator[Finding]:
     name = file.path.rpartition("/")[2].partition(".")[0].replace("_", "-")
-    matching = (e for start, e in _EXPECTED.items() if name == start or name.startswith(f"{start}-"))
-    expected = next(matching, None)
+    expected = _find_expected(name)
     if expected is None or file.problems or file.role is not Role.MANIFEST:
         return
     what, kinds = expected

@@ -471,7 +471,7 @@ def _render_overlays(scan: _Scan) -> None:
     overlays = list(_list_overlays(scan))
     # Each is a process of its own, that waits and computes: the order of the results is that of the files.
     with ThreadPoolExecutor(_MAX_RENDERING) as pool:
-        rendered = list(pool.map(render_overlay, [file.folder for file in overlays]))
+        rendered = list(pool.map(render_overlay, [file.folder or "." for file in overlays]))
     for file, made in zip(overlays, rendered, strict=True):
         if made is not None and made.output:
             scan.files.append(read_rendered(f"{file.path}{RENDERED}", made.output))

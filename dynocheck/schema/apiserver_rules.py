@@ -67,6 +67,7 @@ def _require_unique(key: str) -> Schema:
 
 
 _DISTINCT: Schema = {"x-unique": []}
+_NEVER: Schema = {"not": {}, "x-says": "must not be set here"}
 _PORT = {"minimum": 1, "maximum": 65535}
 _NOT_NEGATIVE = {"minimum": 0}
 _WEIGHT = {"minimum": 1, "maximum": 100}
@@ -100,12 +101,15 @@ _ON = {"enum": [True]}
 _LOCALITY = _one_of("Cluster", "Local")
 _RUNS_FOREVER = _fields(
     selector={"minProperties": 1},
-    template=_fields(spec=_fields(restartPolicy=_one_of("Always"))),
+    template=_fields(spec=_fields(restartPolicy=_one_of("Always"), activeDeadlineSeconds=_NEVER)),
+    minReadySeconds=_NOT_NEGATIVE,
 )
 _RUNS_TO_ITS_END = _fields(spec=_require("restartPolicy", restartPolicy=_one_of("OnFailure", "Never")))
 
 _ZERO = {"enum": [0, "0", "0%"]}
 _PERCENT = {"format": "percent"}
+_SHARE = {"format": "percent-of-all"}
+_DOMAIN_PATH = {"format": "domain-path"}
 _HOST = {"format": "host-name"}
 _CIDR = {"format": "cidr"}
 _NAMES_OF_METRICS = {
@@ -136,6 +140,14 @@ def _target_by(*names: str) -> Schema:
     return _fields(target=_all(_require_one(*names), _not_both(*names)))
 
 
+_COUNTED = _all(
+    _when(
+        _require("allocationMode", allocationMode=_one_of("All")),
+        {"not": _require("count")},
+        "has a count, which there is none of with allocationMode: All",
+    ),
+    **_fields(allocationMode=_one_of("ExactCount", "All"), count=_NOT_NEGATIVE, deviceClassName=_SUBDOMAIN),
+)
 _TEMPLATE_METADATA = _fields(labels=_LABELS, annotations={"propertyNames": {"format": "annotation-key"}})
 METADATA: Schema = {
     "allOf": [_TEMPLATE_METADATA],
@@ -144,10 +156,18 @@ METADATA: Schema = {
 
 ENFORCED: dict[str, Schema] = {
     "api.apps.v1.DaemonSetSpec": _all(
-        _RUNS_FOREVER, _fields(selector={"not": _fields(matchLabels={"maxProperties": 0})})
+        _RUNS_FOREVER,
+        _fields(
+            revisionHistoryLimit=_NOT_NEGATIVE, selector={"not": _fields(matchLabels={"maxProperties": 0})}
+        ),
     ),
     "api.apps.v1.DaemonSetUpdateStrategy": _fields(type=_one_of("RollingUpdate", "OnDelete")),
-    "api.apps.v1.DeploymentSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE)),
+    "api.apps.v1.DeploymentSpec": _all(
+        _RUNS_FOREVER,
+        _fields(
+            replicas=_NOT_NEGATIVE, revisionHistoryLimit=_NOT_NEGATIVE, progressDeadlineSeconds={"minimum": 1}
+        ),
+    ),
     "api.apps.v1.DeploymentStrategy": {
         **_fields(type=_one_of("Recreate", "RollingUpdate")),
         "not": _require("type", "rollingUpdate", type=_one_of("Recreate")),
@@ -155,7 +175,7 @@ ENFORCED: dict[str, Schema] = {
     },
     "api.apps.v1.ReplicaSetSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE), required=["template"]),
     "api.apps.v1.RollingUpdateDaemonSet": {
-        **_fields(maxSurge=_PERCENT, maxUnavailable=_PERCENT),
+        **_fields(maxSurge=_SHARE, maxUnavailable=_SHARE),
         "anyOf": [
             _fields(maxSurge=_ZERO, maxUnavailable={"not": _ZERO}),
             _require("maxSurge", "maxUnavailable", maxSurge={"not": _ZERO}, maxUnavailable=_ZERO),
@@ -163,7 +183,7 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "needs one of maxSurge and maxUnavailable, which is 1 unless it is given, to be 0",
     },
     "api.apps.v1.RollingUpdateDeployment": {
-        **_fields(maxSurge=_PERCENT, maxUnavailable=_PERCENT),
+        **_fields(maxSurge=_PERCENT, maxUnavailable=_SHARE),
         "not": _require("maxSurge", "maxUnavailable", maxSurge=_ZERO, maxUnavailable=_ZERO),
         "x-says": "has 0 for both maxSurge and maxUnavailable",
     },
@@ -179,7 +199,12 @@ ENFORCED: dict[str, Schema] = {
             ordinals=_fields(start=_NOT_NEGATIVE),
         ),
     ),
-    "api.apps.v1.StatefulSetUpdateStrategy": _fields(type=_one_of("RollingUpdate", "OnDelete")),
+    "api.apps.v1.RollingUpdateStatefulSetStrategy": _fields(partition=_NOT_NEGATIVE),
+    "api.apps.v1.StatefulSetUpdateStrategy": {
+        **_fields(type=_one_of("RollingUpdate", "OnDelete")),
+        "not": _require("type", "rollingUpdate", type=_one_of("OnDelete")),
+        "x-says": "has rollingUpdate, though its type is OnDelete",
+    },
     "api.autoscaling.v1.HorizontalPodAutoscalerSpec": _fields(
         minReplicas={"minimum": 1}, maxReplicas={"minimum": 1}, targetCPUUtilizationPercentage={"minimum": 1}
     ),
@@ -199,6 +224,7 @@ ENFORCED: dict[str, Schema] = {
     "api.autoscaling.v2.HorizontalPodAutoscalerSpec": _fields(
         minReplicas={"minimum": 1}, maxReplicas={"minimum": 1}
     ),
+    "api.autoscaling.v2.MetricIdentifier": _fields(name={"format": "path-segment"}),
     "api.autoscaling.v2.MetricSpec": _all(
         _not_both(*_METRIC_BLOCKS),
         *(
@@ -248,6 +274,21 @@ ENFORCED: dict[str, Schema] = {
                 _require("backoffLimitPerIndex"),
                 "has maxFailedIndexes, which needs backoffLimitPerIndex",
             ),
+            _when(
+                _require("successPolicy"),
+                _require("completionMode", completionMode=_one_of("Indexed")),
+                "has successPolicy, for which its completionMode must be Indexed",
+            ),
+            _when(
+                _require("completionMode", completionMode=_one_of("Indexed")),
+                _fields(parallelism={"maximum": 100_000}),
+                "is Indexed, for which parallelism must be at most 100000",
+            ),
+            _when(
+                _require("selector"),
+                _require("manualSelector", manualSelector=_ON),
+                "has a selector, which the server makes itself unless manualSelector is true",
+            ),
         ],
         **_fields(
             backoffLimitPerIndex=_NOT_NEGATIVE,
@@ -257,6 +298,7 @@ ENFORCED: dict[str, Schema] = {
             backoffLimit=_NOT_NEGATIVE,
             completionMode=_one_of("NonIndexed", "Indexed"),
             completions=_NOT_NEGATIVE,
+            managedBy=_DOMAIN_PATH,
             parallelism=_NOT_NEGATIVE,
             template=_RUNS_TO_ITS_END,
             ttlSecondsAfterFinished=_NOT_NEGATIVE,
@@ -269,8 +311,13 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "needs completions when it is Indexed and says how many run in parallel",
     },
     "api.batch.v1.JobTemplateSpec": _require("spec"),
-    "api.batch.v1.PodFailurePolicyOnExitCodesRequirement": _require(
-        "values", operator={"minLength": 1, **_one_of("In", "NotIn")}
+    "api.batch.v1.PodFailurePolicyOnExitCodesRequirement": _all(
+        _when(
+            _require("operator", operator=_one_of("In")),
+            _fields(values={"items": {"not": {"enum": [0]}}}),
+            "has 0 among its values, with which no container fails",
+        ),
+        **_require("values", operator={"minLength": 1, **_one_of("In", "NotIn")}, values=_DISTINCT),
     ),
     "api.batch.v1.PodFailurePolicyOnPodConditionsPattern": _fields(
         status={"minLength": 1, **_one_of("False", "True", "Unknown")}
@@ -279,6 +326,11 @@ ENFORCED: dict[str, Schema] = {
         _require_one("onExitCodes", "onPodConditions"),
         _not_both("onExitCodes", "onPodConditions"),
         **_fields(action={"minLength": 1, **_one_of("Count", "FailIndex", "FailJob", "Ignore")}),
+    ),
+    "api.batch.v1.SuccessPolicyRule": _require_one("succeededCount", "succeededIndexes"),
+    "api.core.v1.AppArmorProfile": _fields(
+        type={"minLength": 1, **_one_of("Localhost", "RuntimeDefault", "Unconfined")},
+        localhostProfile={"format": "trimmed"},
     ),
     "api.core.v1.CSIPersistentVolumeSource": _fields(driver={"maxLength": 63, **_SUBDOMAIN}),
     "api.core.v1.CSIVolumeSource": _fields(driver={"maxLength": 63, **_SUBDOMAIN}),
@@ -294,10 +346,16 @@ ENFORCED: dict[str, Schema] = {
         livenessProbe=_ONCE,
         startupProbe=_ONCE,
         ports=_require_unique("name"),
+        readinessProbe=_fields(terminationGracePeriodSeconds=_NEVER),
+        resizePolicy=_require_unique("resourceName"),
         restartPolicy=_one_of("Always", "Never", "OnFailure"),
         imagePullPolicy=_one_of("Always", "IfNotPresent", "Never"),
         terminationMessagePolicy=_one_of("File", "FallbackToLogsOnError"),
         volumeMounts=_require_unique("mountPath"),
+    ),
+    "api.core.v1.ContainerResizePolicy": _fields(
+        resourceName={"minLength": 1, **_one_of("cpu", "memory")},
+        restartPolicy={"minLength": 1, **_one_of("NotRequired", "RestartContainer")},
     ),
     "api.core.v1.ContainerPort": _fields(
         containerPort=_PORT,
@@ -309,7 +367,9 @@ ENFORCED: dict[str, Schema] = {
         path=_INSIDE, fieldRef=_fields(fieldPath={"pattern": r"^metadata\."})
     ),
     "api.core.v1.EnvFromSource": _all(
-        _require_one("configMapRef", "secretRef"), _not_both("configMapRef", "secretRef")
+        _require_one("configMapRef", "secretRef"),
+        _not_both("configMapRef", "secretRef"),
+        **_fields(prefix={"format": "variable-name"}),
     ),
     "api.core.v1.EnvVar": {
         **_fields(name={"format": "variable-name"}),
@@ -321,7 +381,10 @@ ENFORCED: dict[str, Schema] = {
         "minProperties": 1,
         "maxProperties": 1,
     },
+    "api.core.v1.EphemeralVolumeSource": _require("volumeClaimTemplate"),
+    "api.core.v1.ExecAction": _require("command", command={"minItems": 1}),
     "api.core.v1.GRPCAction": _fields(port=_PORT),
+    "api.core.v1.HTTPHeader": _fields(name={"format": "header-name"}),
     "api.core.v1.HTTPGetAction": _fields(port=_PORT_OR_NAME, scheme=_one_of("HTTP", "HTTPS")),
     "api.core.v1.HostAlias": _fields(ip={"format": "ip"}, hostnames={"items": _SUBDOMAIN}),
     "api.core.v1.HostPathVolumeSource": _fields(
@@ -330,15 +393,30 @@ ENFORCED: dict[str, Schema] = {
             "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"
         ),
     ),
+    "api.core.v1.ImageVolumeSource": _require(
+        "reference", pullPolicy=_one_of("Always", "IfNotPresent", "Never")
+    ),
     "api.core.v1.KeyToPath": _fields(mode=_MODE, path=_INSIDE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
-    "api.core.v1.LimitRangeItem": _fields(
-        type={"pattern": "^(Container|Pod|PersistentVolumeClaim|$|[^/]+/[^/]+$)"},
-        default=_LIMITED,
-        defaultRequest=_LIMITED,
-        max=_LIMITED,
-        maxLimitRequestRatio=_LIMITED,
-        min=_LIMITED,
+    "api.core.v1.LimitRangeItem": _all(
+        _when(
+            _require("type", type=_one_of("Pod")),
+            _fields(default={"maxProperties": 0}, defaultRequest={"maxProperties": 0}),
+            "has a default, which there is none of for type Pod",
+        ),
+        _when(
+            _require("type", type=_one_of("PersistentVolumeClaim")),
+            {"anyOf": [_require(side, **{side: _require("storage")}) for side in ("min", "max")]},
+            "needs a min or max of storage, for its type",
+        ),
+        **_fields(
+            type={"pattern": "^(Container|Pod|PersistentVolumeClaim|$|[^/]+/[^/]+$)"},
+            default=_LIMITED,
+            defaultRequest=_LIMITED,
+            max=_LIMITED,
+            maxLimitRequestRatio=_LIMITED,
+            min=_LIMITED,
+        ),
     ),
     "api.core.v1.LimitRangeSpec": _fields(limits=_require_unique("type")),
     "api.core.v1.NodeSelector": _fields(
@@ -346,18 +424,60 @@ ENFORCED: dict[str, Schema] = {
             "items": _fields(matchExpressions={"items": _fields(values={"items": {"format": "label-value"}})})
         }
     ),
-    "api.core.v1.NodeSelectorRequirement": _select_by("Gt", "Lt", key={"format": "label-key"}),
+    "api.core.v1.NFSVolumeSource": _fields(path={"pattern": "^(/|$)"}),
+    "api.core.v1.NodeSelectorTerm": _fields(
+        matchFields={
+            "items": _fields(
+                key=_one_of("metadata.name"), operator=_one_of("In", "NotIn"), values={"maxItems": 1}
+            )
+        }
+    ),
+    "api.core.v1.NodeSelectorRequirement": _all(
+        _when(
+            _require("operator", operator=_one_of("Gt", "Lt")),
+            _fields(values={"maxItems": 1}),
+            "needs exactly one value with Gt and Lt",
+        ),
+        **_select_by("Gt", "Lt", key={"format": "label-key"}),
+    ),
     "api.core.v1.ObjectFieldSelector": _fields(fieldPath={"pattern": _FIELD}),
     "api.core.v1.PersistentVolume": _require("spec"),
     "api.core.v1.PersistentVolumeClaim": _require("spec"),
     "api.core.v1.PersistentVolumeClaimSpec": _require(
         "accessModes",
         "resources",
-        accessModes=_ACCESS_MODES,
+        accessModes=_all(
+            _ACCESS_MODES,
+            {
+                "anyOf": [{"maxItems": 1}, {"items": {"not": _one_of("ReadWriteOncePod")}}],
+                "x-says": "has ReadWriteOncePod beside other modes",
+            },
+        ),
         resources=_require("requests", requests=_require("storage")),
+        dataSource=_when(
+            {
+                "anyOf": [  # the server drops every other
+                    {
+                        **_require("kind", kind=_one_of("PersistentVolumeClaim")),
+                        "not": _require("apiGroup", apiGroup={"minLength": 1}),
+                    },
+                    _require(
+                        "kind",
+                        "apiGroup",
+                        kind=_one_of("VolumeSnapshot"),
+                        apiGroup=_one_of("snapshot.storage.k8s.io"),
+                    ),
+                ]
+            },
+            _require("name"),
+            "needs a name",
+        ),
         storageClassName=_SUBDOMAIN,
         volumeMode=_VOLUME_MODE,
     ),
+    "api.core.v1.PodOS": _require("name", name=_one_of("linux", "windows")),
+    "api.core.v1.PodReadinessGate": _fields(conditionType={"format": "label-key"}),
+    "api.core.v1.PodSchedulingGate": _fields(name={"format": "label-key"}),
     "api.core.v1.PersistentVolumeSpec": _all(
         _require_one(*_DISKS),
         _not_both(*_DISKS),
@@ -384,6 +504,8 @@ ENFORCED: dict[str, Schema] = {
         sysctls=_require_unique("name"),
         fsGroup=_USER,
         fsGroupChangePolicy=_one_of("Always", "OnRootMismatch"),
+        supplementalGroupsPolicy=_one_of("Merge", "Strict"),
+        seLinuxChangePolicy=_one_of("MountOption", "Recursive"),
         runAsGroup=_USER,
         runAsUser=_USER,
     ),
@@ -394,6 +516,14 @@ ENFORCED: dict[str, Schema] = {
             "needs dnsConfig when its dnsPolicy is None",
         ),
         _not_both("hostPID", "shareProcessNamespace", hostPID=_ON, shareProcessNamespace=_ON),
+        *(
+            _when(
+                _require("hostUsers", hostUsers={"enum": [False]}),
+                _fields(**{space: {"not": _ON}}),
+                f"has hostUsers: false, for which {space} must not be true",
+            )
+            for space in ("hostNetwork", "hostPID", "hostIPC")
+        ),
         **_fields(
             activeDeadlineSeconds={"minimum": 1, "maximum": 2**31 - 1},
             containers=_require_unique("name"),
@@ -402,6 +532,9 @@ ENFORCED: dict[str, Schema] = {
             initContainers=_require_unique("name"),
             nodeName=_SUBDOMAIN,
             nodeSelector=_LABELS,
+            preemptionPolicy={"minLength": 1, **_one_of("PreemptLowerPriority", "Never")},
+            ephemeralContainers={"maxItems": 0},
+            schedulingGates=_require_unique("name"),
             priorityClassName=_SUBDOMAIN,
             resourceClaims=_require_unique("name"),
             restartPolicy=_one_of("Always", "OnFailure", "Never"),
@@ -433,10 +566,37 @@ ENFORCED: dict[str, Schema] = {
         claims={"x-unique": ["name", "request"], "items": _fields(request={"default": ""})},
     ),
     "api.core.v1.ResourceQuotaSpec": _fields(
-        hard={"propertyNames": {"format": "quota-resource"}, "additionalProperties": _NOT_NEGATIVE}
+        scopes=_all(
+            *(
+                {
+                    "not": {"allOf": [{"not": {"items": {"not": _one_of(scope)}}} for scope in pair]},
+                    "x-says": f"has both {pair[0]} and {pair[1]}",
+                }
+                for pair in (("Terminating", "NotTerminating"), ("BestEffort", "NotBestEffort"))
+            ),
+            items=_one_of(*_QUOTA_SCOPES),
+        ),
+        hard={"propertyNames": {"format": "quota-resource"}, "additionalProperties": _NOT_NEGATIVE},
     ),
     "api.core.v1.ScopedResourceSelectorRequirement": _select_by(scopeName=_one_of(*_QUOTA_SCOPES)),
-    "api.core.v1.SeccompProfile": _fields(type=_one_of("Localhost", "RuntimeDefault", "Unconfined")),
+    "api.core.v1.ResourceFieldSelector": _fields(resource={"format": "downward-resource"}),
+    "api.core.v1.SeccompProfile": _all(
+        _when(
+            _require("type", type=_one_of("Localhost")),
+            _require("localhostProfile", localhostProfile={"minLength": 1}),
+            "needs localhostProfile for its type Localhost",
+        ),
+        _when(
+            _require("localhostProfile", localhostProfile={"minLength": 1}),
+            _require("type", type=_one_of("Localhost")),
+            "has localhostProfile, for which its type must be Localhost",
+        ),
+        **_fields(type=_one_of("Localhost", "RuntimeDefault", "Unconfined")),
+    ),
+    "api.core.v1.ServiceAccountTokenProjection": _fields(
+        expirationSeconds={"minimum": 600, "maximum": 2**32}
+    ),
+    "api.core.v1.Sysctl": _fields(name={"format": "sysctl"}),
     "api.core.v1.Secret": _fields(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
     "api.core.v1.SecretEnvSource": _REFERENCE,
     "api.core.v1.SecretKeySelector": _KEY_OF,
@@ -454,7 +614,11 @@ ENFORCED: dict[str, Schema] = {
     },
     "api.core.v1.Service": _require("spec"),
     "api.core.v1.ServicePort": _fields(
-        name=_DNS_LABEL, port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
+        appProtocol=_LABEL_KEY,
+        name=_DNS_LABEL,
+        port=_PORT,
+        protocol=_PROTOCOL,
+        targetPort={**_PORT_OR_NAME, "minimum": 0},
     ),
     "api.core.v1.ServiceSpec": {
         "allOf": [
@@ -467,6 +631,21 @@ ENFORCED: dict[str, Schema] = {
                 _require("loadBalancerSourceRanges"),
                 _require("type", **_BALANCED),
                 "has loadBalancerSourceRanges, for which its type must be LoadBalancer",
+            ),
+            _when(
+                _require("loadBalancerClass"),
+                _require("type", **_BALANCED),
+                "has loadBalancerClass, for which its type must be LoadBalancer",
+            ),
+            _when(
+                _require("type", **_FROM_OUTSIDE),
+                {"not": _require("clusterIP", clusterIP=_one_of("None"))},
+                "is headless (clusterIP: None), for which its type must be ClusterIP",
+            ),
+            _when(
+                _require("healthCheckNodePort", healthCheckNodePort={"minimum": 1}),
+                _require("externalTrafficPolicy", externalTrafficPolicy=_one_of("Local")),
+                "has healthCheckNodePort, for which its externalTrafficPolicy must be Local",
             ),
             _when(
                 _require("externalTrafficPolicy"),
@@ -523,14 +702,23 @@ ENFORCED: dict[str, Schema] = {
             value={"format": "label-value"},
         ),
     ),
-    "api.core.v1.TopologySpreadConstraint": _fields(
-        maxSkew={"minimum": 1},
-        whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway"),
+    "api.core.v1.TopologySpreadConstraint": _all(
+        _when(
+            _require("minDomains"),
+            _require("whenUnsatisfiable", whenUnsatisfiable=_one_of("DoNotSchedule")),
+            "has minDomains, for which whenUnsatisfiable must be DoNotSchedule",
+        ),
+        _when(
+            _require("matchLabelKeys", matchLabelKeys={"minItems": 1}),
+            _require("labelSelector"),
+            "has matchLabelKeys, which need a labelSelector",
+        ),
+        **_fields(
+            maxSkew={"minimum": 1},
+            minDomains={"minimum": 1},
+            whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway"),
+        ),
     ),
-    "api.core.v1.TypedLocalObjectReference": {
-        "anyOf": [_require("name"), {"maxProperties": 0}],
-        "x-says": "needs a name",
-    },
     "api.core.v1.Volume": {
         **_fields(name=_DNS_LABEL),
         "maxProperties": 2,
@@ -538,7 +726,17 @@ ENFORCED: dict[str, Schema] = {
     },
     "api.core.v1.VolumeProjection": {"maxProperties": 1},
     "api.core.v1.VolumeMount": _all(
-        _not_both("subPath", "subPathExpr"), **_fields(subPath=_INSIDE, subPathExpr=_INSIDE)
+        _not_both("subPath", "subPathExpr"),
+        _when(
+            _require("recursiveReadOnly", recursiveReadOnly=_one_of("Enabled", "IfPossible")),
+            _require("readOnly", readOnly=_ON),
+            "has recursiveReadOnly, for which readOnly must be true",
+        ),
+        **_fields(
+            subPath=_INSIDE,
+            subPathExpr=_INSIDE,
+            mountPropagation=_one_of("Bidirectional", "HostToContainer", "None"),
+        ),
     ),
     "api.core.v1.WeightedPodAffinityTerm": _fields(weight=_WEIGHT),
     "api.networking.v1.HTTPIngressPath": _all(
@@ -547,6 +745,11 @@ ENFORCED: dict[str, Schema] = {
             _require("path", path={"minLength": 1}),
             "needs a path that begins with /, for its pathType",
         ),
+        _when(
+            _require("pathType", pathType=_one_of("Exact", "Prefix")),
+            _fields(path={"format": "plain-path"}),
+            "has a path with //, /./, /../ or a / in percent encoding, which its pathType does not allow",
+        ),
         **_fields(
             path={"pattern": "^(/|$)"},
             pathType={"minLength": 1, **_one_of("Exact", "Prefix", "ImplementationSpecific")},
@@ -554,8 +757,19 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.networking.v1.IPBlock": _fields(cidr=_CIDR, **{"except": {"items": _CIDR}}),
     "api.networking.v1.IngressBackend": _all(
-        _require_one("service", "resource"), _not_both("service", "resource")
+        _require_one("service", "resource"),
+        _not_both("service", "resource"),
+        **_fields(resource=_require("kind", "name")),
     ),
+    "api.networking.v1.IngressClassParametersReference": _all(
+        _when(
+            _require("scope", scope=_one_of("Namespace")),
+            _require("namespace"),
+            "needs a namespace for its scope Namespace",
+        ),
+        **_fields(scope={"minLength": 1, **_one_of("Cluster", "Namespace")}),
+    ),
+    "api.networking.v1.IngressClassSpec": _fields(controller=_DOMAIN_PATH),
     "api.networking.v1.IngressRule": _fields(host=_HOST),
     "api.networking.v1.IngressServiceBackend": _require("name", "port", name=_DNS_LABEL),
     "api.networking.v1.Ingress": _require("spec"),
@@ -584,23 +798,31 @@ ENFORCED: dict[str, Schema] = {
     "api.policy.v1.PodDisruptionBudgetSpec": _all(
         _not_both("minAvailable", "maxUnavailable"),
         **_fields(
-            minAvailable={**_PERCENT, **_NOT_NEGATIVE},
-            maxUnavailable={**_PERCENT, **_NOT_NEGATIVE},
+            minAvailable={**_SHARE, **_NOT_NEGATIVE},
+            maxUnavailable={**_SHARE, **_NOT_NEGATIVE},
             unhealthyPodEvictionPolicy={"minLength": 1, **_one_of("AlwaysAllow", "IfHealthyBudget")},
         ),
     ),
+    "api.node.v1.Overhead": _fields(podFixed=_RESOURCES),
+    "api.node.v1.RuntimeClass": _require("handler", handler={"minLength": 1, **_DNS_LABEL}),
+    "api.rbac.v1.AggregationRule": _require("clusterRoleSelectors", clusterRoleSelectors={"minItems": 1}),
     "api.rbac.v1.PolicyRule": {
         "anyOf": [_require("apiGroups", "resources"), _require("nonResourceURLs")],
-        "x-says": "needs apiGroups and resources, or nonResourceURLs",
+        "not": {
+            "anyOf": [_require("nonResourceURLs", part) for part in ("apiGroups", "resources")],
+        },
+        "x-says": "needs either apiGroups and resources, or nonResourceURLs",
     },
+    "api.rbac.v1.Role": _fields(rules={"items": _fields(nonResourceURLs={"maxItems": 0})}),
     "api.rbac.v1.ClusterRoleBinding": _fields(
+        roleRef=_fields(kind=_one_of("ClusterRole")),
         subjects={
             "items": _when(
                 _require("kind", kind=_one_of("ServiceAccount")),
                 _require("namespace"),
                 "needs the namespace of its ServiceAccount",
             )
-        }
+        },
     ),
     "api.rbac.v1.RoleRef": _fields(apiGroup=_one_of(_RBAC), kind=_one_of("Role", "ClusterRole")),
     "api.rbac.v1.Subject": {
@@ -617,19 +839,36 @@ ENFORCED: dict[str, Schema] = {
             _fields(name=_SUBDOMAIN, apiGroup={"enum": [""]}),
         ),
     },
-    "api.resource.v1.DeviceRequest": _require_one("exactly", "firstAvailable"),
+    "api.resource.v1.DeviceClaim": _fields(requests=_require_unique("name")),
+    "api.resource.v1.DeviceConstraint": _fields(matchAttribute={"format": "domain-path"}),
+    "api.resource.v1.DeviceRequest": _all(
+        _require_one("exactly", "firstAvailable"),
+        _not_both("exactly", "firstAvailable"),
+        **_fields(name=_DNS_LABEL, firstAvailable=_require_unique("name")),
+    ),
+    "api.resource.v1.DeviceSubRequest": _all(_COUNTED, **_fields(name=_DNS_LABEL)),
     "api.resource.v1.DeviceSelector": _require("cel"),
-    "api.resource.v1.ExactDeviceRequest": _fields(allocationMode=_one_of("ExactCount", "All")),
+    "api.resource.v1.ExactDeviceRequest": _COUNTED,
+    "api.resource.v1.OpaqueDeviceConfiguration": _fields(driver={"maxLength": 63, **_SUBDOMAIN}),
     "api.scheduling.v1.PriorityClass": _fields(
         preemptionPolicy={"minLength": 1, **_one_of("PreemptLowerPriority", "Never")},
     ),
-    "api.core.v1.PodDNSConfig": _fields(nameservers={"items": {"format": "ip"}}),
+    "api.coordination.v1.LeaseSpec": _fields(leaseDurationSeconds={"minimum": 1}),
+    "api.discovery.v1.EndpointPort": _fields(name=_DNS_LABEL),
+    "api.discovery.v1.EndpointSlice": _fields(
+        addressType={"minLength": 1, **_one_of("IPv4", "IPv6", "FQDN")}, ports=_require_unique("name")
+    ),
+    "api.core.v1.PodDNSConfig": _fields(
+        nameservers={"maxItems": 3, "items": {"format": "ip"}}, searches={"maxItems": 32}
+    ),
     "api.core.v1.PodDNSConfigOption": _require("name"),
     "api.core.v1.TopologySelectorLabelRequirement": _fields(key=_LABEL_KEY, values=_DISTINCT),
     "api.core.v1.TopologySelectorTerm": _require(
         "matchLabelExpressions", matchLabelExpressions=_require_unique("key")
     ),
     "api.storage.v1.StorageClass": _fields(
+        parameters={"propertyNames": {"minLength": 1}},
+        provisioner={"format": "label-key"},
         allowedTopologies=_DISTINCT,
         reclaimPolicy={"minLength": 1, **_one_of("Delete", "Retain", "Recycle")},
         volumeBindingMode={"minLength": 1, **_one_of("Immediate", "WaitForFirstConsumer")},

@@ -16,7 +16,17 @@ _WORD = re.compile(f"{_ALNUM}([-A-Za-z0-9_.]*{_ALNUM})?")
 _PORT_NAME = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_CRON_FIELD = re.compile(r"[0-9A-Za-z*?/,-]+")
+_CRON_PART = re.compile(
+    r"(?:[*?](?:-[^/]*)?|(?P<start>\d{1,9}|[a-z]+)(?:-(?P<end>\d{1,9}|[a-z]+))?)(?:/(?P<step>\d{1,9}))?",
+    re.ASCII,
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_CRON_BOUNDS = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 6, _DAYS))
+_CRON_MACROS = ("@annually", "@daily", "@hourly", "@midnight", "@monthly", "@weekly", "@yearly")
+_HEADER = re.compile("[-A-Za-z0-9]+")
+_SYSCTL_PART = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SYSCTL = re.compile(rf"({_SYSCTL_PART}[./])*{_SYSCTL_PART}")
 _QUOTAS = {
     *("pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps"),
     *("persistentvolumeclaims", "services.nodeports", "services.loadbalancers", "storage", *_RESOURCES),
@@ -105,7 +115,43 @@ def _is_cidr(text: str) -> bool:
 
 def _is_schedule(text: str) -> bool:
     fields = text.split()
-    return text.startswith("@") or (len(fields) == 5 and all(map(_CRON_FIELD.fullmatch, fields)))
+    if text.startswith("@"):
+        return text in _CRON_MACROS or text.startswith("@every ")
+    return len(fields) == 5 and all(map(_is_cron_field, fields, _CRON_BOUNDS))
+
+
+def _is_cron_field(text: str, bounds: tuple[int, int, tuple[str, ...]]) -> bool:
+    """Whether each part of a field is *, a number, a name or a range, and maybe a step."""
+    low, high, names = bounds
+    for part in filter(None, text.split(",")):
+        found = _CRON_PART.fullmatch(part.lower())
+        if found is None or (found["step"] is not None and not int(found["step"])):
+            return False
+        if found["start"] is None:
+            continue
+        ends = [found["start"], found["end"] or found["start"]]
+        if any(end.isalpha() and end not in names for end in ends):
+            return False
+        first, last = (names.index(end) + low if end.isalpha() else int(end) for end in ends)
+        if not low <= first <= last <= high:
+            return False
+    return True
+
+
+def _is_domain_path(text: str) -> bool:
+    domain, slash, name = text.partition("/")
+    return bool(domain and slash and name) and _is_subdomain(domain)
+
+
+def _is_downward(text: str) -> bool:
+    kind, _, name = text.partition(".")
+    known = name in _RESOURCES or name.startswith("hugepages-")
+    return not text or (kind in ("limits", "requests") and known)
+
+
+def _is_plain_path(text: str) -> bool:
+    parts = text.lower().split("/")
+    return "%2f" not in text.lower() and not {".", ".."} & {*parts} and "" not in parts[1:-1]
 
 
 def _is_time_zone(text: str) -> bool:
@@ -168,11 +214,29 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
     ),
     "cidr": (_is_cidr, "a block of addresses such as 10.0.0.0/8"),
     "cron": (_is_schedule, "a schedule of five fields, such as 0 3 * * *"),
+    "domain-path": (_is_domain_path, "a path with a domain before it, such as example.com/name"),
+    "downward-resource": (
+        _is_downward,
+        "limits or requests of cpu, memory, ephemeral-storage or huge pages, such as limits.memory",
+    ),
+    "header-name": (
+        lambda text: _HEADER.fullmatch(text) is not None,
+        "the name of a header, such as X-Forwarded-For",
+    ),
     "host-name": (_is_host, "the name of a host such as llm.example.com or *.example.com"),
     "limited-resource": (_is_limited, "cpu, memory, storage or a resource with a domain"),
     "percent": (
         lambda text: re.fullmatch(r"\d{1,20}%", text, re.ASCII) is not None,
         "a number, or a percentage such as 25%",
+    ),
+    "percent-of-all": (
+        lambda text: re.fullmatch(r"0*(100|\d{1,2})%", text, re.ASCII) is not None,
+        "a number, or a percentage of at most 100%",
+    ),
+    "plain-path": (_is_plain_path, "a path without //, /./ and /../"),
+    "sysctl": (
+        lambda text: len(text) <= 253 and _SYSCTL.fullmatch(text) is not None,
+        "the name of a setting, such as net.core.somaxconn",
     ),
     "quota-resource": (
         _is_quota,

@@ -55,6 +55,15 @@ def test_an_overlay_is_judged_as_it_is_rendered(tmp_path: Path) -> None:
     assert outcomes(layout, load(tmp_path)) == outcomes(read_whole, load(tmp_path)) == []
 
 
+def test_the_working_directory_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "kustomization.yaml", {"resources": ["claim.yaml"]})
+    write(tmp_path, "claim.yaml", claim())
+    monkeypatch.chdir(tmp_path)
+    given = Recipes(load_recipes(["."], render=True))
+    assert outcomes(read_whole, given) == []
+    assert outcomes(layout, given) == ["skip"]
+
+
 def test_what_is_rendered_is_judged_though_it_is_no_graph(tmp_path: Path) -> None:
     write(tmp_path, "kustomization.yaml", {"resources": ["claim.yaml"], "namePrefix": "a-"})
     write(tmp_path, "claim.yaml", claim())

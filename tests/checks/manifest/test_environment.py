@@ -76,3 +76,20 @@ def test_a_level_that_logging_does_not_know_is_told(tmp_path: Path, value: str, 
 )
 def test_a_misspelt_variable_of_a_script_is_told(tmp_path: Path, script: str, expected: list[str]) -> None:
     assert _judge(tmp_path, {"name": "MODEL_PATH", "value": "/x"}, script=script) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "expected"),
+    [
+        ("HF_HMOE", "import os\nhome = os.environ['HF_HMOE']\n", []),
+        ("HF_HMOE", "import os\n", ["warn"]),
+        ("LLM_API_KEY", "import os\n", []),  # what clients call the key of whichever server they ask
+    ],
+)
+def test_a_variable_that_a_script_in_a_config_map_reads(
+    tmp_path: Path, name: str, file: str, expected: list[str]
+) -> None:
+    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"app.py": file}}
+    workload = job("python app.py")
+    workload["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": name, "value": "/x"}]
+    assert outcomes(environment, deploy(tmp_path, script, workload)) == expected

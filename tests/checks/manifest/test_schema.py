@@ -47,6 +47,21 @@ def test_schema_mistakes(tmp_path: Path, files: dict[str, str], expected: list[t
     assert places(schema.schema, recipes(tmp_path, **files)) == expected
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ("- op: replace\n  path: /spec/replicas\n  value: 2\n", []),  # of kustomize, for a target elsewhere
+        ("- a\n- b\n", ["fail"]),
+        ("[]\n", ["fail"]),
+    ],
+)
+def test_a_json_patch_is_no_object_that_is_applied(
+    tmp_path: Path, document: str, expected: list[str]
+) -> None:
+    given = recipes(tmp_path, deploy=GRAPH + FRONTEND, patch=document)
+    assert outcomes(schema.yaml, given) == expected
+
+
 def test_what_sops_encrypted_is_not_judged(tmp_path: Path) -> None:
     """Flux or helm-secrets decrypts the file before it is applied; `data` is no base64 until then."""
     text = (

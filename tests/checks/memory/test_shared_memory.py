@@ -102,3 +102,22 @@ def test_the_size_counts_whatever_the_pod_runs(
 
 def test_a_medium_that_the_kubelet_does_not_know_fails(tmp_path: Path) -> None:
     assert outcomes(shared_memory, deploy(tmp_path, mount({"medium": "memory"}, "16Gi"))) == ["fail"]
+
+
+def test_a_server_that_is_a_sidecar_has_its_own_mount(tmp_path: Path) -> None:
+    server = {
+        "name": "server",
+        "image": "vllm/vllm-openai:v0.9.0",
+        "restartPolicy": "Always",
+        "args": ["--model", "m", "--tensor-parallel-size", "2"],
+        "resources": {"limits": {"nvidia.com/gpu": 2}},
+        "volumeMounts": [{"name": "s", "mountPath": "/dev/shm"}],
+    }
+    client = {"name": "client", "image": "registry.example/client:1"}
+    volumes = [{"name": "s", "emptyDir": {"medium": "Memory"}}]
+    pod = {"initContainers": [server], "containers": [client], "volumes": volumes, "restartPolicy": "Never"}
+    template = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "w"}}
+    workload = template | {"spec": {"template": {"spec": pod}}}
+    assert outcomes(shared_memory, deploy(tmp_path, workload)) == []
+    server["volumeMounts"] = []
+    assert outcomes(shared_memory, deploy(tmp_path, workload)) == ["warn"]

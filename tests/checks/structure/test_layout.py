@@ -339,6 +339,11 @@ def test_files_that_are_meant_to_be_empty(folder: Path, name: str) -> None:
     assert outcomes(layout.files, load(folder)) == []
 
 
+def test_an_empty_manifest_is_passed_over_by_kubectl(folder: Path) -> None:
+    write(folder, "sglang/agg/more.yaml", "")
+    assert outcomes(layout.files, load(folder)) == ["warn"]
+
+
 def test_a_file_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
     assert outcomes(layout.files, recipes(tmp_path, **CACHE, vllm__agg__deploy="a: [\n")) == []
 
