@@ -195,7 +195,8 @@ def _find_missing_file(program: Program, recipes: Recipes, path: str) -> str | N
     """
     container = program.container
     place = program.graph.file, container.line, container.column
-    source = next((found[1] for recipe in recipes if (found := index_containers(recipe).get(place))), None)
+    own = (recipe for recipe in recipes if any(graph is program.graph for graph in recipe.deployments))
+    source = next((found[1] for recipe in own if (found := index_containers(recipe).get(place))), None)
     moves = any((words[0].text or "") in ("cd", "pushd") for words in container.commands)
     if (
         source is None
