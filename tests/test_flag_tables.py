@@ -15,6 +15,7 @@ from tools.argument_parsers import (
     split_variables,
 )
 from tools.config_classes import find_config_classes
+from tools.write_engine_variables import list_backends
 from tools.write_trtllm_flags import read_commands
 
 NEGATABLE = "argparse.BooleanOptionalAction"
@@ -306,3 +307,18 @@ def test_the_documentation_of_trtllm_serve_is_read() -> None:
             {"names": ["--tool_parser"], "choices": ["qwen3"], "growing": True},
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("class _Backend(enum.Enum):\n    A = enum.auto()\n    B = enum.auto()", ["A", "B"]),
+        (
+            'class AttentionBackendEnum(Enum):\n    """One."""\n    A = "x.Y"\nclass _Backend(M):\n    pass',
+            ["A"],
+        ),
+        ("class Backend(Enum):\n    A = 1", []),
+    ],
+)
+def test_the_attention_backends_of_vllm_are_read(source: str, names: list[str]) -> None:
+    assert list_backends(source) == names

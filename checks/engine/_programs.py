@@ -104,6 +104,14 @@ class Program(msgspec.Struct, frozen=True, eq=False):
                 yield variable, known[0]
 
     @property
+    def dropped_variables(self) -> Iterator[tuple[EnvVar, FlagTable]]:
+        """The variables of its environment that only earlier releases read, each with this one's table."""
+        by_name = {variable.name: variable for variable in (*self.container.env, *self.launch.env)}
+        yield from (
+            (by_name[name], parser) for parser in self.parsers for name in by_name if name in parser.dropped
+        )
+
+    @property
     def entries(self) -> Iterator[ConfigEntry]:
         """The keys of its engine's file, if the recipe contains it."""
         if self.engine is None:

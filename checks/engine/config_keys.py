@@ -1,6 +1,7 @@
 """Checks the keys of engine configuration files and of JSON flags."""
 
 import difflib
+import posixpath
 from collections.abc import Iterator
 from functools import partial
 
@@ -17,12 +18,13 @@ from dynocheck.core.fixes import replace_words
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
+from dynocheck.data.images import parse_image
 from dynocheck.data.servers import read_server_release
 from dynocheck.data.trtllm_keys import list_trtllm_keys
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
 from dynocheck.engines.detection import detect_engine, find_keys_file
-from dynocheck.facts import ConfigFile, Recipes, Rulings, Value
+from dynocheck.facts import ConfigFile, Recipes, Rulings, Value, index_containers
 
 _TRTLLM, _WITHOUT_AUTODEPLOY = "dynamo.trtllm", (1, 6)
 _TRTLLM_SERVE, _WITHOUT_FORMER = "trtllm-serve", (1, 1)
@@ -43,6 +45,8 @@ _FORMER = {
     "use_cuda_graph": ("cuda_graph_config: {}", _GRAPHS),
 }
 _SURE_SIMILARITY = 0.85  # of difflib: one slip in a long word
+_FORMER_EXAMPLES, _EXAMPLES = "/workspace/components/backends", "/workspace/examples/backends"
+_MOVE = "https://github.com/ai-dynamo/dynamo/pull/3849"
 _FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args", "--extra_llm_api_options")
 
 
@@ -61,11 +65,14 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     to another mapping, and is not judged otherwise. Keys that older versions had, such as use_cuda_graph and
     kv_cache_dtype, are known.
 
+    A file that only the image may have is not judged, but for one below the folder that had Dynamo's examples
+    before 1.0, be it the working directory: no image has it.
+
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     programs = list_programs(recipes, rulings)
     configured = [program for program in programs if _has_known_keys(program)]
-    unread = [file for program in programs if (file := _find_unread_file(program)) is not None]
+    unread = [file for program in programs if (file := _find_unread_file(program, recipes)) is not None]
     files = {
         (config.file, config.root.line, config.root.column): (program, config)  # two may have one path
         for program in programs
@@ -201,14 +208,21 @@ def _find_mapping(option: FlagOccurrence) -> str:
     return option.candidates[0].keys if len(option.candidates) == 1 else ""
 
 
-def _find_unread_file(program: Program) -> Unjudged | None:
-    """The engine's file, if the recipe does not contain it."""
+def _find_unread_file(program: Program, recipes: Recipes) -> Unjudged | Finding | None:
+    """The engine's file, if the recipe does not contain it; a failure if the image does not either."""
     if detect_engine(program.launch) is None:
         return None
     flags = parse_flags(program.launch, program.parsers)
     option = next((flag for flag in flags if flag.spelled in _FILE_FLAGS and flag.following), None)
     if option is None or find_keys_file(program.container, program.launch) is not None:
         return None
+    if (missing := _find_missing_file(program, recipes, option.text or "")) is not None:
+        return program.report(
+            f"{missing} is not in the image: Dynamo 1.0 and later have their examples in {_EXAMPLES}",
+            fix=f"write its path below {_EXAMPLES}",
+            evidence={"source": _MOVE},
+            location=program.locate(option),
+        )
     named = f" {option.text}" if option.text else ""
     return unjudged(
         f"{program.component.name}: engine configuration{named}",
@@ -216,6 +230,35 @@ def _find_unread_file(program: Program) -> Unjudged | None:
         needs="a ConfigMap of the recipe with the file",
         location=program.locate(option),
     )
+
+
+def _find_missing_file(program: Program, recipes: Recipes, path: str) -> str | None:
+    """The full path of a file where no image of Dynamo has one any more; None if it may be there.
+
+    A container runtime makes a working directory that the image lacks, so that only its files are missing.
+    """
+    container = program.container
+    place = program.graph.file, container.line, container.column
+    own = (recipe for recipe in recipes if any(graph is program.graph for graph in recipe.deployments))
+    source = next((found[1] for recipe in own if (found := index_containers(recipe).get(place))), None)
+    moves = any((words[0].text or "") in ("cd", "pushd") for words in container.commands)
+    if (
+        source is None
+        or not program.release.possible
+        or not path
+        or "$" in path
+        or (moves and not path.startswith("/"))
+    ):
+        return None
+    full = posixpath.normpath(posixpath.join(source.get_text("workingDir") or "/workspace", path))
+    mounts = (
+        posixpath.normpath(mount.get_text("mountPath") or "/") for mount in source.get_items("volumeMounts")
+    )
+    if not full.startswith(f"{_FORMER_EXAMPLES}/") or any(
+        f"{full}/".startswith(f"{each}/") for each in mounts
+    ):
+        return None
+    return full if parse_image(container.image or "").dynamo_name else None
 
 
 def _is_inline_config(option: FlagOccurrence) -> bool:

@@ -42,6 +42,8 @@ _PARSER_PLUGINS = ("--reasoning-parser-plugin", "--tool-parser-plugin")
 _EXTENSIBLE = {"--reasoning-parser", "--tool-call-parser"}
 _TOOL_PARSERS = ("--tool-call-parser", "--tool_call_parser")  # vLLM looks up none without the next
 _CHOOSES_TOOLS = "--enable-auto-tool-choice"
+# By variable the value that holds anyway in all releases that do not read it.
+_HOLDS = {"VLLM_USE_V1": "1", "DYN_SYSTEM_ENABLED": "true"}
 _TOOLS, _TOOLS_VARIABLE = "tool-call-parser", "DYN_TOOL_CALL_PARSER"
 _RIVALS = "https://github.com/ai-dynamo/dynamo/pull/5849"
 _MAX_CHOICES = 12  # of a flag in a message
@@ -168,8 +170,8 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
     Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
     every known one, as for engine.flags-known; and the variables that stand for flags (DYN_) or that the
     engine converts (VLLM_, SGLANG_). Some of these have an invalid value replaced by their default, which is
-    a warning. Values that only the running container knows are not checked. With --engine-parser, vLLM's own
-    parser checks the flags.
+    a warning, as is a variable that the release no longer reads. Values that only the running container knows
+    are not checked. With --engine-parser, vLLM's own parser checks the flags.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
@@ -399,6 +401,28 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 location=place,
             )
             yield Problem(place, variable.name, report, growing=known.growing)
+    yield from _find_dropped_variables(program)
+
+
+def _find_dropped_variables(program: Program) -> Iterator[Problem]:
+    """The variables that this release no longer reads, if the image tells its release."""
+    if program.release.exact is None and program.release.near is None:
+        return
+    for variable, table in program.dropped_variables:
+        if variable.value in ("", _HOLDS.get(variable.name)):
+            continue
+        place = Location(program.graph.file, variable.line, variable.column)
+        twin = f"--{variable.name.partition('_')[2].lower().replace('_', '-')}"
+        last = table.dropped[variable.name]
+        report = partial(
+            program.report,
+            f"{variable.name} does nothing in {table.title}: {last} was the last release to read it",
+            harmless=True,
+            fix=f"use {twin}" if twin in table.by_name else remove_argument(variable.name),
+            evidence={"release": table.title},
+            location=place,
+        )
+        yield Problem(place, variable.name, report)
 
 
 def _list_words(option: FlagOccurrence) -> dict[str, list[str]]:

@@ -34,7 +34,8 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
     --model, --dtype, attention backend or speculative method.
 
     From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
-    computes every prompt again. TensorRT-LLM transfers nothing without cache_transceiver_config.backend.
+    computes every prompt again. TensorRT-LLM transfers nothing without cache_transceiver_config.backend, and
+    refuses requests if neither side has it.
 
     Servers without Dynamo are a pair if they are in one file and their kv_role or names say which is which.
 
@@ -282,7 +283,19 @@ def _find_model_flag(worker: EngineInstance) -> str:
 
 
 def _check_transceivers(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
-    """Reports the side of TensorRT-LLM whose transceiver has no known backend; without one it is off."""
+    """Reports the sides of TensorRT-LLM whose transceiver has no known backend; without one it is off.
+
+    See _enqueue_request in tensorrt_llm/executor/base_worker.py.
+    """
+    if _has_transceiver(prefill) is False and _has_transceiver(decode) is False:
+        known = prefill.release.exact or prefill.release.near
+        yield (fail if known else warn)(
+            f"neither {prefill.name} nor {decode.name} has cache_transceiver_config.backend: TensorRT-LLM "
+            "refuses every request",
+            fix="write cache_transceiver_config: {backend: DEFAULT} into the configuration of both",
+            evidence={"source": _BACKENDS},
+            location=_locate(prefill, "cache-transceiver-config", "kv-cache-config"),
+        )
     for worker, other in (prefill, decode), (decode, prefill):
         has = _has_transceiver(worker)
         own = worker.get_nested("cache-transceiver-config", "backend")

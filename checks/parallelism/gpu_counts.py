@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.parallelism._triton import check_ranks
@@ -18,6 +19,8 @@ from dynocheck.facts import POD_TEMPLATE_PATHS, Component, Graph, Recipe, Recipe
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
 _FOR_CPUS = re.compile(r"server(-b\d+)?")  # tags of llama.cpp's images: its docs/docker.md
 _RANKS = ("tensor-parallel-size", "num-shard", "pipeline-parallel-size")
+_LISTS_GPUS = re.compile(r"all|\d+(,\d+)*")  # by their index on the node
+_CUDA = "https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars"
 _USUAL_NODE = 8  # GPUs of the largest nodes that are common
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
 _REQUEST = "nvidia.com/gpu in its limits"
@@ -33,14 +36,16 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     is elastic, and TGI without --num-shard takes all. llama.cpp and Ollama always take all and are not
     compared, but llama.cpp's image for CPUs leaves GPUs idle, and so does --gpu-layers 0. Triton starts an
     engine of TensorRT-LLM with a rank of MPI for each GPU: alone it is one. Arguments count wherever the
-    engine reads them: flags, variables, engine YAML. Not judged are an engine whose parallel flags are
-    invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
-    worker whose command starts no recognizable engine.
+    engine reads them: flags, variables, engine YAML. CUDA counts the GPUs of a pod from 0, and shows those of
+    CUDA_VISIBLE_DEVICES up to the first that the pod does not have; with NVIDIA_VISIBLE_DEVICES a container
+    may get others than the kubelet gave it. Not judged are an engine whose parallel flags are invalid, until
+    engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a worker whose
+    command starts no recognizable engine.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
     workers = [
-        (graph, component, splits)
+        (recipe, graph, component, splits)
         for recipe in recipes
         for graph in recipe.deployments
         for component in graph.components
@@ -60,7 +65,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     for component, why, fix, place in idle:
         yield judged(1, "components")
         yield warn(f"{component.name}: {why}, a replica is given {component.gpus}", fix=fix, location=place)
-    for graph, component, splits in workers:
+    for recipe, graph, component, splits in workers:
         known = [split for split in splits if split is not None]
         reason = _explain_unjudged(graph, component, splits)
         if not splits and not graph.of_dynamo:
@@ -80,6 +85,8 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         else:
             yield judged(1, "components")
             yield from _compare_gpus(graph, component, given, known)
+        for engine in find_component_instances(graph, component):
+            yield from _check_visible(recipe, engine)
 
 
 def _runs_elsewhere(component: Component) -> bool:
@@ -214,6 +221,50 @@ def _compare_gpus(
             evidence=evidence,
             location=place,
         )
+
+
+def _check_visible(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
+    """Reports variables that hide GPUs from an engine, or show it those of others."""
+    shown, gpus = engine.find_variable("NVIDIA_VISIBLE_DEVICES"), engine.component.gpus
+    if shown is not None and _LISTS_GPUS.fullmatch(shown.value or "") and gpus is not None:
+        which = "every GPU" if shown.value == "all" else f"GPU {shown.value}"
+        yield warn(
+            f"{engine.name}: NVIDIA_VISIBLE_DEVICES may show it {which} of its node, whichever the kubelet "
+            f"gives it; it requests {gpus or 'none'}",
+            fix=remove_argument(shown.name, "" if gpus else "and request nvidia.com/gpu"),
+            location=Location(engine.graph.file, shown.line, shown.column),
+        )
+    visible = engine.find_variable("CUDA_VISIBLE_DEVICES")
+    split = engine.engine.parallelism(engine.given)
+    needed = split.gpus_here if split is not None else 1
+    if visible is None or shown is not None or not gpus or needed > gpus or _is_privileged(recipe, engine):
+        return
+    left = _count_visible(visible.value or "", gpus)
+    if left is not None and left < needed:
+        yield fail(
+            f"{engine.name}: CUDA_VISIBLE_DEVICES={visible.value} leaves {left} of its {gpus} GPUs, and "
+            f"{split or 'it'} needs {needed}",
+            fix=remove_argument(visible.name),
+            evidence={"source": _CUDA},
+            location=Location(engine.graph.file, visible.line, visible.column),
+        )
+
+
+def _count_visible(value: str, gpus: int) -> int | None:
+    """The GPUs of a pod that CUDA shows: those before the first that it does not have; None if unknown."""
+    entries = [entry.strip() for entry in value.split(",")]
+    if not value or "$" in value or any(entry.startswith(("GPU-", "MIG-")) for entry in entries):
+        return None
+    valid = [*takewhile(lambda entry: entry.isdecimal() and int(entry) < gpus, entries)]
+    return len(valid) if len({*valid}) == len(valid) else None
+
+
+def _is_privileged(recipe: Recipe, engine: EngineInstance) -> bool:
+    """Whether a container sees every GPU of its node whatever it requests."""
+    place = engine.graph.file, engine.container.line, engine.container.column
+    found = index_containers(recipe).get(place)
+    value = found[1].get("securityContext", "privileged") if found is not None else None
+    return value is not None and value.data is True
 
 
 def _locate_ranks(graph: Graph, component: Component) -> Location:

@@ -17,6 +17,7 @@ _TGI = "text-generation-launcher"
 _TGI_RELEASE = "https://github.com/huggingface/text-generation-inference/releases/tag/v{}"
 _LLAMA = "llama-server"
 _TRTLLM = "trtllm-serve"
+_OF_DYNAMO = {"DYN_SYSTEM_ENABLED": "0.6"}  # variables that Dynamo's runtime dropped, with the last release
 _TRTLLM_PAGE = "https://nvidia.github.io/TensorRT-LLM/{}/commands/{}trtllm-serve.html"
 _LLAMA_BUILD = "https://github.com/ggml-org/llama.cpp/blob/{}/common/arg.cpp"
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
@@ -88,6 +89,18 @@ class _Mapping(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     releases: tuple[int, ...] | None = None
 
 
+class _Variables(msgspec.Struct, frozen=True):
+    """What releases of an engine do with variables that they do not convert.
+
+    `dropped` are by name the last release that reads it and the next one that is known. `variables` are those
+    that are held to choices.
+    """
+
+    releases: tuple[str, ...]
+    dropped: dict[str, tuple[str, str]]
+    variables: tuple[Flag, ...]
+
+
 class _Program(msgspec.Struct, frozen=True):
     releases: tuple[str, ...]
     flags: tuple[Flag, ...]
@@ -113,7 +126,8 @@ class FlagTable(msgspec.Struct, frozen=True, eq=False):
 
     `mappings` are those that it makes of JSON: by name the keys that each has, and no others, with the name
     of the mapping that the value of a key is, empty where that is anything. `variables` are those of the
-    environment whose values it takes apart, by name.
+    environment whose values it takes apart, by name; `dropped` are those that it no longer reads, by name,
+    with the last release that did.
     """
 
     title: str
@@ -121,6 +135,7 @@ class FlagTable(msgspec.Struct, frozen=True, eq=False):
     by_name: Mapping[str, Flag]
     mappings: Mapping[str, Mapping[str, str]]
     variables: Mapping[str, Flag]
+    dropped: Mapping[str, str] = {}
 
     def find_matches(self, spelled: str) -> list[Flag]:
         """What argparse takes this for: the option of that name, or every one that it abbreviates."""
@@ -353,7 +368,8 @@ def _flag_table(program: str, release: str) -> FlagTable | None:
         source = _TRTLLM_PAGE.format(release, "" if release.startswith("0.") else f"{_TRTLLM}/")
     title = f"{_program_title(program)} {release}"
     flags, mappings = _flags_by_name(program, release), _mappings(program, release)
-    return FlagTable(title, source, flags, mappings, _variables(program, release))
+    dropped = _list_dropped(program, release)
+    return FlagTable(title, source, flags, mappings, _variables(program, release), dropped)
 
 
 @cache
@@ -386,8 +402,39 @@ def _mappings(program: str, release: str) -> dict[str, dict[str, str]]:
 @cache
 def _variables(program: str, release: str) -> dict[str, Flag]:
     known = _table().programs[program]
-    at = known.releases.index(release)
-    return {row.names[0]: row for row in known.variables if row.releases is None or at in row.releases}
+    return {
+        row.names[0]: row
+        for releases, variables in (
+            (known.releases, known.variables),
+            *((each.releases, each.variables) for each in _list_engine_variables(program)),
+        )
+        for row in variables
+        if row.releases is None or (release in releases and releases.index(release) in row.releases)
+    }
+
+
+@cache
+def _list_dropped(program: str, release: str) -> dict[str, str]:
+    """The variables that a release does not read, but an earlier one did, with the last one that did."""
+    if program.startswith("dynamo."):
+        return _OF_DYNAMO
+    return {
+        name: last
+        for known in _list_engine_variables(program)
+        for name, (last, following) in known.dropped.items()
+        if release in known.releases[known.releases.index(following) :]
+    }
+
+
+def _list_engine_variables(program: str) -> list[_Variables]:
+    table = _engine_variables()
+    engine = program.removesuffix(" serve")
+    return [table[engine]] if engine in table else []
+
+
+@cache
+def _engine_variables() -> dict[str, _Variables]:
+    return msgspec.json.decode(read_table("engine_variables.json"), type=dict[str, _Variables])
 
 
 def _program_title(program: str) -> str:

@@ -333,3 +333,107 @@ def test_pods_that_start_ray_themselves_may_have_the_gpus_of_others(
 ) -> None:
     one = serve(VLLM, command=["bash", "-c", script], kind="StatefulSet", gpus=1)
     assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "gpus", "ranks", "expected"),
+    [
+        ("0,1", 2, 2, []),
+        ("1,0", 2, 2, []),
+        ("0,1,2,3", 2, 2, []),  # CUDA stops at the first that is not there
+        ("0", 2, 2, ["fail"]),
+        ("2,3", 2, 2, ["fail"]),  # a pod's GPUs are counted from 0
+        ("0,2,1", 2, 2, ["fail"]),
+        ("all", 1, 1, ["fail"]),
+        ("GPU-5f3c,GPU-6a1b", 2, 2, []),
+        ("$(GPUS)", 2, 2, []),
+        ("0,1", 0, 2, ["unjudged"]),
+        ("0", 2, 4, ["fail"]),  # told once, of the GPUs
+    ],
+)
+def test_cuda_shows_the_gpus_of_the_ranks(
+    tmp_path: Path, value: str, gpus: int, ranks: int, expected: list[str]
+) -> None:
+    env = [{"name": "CUDA_VISIBLE_DEVICES", "value": value}]
+    one = serve(VLLM, "--model", "a/b", "-tp", str(ranks), gpus=gpus, env=env)
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+def test_a_privileged_container_sees_every_gpu(tmp_path: Path) -> None:
+    env = [{"name": "CUDA_VISIBLE_DEVICES", "value": "2,3"}]
+    one = serve(VLLM, "--model", "a/b", "-tp", "2", gpus=2, env=env, securityContext={"privileged": True})
+    assert judge(gpus_match, deploy(tmp_path, one)) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "gpus", "expected"),
+    [
+        ("all", 2, ["warn"]),
+        ("0,1", 2, ["warn"]),
+        ("void", 2, []),
+        ("all", 0, ["warn", "unjudged"]),
+    ],
+)
+def test_no_gpus_but_those_that_are_requested(
+    tmp_path: Path, value: str, gpus: int, expected: list[str]
+) -> None:
+    env = [{"name": "NVIDIA_VISIBLE_DEVICES", "value": value}]
+    one = serve(VLLM, "--model", "a/b", "-tp", "2", gpus=gpus, env=env)
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
+
+
+def vllm(release: str) -> str:
+    return f"vllm/vllm-openai:v{release}"
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "value", "expected"),
+    [
+        (vllm("0.14.0"), "VLLM_ATTENTION_BACKEND", "FLASHINFER", []),
+        (vllm("0.14.0"), "VLLM_ATTENTION_BACKEND", "FLASH_INFER", ["fail"]),
+        (vllm("0.11.0"), "VLLM_ATTENTION_BACKEND", "XFORMER", ["fail"]),
+        (vllm("0.8.5"), "VLLM_ATTENTION_BACKEND", "XFORMER", []),  # which chooses one itself
+        (vllm("0.19.0"), "VLLM_ATTENTION_BACKEND", "FLASHINFER", ["warn"]),
+        (vllm("0.19.0"), "VLLM_ATTENTION_BACKEND", "", []),
+        ("mirror/vllm:own", "VLLM_ATTENTION_BACKEND", "FLASHINFER", []),
+        (vllm("0.19.0"), "VLLM_USE_V1", "0", ["warn"]),
+        (vllm("0.19.0"), "VLLM_USE_V1", "1", []),
+        (vllm("0.10.0"), "VLLM_USE_V1", "0", []),
+        (vllm("0.19.0"), "VLLM_TORCH_PROFILER_DIR", "/t", ["warn"]),
+        (vllm("0.19.0"), "VLLM_MINE", "1", []),
+        (vllm("0.19.0"), "VLLM_KV_CACHE_LAYOUT", "NHWC", ["fail"]),
+    ],
+)
+def test_variables_of_a_release(
+    tmp_path: Path, image: str, name: str, value: str, expected: list[str]
+) -> None:
+    command = ["vllm", "serve", "a/b"]
+    one = serve(image, command=command, env=[{"name": name, "value": value}])
+    assert judge(values, deploy(tmp_path, one)) == expected
+
+
+def test_a_dropped_variable_has_a_flag_in_its_place(tmp_path: Path) -> None:
+    env = [{"name": "VLLM_ATTENTION_BACKEND", "value": "FLASHINFER"}]
+    one = serve(vllm("0.19.0"), "--model", "a/b", env=env)
+    (found,) = run_check(values, deploy(tmp_path, one))
+    assert found.fix == "use --attention-backend"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "aibrix/vllm-openai:v0.11.0",
+        "ghcr.io/llm-d/llm-d-cuda:v0.3.0",
+        "lmcache/vllm-openai:v0.11.0",
+        "public.ecr.aws/deep-learning-containers/vllm:0.11.0-gpu-py312-cu129-ubuntu22.04-ec2",
+        "quay.io/modh/vllm:v0.9.0",
+        "rocm/vllm:v0.10.0",
+        "vllm/vllm-openai:v0.11.0-patched",
+    ],
+)
+def test_the_tag_of_another_distribution_is_no_release(tmp_path: Path, image: str) -> None:
+    flags = ("--disable-log-requests", "--anything")  # the first one went with 0.11
+    env = [{"name": "VLLM_ATTENTION_BACKEND", "value": "X"}]
+    given = deploy(tmp_path, serve(image, "a/b", *flags, command=["vllm", "serve"], env=env))
+    assert judge(flags_known, given) == ["warn", "unjudged"]
+    assert judge(values, given) == ["unjudged"]

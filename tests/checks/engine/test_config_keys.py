@@ -251,3 +251,27 @@ def test_the_file_that_a_worker_s_script_writes(
     given = deploy(tmp_path, graph(engine(image=image, main={"command": ["sh", "-c"], "args": [script]})))
     assert judge(config_keys.config_keys, given) == expected
     assert read_lines(config_keys.config_keys, given) == [line] * bool(line)
+
+
+FORMER, MOUNTED = "/workspace/components/backends/vllm", {"name": "v", "mountPath": "/workspace"}
+
+
+@pytest.mark.parametrize(
+    ("path", "main", "image", "expected"),
+    [
+        ("a/b.yaml", {"workingDir": FORMER}, "vllm-runtime:1.3.0", ["fail"]),
+        (f"{FORMER}/b.yaml", {}, "vllm-runtime:1.3.0", ["fail"]),
+        ("components/backends/vllm/b.yaml", {}, "vllm-runtime:1.3.0", ["fail"]),
+        (f"{FORMER}/b.yaml", {}, "vllm-runtime:own", ["warn"]),
+        (f"{FORMER}/b.yaml", {}, "vllm-runtime:0.5.0", ["unjudged"]),
+        (f"{FORMER}/b.yaml", {}, "mine:1.3.0", ["unjudged"]),
+        ("/c/b.yaml", {"workingDir": FORMER}, "vllm-runtime:1.3.0", ["unjudged"]),
+        (f"{FORMER}/b.yaml", {"volumeMounts": [MOUNTED]}, "vllm-runtime:1.3.0", ["unjudged"]),
+        ("a/b.yaml", {"workingDir": "/workspace/examples"}, "vllm-runtime:1.3.0", ["unjudged"]),
+    ],
+)
+def test_a_file_where_images_had_their_examples(
+    tmp_path: Path, path: str, main: dict[str, object], image: str, expected: list[str]
+) -> None:
+    one = graph(engine("--config", path, image=f"nvcr.io/nvidia/ai-dynamo/{image}", main=main))
+    assert judge(config_keys.config_keys, deploy(tmp_path, one)) == expected

@@ -105,10 +105,11 @@ OLD_P = engine("--is-prefill-worker", name="p", image="vllm-runtime:mine")
         (graph(engine(NIXL, **OF_P, env={LAYOUT: "HND"}), engine(NIXL, **OF_D)), ["unjudged"]),
         (pair([NIXL, "--attention-backend=FLASHINFER"], [NIXL]), ["unjudged"]),
         (pair([NIXL, "--revision=a"], [NIXL]), ["warn"]),
-        (pair(["--kv-block-size=32"], ["--kv-block-size=64"], **TRTLLM), ["fail"]),
-        (pair(["--kv-block-size=64"], [], **TRTLLM), ["fail"]),  # 32 by itself
-        (pair(["--kv-block-size=32"], [], **TRTLLM), []),
-        (pair(["--kv-block-size=32"], [], model="own/model", **TRTLLM), ["unjudged"]),
+        # without a transceiver on either side, which fails too
+        (pair(["--kv-block-size=32"], ["--kv-block-size=64"], **TRTLLM), ["fail", "fail"]),
+        (pair(["--kv-block-size=64"], [], **TRTLLM), ["fail", "fail"]),  # 32 by itself
+        (pair(["--kv-block-size=32"], [], **TRTLLM), ["fail"]),
+        (pair(["--kv-block-size=32"], [], model="own/model", **TRTLLM), ["fail", "unjudged"]),
         (pair(["--page-size=64"], [], **SGLANG), ["unjudged"]),
         (pair([], [], **SGLANG), []),
         (pair(["--disaggregation-transfer-backend=nixl"], [], **SGLANG), ["fail"]),
@@ -147,6 +148,8 @@ def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
             ["fail"],
         ),
         ("cache_transceiver_config: {backend: NIXL}", None, ["unjudged"]),  # a file of the image
+        ("max_batch_size: 8", "max_batch_size: 8", ["fail"]),  # which refuses every request
+        ("max_batch_size: 8", None, ["unjudged"]),
     ],
 )
 def test_both_sides_of_tensorrt_llm_transfer(
