@@ -187,6 +187,7 @@ def test_keys_of_tensorrt_llm(tmp_path: Path, file: str, expected: list[str]) ->
         ("1.2.0", "kv_cache_config: {dtyp: fp8}", ["warn"]),
         ("1.2.0", "use_cuda_graph: true", ["fail"]),
         ("0.20.0", "use_cuda_graph: true", ["unjudged"]),
+        ("1.2.0", "backend: _autodeploy\ncuda_graph_batch_sizes: [1, 2]", ["unjudged"]),
         ("latest", "use_cuda_graph: true", ["unjudged"]),
         ("1.2.0", "enable_block_reuse: false", ["warn"]),
     ],
