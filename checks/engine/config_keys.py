@@ -131,7 +131,7 @@ def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]
 def _name_refusing(program: Program) -> str:
     """The first release that has no former keys, if the program is of that or a later one; else empty."""
     if program.launch.module == _TRTLLM:
-        return "TensorRT-LLM in Dynamo 1.0"
+        return "TensorRT-LLM in Dynamo 1.0" if program.release.possible or program.release.newer else ""
     release, _ = read_server_release(program.container.image or "", _TRTLLM_SERVE)
     known = bool(release) and parse_version(release) >= _WITHOUT_FORMER
     return "TensorRT-LLM 1.1" if known else ""
