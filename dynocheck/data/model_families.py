@@ -89,7 +89,7 @@ def _parse_dense(config: _Config) -> dict[str, Any]:
         "layers": config["num_hidden_layers"],
         "hidden": config["hidden_size"],
         "heads": heads,
-        "kv_heads": config.get("num_key_value_heads") or heads,
+        "kv_heads": config.get("num_key_value_heads", heads),
         "head_size": config.get("head_dim") or config["hidden_size"] // heads,
         "vocabulary": config["vocab_size"],
         "context": _derive_context(config),

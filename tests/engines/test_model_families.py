@@ -245,6 +245,7 @@ def test_experts_of_another_architecture_are_counted(key: str, number: object) -
         {"moe_layer_freq": "1", "num_experts": 4, "mlp_layer_types": 3},
         {"rope_scaling": "linear"},
         {"num_key_value_heads": "2"},
+        {"num_key_value_heads": 0},
     ],
 )
 def test_an_odd_configuration_is_not_guessed(change: dict[str, Any]) -> None:
