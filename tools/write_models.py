@@ -174,10 +174,20 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
             "source": HUB + "nvidia/DeepSeek-R1-0528-FP4-v2",
         },
     ),
+    # Its attention's output is in FP4, by its card; all of it is taken to be.
+    **{
+        f"nvidia/DeepSeek-R1-0528-{kind}": (
+            "deepseek-ai/DeepSeek-R1",
+            {"stored": WeightPrecisions("nvfp4", "nvfp4", "nvfp4"), "cache": "unknown", "source": HUB},
+        )
+        for kind in ("FP4-v2", "NVFP4-v2")
+    },
     # FP8 by their names; the configurations were not at hand, and so the blocks are not known.
     "Qwen/Qwen3-VL-30B-A3B-Instruct-FP8": ("Qwen/Qwen3-VL-30B-A3B-Instruct", _FP8),
     "Qwen/Qwen3-VL-32B-Instruct-FP8": ("Qwen/Qwen3-VL-32B-Instruct", _FP8),
     "Qwen/Qwen3.5-122B-A10B-FP8": ("Qwen/Qwen3.5-122B-A10B", _FP8),
+    "Qwen/Qwen3.5-397B-A17B-FP8": ("Qwen/Qwen3.5-397B-A17B", _FP8),
+    "MiniMaxAI/MiniMax-M3-MXFP8": ("MiniMaxAI/MiniMax-M3", _FP8),
     # A checkpoint "identical" in its format says blocks of 128.
     "Qwen/Qwen3.6-35B-A3B-FP8": (
         "Qwen/Qwen3.6-35B-A3B",
