@@ -11,7 +11,9 @@ from typing import Any
 
 _Config = Mapping[str, Any]
 _HEADLESS = re.compile(r"(Model|ForSequenceClassification|ForTokenClassification|RewardModel)$")
-_SUFFIX = re.compile(r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|For\w*RewardModel|For\w+|Model)$")
+_SUFFIX = re.compile(
+    r"(For(CausalLM|ConditionalGeneration|(Sequence|Token)Classification|(Process)?RewardModel)|(LMHead)?Model)$"
+)
 # The names that vLLM's ModelArchConfigConvertorBase and older classes of transformers also know.
 _ALIASES = {
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),

@@ -221,8 +221,11 @@ def test_a_language_model_inside_another_is_known_by_its_type() -> None:
     assert parse_model_config({**outer, "text_config": unknown}, "own/model", "x") is None
 
 
-def test_another_architecture_of_a_known_type_is_not_guessed() -> None:
-    config = {**SIZES, "architectures": ["EagleLlamaForCausalLM"], "model_type": "llama"}
+@pytest.mark.parametrize(
+    "architecture", ["EagleLlamaForCausalLM", "LlamaForCausalLMEagle3", "LlamaForCausalLM2"]
+)
+def test_another_architecture_of_a_known_type_is_not_guessed(architecture: str) -> None:
+    config = {**SIZES, "architectures": [architecture], "model_type": "llama"}
     assert parse_model_config(config, "own/model", "x") is None
 
 
