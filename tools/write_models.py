@@ -152,6 +152,13 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
         {**_FP8, "cache": "fp8", "source": SOURCE},
     ),
     "nvidia/Llama-3.3-70B-Instruct-FP8": ("meta-llama/Meta-Llama-3.1-70B", {**_FP8, "cache": "fp8"}),
+    # Later versions of the same sizes, for more tokens.
+    **{
+        f"Qwen/Qwen3-{size}-{kind}-2507": (f"Qwen/Qwen3-{size}", {"context": 262144, "source": LITGPT_SOURCE})
+        for size in ("30B-A3B", "235B-A22B")
+        for kind in ("Instruct", "Thinking")
+    },
+    "nvidia/Llama-3.1-Nemotron-70B-Instruct-HF": ("meta-llama/Meta-Llama-3.1-70B", {"source": LITGPT_SOURCE}),
     # Distilled into models of other names, whose sizes they have.
     "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": ("meta-llama/Meta-Llama-3.1-8B", {"source": HUB}),
     "deepseek-ai/DeepSeek-R1-Distill-Llama-70B": ("meta-llama/Meta-Llama-3.1-70B", {"source": HUB}),
@@ -167,10 +174,20 @@ QUANTIZED: dict[str, tuple[str, dict[str, Any]]] = {
             "source": HUB + "nvidia/DeepSeek-R1-0528-FP4-v2",
         },
     ),
+    # Its attention's output is in FP4, by its card; all of it is taken to be.
+    **{
+        f"nvidia/DeepSeek-R1-0528-{kind}": (
+            "deepseek-ai/DeepSeek-R1",
+            {"stored": WeightPrecisions("nvfp4", "nvfp4", "nvfp4"), "cache": "unknown", "source": HUB},
+        )
+        for kind in ("FP4-v2", "NVFP4-v2")
+    },
     # FP8 by their names; the configurations were not at hand, and so the blocks are not known.
     "Qwen/Qwen3-VL-30B-A3B-Instruct-FP8": ("Qwen/Qwen3-VL-30B-A3B-Instruct", _FP8),
     "Qwen/Qwen3-VL-32B-Instruct-FP8": ("Qwen/Qwen3-VL-32B-Instruct", _FP8),
     "Qwen/Qwen3.5-122B-A10B-FP8": ("Qwen/Qwen3.5-122B-A10B", _FP8),
+    "Qwen/Qwen3.5-397B-A17B-FP8": ("Qwen/Qwen3.5-397B-A17B", _FP8),
+    "MiniMaxAI/MiniMax-M3-MXFP8": ("MiniMaxAI/MiniMax-M3", _FP8),
     # A checkpoint "identical" in its format says blocks of 128.
     "Qwen/Qwen3.6-35B-A3B-FP8": (
         "Qwen/Qwen3.6-35B-A3B",
@@ -222,6 +239,11 @@ DENSE: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     },
     "microsoft/phi-4": ((), {}),
     "tiiuae/falcon-7b": (("tiiuae/falcon-7b-instruct",), {**_TIED, "matrices": 2}),
+    "tiiuae/falcon-40b": (("tiiuae/falcon-40b-instruct",), {**_TIED, "matrices": 2}),
+    **{
+        f"codellama/CodeLlama-{size}-hf": ((f"codellama/CodeLlama-{size}-Instruct-hf",), {})
+        for size in ("7b", "34b")
+    },
 }
 
 # Checkpoints of those in 4 bits, by their config.json: AWQ in groups of 128.

@@ -21,6 +21,7 @@ from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_release
 from dynocheck.data.images import parse_image
 from dynocheck.data.servers import read_server_release
 from dynocheck.data.trtllm_keys import list_trtllm_keys
+from dynocheck.engines.arguments import Argument
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
 from dynocheck.engines.detection import detect_engine, find_keys_file
@@ -28,6 +29,7 @@ from dynocheck.facts import ConfigFile, Recipes, Rulings, Value, index_container
 
 _TRTLLM, _WITHOUT_AUTODEPLOY = "dynamo.trtllm", (1, 6)
 _TRTLLM_SERVE, _WITHOUT_FORMER = "trtllm-serve", (1, 1)
+_AUTODEPLOY = "_autodeploy"
 _TRTLLM_REFERENCE = "https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html"
 # Keys of older versions, and such as its documentation had by mistake: what is written instead, and what says
 # so. None of the versions in Dynamo 1.0 and later takes them.
@@ -109,12 +111,16 @@ def _find_trtllm_file(program: Program) -> Iterator[ConfigFile]:
 
 def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]:
     strangers = list(_find_trtllm_strangers(config.root)) if config.root is not None else []
+    backend = _find_backend(program)
+    own = backend is not None and backend.value == _AUTODEPLOY  # which has keys that the others lack
     report = program.report if program.launch.module == _TRTLLM else fail
     doubted = []
     for section, key, value in strangers:
         name = f"{section}.{key}".lstrip(".")
         place = Location(config.file, value.line, value.column)
-        if name in _FORMER and (refusing := _name_refusing(program)):
+        if own:
+            doubted.append((name, value))
+        elif name in _FORMER and (refusing := _name_refusing(program)):
             instead, source = _FORMER[name]
             yield report(
                 f"{refusing} and later exits at the key {name}",
@@ -145,7 +151,7 @@ def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]
 def _name_refusing(program: Program) -> str:
     """The first release that has no former keys, if the program is of that or a later one; else empty."""
     if program.launch.module == _TRTLLM:
-        return "TensorRT-LLM in Dynamo 1.0"
+        return "TensorRT-LLM in Dynamo 1.0" if program.release.possible or program.release.newer else ""
     release, _ = read_server_release(program.container.image or "", _TRTLLM_SERVE)
     known = bool(release) and parse_version(release) >= _WITHOUT_FORMER
     return "TensorRT-LLM 1.1" if known else ""
@@ -185,17 +191,23 @@ def _find_trtllm_strangers(value: Value, section: str = "") -> Iterator[tuple[st
 def _check_trtllm_backend(program: Program) -> Iterator[Finding]:
     """The AutoDeploy backend in an image whose release has it no more."""
     release = program.release.exact or program.release.near
-    engine = detect_engine(program.launch)
-    if engine is None or program.launch.module != _TRTLLM or release is None:
+    if program.launch.module != _TRTLLM or release is None or parse_version(release) < _WITHOUT_AUTODEPLOY:
         return
-    given = engine.arguments(program.container, program.launch, program.graph.file).get("backend")
-    if given is not None and given.value == "_autodeploy" and parse_version(release) >= _WITHOUT_AUTODEPLOY:
+    given = _find_backend(program)
+    if given is not None and given.value == _AUTODEPLOY:
         yield program.report(
             f"Dynamo {release} has no AutoDeploy backend",
             fix="backend: pytorch",
             evidence={"source": "https://pypi.org/project/ai-dynamo/1.6.0/"},
             location=Location(given.file, given.line, given.column),
         )
+
+
+def _find_backend(program: Program) -> Argument | None:
+    engine = detect_engine(program.launch)
+    if engine is None:
+        return None
+    return engine.arguments(program.container, program.launch, program.graph.file).get("backend")
 
 
 def _has_known_keys(program: Program) -> bool:

@@ -28,7 +28,7 @@ _SNAPSHOT = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)/snapshots/([\w.-]+)/?$
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _SOURCES = {*_TOKENS, "HF_ENDPOINT"}
 _TOKEN_MENTION = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # not the tokens of a model
-_GATED_FOR_A_TIME = ("mistralai/",)  # some of its models, so that the table of models does not tell
+_PARTLY_GATED = ("mistralai/", "google/")  # some of their models, so that the table of models does not tell
 _ROOT_CACHE = "/root/.cache/huggingface"  # of engines' own images, which run as root
 _TOKEN_SECRET = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
 
@@ -224,7 +224,7 @@ def _find_fetches(recipe: Recipe, models: HubModels | None) -> Iterator[_HubFetc
         found = containers.get((file, container.line, container.column))
         if found is not None and not found[0].partial and is_hub_id(model):
             source = _find_gate(model, models)
-            listed = find_model(model) is not None and not model.startswith(_GATED_FOR_A_TIME)
+            listed = find_model(model) is not None and not model.startswith(_PARTLY_GATED)
             known = source is not None or listed
             yield _HubFetch(name, model, *found, place, source or "", known, tokenless)
 

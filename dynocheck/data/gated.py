@@ -17,8 +17,11 @@ class GatedModels(msgspec.Struct, frozen=True):
 
 
 def gated_models(model: str) -> GatedModels | None:
-    """The row of a model by its hub id, or None when the table does not have it: it may be gated or not."""
-    return next((row for row in _rows() if fnmatchcase(model, row.pattern)), None)
+    """The row of a model by its hub id, in any case as the hub takes it, or None when the table does not have
+    it: it may be gated or not.
+    """
+    name = model.lower()
+    return next((row for row in _rows() if fnmatchcase(name, row.pattern.lower())), None)
 
 
 @cache

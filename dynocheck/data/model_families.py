@@ -11,7 +11,9 @@ from typing import Any
 
 _Config = Mapping[str, Any]
 _HEADLESS = re.compile(r"(Model|ForSequenceClassification|ForTokenClassification|RewardModel)$")
-_SUFFIX = re.compile(r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|For\w*RewardModel|For\w+|Model)$")
+_SUFFIX = re.compile(
+    r"(For(CausalLM|ConditionalGeneration|(Sequence|Token)Classification|(Process)?RewardModel)|(LMHead)?Model)$"
+)
 # The names that vLLM's ModelArchConfigConvertorBase and older classes of transformers also know.
 _ALIASES = {
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
@@ -89,7 +91,7 @@ def _parse_dense(config: _Config) -> dict[str, Any]:
         "layers": config["num_hidden_layers"],
         "hidden": config["hidden_size"],
         "heads": heads,
-        "kv_heads": config.get("num_key_value_heads") or heads,
+        "kv_heads": config.get("num_key_value_heads", heads),
         "head_size": config.get("head_dim") or config["hidden_size"] // heads,
         "vocabulary": config["vocab_size"],
         "context": _derive_context(config),
@@ -217,38 +219,33 @@ def _parse_dbrx(config: _Config) -> dict[str, Any]:
 
 
 def _parse_gemma4(config: _Config) -> dict[str, Any]:
-    """Layers with a window and without one have heads of their own; the last ones share others' caches."""
-    layers, hidden, heads = (
-        config[key] for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")
-    )
-    shared = config.get("num_kv_shared_layers") or 0
-    kinds, size = config["layer_types"], config["head_dim"]
-    local = size * config["num_key_value_heads"]
+    """Sliding and full layers have heads of their own size; the last layers share the caches of others."""
+    layers, hidden, size = config["num_hidden_layers"], config["hidden_size"], config["head_dim"]
+    queries, key_is_value = config["num_attention_heads"], bool(config.get("attention_k_eq_v"))
     sizes = [layer.get("head_dim", size) for layer in (config.get("per_layer_config") or {}).values()]
-    wide = config.get("global_head_dim") or max(sizes, default=512)
-    one = bool(config.get("attention_k_eq_v"))
-    heads_of_all = config.get("num_global_key_value_heads") if one else None
-    whole = wide * (heads_of_all or config["num_key_value_heads"])
-    own = kinds[: layers - shared]
-    near, far = own.count("sliding_attention"), own.count("full_attention")
-    queries = 2 * heads * hidden
-    weights = near * hidden * (2 * heads * size + 2 * local)
-    weights += far * hidden * (2 * heads * wide + (1 if one else 2) * whole)
-    rest = kinds[layers - shared :]
-    inputs = config.get("hidden_size_per_layer_input") or 0
+    full_size = config.get("global_head_dim") or max(sizes, default=512)
+    full_heads = config.get("num_global_key_value_heads") if key_is_value else None
+    sliding_keys = size * config["num_key_value_heads"]
+    full_keys = full_size * (full_heads or config["num_key_value_heads"])
+    shared = config.get("num_kv_shared_layers") or 0
+    caching, sharing = config["layer_types"][: layers - shared], config["layer_types"][layers - shared :]
+    sliding, full = (caching.count(kind) for kind in ("sliding_attention", "full_attention"))
+    weights = sliding * hidden * 2 * (queries * size + sliding_keys)
+    weights += full * hidden * (2 * queries * full_size + (1 if key_is_value else 2) * full_keys)
+    sizes_shared = sum(full_size if kind == "full_attention" else size for kind in sharing)
     found = _parse_decoder({**config, "num_nextn_predict_layers": 0})
     if found.get("experts"):
         found["shared"] = config["intermediate_size"] // found["expert_intermediate"]
     elif config.get("use_double_wide_mlp"):
         found["intermediate"] = config["intermediate_size"] * (layers + shared) // layers
+    inputs = config.get("hidden_size_per_layer_input") or 0
     return found | {
-        "windowed": near,
-        "window_token": 2 * local,
-        "token": 2 * whole,
-        "attention_weights": weights // (near + far),
+        "windowed": sliding,
+        "window_token": 2 * sliding_keys,
+        "token": 2 * full_keys,
+        "attention_weights": weights // (sliding + full),
         "uncached": shared,
-        "uncached_weights": queries
-        * (rest.count("sliding_attention") * size + rest.count("full_attention") * wide),
+        "uncached_weights": 2 * queries * hidden * sizes_shared,
         "embeddings": config.get("vocab_size_per_layer_input", 0) * inputs * layers,
     }
 
@@ -269,20 +266,20 @@ def _parse_gemma3n(config: _Config) -> dict[str, Any]:
 
 
 def _parse_mimo_v2(config: _Config) -> dict[str, Any]:
-    """Values are smaller than keys, and layers with a window have more heads of them."""
+    """Values are smaller than keys, and sliding layers have more heads of them."""
     kinds = config.get("layer_types") or [
-        "sliding_attention" if local else "full_attention" for local in config["hybrid_layer_pattern"]
+        "sliding_attention" if sliding else "full_attention" for sliding in config["hybrid_layer_pattern"]
     ]
-    near, far = kinds.count("sliding_attention"), kinds.count("full_attention")
-    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    sliding, full = (kinds.count(kind) for kind in ("sliding_attention", "full_attention"))
     both = config["head_dim"] + config["v_head_dim"]
-    local, whole = config["swa_num_key_value_heads"] * both, config["num_key_value_heads"] * both
-    weights = hidden * ((near + far) * heads * both + near * local + far * whole)
+    sliding_token, token = config["swa_num_key_value_heads"] * both, config["num_key_value_heads"] * both
+    queries = (sliding + full) * config["num_attention_heads"] * both
+    weights = config["hidden_size"] * (queries + sliding * sliding_token + full * token)
     plain = {key: value for key, value in config.items() if key != "attention_chunk_size"}
     return _parse_decoder({**plain, "layer_types": kinds}) | {
-        "token": whole,
-        "window_token": local,
-        "attention_weights": weights // (near + far),
+        "token": token,
+        "window_token": sliding_token,
+        "attention_weights": weights // (sliding + full),
     }
 
 

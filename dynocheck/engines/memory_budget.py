@@ -14,7 +14,7 @@ from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.engines.speculation import OWN_LAYERS, find_draft
+from dynocheck.engines.speculation import OWN_LAYERS, drafts_by_head, find_draft
 from dynocheck.facts import GpuNode, IdentityCache, Mount, Placement, Recipe, list_placements
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
@@ -125,7 +125,9 @@ def _find_draft_bytes(recipe: Recipe, instance: EngineInstance, model: Model) ->
         return model.drafting_bytes if draft else 0
     name = resolve_model_id(recipe, (*instance.container.mounts, *instance.component.claims), draft)
     found = resolve_model(recipe, instance.graph, draft, name) if draft else None
-    return found.weight_bytes if found is not None else None
+    if found is None or found.opaque or not drafts_by_head(instance, draft or ""):
+        return found.weight_bytes if found is not None else None
+    return found.weight_bytes - found.vocabulary_bytes
 
 
 def resolve_model_id(recipe: Recipe, mounts: Collection[Mount], model: str | None) -> str | None:

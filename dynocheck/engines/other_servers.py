@@ -20,8 +20,9 @@ from dynocheck.engines.arguments import (
     parse_config_keys,
     parse_environment,
 )
-from dynocheck.engines.base import Engine, Parallelism
+from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_model_word, find_parsers
+from dynocheck.engines.memory import MemoryBudget, Sharding
 from dynocheck.facts import ConfigFile, Container, Launch
 
 _LAUNCHER = "text-generation-launcher"
@@ -66,6 +67,23 @@ def _split_tgi(given: Arguments) -> Parallelism | None:
     if shards is None or not given.complete or (alone is not None and not alone.known):
         return None
     return Parallelism(1 if alone is not None and alone.value in (False, "false") else shards)
+
+
+def _compute_tgi_budget(given: Arguments) -> MemoryBudget | None:
+    """TGI's own number of sequences follows from the memory that it finds. Without --num-shard it depends on
+    the GPUs that it sees.
+    """
+    split = _split_tgi(given)
+    share = parse_share(given.get("cuda-memory-fraction"), 1.0)
+    if split is None or share is None or given.get("num-shard", "sharded") is None:
+        return None
+    shards = split.tensor
+    return MemoryBudget(
+        Sharding(shards, shards, shards),
+        static=share,
+        adapts=True,
+        quantization=given.text("quantize", ""),
+    )
 
 
 def _read_trtllm(container: Container, launch: Launch, file: str) -> Arguments:
@@ -153,7 +171,7 @@ TGI = Engine(
     (_LAUNCHER,),
     _read_tgi,
     _split_tgi,
-    lambda given: None,
+    _compute_tgi_budget,
     lambda container, launch: None,
     ("model-id",),
 )

@@ -58,6 +58,14 @@ def find_draft(instance: EngineInstance) -> str | None:
     return model
 
 
+def drafts_by_head(instance: EngineInstance, draft: str) -> bool:
+    """Whether what drafts is a head on the model, which may use the model's own vocabulary layers."""
+    config = {} if instance.engine.name == "sglang" else read_speculation(instance) or {}
+    algorithm = instance.given.text("speculative-algorithm", "")
+    kinds = (draft, config.get("method"), config.get("decoding_type"), algorithm)
+    return any(head in f"{kind}".lower() for kind in kinds for head in _HEADS)
+
+
 def find_draft_model(instance: EngineInstance) -> str | None:
     """The whole model that drafts for an engine of vLLM, token by token; None if nothing or something else
     drafts, such as a head, or if that is unknown.

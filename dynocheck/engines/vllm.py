@@ -25,7 +25,8 @@ _SERVER = "vllm serve"
 _HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20
 _ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes")
 # Ways to load a checkpoint as it is stored: vLLM's config/load.py.
-_LOADERS = {"auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "runai_streamer", "modelexpress"}
+_FILES = ("auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "mistral", "pt", "npcache")
+_LOADERS = {*_FILES, "runai_streamer", "modelexpress"}
 _POSITIONS = {"rope_scaling", "rope_parameters", "rope_theta", "max_position_embeddings"}
 
 

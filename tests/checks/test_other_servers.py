@@ -168,6 +168,23 @@ def test_memory_of_trtllm_serve(tmp_path: Path, args: list[str], fit: list[str],
     assert judge(kv_cache, given) == cached
 
 
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], ["unjudged"]),  # on all GPUs that it sees
+        (["--num-shard=1"], ["fail"]),
+        (["--sharded=false"], ["fail"]),
+        (["--num-shard=2"], []),
+        (["--num-shard=2", "--cuda-memory-fraction=0.5"], ["fail"]),
+        (["--num-shard=1", "--quantize=eetq"], ["unjudged"]),
+    ],
+)
+def test_memory_of_tgi(tmp_path: Path, args: list[str], expected: list[str]) -> None:
+    model = "--model-id=meta-llama/Llama-3.3-70B-Instruct"
+    given = deploy(tmp_path, serve(TGI, model, *args, gpus=4, pod=H100))
+    assert judge(weights_fit, given) == expected
+
+
 @pytest.mark.parametrize("method", ["awq", "awq_marlin"])
 @pytest.mark.parametrize(("size", "expected"), [("72B", ["fail"]), ("32B", []), ("7B", [])])
 def test_weights_in_4_bits_stay_so(tmp_path: Path, method: str, size: str, expected: list[str]) -> None:

@@ -91,7 +91,8 @@ def test_trtllm_reads_its_file() -> None:
 
 
 def test_a_faster_loader_loads_the_same() -> None:
-    assert known("dynamo.vllm", ["--load-format", "fastsafetensors"]) == known("dynamo.vllm", [])
+    for loader in ("fastsafetensors", "mistral", "pt"):
+        assert known("dynamo.vllm", ["--load-format", loader]) == known("dynamo.vllm", [])
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,11 @@ def test_a_language_model_inside_another_is_known_by_its_type() -> None:
     assert parse_model_config({**outer, "text_config": unknown}, "own/model", "x") is None
 
 
-def test_another_architecture_of_a_known_type_is_not_guessed() -> None:
-    config = {**SIZES, "architectures": ["EagleLlamaForCausalLM"], "model_type": "llama"}
+@pytest.mark.parametrize(
+    "architecture", ["EagleLlamaForCausalLM", "LlamaForCausalLMEagle3", "LlamaForCausalLM2"]
+)
+def test_another_architecture_of_a_known_type_is_not_guessed(architecture: str) -> None:
+    config = {**SIZES, "architectures": [architecture], "model_type": "llama"}
     assert parse_model_config(config, "own/model", "x") is None
 
 
@@ -245,6 +248,7 @@ def test_experts_of_another_architecture_are_counted(key: str, number: object) -
         {"moe_layer_freq": "1", "num_experts": 4, "mlp_layer_types": 3},
         {"rope_scaling": "linear"},
         {"num_key_value_heads": "2"},
+        {"num_key_value_heads": 0},
     ],
 )
 def test_an_odd_configuration_is_not_guessed(change: dict[str, Any]) -> None:

@@ -180,12 +180,22 @@ def test_keys_of_tensorrt_llm(tmp_path: Path, file: str, expected: list[str]) ->
 
 
 @pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("0.3.0", ["unjudged"]), ("1.0.0", ["fail"]), ("my-tag", ["warn"]), ("9.9.9", ["warn"])],
+)
+def test_former_keys_by_release(tmp_path: Path, tag: str, expected: list[str]) -> None:
+    given = launch(tmp_path, f"tensorrtllm-runtime:{tag}", EXTRA, "use_cuda_graph: true")
+    assert judge(config_keys.config_keys, given) == expected
+
+
+@pytest.mark.parametrize(
     ("tag", "file", "expected"),
     [
         ("1.2.0", "kv_cache_config: {dtype: fp8}", []),
         ("1.2.0", "kv_cache_config: {dtyp: fp8}", ["warn"]),
         ("1.2.0", "use_cuda_graph: true", ["fail"]),
         ("0.20.0", "use_cuda_graph: true", ["unjudged"]),
+        ("1.2.0", "backend: _autodeploy\ncuda_graph_batch_sizes: [1, 2]", ["unjudged"]),
         ("latest", "use_cuda_graph: true", ["unjudged"]),
         ("1.2.0", "enable_block_reuse: false", ["warn"]),
     ],

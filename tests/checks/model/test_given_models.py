@@ -108,6 +108,17 @@ def test_the_index_says_how_large(tmp_path: Path, size: object, args: list[str],
     assert judge(weights_fit, write(tmp_path, files)) == expected
 
 
+@pytest.mark.parametrize(("method", "expected"), [("eagle", []), ("draft_model", ["fail"])])
+def test_a_head_that_drafts_needs_no_vocabulary_of_its_own(
+    tmp_path: Path, method: str, expected: list[str]
+) -> None:
+    drafting = json.dumps({"method": method, "model": "house/small", "num_speculative_tokens": 2})
+    args = ["--gpu-memory-utilization", "0.8", "--speculative-config", drafting]
+    one = LLAMA_70B | {"num_hidden_layers": 1}
+    files = {"small/config.json": one, "deploy.yaml": own(*args, name="Qwen/Qwen3-32B")}
+    assert judge(weights_fit, write(tmp_path, files)) == expected
+
+
 def test_an_index_that_is_too_small_for_the_config(tmp_path: Path) -> None:
     files = {"config.json": LLAMA_70B, "deploy.yaml": own(), INDEX: index(40e9)}
     assert judge(weights_fit, write(tmp_path, files)) == []

@@ -103,6 +103,9 @@ def settings(**data: str) -> dict[str, Any]:
         ([get("google/codegemma-7b-it")], ["fail"]),
         ([get("org/unheard-of", **FROM)], []),
         # workers that fetch for themselves need one
+        ([get("google/gemma-4-31B-it")], ["unjudged"]),  # not said of it, and its elders are
+        ([get("google/gemma-3n-E4B-it")], ["fail"]),
+        ([get("Meta-Llama/llama-3.1-8b")], ["fail"]),
         ([gated()], ["fail"]),
         ([gated(**FROM)], []),
         ([gated(), get(**FROM)], []),
