@@ -13,7 +13,15 @@ from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.other_servers import LLAMACPP
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
+    Component,
+    Graph,
+    Recipe,
+    Recipes,
+    index_containers,
+    list_pod_templates,
+)
 
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
 _FOR_CPUS = re.compile(r"server(-b\d+)?")  # tags of llama.cpp's images: its docs/docker.md
@@ -40,7 +48,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
     workers = [
-        (graph, component, splits)
+        (recipe, graph, component, splits)
         for recipe in recipes
         for graph in recipe.deployments
         for component in graph.components
@@ -60,16 +68,26 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     for component, why, fix, place in idle:
         yield judged(1, "components")
         yield warn(f"{component.name}: {why}, a replica is given {component.gpus}", fix=fix, location=place)
-    for graph, component, splits in workers:
+    for recipe, graph, component, splits in workers:
         known = [split for split in splits if split is not None]
         reason = _explain_unjudged(graph, component, splits)
         if not splits and not graph.of_dynamo:
             yield from check_ranks(graph, component)
+        given = (component.gpus or 0) * component.nodes
+        if (
+            reason is None
+            and any(split.gpus_here > given for split in known)
+            and _has_ray_peers(recipe, graph, component)
+        ):
+            reason = (
+                "it starts Ray itself, whose other pods may have the GPUs",
+                "a RayCluster or a LeaderWorkerSet",
+            )
         if reason is not None:
             yield _describe_unjudged(graph, component, *reason)
         else:
             yield judged(1, "components")
-            yield from _compare_gpus(graph, component, (component.gpus or 0) * component.nodes, known)
+            yield from _compare_gpus(graph, component, given, known)
 
 
 def _runs_elsewhere(component: Component) -> bool:
@@ -103,6 +121,23 @@ def _find_idle(graph: Graph, component: Component) -> tuple[str, str, Location] 
             place = Location(graph.file, container.image_line, container.image_column)
             return "this image of llama.cpp uses no GPU", replace_words(tag, f"server-cuda{tag[6:]}"), place
     return None
+
+
+def _has_ray_peers(recipe: Recipe, graph: Graph, component: Component) -> bool:
+    """Whether a pod that no group is known of starts Ray itself, and others of the recipe may join it."""
+    starts = any(
+        (words[0].text, words[1].text) == ("ray", "start")
+        for container in component.containers
+        for words in container.commands
+        if len(words) > 1
+    )
+    joins = any(
+        "ray start" in text and "--address" in text
+        for template in list_pod_templates(recipe)
+        for container in template.containers
+        for text in [" ".join(w.text or "" for k in ("command", "args") for w in container.get_items(k))]
+    )
+    return graph.kind in POD_TEMPLATE_PATHS and starts and (joins or component.replicas > 1)
 
 
 def _explain_unjudged(

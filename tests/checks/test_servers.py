@@ -298,3 +298,18 @@ def test_vllm_omni_is_another_server(tmp_path: Path) -> None:
     one = serve("vllm/vllm-omni:v0.20.0", "vllm", "serve", "a/b", "--omni", gpus=2)
     assert judge(gpus_match, deploy(tmp_path, one)) == ["unjudged"]
     assert judge(flags_known, deploy(tmp_path, one)) == ["skip"]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("ray start --head; vllm serve a/b -tp 2", ["fail"]),
+        ("ray start --head; vllm serve a/b -tp 2 || ray start --address=h:6379 --block", ["unjudged"]),
+        ("vllm serve a/b -tp 2 --distributed-executor-backend ray", ["fail"]),
+    ],
+)
+def test_pods_that_start_ray_themselves_may_have_the_gpus_of_others(
+    tmp_path: Path, script: str, expected: list[str]
+) -> None:
+    one = serve(VLLM, command=["bash", "-c", script], kind="StatefulSet", gpus=1)
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
