@@ -36,7 +36,7 @@ _IN_SCRIPT = re.compile(
     r"^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?$", re.MULTILINE
 )
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 _CONSTANT = re.compile(r"(?<!\$)\$\(([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\)")  # no program has such a name
 _OF_SERVICE = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)|\w+_PORT(_\d+_\w+)?")  # the kubelet sets them
