@@ -84,7 +84,9 @@ def _find_unnamed(manifest: Manifest, pods: list[PodTemplate]) -> Iterator[Findi
     declared = [_read_ports(pod) for pod in pods]
     for _, target in _list_targets(manifest) if pods else ():
         name = target.data
-        if isinstance(name, str) and "$" not in name and not any(p is None or name in p for p in declared):
+        if not isinstance(name, str) or "$" in name or name.isupper():
+            continue  # as PORT is, which is filled in later
+        if not any(p is None or name in p for p in declared):
             yield fail(
                 f"{manifest.kind} {manifest.name}: no pod that it selects has a port named {name}",
                 fix="name the port of the container so, or write its number",

@@ -27,7 +27,7 @@ _IN_SCRIPT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w
 _SIGNS = re.compile(r"@@|%%|(?i:your)[-_]")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _OF_CHART = re.compile(r"\{\{.*\.(?:Values|Release|Chart)\b|^\.Values\.")
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
 _OPEN_VARIABLE = re.compile(rf"{_VARIABLE.pattern}|\$([A-Z][A-Z0-9_]+)\b")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 _SHELL_CONSTANT = re.compile(r"(?<!\$)\$[A-Z][A-Z0-9_]+\b")

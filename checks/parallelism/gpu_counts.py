@@ -14,7 +14,15 @@ from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.other_servers import LLAMACPP
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import POD_TEMPLATE_PATHS, Component, Graph, Recipe, Recipes, index_containers
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
+    Component,
+    Graph,
+    Recipe,
+    Recipes,
+    index_containers,
+    list_pod_templates,
+)
 
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
 _FOR_CPUS = re.compile(r"server(-b\d+)?")  # tags of llama.cpp's images: its docs/docker.md
@@ -74,7 +82,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
         if (
             reason is None
             and any(split.gpus_here > given for split in known)
-            and _is_in_ray(graph, component)
+            and _has_ray_peers(recipe, graph, component)
         ):
             reason = (
                 "it starts Ray itself, whose other pods may have the GPUs",
@@ -122,15 +130,21 @@ def _find_idle(graph: Graph, component: Component) -> tuple[str, str, Location] 
     return None
 
 
-def _is_in_ray(graph: Graph, component: Component) -> bool:
-    """Whether a pod that no group is known of joins a cluster of Ray, or starts one that others join."""
-    for container in component.containers if graph.kind in POD_TEMPLATE_PATHS else ():
-        starts = (words for words in container.commands if len(words) > 1)
-        if any((words[0].text, words[1].text) == ("ray", "start") for words in starts):
-            return True
-        if any(container.find_variable("RAY_ADDRESS", launch) for launch in container.launches):
-            return True
-    return False
+def _has_ray_peers(recipe: Recipe, graph: Graph, component: Component) -> bool:
+    """Whether a pod that no group is known of starts Ray itself, and others of the recipe may join it."""
+    starts = any(
+        (words[0].text, words[1].text) == ("ray", "start")
+        for container in component.containers
+        for words in container.commands
+        if len(words) > 1
+    )
+    joins = any(
+        "ray start" in text and "--address" in text
+        for template in list_pod_templates(recipe)
+        for container in template.containers
+        for text in [" ".join(w.text or "" for k in ("command", "args") for w in container.get_items(k))]
+    )
+    return graph.kind in POD_TEMPLATE_PATHS and starts and (joins or component.replicas > 1)
 
 
 def _explain_unjudged(

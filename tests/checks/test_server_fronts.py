@@ -58,6 +58,7 @@ HTTP = {"name": "http", "containerPort": 8000}
         (serve(VLLM, "--model=a/b", pod={"hostname": "x"}), lead(8080, selector={"app": "other"}), ["warn"]),
         (declare(HTTP), lead("http"), []),
         (declare(HTTP), lead("web"), ["fail"]),
+        (declare(HTTP), lead("PORT"), []),  # which is filled in later
         (declare(HTTP | {"containerPort": 8080}), lead("http"), ["fail"]),
         (declare(HTTP, {"name": "zmq", "containerPort": 5557}), lead(5557), []),
         (serve("nginx:1", "-g", "daemon off;", ports=[HTTP]), lead("web"), ["fail"]),

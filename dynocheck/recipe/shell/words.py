@@ -156,6 +156,16 @@ def _is_braced(literal: str) -> bool:
     return "," in inner or ".." in inner
 
 
+def _is_bare_json(pieces: Sequence[_Piece]) -> bool:
+    """Whether a word is JSON without quotes around it, as in `{"a":"b","c":1}`: whatever becomes of its
+    braces, the program gets no JSON.
+    """
+    filled = [piece for piece in pieces if piece.text]
+    kinds = [piece.kind for piece in filled[:3]]
+    starts = kinds == [_Quoting.LITERAL, _Quoting.QUOTED, _Quoting.LITERAL] and filled[0].text == "{"
+    return starts and (filled[2].text or "").startswith(":") and (filled[-1].text or "").endswith("}")
+
+
 def _is_split(text: str) -> bool:
     return bool(_BLANKS.search(text) or _PATTERN.search(text))
 
@@ -182,7 +192,7 @@ def _split_fields(pieces: Sequence[_Piece], *, splits: bool) -> list[str | None]
 def _is_predictable(pieces: Sequence[_Piece], *, splits: bool) -> bool:
     """Whether every shell makes the same known fields of these pieces."""
     literal = _join_literals(pieces)
-    if _is_braced(literal) or _TILDE.search(literal):
+    if (_is_braced(literal) and not _is_bare_json(pieces)) or _TILDE.search(literal):
         return False
     if any(text is None or (kind is not _Quoting.QUOTED and _PATTERN.search(text)) for text, kind in pieces):
         return False

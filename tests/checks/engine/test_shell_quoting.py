@@ -140,3 +140,10 @@ def test_a_number_that_is_given_twice(tmp_path: Path, args: str, expected: list[
 
 def test_there_may_be_no_engine(tmp_path: Path) -> None:
     assert judge(conflicting_args.cli_vs_yaml, deploy(tmp_path, graph(FRONTEND))) == ["skip"]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_json_that_loses_its_quotes_and_its_braces(tmp_path: Path, shell: str) -> None:
+    script = 'python3 -m dynamo.vllm --model m --kv-transfer-config {"kv_connector":"A","kv_role":"kv_both"}'
+    given = start(tmp_path, [shell, "-c", script])
+    assert outcomes(shell_quoting, given) == ["fail"]

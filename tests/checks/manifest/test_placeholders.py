@@ -58,6 +58,7 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (graph(engine(image=IMAGE, pod={"nodeSelector": {"pool": "todo"}})), ["fail"]),
         # what only looks like it, or what Helm fills in
         (image("{{ .Values.image }}"), []),
+        (claim("${1}.example"), []),  # a group of a regular expression: no variable has such a name
         (image(IMAGE), []),
         (image("registry.example/your/vllm:1.3.0"), []),
         (image("registry.example/myself/my-tagger:1.3.0"), []),
