@@ -168,7 +168,8 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _find_placeholder(text.text.strip(), is_image=text.key == "image")
-    own = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    known_group = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    own = bool(manifest.api_version) and known_group
     if own and not text.in_command and (template := _TEMPLATE.search(text.text)):
         yield report(
             f"{text.label}: nothing replaces {template[0]}",

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest.placeholders import placeholders
+from dynocheck.checks.manifest.references import references
+from dynocheck.checks.manifest.schema import schema
 from dynocheck.checks.structure.layout import layout, read_whole
 from dynocheck.facts import Recipes
 from dynocheck.recipe import helm
@@ -85,3 +87,35 @@ def test_why_helm_does_not_render_a_chart(tmp_path: Path) -> None:
     assert places(layout, load(tmp_path)) == [("unknown", "Chart.yaml:None")]
     (finding,) = run_check(layout, load(tmp_path))
     assert finding.message.endswith("templates/a.yaml:4: model is needed")
+
+
+EMPTY = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: a}
+data: {{ .Values.keys.all }}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec:
+  volumes: [{name: , emptyDir: {}}]
+  containers:
+  - {name: c, image: "i:1", env: [{name: A, valueFrom: {secretKeyRef: {name: a, key: b}}}]}
+"""
+
+
+def test_what_the_values_of_a_chart_leave_empty_is_not_judged(tmp_path: Path) -> None:
+    write_chart(tmp_path, EMPTY.replace("{{ .Values.keys.all }}", ""))
+    given = load(tmp_path)
+    assert outcomes(schema, given) == outcomes(references, given) == []
+
+
+def test_values_and_tests_of_a_chart_are_no_manifests(tmp_path: Path) -> None:
+    write_chart(tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/a_test.yaml").write_text("kind: Pod\n")
+    (tmp_path / "values-small.yaml").write_text("kind: Pod\nname: '{{ .Release.Name }}'\n")
+    assert [file.path.rpartition("/")[2] for r in load(tmp_path) for file in r.files] == [
+        "Chart.yaml (rendered)"
+    ]
