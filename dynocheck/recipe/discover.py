@@ -90,7 +90,6 @@ _PARTS, _PATCHES = ("resources", "bases", "components"), ("patches", "patchesJso
 _LOCAL = re.compile(r"(?!/)(?![\w-]+(?:\.[\w-]+)+/)(?:(?!//)[\w./ -])+")
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _CHART = "Chart.yaml"
-_VALUES = re.compile(r"(?:[\w.-]+-)?values(?:[._-][\w.-]*)?\.ya?ml")
 _RENDERED = "a Helm chart: only its rendered output is applied"
 _LONG_PAGE = f"a page with more than {MAX_CHARACTERS} characters"
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
@@ -435,8 +434,8 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         leaves[:] = sorted(name for name in leaves if name not in outside)
         if _CHART in leaves:
             scan.unread.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
-            names[:] = [n for n in names if n not in ("templates", "charts", "tests")]
-            leaves[:] = [n for n in leaves if n != _CHART and not _VALUES.fullmatch(n)]
+            names[:] = [n for n in names if n not in ("templates", "charts", "tests", "files", "ci")]
+            leaves[:] = [n for n in leaves if not is_manifest(folder / n)]  # Helm reads them, or nothing
         relative = folder.relative_to(path)
         scan.folders.extend(escape_path(relative / name) for name in names)
         for name in _KUSTOMIZATIONS.intersection(leaves):
@@ -507,6 +506,9 @@ def _render_charts(scan: _Scan) -> None:
         scan.unread.remove(part)
         if chart.output:
             scan.files.append(read_rendered(f"{part.file}{RENDERED}", chart.output, chart.tags))
+            if chart.left_out:
+                what = f"{', '.join(chart.left_out)}, which the values of the chart switch off"
+                scan.unread.append(UnreadPart(what, part.file, 1, 1))
         else:
             what = f"the output of Helm, which says {chart.reason}"
             scan.unread.append(msgspec.structs.replace(part, what=what))

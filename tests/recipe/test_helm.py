@@ -119,3 +119,10 @@ def test_values_and_tests_of_a_chart_are_no_manifests(tmp_path: Path) -> None:
     assert [file.path.rpartition("/")[2] for r in load(tmp_path) for file in r.files] == [
         "Chart.yaml (rendered)"
     ]
+
+
+def test_what_values_switch_off_is_not_judged(tmp_path: Path) -> None:
+    write_chart(tmp_path, "kind: Service\n# {{- if .Values.on }}\n# kind: Deployment\n")
+    (tmp_path / "templates/b.tpl").write_text("kind: Deployment\nkind: Ingress\n")
+    (what,) = get_coverage(read_whole, load(tmp_path))[1]
+    assert what.startswith("Deployment, ")
