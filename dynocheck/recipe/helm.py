@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from dynocheck.data.kubernetes_schemas import choose_release
 from dynocheck.facts import Value
 from dynocheck.recipe.files import try_read_text
 from dynocheck.recipe.renderers import run_renderer
@@ -61,7 +62,9 @@ def render_chart(folder: Path, given: Mapping[str, str]) -> RenderedChart | None
     }
     options = [f"--set={name}={_escape(value)}" for name, value in used.items()]
     options += [f"--set-string={name}=" + quote_variables(f"${{{v}}}") for v, name in tags.items()]
-    done = run_renderer([*command, "release", str(folder), "--skip-tests", *options])
+    newest = ".".join(map(str, choose_release()))
+    options += ["--skip-tests", f"--kube-version={newest}"]  # by whose schemas the output is judged
+    done = run_renderer([*command, "release", str(folder), *options])
     opened = {variable: f".Values.{name}" for variable, name in tags.items()}
     left_out = tuple(sorted({*_KIND.findall(templates)} - {*_KIND.findall(done.output)}))
     return RenderedChart(unquote_variables(done.output), _shorten(done.error), opened, left_out)

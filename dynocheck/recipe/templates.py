@@ -209,6 +209,6 @@ def _parse_line(line: str, place: str) -> dict[str, str]:
 
 def _split(assignment: str, place: str) -> tuple[str, str]:
     name, equals, value = assignment.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+    if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
         raise UsageError(f"{place}: write NAME=VALUE")
     return name, value

@@ -12,6 +12,7 @@ from dynocheck.checks.structure.layout import layout, read_whole
 from dynocheck.facts import Recipes
 from dynocheck.recipe import helm
 from dynocheck.recipe.discover import load_recipes
+from dynocheck.recipe.templates import parse_assignments
 from tests.checks.judging import get_coverage, outcomes, places, run_check
 
 # Enough of `helm template`: it writes the values of --set and --set-string, and ends at `fail`.
@@ -76,7 +77,7 @@ def test_a_value_that_the_chart_leaves_open_is_asked_for_once(tmp_path: Path, va
 
 def test_set_gives_a_chart_its_values(tmp_path: Path) -> None:
     write_chart(tmp_path, TEMPLATE.replace("{{ .Values.image.tag }}", "v0.9.1"), "size: 1\n")
-    given = load(tmp_path, model="Qwen/Qwen3-8B", other="a")
+    given = load(tmp_path, **parse_assignments(["model=Qwen/Qwen3-8B", "image.pull=no", "other=a"], []))
     assert get_coverage(placeholders, given)[1] == []
     ((launch,),) = [c.launches for r in given for s in r.servers for e in s.components for c in e.containers]
     assert [word.text for word in launch.words] == ["Qwen/Qwen3-8B"]
