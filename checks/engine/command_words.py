@@ -106,7 +106,8 @@ def _check_blanks(file: str, words: Sequence[Word]) -> Iterator[Finding]:
 def _check_continuations(file: str, commands: Sequence[Sequence[Word]]) -> Iterator[Finding]:
     """Reports a flag that is run as a command, as the line before it does not end with a backslash."""
     for words in commands[1:]:
-        if _FLAG.fullmatch(words[0].text or ""):
+        first = words[0].text or ""
+        if _FLAG.fullmatch(first) and first != "-m":  # with which what is found in unreadable scripts begins
             yield fail(
                 f"{words[0].text} is run as a command",
                 fix="end the line before it with a backslash, without a blank behind it",

@@ -339,7 +339,9 @@ def _check_repeats(files: list[SourceFile], *, applied: bool) -> Iterator[Findin
         for manifest in file.manifests:
             namespace = manifest.root.get_text("metadata", "namespace")
             key = (manifest.group, manifest.kind, namespace, manifest.name)
-            if manifest.name and (other := _find_earlier(first, key, scope, file.path, manifest)) is not None:
+            if not manifest.name or file.has_open_name(manifest.name):
+                continue
+            if (other := _find_earlier(first, key, scope, file.path, manifest)) is not None:
                 rejected = applied and manifest.kind == "Job"
                 yield _report_duplicate(
                     manifest, other, fail if rejected or other.file == file.path else warn

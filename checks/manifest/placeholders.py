@@ -168,7 +168,8 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _find_placeholder(text.text.strip(), is_image=text.key == "image")
-    own = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    known_group = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    own = bool(manifest.api_version) and known_group
     if own and not text.in_command and (template := _TEMPLATE.search(text.text)):
         yield report(
             f"{text.label}: nothing replaces {template[0]}",
@@ -184,7 +185,7 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
             evidence={"placeholder": hint},
             location=place,
         )
-    elif not text.in_command and not text.in_data and (variable := _find_variable(text, file, own=own)):
+    elif not text.in_command and (variable := _find_variable(text, file, manifest, own=own)):
         yield report(
             f"{text.label}: nothing replaces {variable}",
             fix=_suggest_expansion(text, variable),
@@ -249,11 +250,17 @@ def _report_in_script(what: str, name: str, place: Location, *, in_data: bool) -
     )
 
 
-def _find_variable(text: _ManifestText, file: SourceFile, *, own: bool) -> str | None:
+def _find_variable(text: _ManifestText, file: SourceFile, manifest: Manifest, *, own: bool) -> str | None:
     """A variable that neither kubectl nor the kubelet replaces.
 
     :param own: whether Kubernetes or NVIDIA defined the kind, so that no program of another replaces it.
     """
+    if text.in_data:  # of a ConfigMap it may be anything; of a Secret it is no base64
+        is_encoded = manifest.kind == "Secret" and "stringData" not in text.parents
+        whole = (
+            (_VARIABLE.fullmatch(text.text) or _SHELL_VARIABLE.fullmatch(text.text)) if is_encoded else None
+        )
+        return whole[0] if whole else None
     match = _VARIABLE.search(text.text)
     if match is None and not file.template:
         match = _SHELL_VARIABLE.fullmatch(text.text) if text.variable else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeGuard
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.files import RENDERED
 from dynocheck.core.fixes import replace_words
 from dynocheck.engines import find_instances
 from dynocheck.engines.arguments import find_config_file
@@ -180,6 +181,8 @@ def _check_keys(reference: _Reference, made: list[Manifest]) -> Iterator[Finding
     """Reports keys that an object of the recipe lacks."""
     beside = [manifest for manifest in made if manifest.file == reference.manifest.file] or made
     given = {key for m in beside for part in _HOLDS_DATA for key in _read_keys(m, part)}
+    if not given and reference.manifest.file.endswith(f"Chart.yaml{RENDERED}"):
+        return  # which values that the chart leaves empty would fill
     for key in reference.keys:
         is_whole = all(manifest.kind == reference.kind for manifest in beside)
         if is_whole and key.text and "$" not in key.text and key.text not in given:

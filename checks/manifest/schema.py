@@ -135,8 +135,7 @@ def schema(
                 location=place,
             )
             continue
-        values = manifest.root.walk() if file.template or file.tags else ()
-        open_values = {(value.line, value.column) for value in values if file.is_open(value)}
+        open_values = set(file.list_open_places(manifest.root))
         violations = validate(manifest, definitions, open_values)
         known += violations is not None
         if violations is None:

@@ -255,6 +255,8 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
         implied = dict(_list_implied(recipe))
         for name, location in [*mounted, *_list_expected(recipe, mounted)]:
             has_mounts = True
+            if "${" in name:
+                continue  # manifest.placeholders tells it, or that its template is not filled in
             if all(claim.name != name for claim in recipe.claims):
                 beside = sorted(pvc for file, pvc in listed if file == location.file)
                 declared = sorted({c.name for c in recipe.claims if joined or _is_beside(c, location)})

@@ -368,6 +368,14 @@ def read_whole(recipes: Recipes) -> Iterator[Finding | Unjudged]:
         for part in recipe.unread:
             if part.missing or (part.chart and not recipe.graphs) or (part.file in inputs and not deploys):
                 continue  # structure.files or structure.layout reports it
+            if part.file.endswith("Chart.yaml") and not part.chart:
+                yield unjudged(
+                    part.what,
+                    why="it is not in what helm renders",
+                    needs="helm template CHART -f VALUES > rendered.yaml && dynocheck recipe rendered.yaml",
+                    location=Location(part.file),
+                )
+                continue
             shorten = "shorten it, or move it into a file of its own"
             yield warn(
                 f"not read: {part.what}",

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,6 +70,7 @@ from dynocheck.recipe.templates import (
     is_of_helm,
     is_template_of_yaml,
     name_rendered,
+    names_dollar,
     open_tags,
     read_scripts,
     runs_envsubst,
@@ -271,6 +272,21 @@ def _list_texts(value: Value) -> Iterator[str]:
         yield from _list_texts(entry)
 
 
+def _read_scripts_above(path: Path, tree: str, names: Collection[str]) -> list[str]:
+    """The scripts, pages and workflows above a folder that fill in a manifest by one of these names.
+
+    :param tree: the repository around it, or the folder itself.
+    """
+    real = os.path.realpath(path)
+    above = [folder for folder in Path(real).parents if f"{folder}/".startswith(f"{tree}/")][
+        : _ANCESTORS // 2
+    ]
+    above += [Path(tree, ".github/workflows")] if tree != real else []
+    texts = (text for folder in above for text in read_scripts(folder, _list_names(folder)))
+    inside = f"/{os.path.basename(real)}"  # noqa: PTH119 - text
+    return [text for text in texts if inside in text and any(name in text for name in names)]
+
+
 def _list_names(folder: Path) -> list[str]:
     """The names in a folder; empty if it cannot be read."""
     try:
@@ -293,6 +309,7 @@ class _Filling:
         self.variables = variables
         self.rendered = substituted or any(map(runs_envsubst, scripts))
         self.tokens = find_tokens(scripts)
+        self.keeps_dollars = any(map(names_dollar, scripts))
 
 
 def _mark_templates(reads: Iterable[LoadedFile], filling: _Filling) -> Iterator[LoadedFile]:
@@ -305,9 +322,11 @@ def _fill_in(read: LoadedFile, filling: _Filling) -> LoadedFile:
     file, text = read
     replaced, marked = is_filled_in(text, filling.tokens), is_marked(file.path, text)
     template = file.template or filling.rendered or marked
-    if not (template or replaced or is_of_helm(text)):
+    if not (template or replaced or (is_of_helm(text) and any(m.kind for m in file.manifests))):
         return read
     tags = dict(file.tags)
+    if filling.keeps_dollars:
+        text = text.replace("${DOLLAR}", "$")
     if replaced:
         text, spelled = open_tokens(text, filling.tokens)
         tags |= spelled
@@ -337,7 +356,8 @@ def _load_folder(path: Path, variables: Mapping[str, str], tree: str, *, render:
     context = _read_context(path, variables) if shape == "variant" else []
     texts = _read_pages(scan.pages)
     substituted = any(map(has_substitutions, (text for _, text in scan.files)))
-    filling = _Filling(variables, scan.scripts, substituted=substituted)
+    near = _read_scripts_above(path, tree, {os.path.basename(read.file.path) for read in scan.files})  # noqa: PTH119
+    filling = _Filling(variables, [*scan.scripts, *near], substituted=substituted)
     files = [*_mark_templates(scan.files, filling), *context]
     said = [(f"{escape_path(page.parent)}/", _find_names(text)) for page, text in texts]
     recipe = _build_recipe(path, shape, [_find_announced(read, said) for read in files], scan.folders)
@@ -419,8 +439,8 @@ def _scan_folder(path: Path, variables: Mapping[str, str], tree: str) -> _Scan:
         leaves[:] = sorted(name for name in leaves if name not in outside)
         if _CHART in leaves:
             scan.unread.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
-            names[:] = [n for n in names if n not in ("templates", "charts")]
-            leaves.remove(_CHART)
+            names[:] = [n for n in names if n not in ("templates", "charts", "tests", "files", "ci")]
+            leaves[:] = [n for n in leaves if not is_manifest(folder / n)]  # Helm reads them, or nothing
         relative = folder.relative_to(path)
         scan.folders.extend(escape_path(relative / name) for name in names)
         for name in _KUSTOMIZATIONS.intersection(leaves):
@@ -491,6 +511,9 @@ def _render_charts(scan: _Scan) -> None:
         scan.unread.remove(part)
         if chart.output:
             scan.files.append(read_rendered(f"{part.file}{RENDERED}", chart.output, chart.tags))
+            if chart.left_out:
+                what = f"{', '.join(chart.left_out)}, which the values of the chart switch off"
+                scan.unread.append(UnreadPart(what, part.file, 1, 1))
         else:
             what = f"the output of Helm, which says {chart.reason}"
             scan.unread.append(msgspec.structs.replace(part, what=what))

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from dynocheck.data.kubernetes_schemas import choose_release
 from dynocheck.facts import Value
 from dynocheck.recipe.files import try_read_text
 from dynocheck.recipe.renderers import run_renderer
@@ -18,6 +19,10 @@ from dynocheck.recipe.yaml_loader import read_documents
 _TEMPLATES = (".yaml", ".yml", ".tpl", ".txt")
 _MAX_TEMPLATES = 200  # files
 _MAX_UNSET = 100  # values
+_KIND = re.compile(
+    r"^kind: *(Deployment|StatefulSet|DaemonSet|Job|LeaderWorkerSet|\w*GraphDeployment|InferenceService)\b",
+    re.MULTILINE,
+)
 _TAG = re.compile(r"\{\{([^{}]*)\}\}")
 _VALUE = re.compile(r"\.Values\.(\w+(?:\.\w+)*)")
 # A value that is written as it is, whether it is set or not.
@@ -31,12 +36,13 @@ _MAX_REASON = 200  # characters
 
 class RenderedChart(NamedTuple):
     """What Helm makes of a chart; if it cannot, why. `tags` are the values that the chart leaves open, by the
-    name that stands for each in the output.
+    name that stands for each in the output. `left_out` are the kinds of its templates that are not in it.
     """
 
     output: str
     reason: str = ""
     tags: Mapping[str, str] = MappingProxyType({})
+    left_out: tuple[str, ...] = ()
 
 
 def render_chart(folder: Path, given: Mapping[str, str]) -> RenderedChart | None:
@@ -56,10 +62,12 @@ def render_chart(folder: Path, given: Mapping[str, str]) -> RenderedChart | None
     }
     options = [f"--set={name}={_escape(value)}" for name, value in used.items()]
     options += [f"--set-string={name}=" + quote_variables(f"${{{v}}}") for v, name in tags.items()]
-    done = run_renderer([*command, "release", str(folder), "--skip-tests", *options])
-    return RenderedChart(
-        unquote_variables(done.output), _shorten(done.error), {v: f".Values.{n}" for v, n in tags.items()}
-    )
+    newest = ".".join(map(str, choose_release()))
+    options += ["--skip-tests", f"--kube-version={newest}"]  # by whose schemas the output is judged
+    done = run_renderer([*command, "release", str(folder), *options])
+    opened = {variable: f".Values.{name}" for variable, name in tags.items()}
+    left_out = tuple(sorted({*_KIND.findall(templates)} - {*_KIND.findall(done.output)}))
+    return RenderedChart(unquote_variables(done.output), _shorten(done.error), opened, left_out)
 
 
 def _escape(value: str) -> str:

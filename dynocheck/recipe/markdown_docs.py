@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SHELLS = ("sh", "bash", "shell", "console", "zsh", "shell-session")
 _HINT = re.compile(r"<[A-Za-z][^<>\n]*>|\.\.\.|…")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//")
+_REMOTE = re.compile(rf"{_SCHEME.pattern}|[\w-]+(?:\.[\w-]+)+/[^?]*(?:\?ref=|//)")  # also as kustomize has it
 _HTML_ANCHOR = re.compile(r"""<a\s+(?:name|id)=["']([^"']+)["']""")
 _ANCESTORS = 6  # levels: commands may be run from the recipe, the folder of recipes or the repository
 MAX_CHARACTERS = 64 * 1024  # parsing Markdown can take time quadratic in its length
@@ -135,7 +136,7 @@ def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path, root: Path) 
             continue
         within = Path(*(step for step in moved if step is not None))
         for name, word in _find_file_arguments(command):
-            if not (name == "-" or name.startswith("/") or "*" in name or _SCHEME.match(name)):
+            if not (name == "-" or name.startswith("/") or "*" in name or _REMOTE.match(name)):
                 exists = any(_exists(base / way / name) for base in bases for way in (Path(), within))
                 exists = exists or _exists_in_copy(name, root)
                 yield Mention(name, exists, word.line, word.column)

@@ -25,6 +25,7 @@ _NAMED_TAG = re.compile(
 _ANY_TAG = re.compile(
     r"\{\{(?P<third>\{)?(?P<name>[^{}\n]*\w[^{}\n]*)\}\}(?(third)\})|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
 )
+_DOLLAR = re.compile(r"""\bDOLLAR=['"]?\\?\$['"]?(?:\s|$)""", re.MULTILINE)
 _SUBSTITUTION = re.compile(r"\bpostBuild:\s*\{?\s*substitute(?:From)?:")
 _HELM = re.compile(r"\{\{[^{}]*\.(?:Values|Release|Chart)\b")
 _SUFFIX = r"template|tmpl|tpl|gotmpl|tftpl|j2|jinja2?|envsubst|mustache|in"
@@ -118,6 +119,11 @@ def has_substitutions(manifest: str) -> bool:
     return "postBuild" in manifest and _SUBSTITUTION.search(manifest) is not None
 
 
+def names_dollar(script: str) -> bool:
+    """Whether a script fills in `${DOLLAR}` with a dollar, which leaves variables to a shell."""
+    return _DOLLAR.search(script) is not None
+
+
 def is_named_template(path: str) -> bool:
     """Whether a file's name says that it is filled in."""
     return _NAMED.search(path) is not None
@@ -136,7 +142,8 @@ def read_scripts(folder: Path, names: Iterable[str]) -> list[str]:
 
     :param names: the names of the files in the folder.
     """
-    likely = (n for n in names if n.lower() in _SCRIPT_NAMES or n.endswith((*_SCRIPT_SUFFIXES, ".md")))
+    suffixes = (*_SCRIPT_SUFFIXES, ".md", *((".yml", ".yaml") if folder.name == "workflows" else ()))
+    likely = (n for n in names if n.lower() in _SCRIPT_NAMES or n.endswith(suffixes))
     texts = (_read_start(folder / name) for name in likely)
     return [text for text in texts if _FILLER.search(text)]
 
@@ -202,6 +209,6 @@ def _parse_line(line: str, place: str) -> dict[str, str]:
 
 def _split(assignment: str, place: str) -> tuple[str, str]:
     name, equals, value = assignment.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+    if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
         raise UsageError(f"{place}: write NAME=VALUE")
     return name, value

@@ -23,6 +23,8 @@ from dynocheck.schema.messages import quote
 from dynocheck.schema.pods import list_component_pods, list_embedded_pods
 from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_metadata
 
+# Kubernetes' own groups, and those of files that only a tool reads.
+_NO_OBJECTS = (".k8s.io", "eksctl.io", "k3d.io", "talos.dev")
 _NO_DEFINITIONS = SchemaCompiler({}, structural=False)
 
 
@@ -64,7 +66,7 @@ def validate_metadata(manifest: Manifest) -> list[SchemaViolation]:
     Not judged are objects without a group of their own, and those of Kubernetes' groups.
     """
     found: dict[str, SchemaViolation] = {}
-    if "." in manifest.group and not manifest.group.endswith(".k8s.io"):
+    if "." in manifest.group and not manifest.group.endswith(_NO_OBJECTS):
         metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
         check_metadata(found, metadata, "metadata")
         _check_name(found, metadata, ANY_NAME)

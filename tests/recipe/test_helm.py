@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest.placeholders import placeholders
+from dynocheck.checks.manifest.references import references
+from dynocheck.checks.manifest.schema import schema
 from dynocheck.checks.structure.layout import layout, read_whole
 from dynocheck.facts import Recipes
 from dynocheck.recipe import helm
 from dynocheck.recipe.discover import load_recipes
+from dynocheck.recipe.templates import parse_assignments
 from tests.checks.judging import get_coverage, outcomes, places, run_check
 
 # Enough of `helm template`: it writes the values of --set and --set-string, and ends at `fail`.
@@ -74,7 +77,7 @@ def test_a_value_that_the_chart_leaves_open_is_asked_for_once(tmp_path: Path, va
 
 def test_set_gives_a_chart_its_values(tmp_path: Path) -> None:
     write_chart(tmp_path, TEMPLATE.replace("{{ .Values.image.tag }}", "v0.9.1"), "size: 1\n")
-    given = load(tmp_path, model="Qwen/Qwen3-8B", other="a")
+    given = load(tmp_path, **parse_assignments(["model=Qwen/Qwen3-8B", "image.pull=no", "other=a"], []))
     assert get_coverage(placeholders, given)[1] == []
     ((launch,),) = [c.launches for r in given for s in r.servers for e in s.components for c in e.containers]
     assert [word.text for word in launch.words] == ["Qwen/Qwen3-8B"]
@@ -85,3 +88,42 @@ def test_why_helm_does_not_render_a_chart(tmp_path: Path) -> None:
     assert places(layout, load(tmp_path)) == [("unknown", "Chart.yaml:None")]
     (finding,) = run_check(layout, load(tmp_path))
     assert finding.message.endswith("templates/a.yaml:4: model is needed")
+
+
+EMPTY = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: a}
+data: {{ .Values.keys.all }}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec:
+  volumes: [{name: , emptyDir: {}}]
+  containers:
+  - {name: c, image: "i:1", env: [{name: A, valueFrom: {secretKeyRef: {name: a, key: b}}}]}
+"""
+
+
+def test_what_the_values_of_a_chart_leave_empty_is_not_judged(tmp_path: Path) -> None:
+    write_chart(tmp_path, EMPTY.replace("{{ .Values.keys.all }}", ""))
+    given = load(tmp_path)
+    assert outcomes(schema, given) == outcomes(references, given) == []
+
+
+def test_values_and_tests_of_a_chart_are_no_manifests(tmp_path: Path) -> None:
+    write_chart(tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/a_test.yaml").write_text("kind: Pod\n")
+    (tmp_path / "values-small.yaml").write_text("kind: Pod\nname: '{{ .Release.Name }}'\n")
+    assert [file.path.rpartition("/")[2] for r in load(tmp_path) for file in r.files] == [
+        "Chart.yaml (rendered)"
+    ]
+
+
+def test_what_values_switch_off_is_not_judged(tmp_path: Path) -> None:
+    write_chart(tmp_path, "kind: Service\n# {{- if .Values.on }}\n# kind: Deployment\n")
+    (tmp_path / "templates/b.tpl").write_text("kind: Deployment\nkind: Ingress\n")
+    (what,) = get_coverage(read_whole, load(tmp_path))[1]
+    assert what.startswith("Deployment, ")

@@ -252,3 +252,35 @@ def test_set_fills_in_what_sed_replaces(folder: Path) -> None:
     (folder / "job.yaml").write_text(TAGGED)
     (folder / "run.sh").write_text(PLACES["run.sh"])
     assert list_unjudged(judge(folder, "--set", "IMAGE_TAG=1.2.3")) == []
+
+
+def test_a_dollar_that_is_filled_in_leaves_a_variable_to_the_shell(folder: Path) -> None:
+    text = JOB.replace('"${HOME}"', '"${DOLLAR}HOME ${DOLLAR}(id -u)"').replace(
+        "registry.example/", "${REGISTRY}/"
+    )
+    (folder / "job.yaml").write_text(text.replace('"${NAME}"', "a").replace("${NODES}", "{a: b}"))
+    (folder / "run.sh").write_text("export DOLLAR='$' REGISTRY=a\nenvsubst < job.yaml | kubectl apply -f -\n")
+    assert list_unjudged(judge(folder)) == ["manifest.placeholders: job.yaml: ${REGISTRY}"]
+
+
+def test_a_script_above_a_folder_speaks_of_it(folder: Path) -> None:
+    (folder / ".git").mkdir()
+    (folder / "jobs").mkdir()
+    (folder / "job.yaml").rename(folder / "jobs" / "job.yaml")
+    assert judge(folder, path="jobs").outcomes["manifest.placeholders"] == "fail"
+    (folder / "run.sh").write_text("envsubst < $HERE/jobs/job.yaml | kubectl apply -f -\n")
+    assert judge(folder, path="jobs").outcomes["manifest.placeholders"] == "unjudged"
+
+
+def test_a_key_may_be_filled_in(folder: Path) -> None:
+    (folder / "job.yaml").write_text(JOB.replace("${NODES}", '{"${PREFIX}/pool": a}'))
+    (folder / "run.sh").write_text(RUNS)
+    assert judge(folder).outcomes["manifest.schema"] == "pass"
+
+
+def test_what_flux_substitutes_is_open(folder: Path) -> None:
+    (folder / "apps.yaml").write_text(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n"
+        "spec:\n  path: ./apps\n  postBuild:\n    substitute: {NAME: a}\n"
+    )
+    assert "manifest.placeholders: job.yaml: ${NAME}, ${NODES}" in list_unjudged(judge(folder))

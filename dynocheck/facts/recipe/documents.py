@@ -164,6 +164,18 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
         """Whether a value is known only once the template is filled in."""
         return isinstance(value.data, str) and self.has_open_name(value.data)
 
+    def list_open_places(self, root: Value) -> Iterator[tuple[int, int]]:
+        """The line and column of each value below this one that is, or whose key is, known only later."""
+        of_chart = self.rendered and self.path.rpartition("/")[2].startswith("Chart.yaml")
+        for value in root.walk() if self.template or self.tags or of_chart else ():
+            if self.is_open(value):
+                yield value.line, value.column
+            for key, entry in value.data.items() if isinstance(value.data, dict) else ():
+                if self.has_open_name(key):
+                    yield entry.line, entry.column
+                elif of_chart and entry.data in (None, ""):  # by a value that the chart leaves empty
+                    yield from ((value.line, value.column), (entry.line, entry.column))
+
     def has_open_name(self, text: str) -> bool:
         """Whether a text has a name that is filled in."""
         if not (self.template or self.tags) or "$" not in text:

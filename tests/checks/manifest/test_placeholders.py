@@ -54,6 +54,8 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (variable("http://searx.example:8080/search?q=<query>&format=json"), []),
         (variable("sk-lab-..."), ["warn"]),
         (manifests.config_map("a") | {"kind": "Secret", "stringData": {"URL": "http://<HOST>/v1"}}, ["fail"]),
+        (manifests.config_map("a") | {"kind": "Secret", "data": {"token": "$HF_TOKEN"}}, ["fail"]),
+        (manifests.config_map("a") | {"kind": "Secret", "stringData": {"password": "$Secret1"}}, []),
         (graph(engine("--served-model-name", "<model>", image=IMAGE)), ["fail"]),
         (graph(engine(image=IMAGE, pod={"nodeSelector": {"pool": "todo"}})), ["fail"]),
         # what only looks like it, or what Helm fills in

@@ -218,3 +218,8 @@ def test_a_count_below_zero_is_mended_to_one(tmp_path: Path) -> None:
     found = run_check(schema.schema, recipes(tmp_path, a=job))
     fixes = [str(finding.fix) for finding in found if "-1" in finding.message]
     assert fixes == ["set parallelism: 1", "set backoffLimit: 0"]
+
+
+def test_what_only_a_tool_reads_has_no_metadata_of_an_object(tmp_path: Path) -> None:
+    text = "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\nmetadata: {name: a, region: us-east-1}\n"
+    assert outcomes(schema.schema, recipes(tmp_path, a=text)) == []
