@@ -16,6 +16,8 @@ from dynocheck.facts import (
     POD_TEMPLATE_PATHS,
     SUBTYPE_LABEL,
     TYPE_LABEL,
+    Component,
+    Graph,
     LabelledPod,
     Manifest,
     PodTemplate,
@@ -30,6 +32,7 @@ from dynocheck.facts import (
 
 _HOST = "kubernetes.io/hostname"
 _UNFILLED = re.compile(r"[<>{}$]|\b(?:your|my|some)-")  # manifest.placeholders reports it
+_LARGEST_NODE = 16  # GPUs, unless each is offered several times
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 # What is written for the resource of a GPU, which each vendor's device plugin names once.
 _SLIPS = {
@@ -82,7 +85,7 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
     leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
     from a known one, or without NVIDIA before it, is on no node, and `nvidia.com/gpus` is offered by none. A
-    node's own name is in no other cluster.
+    node's own name is in no other cluster, and its GPUs are those of one node.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -104,6 +107,7 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
     for service, selector, known in _list_server_services(recipe):
         yield None if may_match_any(selector, known) else _report_unselected(service, selector, known)
     yield from find_service_problems(recipe)
+    yield from _find_full_nodes(recipe)
     for template in list_pod_templates(recipe):
         for name, value in _list_misspelt_devices(template):
             yield _report_device(template, name, value)
@@ -114,6 +118,48 @@ def _judge(recipe: Recipe) -> Iterator[Finding | None]:
             own = find_bare_product(value.text or "") if label == PRODUCT_LABELS[0] else None
             if meant := own or find_misspelt_product(value.text or ""):
                 yield _report_product(template, value, meant)
+
+
+class _PinnedComponent(NamedTuple):
+    """A component whose nodeSelector names a node, and the GPUs of all its replicas."""
+
+    graph: Graph
+    component: Component
+    host: Value
+
+    @property
+    def gpus(self) -> int:
+        return self.component.replicas * self.component.nodes * (self.component.gpus or 0)
+
+
+def _list_pinned(recipe: Recipe) -> Iterator[_PinnedComponent]:
+    hosts = {
+        (template.manifest.file, template.around.line): host
+        for template in list_pod_templates(recipe)
+        if template.of_graph and (host := template.spec.get("nodeSelector", _HOST)) is not None
+    }
+    for graph in recipe.graphs:
+        for component in graph.components:
+            host = hosts.get((graph.file, component.line))
+            if host is not None and host.text and not _UNFILLED.search(host.text):
+                yield _PinnedComponent(graph, component, host)
+
+
+def _find_full_nodes(recipe: Recipe) -> Iterator[Finding]:
+    """Reports a node by its name to which a graph sends more GPUs than any node has."""
+    by_node: dict[tuple[str, str, str], list[_PinnedComponent]] = {}
+    for each in _list_pinned(recipe):
+        by_node.setdefault((each.graph.file, each.graph.name, each.host.text or ""), []).append(each)
+    for (file, _, name), pinned in by_node.items():
+        total, most = sum(each.gpus for each in pinned), max(pinned, key=lambda each: each.gpus)
+        if total > _LARGEST_NODE:
+            names = ", ".join(each.component.name for each in pinned if each.gpus)
+            yield warn(
+                f"{names}: all replicas are to run on node {name}, which takes {total} GPUs: a node has at most "
+                f"{_LARGEST_NODE}",
+                fix="select nodes by what they have, such as nvidia.com/gpu.product",
+                location=Location(file, most.host.line, most.host.column),
+            )
 
 
 def _list_node_labels(spec: Value, labels: Sequence[str]) -> Iterator[tuple[str, Value]]:
