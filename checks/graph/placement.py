@@ -155,8 +155,8 @@ def _find_full_nodes(recipe: Recipe) -> Iterator[Finding]:
         if total > _LARGEST_NODE:
             names = ", ".join(each.component.name for each in pinned if each.gpus)
             yield warn(
-                f"{names}: all replicas are to run on node {name}, which takes {total} GPUs: a node has at most "
-                f"{_LARGEST_NODE}",
+                f"{names}: all replicas are to run on node {name}, which takes {total} GPUs: "
+                f"a node has at most {_LARGEST_NODE}",
                 fix="select nodes by what they have, such as nvidia.com/gpu.product",
                 location=Location(file, most.host.line, most.host.column),
             )
