@@ -22,7 +22,7 @@ _NATIVE_PICKER = (1, 5)  # since this release Dynamo has its own endpoint picker
 
 # The tags that name a Dynamo release to the webhook (deploy/operator/internal/runtimeversion).
 _RELEASE_TAG = re.compile(r"[vV]?\d+\.\d+(\.\d+)?(-[0-9A-Za-z][0-9A-Za-z.-]*)?(\+[0-9A-Za-z][0-9A-Za-z.-]*)?")
-_NUMBER = re.compile(r"[vV]?(\d{1,4})\.(\d{1,4})(?!\d)")
+_NUMBER = re.compile(r"[vV]?(\d{1,4})\.(\d{1,4})\.\d{1,4}(?!\d)")
 _READS_TAGS = (1, 4)  # the first release whose operator reads the release from the tag
 _TYPES = ("frontend", "worker", "prefill", "decode", "planner", "epp")
 # v1alpha1 knows these too: https://github.com/ai-dynamo/dynamo/tree/main/deploy/operator/api/v1alpha1

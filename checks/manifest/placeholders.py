@@ -168,6 +168,8 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _find_placeholder(text.text.strip(), is_image=text.key == "image")
+    if text.key == "dynamoNamespace" and _OBJECT_NAME.fullmatch(hint or ""):
+        hint = None  # any name serves
     known_group = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
     own = bool(manifest.api_version) and known_group
     if own and not text.in_command and (template := _TEMPLATE.search(text.text)):

@@ -304,6 +304,8 @@ def _is_elastic(engine: EngineInstance) -> bool:
 def _suggest_gpus(graph: Graph, component: Component, wanted: int) -> str:
     nodes = max(component.nodes, -(-wanted // _USUAL_NODE))
     each, rest = divmod(wanted, nodes)
+    if wanted < nodes:
+        return "raise the parallel sizes to use all nodes, or remove multinode"
     if rest:
         return f"request {wanted} GPUs in total over {nodes} nodes"
     if nodes > component.nodes and graph.kind == "LeaderWorkerSet":

@@ -500,6 +500,28 @@ def test_a_misspelt_gpu_product(tmp_path: Path, product: str, expected: list[str
     assert [outcome for outcome in found if outcome != "skip"] == expected
 
 
+@pytest.mark.parametrize(
+    ("hosts", "replicas", "expected"),
+    [
+        (("gpu-17", "gpu-17"), 1, ["warn", "warn"]),  # 8 GPUs in all
+        (("gpu-17", "gpu-17"), 2, ["warn", "warn", "warn"]),
+        (("gpu-17", "gpu-18"), 2, ["warn", "warn"]),
+        (("<node>", "<node>"), 9, []),
+    ],
+)
+def test_one_node_has_only_so_many_gpus(
+    tmp_path: Path, hosts: tuple[str, str], replicas: int, expected: list[str]
+) -> None:
+    workers = [
+        engine(
+            name=f"w{i}", gpus=4, replicas=replicas, pod={"nodeSelector": {"kubernetes.io/hostname": host}}
+        )
+        for i, host in enumerate(hosts)
+    ]
+    found = sorted(outcomes(placement, deploy(tmp_path, graph(*workers))))
+    assert [outcome for outcome in found if outcome != "skip"] == expected
+
+
 @pytest.mark.parametrize(("host", "expected"), [("gpu-17", ["warn"]), ("<node>", []), ("${NODE}", [])])
 @pytest.mark.parametrize("how", ["nodeSelector", "In", "NotIn"])
 def test_the_name_of_a_node_is_of_one_cluster(

@@ -145,7 +145,13 @@ def test_other_components(tmp_path: Path, text: str, expected: list[str]) -> Non
 
 @pytest.mark.parametrize(
     ("tag", "expected"),
-    [("0.6.1.post1", ["warn"]), ("1.3.0.post2", ["warn"]), ("1.5.0.post1", ["fail"]), ("mine", ["fail"])],
+    [
+        ("0.6.1.post1", ["warn"]),
+        ("1.3.0.post2", ["warn"]),
+        ("1.5.0.post1", ["fail"]),
+        ("mine", ["fail"]),
+        ("1.3.O", ["fail"]),
+    ],
 )
 def test_older_operators_take_any_tag(tmp_path: Path, tag: str, expected: list[str]) -> None:
     image = f"registry.example/runtime:{tag}"

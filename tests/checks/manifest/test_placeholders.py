@@ -33,6 +33,14 @@ CONTAINER = {"name": "c", "image": "i:1.0.0", "command": ["sh", "-c", "cat <file
 POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
 
 
+def in_namespace(name: str) -> dict[str, Any]:
+    """A v1alpha1 graph whose service names a Dynamo namespace."""
+    main = {"mainContainer": {"image": IMAGE}}
+    service = {"componentType": "worker", "dynamoNamespace": name, "extraPodSpec": main}
+    one = graph() | {"apiVersion": "nvidia.com/v1alpha1"}
+    return one | {"spec": {"services": {"W": service}}}
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -70,6 +78,8 @@ POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [CONTAINER]}}
         (variable("a < b > c"), []),
         (variable("<|im_start|>"), []),
         (graph(engine(image=IMAGE), name="my-graph"), []),
+        (in_namespace("my-namespace"), []),
+        (in_namespace("<namespace>"), ["fail"]),
         (graph(engine("${MODEL_PATH}", image=IMAGE)), []),
         (manifests.config_map("a") | SCRIPTS, []),
         ({**POD, "metadata": {"name": "a", "annotations": {"note": "todo"}}}, []),

@@ -58,6 +58,11 @@ def test_the_fix_says_how_many_and_where(
     assert read_lines(gpus_match, given) == ["- name: w"]
 
 
+def test_fewer_ranks_than_nodes_leave_no_gpus_to_set(tmp_path: Path) -> None:
+    (finding,) = run_check(gpus_match, deploy(tmp_path, graph(engine(gpus=8, multinode={"nodeCount": 2}))))
+    assert finding.fix == "raise the parallel sizes to use all nodes, or remove multinode"
+
+
 VLLM = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 SCRIPT = ["bash", "/scripts/run.sh"]
 
