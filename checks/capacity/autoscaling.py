@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import remove, set_value
+from dynocheck.core.spelling import find_slip
 from dynocheck.data.metrics import find_series
 from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Recipe, Recipes, Value
 
@@ -107,6 +108,12 @@ def _check_target(recipe: Recipe, scaler: _Autoscaler) -> Iterator[Finding]:
             fix=set_value("spec.scaleTargetRef.name", beside[0].name) if len(beside) == 1 else None,
             location=scaler.locate(scaler.place),
         )
+    elif not targets and (meant := _find_meant(recipe, scaler, folder)):
+        yield warn(
+            f"{scaler.title} scales {kind} {name}, which is not in the folder, that makes {meant}",
+            fix=set_value("spec.scaleTargetRef.name", meant),
+            location=scaler.locate(scaler.place),
+        )
     for target in targets[:1]:
         replicas = target.root.get("spec", "replicas")
         if replicas is not None and kind != "DynamoGraphDeploymentScalingAdapter":
@@ -117,6 +124,17 @@ def _check_target(recipe: Recipe, scaler: _Autoscaler) -> Iterator[Finding]:
                 location=Location(target.file, replicas.line, replicas.column),
             )
         yield from _check_resources(scaler, target)
+
+
+def _find_meant(recipe: Recipe, scaler: _Autoscaler, folder: str) -> str | None:
+    """The workload that an autoscaler has the name of, or of whose name its target is a slip."""
+    kind, name, _ = scaler.target
+    near = {
+        m.name
+        for m in recipe.own_manifests
+        if m.kind == kind and m.file.rpartition("/")[0] == folder and m.name
+    }
+    return scaler.manifest.name if scaler.manifest.name in near else find_slip(name, near)
 
 
 def _check_resources(scaler: _Autoscaler, target: Manifest) -> Iterator[Finding]:
@@ -163,6 +181,12 @@ def _check_bounds(scaler: _Autoscaler) -> Iterator[Finding]:
             fix=set_value("spec.maxReplicaCount", least),
             location=scaler.locate(place),
         )
+    if (place := values["max"]) is not None and numbers.get("max") == 0:
+        yield fail(
+            f"{scaler.title}: maxReplicaCount is 0, and the HorizontalPodAutoscaler of KEDA needs at least 1",
+            fix=set_value("spec.maxReplicaCount", 1, 'autoscaling.keda.sh/paused-replicas: "0" stops it'),
+            location=scaler.locate(place),
+        )
     if (place := values["idle"]) is not None and idle is not None and idle >= least:
         yield fail(
             f"{scaler.title}: KEDA refuses idleReplicaCount {idle}, which must be less than minReplicaCount "
@@ -176,6 +200,14 @@ def _check_triggers(scaler: _Autoscaler) -> Iterator[Finding]:
     triggers = scaler.manifest.root.get_items("spec", "triggers")
     for trigger in triggers:
         given = trigger.get("metadata")
+        for key, value in given.mapping.items() if given is not None else ():
+            if isinstance(value.data, bool | int | float):
+                yield fail(
+                    f"{scaler.title}: {key} of its trigger must be text, and is {str(value.data).lower()}: "
+                    "the API server refuses it",
+                    fix=set_value(f"metadata.{key}", str(value.data).lower()),
+                    location=scaler.locate(value),
+                )
         if trigger.get_text("type") != "prometheus" or given is None:
             continue
         missing = [key for key in _REQUIRED if given.get(key) is None]
@@ -185,6 +217,13 @@ def _check_triggers(scaler: _Autoscaler) -> Iterator[Finding]:
                 fix=set_value(f"metadata.{missing[0]}", "VALUE"),
                 location=scaler.locate(given),
             )
+        threshold = given.get("threshold")
+        if threshold is not None and threshold.text and not _may_be_number(threshold.text):
+            yield fail(
+                f"{scaler.title}: threshold is {threshold.text}, not a number: KEDA cannot make the trigger",
+                fix=set_value("metadata.threshold", "NUMBER"),
+                location=scaler.locate(threshold),
+            )
         if (name := given.get("metricName")) is not None:
             yield warn(
                 f"{scaler.title}: KEDA ignores metricName since 2.12",
@@ -192,6 +231,15 @@ def _check_triggers(scaler: _Autoscaler) -> Iterator[Finding]:
                 location=scaler.locate(name),
             )
     yield from _check_wake_up(scaler, triggers)
+
+
+def _may_be_number(text: str) -> bool:
+    """Whether a text is a number, or will be when it is filled in."""
+    try:
+        float(text)
+    except ValueError:
+        return any(mark in text for mark in "${<")
+    return True
 
 
 def _check_wake_up(scaler: _Autoscaler, triggers: list[Value]) -> Iterator[Finding]:

@@ -167,6 +167,7 @@ _CLUSTER_SCOPED = (
 )
 
 
+_RULES = ("LimitRange", "NetworkPolicy", "ResourceQuota")  # for a namespace; they are used with nothing in it
 _PLATFORM = ("kube-", "gke-", "openshift-")
 """The beginnings of namespaces in which the platform reads an object, such as a grant to an API server."""
 # The fields of pods that refer to objects of their own namespace.
@@ -199,14 +200,15 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
     unnamed = by_namespace.pop("", [])
     for name in [name for name in by_namespace if name.startswith(_PLATFORM)]:
         del by_namespace[name]
-    most = max(by_namespace.values(), key=len, default=[])
-    others = [named for named in by_namespace.values() if named is not most and _are_related(named, most)]
+    used = [each for each in by_namespace.values() if not all(obj.manifest.kind in _RULES for obj in each)]
+    most = max(used, key=len, default=[])
+    others = [named for named in used if named is not most and _are_related(named, most)]
     if others:
         moved = [obj for named in others for obj in named]
         names = ", ".join(named[0].namespace for named in others)
         where = f"in namespace{'s' if len(others) > 1 else ''} {names}"
         yield _warn(moved, where, most, f"in {most[0].namespace}")
-    if len(by_namespace) == 1 and unnamed:
+    if len(used) == len(by_namespace) == 1 and unnamed:
         yield from _check_partial(most, unnamed, has_graph=any(obj.is_graph for obj in group))
 
 

@@ -69,7 +69,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
                 )
                 break
             yield (warn if "PASSW" in name.upper() else fail)(
-                f"{what} is a secret, and spelled out" if what else "a secret is spelled out",
+                _describe(what, whole=what != name or value.data in (HIDDEN, _ENCODED)),
                 fix="revoke it, keep the new one in a Secret, and take it by valueFrom.secretKeyRef",
                 location=place,
             )
@@ -96,6 +96,13 @@ def privileges(recipes: Recipes) -> Iterator[Finding]:
                 yield from _check_privileges(template)
     if not judged:
         raise Skip("no pods")
+
+
+def _describe(name: str, *, whole: bool) -> str:
+    """What is wrong with a text that is a secret, or that contains one as a script or a file does."""
+    if not name:
+        return "a secret is spelled out"
+    return f"{name} is a secret, and spelled out" if whole else f"{name} spells out a secret"
 
 
 def _find_secrets(root: Value) -> list[tuple[str, Value]]:

@@ -1,6 +1,7 @@
 """Schemas prepared for holding many values against them."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from dynocheck.schema.apiserver_rules import Schema
 
@@ -21,6 +22,12 @@ class CompiledSchema:
     compiled. `structural` is that of its kind: see `KindSchema`.
     """
 
+    __slots__ = (
+        *("all_of", "classes", "defaulted", "entries", "has_choices", "has_default", "is_bytes"),
+        *("is_closed", "is_embedded", "judges_size", "judges_text", "key_form", "nullable", "others"),
+        *("properties", "schema", "source", "taken", "types"),
+    )
+
     def __init__(self, source: Schema, schema: Schema, properties: Mapping[str, Schema], *, structural: bool):
         self.source = source  # kept, so that no other schema gets its id
         self.schema = schema
@@ -29,7 +36,7 @@ class CompiledSchema:
         self.others: Schema | None = others if isinstance(others, dict) else None
         self.key_form: str = schema.get("propertyNames", {}).get("format", "")
         self.types = _list_types(schema)
-        self.classes = frozenset(_EXACT_TYPES[name] for name in self.types)
+        self.classes = _list_classes(self.types)
         self.entries: dict[str, CompiledSchema] = {}
         self.defaulted: tuple[str, ...] | None = None  # of its properties, once they were asked for
         self.nullable = bool(schema.get("nullable"))
@@ -41,7 +48,7 @@ class CompiledSchema:
         self.is_embedded = bool(schema.get("x-kubernetes-embedded-resource"))
         self.is_bytes = not structural and schema.get("format") == "byte"
         judges_scalars = self.judges_text or self.has_choices or self.all_of or self.is_bytes
-        self.taken = frozenset() if judges_scalars else self.classes & _UNBOUNDED
+        self.taken = _list_unbounded(() if judges_scalars else self.types)
         self.is_closed = (
             not any(schema.get(word) for word in _OPEN)
             if structural
@@ -97,8 +104,18 @@ class SchemaCompiler:
         return schema
 
 
-def _list_types(schema: Schema) -> list[str]:
+@cache  # schemas are many, and their types few
+def _list_classes(types: tuple[str, ...]) -> frozenset[type]:
+    return frozenset(_EXACT_TYPES[name] for name in types)
+
+
+@cache
+def _list_unbounded(types: tuple[str, ...]) -> frozenset[type]:
+    return _list_classes(types) & _UNBOUNDED
+
+
+def _list_types(schema: Schema) -> tuple[str, ...]:
     given = schema.get("type")
     if schema.get("x-kubernetes-int-or-string"):
-        return ["integer", "string"]
-    return [given] if isinstance(given, str) else [name for name in given or () if name != "null"]
+        return ("integer", "string")
+    return (given,) if isinstance(given, str) else tuple(name for name in given or () if name != "null")

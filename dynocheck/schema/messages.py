@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -51,7 +51,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def fits_type(data: Any, names: list[str]) -> bool:
+def fits_type(data: Any, names: Sequence[str]) -> bool:
     """Whether the API server would read this as one of the types that a schema calls by these names."""
     return any(_TYPES[name](data) for name in names)
 
@@ -88,7 +88,7 @@ def quote(data: Any) -> str:
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
-def describe_mismatch(data: Any, wanted: list[str], *, quotes: bool = True) -> str:
+def describe_mismatch(data: Any, wanted: Sequence[str], *, quotes: bool = True) -> str:
     """What is to be said of a value that has none of the types wanted."""
     must = " or ".join(_TYPE_NAMES[name] for name in wanted)
     if data is None:
@@ -122,7 +122,7 @@ def format_choices(choices: list[Any]) -> str:
     return f"one of {', '.join(shown)}{more}"
 
 
-def _suggest_fix(data: Any, wanted: list[str]) -> str:
+def _suggest_fix(data: Any, wanted: Sequence[str]) -> str:
     if "string" in wanted and isinstance(data, bool | int | float):
         return ": put it in quotes"
     if isinstance(data, str) and any(

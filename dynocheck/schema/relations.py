@@ -154,9 +154,7 @@ _SECURITY_LEVELS = ("privileged", "baseline", "restricted")
 
 def _check_security_labels(root: Value) -> Iterator[RuleViolation]:
     """The levels of pod security that a Namespace enforces, or warns of."""
-    for key, value in (
-        root.get("metadata", "labels").mapping.items() if root.get("metadata", "labels") else ()
-    ):
+    for key, value in _read_entries(root.get("metadata") or root, "labels").items():
         mode = key.removeprefix("pod-security.kubernetes.io/")
         if mode in ("enforce", "audit", "warn") and mode != key and value.text not in _SECURITY_LEVELS:
             message = f"is {quote(value.data)}, must be {', '.join(_SECURITY_LEVELS[:2])} or restricted"

@@ -27,7 +27,7 @@ def suggest_value(path: Path, value: Any, old: Any = None) -> str:
     return set_value(last[1] or f"{written[: last.start()].rpartition('.')[2]}[{last[2]}]", value)
 
 
-def convert(data: Any, wanted: list[str]) -> Any:
+def convert(data: Any, wanted: Sequence[str]) -> Any:
     """A value as one of the types wanted, if it means the same."""
     if isinstance(data, list) and len(data) == 1 and fits_type(data[0], wanted):
         return data[0]

@@ -102,3 +102,46 @@ def test_files_of_a_folder_may_be_alternatives(tmp_path: Path) -> None:
 
 def test_the_second_autoscaler_is_told_at_what_it_scales(tmp_path: Path) -> None:
     assert read_lines(autoscaling, deploy(tmp_path, server(), hpa(), scaled())) == ["name: server"]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        ("5", []),
+        ("0.9", []),
+        ("$LIMIT", []),
+        ("five", ["fail"]),
+        ("90%", ["fail"]),
+        (5, ["fail"]),
+        (True, ["fail"]),
+    ],
+)
+def test_the_metadata_of_a_trigger_is_text(tmp_path: Path, threshold: Any, expected: list[str]) -> None:
+    item = scaled()
+    item["spec"]["triggers"][0]["metadata"]["threshold"] = threshold
+    assert outcomes(autoscaling, deploy(tmp_path, item)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "expected"),
+    [
+        ("server", "server", []),
+        ("server", "servers", ["warn"]),
+        ("server", "elsewhere", ["warn"]),  # it has the name of the Deployment beside it
+        ("a", "srever", ["warn"]),
+        ("a", "elsewhere", []),
+    ],
+)
+def test_an_autoscaler_in_a_file_of_its_own(
+    tmp_path: Path, name: str, target: str, expected: list[str]
+) -> None:
+    item = scaled(target)
+    item["metadata"] = {"name": name}
+    given = recipes(tmp_path, scaler=dump_objects(item), server=dump_objects(server()))
+    assert outcomes(autoscaling, given) == expected
+
+
+def test_an_autoscaler_of_no_replicas(tmp_path: Path) -> None:
+    assert outcomes(autoscaling, deploy(tmp_path, scaled(minReplicaCount=0, maxReplicaCount=0)))[:1] == [
+        "fail"
+    ]

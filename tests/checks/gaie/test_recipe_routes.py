@@ -96,6 +96,22 @@ def test_route(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str
     assert outcomes(recipe_route, deploy(tmp_path, *objects)) == expected
 
 
+@pytest.mark.parametrize(
+    ("parent", "expected"),
+    [
+        ({}, []),
+        ({"sectionName": "http"}, []),
+        ({"sectionName": "https"}, ["fail"]),
+        ({"port": 80}, []),
+        ({"port": 443}, ["fail"]),
+    ],
+)
+def test_a_route_refers_to_a_listener(tmp_path: Path, parent: dict[str, Any], expected: list[str]) -> None:
+    gateway = {**bring(), "spec": {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}}
+    item = route(gateway=[{"name": "gw", **parent}])
+    assert outcomes(recipe_route, deploy(tmp_path, item, gateway)) == expected
+
+
 MESH = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "g-epp"}}
 HERE = Gateways((Gateway(namespace="default", name="gw", class_name="istio"),))
 
@@ -178,3 +194,21 @@ def beside(*args: str, **env: str) -> dict[str, Any]:
 )
 def test_picker(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(picker, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"endpointPickerRef": {"name": "epp", "port": {"number": 9002}}}, []),
+        ({"endpointPickerRef": {"name": "epp", "port": {"number": 9003}}}, ["fail"]),
+        ({"endpointPickerRef": {"name": "elsewhere", "port": {"number": 9003}}}, ["skip"]),
+        ({"extensionRef": {"name": "epp", "portNumber": 9003}}, ["fail"]),
+        ({"extensionRef": {"name": "epp"}}, ["skip"]),
+    ],
+)
+def test_a_pool_asks_its_picker_on_a_port_of_it(
+    tmp_path: Path, reference: dict[str, Any], expected: list[str]
+) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "epp"}}
+    service |= {"spec": {"selector": {"a": "b"}, "ports": [{"port": 9002}]}}
+    assert outcomes(picker, deploy(tmp_path, {**THEIRS, "spec": reference}, service)) == expected
