@@ -73,7 +73,7 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     programs = list_programs(recipes, rulings)
-    configured = [program for program in programs if _has_known_keys(program)]
+    configured = [each for each in programs if not _is_trtllm_serve(each) and _has_known_keys(each)]
     unread = [file for program in programs if (file := _find_unread_file(program, recipes)) is not None]
     files = {
         (config.file, config.root.line, config.root.column): (program, config)  # two may have one path
@@ -105,8 +105,13 @@ def _find_broken_file(program: Program) -> Iterator[Finding]:
 
 def _find_trtllm_file(program: Program) -> Iterator[ConfigFile]:
     config = find_keys_file(program.container, program.launch)
-    if program.launch.module in (_TRTLLM, _TRTLLM_SERVE) and config is not None and config.root is not None:
+    known = program.launch.module == _TRTLLM or _is_trtllm_serve(program)
+    if known and config is not None and config.root is not None:
         yield config
+
+
+def _is_trtllm_serve(program: Program) -> bool:
+    return program.launch.module.startswith(_TRTLLM_SERVE)
 
 
 def _judge_trtllm_file(program: Program, config: ConfigFile) -> Iterator[Result]:
