@@ -74,6 +74,8 @@ def test_gpus(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
         (TGI, "--model-id=a/b --quantize=int4", [], ["fail"]),
         (TGI, "--model-id=a/b --max-total-tokens=many", [], ["fail"]),
         (TRTLLM, "trtllm-serve a/b --anything", ["unjudged"], ["unjudged"]),
+        (TRTLLM, "trtllm-serve Qwen/Qwen3-8B --max_seq_len 40960", ["unjudged"], ["unjudged"]),
+        (TRTLLM, "trtllm-serve Qwen/Qwen3-8B --max_seq_len 50000", ["unjudged"], ["warn", "unjudged"]),
     ],
 )
 def test_flags(tmp_path: Path, image: str, args: str, known: list[str], valued: list[str]) -> None:
