@@ -51,6 +51,7 @@ _SHARE = "free_gpu_memory_fraction"
 # By engine: the flag of the longest sequence, and the variable that lets it exceed the model's positions.
 _LENGTHS = {
     "trtllm": ("max-seq-len", "TLLM_ALLOW_LONG_MAX_MODEL_LEN"),
+    "trtllm-serve": ("max-seq-len", "TLLM_ALLOW_LONG_MAX_MODEL_LEN"),
     "sglang": ("context-length", "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"),
     "vllm": ("max-model-len", "VLLM_ALLOW_LONG_MAX_MODEL_LEN"),
 }
@@ -322,7 +323,7 @@ def _check_share(engine: EngineInstance) -> Iterator[Finding]:
 
 def _check_sizes(engine: EngineInstance) -> Iterator[Finding]:
     """TensorRT-LLM takes no text, such as 128k, for the whole numbers of its YAML (llmapi/llm_args.py)."""
-    for name in _SIZES if engine.engine.name == "trtllm" else ():
+    for name in _SIZES if engine.engine.name.startswith("trtllm") else ():
         size = engine.given.get(name)
         told = size is None or not isinstance(size.value, str) or not size.spelled.islower()
         if size is None or told or size.spelled.startswith("-") or _WHOLE.fullmatch(size.value):
@@ -356,7 +357,7 @@ def _check_length(recipe: Recipe, engine: EngineInstance) -> Iterator[Finding]:
         return
     remark = f"or set {variable}=1, at the cost of wrong output"
     given = f"{argument.spelled} is {argument.value}"
-    yield (warn if engine.engine.name == "trtllm" else fail)(
+    yield (warn if engine.engine.name.startswith("trtllm") else fail)(
         f"{engine.name}: {given}; {model.names[0]} has {model.context} positions",
         fix=set_argument(argument.spelled, model.context, remark),
         evidence={"source": model.source},

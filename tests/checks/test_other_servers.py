@@ -114,6 +114,8 @@ def test_gpus(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
         (TRTLLM, "trtllm-serve disaggregated -c /x.yaml -t 600", [], []),
         (TRTLLM, "trtllm-serve disaggregated -c /x.yaml --tp_size 2", ["fail"], []),
         (TRTLLM, "trtllm-serve disaggregated -c /x.yaml -t 10m", [], ["fail"]),
+        (TRTLLM, "trtllm-serve Qwen/Qwen3-8B --max_seq_len 40960", [], []),
+        (TRTLLM, "trtllm-serve Qwen/Qwen3-8B --max_seq_len 50000", [], ["warn"]),
     ],
 )
 def test_flags(tmp_path: Path, image: str, args: str, known: list[str], valued: list[str]) -> None:

@@ -217,6 +217,14 @@ def test_a_file_that_is_no_yaml_ends_the_engine(tmp_path: Path, image: str) -> N
     assert read_lines(config_keys.config_keys, given) == ["page-size: 4"]
 
 
+def test_sizes_of_trtllm_serve_are_whole_numbers(tmp_path: Path) -> None:
+    mounted = mount_config("engine", "/engine")
+    args = ["trtllm-serve", "a/b", "--config", "/engine/file.yaml"]
+    server = serve("nvcr.io/nvidia/tensorrt-llm/release:1.2.0", *args, pod=mounted["pod"], **mounted["main"])
+    given = deploy(tmp_path, server, config_map("engine", file="max_seq_len: 128k\nmax_batch_size: 8"))
+    assert "fail" in judge(flags.values, given)
+
+
 def test_files_of_two_workers_may_have_one_path(tmp_path: Path) -> None:
     workers = [
         engine(
