@@ -118,7 +118,9 @@ def _is_medium(name: str) -> bool:
 
 
 def _shares_memory(component: Component) -> bool:
-    starts = any(detect_engine(launch) for container in component.containers for launch in container.launches)
+    launches = [launch for container in component.containers for launch in container.launches]
+    engines = [engine for launch in launches if (engine := detect_engine(launch)) is not None]
+    starts = any(not engine.adapts for engine in engines)  # GPUs of the others do not communicate through it
     return starts and component.gpus is not None and component.gpus > 1
 
 

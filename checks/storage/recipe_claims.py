@@ -171,7 +171,8 @@ def _check_server(recipe: Recipe, claim: Claim, server: Graph) -> Iterator[Findi
             location=location,
         )
     elif _starts_before_it_ends(template.manifest):
-        place = template.manifest.root.get("metadata", "name") or template.manifest.root
+        root = template.manifest.root
+        place = root.get("spec", "strategy") or root.get("spec") or root
         yield warn(
             f"{owner} starts its new pod before the old one ends, and claim {claim.name} is {mode}: on "
             "another node an update waits for ever",
