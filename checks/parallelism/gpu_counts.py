@@ -10,7 +10,7 @@ from dynocheck.data.servers import PROGRAMS, find_server
 from dynocheck.engines import EngineInstance, Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
+from dynocheck.facts import Component, Container, Graph, Recipe, Recipes, index_containers
 
 _ACCELERATORS = {"google.com/tpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"}
 _RANKS = ("tensor-parallel-size", "num-shard", "pipeline-parallel-size")
@@ -29,8 +29,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     is elastic, and TGI without --num-shard takes all. llama.cpp and Ollama always take all and are not
     compared. Triton starts an engine of TensorRT-LLM with a rank of MPI for each GPU: alone it is one.
     Arguments count wherever the engine reads them: flags, variables, engine YAML. Not judged are an engine
-    whose parallel flags are invalid, until engine.flags-known and engine.values pass, one whose sizes are not
-    all in the recipe, and a worker whose command starts no recognizable engine.
+    with fewer GPUs that starts Ray, whose other pods may share its model, one whose parallel flags are
+    invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
+    worker whose command starts no recognizable engine.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
@@ -68,6 +69,12 @@ def _has_accelerator(component: Component) -> bool:
     return not _ACCELERATORS.isdisjoint(component.resources)
 
 
+def _starts_ray(container: Container) -> bool:
+    """Whether it starts the head of a Ray cluster, which pods of other ordinals or workloads may join."""
+    commands = ([word.text or "" for word in words] for words in container.commands)
+    return any(words[:2] == ["ray", "start"] and "--head" in words for words in commands)
+
+
 def _takes_all(component: Component) -> bool:
     """Whether all that it starts spreads a model over the GPUs that it sees, however many."""
     servers = [find_server(launch.module) for c in component.containers for launch in c.launches]
@@ -93,6 +100,10 @@ def _explain_unjudged(
         return "its command starts no engine that is known", "the engine's own command, such as vllm serve"
     if not splits:
         return "the engine that it starts cannot be read from the manifest", _START
+    most = max((split.gpus for split in splits if split is not None), default=0)
+    has_less = not graph.of_dynamo and most > (component.gpus or most) * component.nodes
+    if has_less and any(map(_starts_ray, component.containers)):
+        return "it starts Ray, whose other pods may have more of its GPUs", None
     if None in splits:
         return "its parallel sizes cannot be read from the recipe", _SPLIT
     if component.gpus == 0 and not graph.of_dynamo:

@@ -311,3 +311,17 @@ def test_two_equal_servers_load_the_same_model(tmp_path: Path) -> None:
     words = serve(VLLM, "vllm", "serve", "a/b", "--max-model-len", "4096", command=["env"])
     given = recipes(tmp_path / "c", a__a=dump_objects(words), b__b=dump_objects(words))
     assert judge(command_words, given) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("ray start --head --port=6379", ["unjudged"]),
+        ("ray status", ["fail"]),
+        ("ray start --address=a:6379", ["fail"]),
+    ],
+)
+def test_the_pods_of_a_ray_cluster_share_a_model(tmp_path: Path, start: str, expected: list[str]) -> None:
+    script = f"{start}\nvllm serve a/b --tensor-parallel-size 2 --distributed-executor-backend ray\n"
+    one = serve(VLLM, script, kind="StatefulSet", command=["bash", "-c"])
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected
