@@ -29,7 +29,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Result]:
     is elastic, and TGI without --num-shard takes all. llama.cpp and Ollama always take all and are not
     compared. Triton starts an engine of TensorRT-LLM with a rank of MPI for each GPU: alone it is one.
     Arguments count wherever the engine reads them: flags, variables, engine YAML. Not judged are an engine
-    with fewer GPUs that starts Ray, whose other pods may share its model, one whose parallel flags are
+    with fewer GPUs in a StatefulSet whose pods may form a cluster of Ray, one whose parallel flags are
     invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
     worker whose command starts no recognizable engine.
 
@@ -70,7 +70,7 @@ def _has_accelerator(component: Component) -> bool:
 
 
 def _starts_ray(container: Container) -> bool:
-    """Whether it starts the head of a Ray cluster, which pods of other ordinals or workloads may join."""
+    """Whether it starts the head of a Ray cluster, which pods of other ordinals may join."""
     commands = ([word.text or "" for word in words] for words in container.commands)
     return any(words[:2] == ["ray", "start"] and "--head" in words for words in commands)
 
@@ -101,9 +101,9 @@ def _explain_unjudged(
     if not splits:
         return "the engine that it starts cannot be read from the manifest", _START
     most = max((split.gpus for split in splits if split is not None), default=0)
-    has_less = not graph.of_dynamo and most > (component.gpus or most) * component.nodes
-    if has_less and any(map(_starts_ray, component.containers)):
-        return "it starts Ray, whose other pods may have more of its GPUs", None
+    shares = graph.kind == "StatefulSet" and component.replicas > 1
+    if shares and most > (component.gpus or most) and any(map(_starts_ray, component.containers)):
+        return "it starts Ray, and its other pods may share the model", None
     if None in splits:
         return "its parallel sizes cannot be read from the recipe", _SPLIT
     if component.gpus == 0 and not graph.of_dynamo:

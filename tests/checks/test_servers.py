@@ -324,4 +324,5 @@ def test_two_equal_servers_load_the_same_model(tmp_path: Path) -> None:
 def test_the_pods_of_a_ray_cluster_share_a_model(tmp_path: Path, start: str, expected: list[str]) -> None:
     script = f"{start}\nvllm serve a/b --tensor-parallel-size 2 --distributed-executor-backend ray\n"
     one = serve(VLLM, script, kind="StatefulSet", command=["bash", "-c"])
+    one["spec"]["replicas"] = 2
     assert judge(gpus_match, deploy(tmp_path, one)) == expected
