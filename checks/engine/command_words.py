@@ -103,11 +103,17 @@ def _check_blanks(file: str, words: Sequence[Word]) -> Iterator[Finding]:
             return
 
 
+def _is_of_unread_script(words: Sequence[Word]) -> bool:
+    """Whether they are the `-m MODULE` that is sought in what cannot be parsed, and no command."""
+    texts = [word.text for word in words]
+    return len(texts) == 3 and texts[0] == "-m" and "." in (texts[1] or "") and texts[2] is None
+
+
 def _check_continuations(file: str, commands: Sequence[Sequence[Word]]) -> Iterator[Finding]:
     """Reports a flag that is run as a command, as the line before it does not end with a backslash."""
     for words in commands[1:]:
         first = words[0].text or ""
-        if _FLAG.fullmatch(first) and first != "-m":  # with which what is found in unreadable scripts begins
+        if _FLAG.fullmatch(first) and not _is_of_unread_script(words):
             yield fail(
                 f"{words[0].text} is run as a command",
                 fix="end the line before it with a backslash, without a blank behind it",

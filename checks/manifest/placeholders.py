@@ -24,7 +24,6 @@ from dynocheck.facts import (
 
 # In a shell that is two redirections, of which the second is a syntax error: it stops there.
 _IN_SCRIPT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?")
-_SIGNS = re.compile(r"@@|%%|(?i:your)[-_]")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _OF_CHART = re.compile(r"\{\{.*\.(?:Values|Release|Chart)\b|^\.Values\.")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
@@ -197,19 +196,25 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
 
 def _list_unread_keys(recipe: Recipe) -> Iterator[tuple[str, int, int]]:
     """The places of API keys of clients whose servers are in the recipe and take none: any text will do."""
-    pods = [container for template in list_pod_templates(recipe) for container in template.containers]
-    texts = {id(pod): "\n".join(value.text or "" for value in pod.walk()) for pod in pods}
-    if any(_TAKES_KEY.search(text) for text in texts.values()):
+    pods = [(t, container) for t in list_pod_templates(recipe) for container in t.containers]
+    keys = [
+        (template.manifest.file, container, key)
+        for template, container in pods
+        for entry in container.get_items("env")
+        if entry.get_text("name").endswith("API_KEY") and (key := entry.get("value")) is not None
+    ]
+    if not keys or any(_TAKES_KEY.search(_join_texts(container)) for _, container in pods):
         return
     names = {service for graph in recipe.graphs for service in graph.services}
     names.update(manifest.name for manifest in recipe.manifests if manifest.kind == "Service")
-    for template in list_pod_templates(recipe):
-        for container in template.containers:
-            hosts = _HOST.findall(texts[id(container)])
-            if hosts and all(host.partition(".")[0] in names for host in hosts):
-                entries = (e for e in container.get_items("env") if e.get_text("name").endswith("API_KEY"))
-                keys = (key for entry in entries if (key := entry.get("value")) is not None)
-                yield from ((template.manifest.file, key.line, key.column) for key in keys)
+    for file, container, key in keys:
+        hosts = _HOST.findall(_join_texts(container))
+        if hosts and all(host.partition(".")[0] in names for host in hosts):
+            yield file, key.line, key.column
+
+
+def _join_texts(container: Value) -> str:
+    return "\n".join(value.text or "" for value in container.walk())
 
 
 def _check_scripts(manifest: Manifest, judged_lines: Collection[tuple[str, int | None]]) -> Iterator[Finding]:
@@ -220,7 +225,7 @@ def _check_scripts(manifest: Manifest, judged_lines: Collection[tuple[str, int |
     for value, in_data in _list_scripts(manifest):
         text = value.text or ""
         is_block = text.endswith("\n")  # its lines are those below its own
-        for number, line in enumerate(text.splitlines() if "<" in text or _SIGNS.search(text) else ()):
+        for number, line in enumerate(text.splitlines() if _may_be_open(text) else ()):
             place = Location(manifest.file, value.line + (number + 1 if is_block else 0))
             if (place.file, place.line) in judged_lines or _PRINTED.match(line):
                 continue
@@ -229,6 +234,11 @@ def _check_scripts(manifest: Manifest, judged_lines: Collection[tuple[str, int |
                 continue
             for name in dict.fromkeys(match[0] for match in list_unfilled(line)):
                 yield _report_in_script(name, name, place, in_data=in_data)
+
+
+def _may_be_open(script: str) -> bool:
+    """Whether a script may have a placeholder: most have none, and are not read line by line."""
+    return "=<" in script or bool(list_unfilled(script))
 
 
 def _list_scripts(manifest: Manifest) -> Iterator[tuple[Value, bool]]:

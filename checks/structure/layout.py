@@ -125,6 +125,14 @@ def _check_deployment(recipe: Recipe, *, has_objects: bool) -> Iterator[Finding]
     models_alone = bool(recipe.triton_models) and not any(recipe.own_files)
     if models_alone or any(_may_deploy(manifest) for manifest in recipe.manifests):
         return
+    if rendered and not any(recipe.manifests):
+        made = next(file for file in recipe.own_files if file.rendered)
+        yield unknown(
+            "what is rendered has no object: the values that are given switch all of it off",
+            fix="helm template CHART -f VALUES > rendered.yaml && dynocheck recipe rendered.yaml",
+            location=Location(made.path),
+        )
+        return
     is_recipe = recipe.shape == "model" or _is_variant(recipe)
     values = next(filter(_has_values, recipe.own_files), None)
     if values is not None and not is_recipe and not has_objects:

@@ -452,3 +452,18 @@ def test_the_tag_of_another_distribution_is_no_release(tmp_path: Path, image: st
     given = deploy(tmp_path, serve(image, "a/b", *flags, command=["vllm", "serve"], env=env))
     assert judge(flags_known, given) == ["warn", "unjudged"]
     assert judge(values, given) == ["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("ray start --head --port=6379", ["unjudged"]),
+        ("ray status", ["fail"]),
+        ("ray start --address=a:6379", ["unjudged"]),
+    ],
+)
+def test_the_pods_of_a_ray_cluster_share_a_model(tmp_path: Path, start: str, expected: list[str]) -> None:
+    script = f"{start}\nvllm serve a/b --tensor-parallel-size 2 --distributed-executor-backend ray\n"
+    one = serve(VLLM, script, kind="StatefulSet", command=["bash", "-c"])
+    one["spec"]["replicas"] = 2
+    assert judge(gpus_match, deploy(tmp_path, one)) == expected

@@ -127,3 +127,8 @@ def test_what_values_switch_off_is_not_judged(tmp_path: Path) -> None:
     (tmp_path / "templates/b.tpl").write_text("kind: Deployment\nkind: Ingress\n")
     (what,) = get_coverage(read_whole, load(tmp_path))[1]
     assert what.startswith("Deployment, ")
+
+
+def test_a_chart_whose_values_render_nothing_is_no_failure(tmp_path: Path) -> None:
+    write_chart(tmp_path, "# nothing is on\n")
+    assert outcomes(layout, load(tmp_path)) == ["unknown"]

@@ -8,7 +8,7 @@ import pytest
 from dynocheck.checks.engine.command_words import command_words
 from dynocheck.checks.engine.flags import flags_known
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, get_coverage, judge, outcomes, read_lines
+from tests.checks.judging import deploy, get_coverage, judge, outcomes, read_lines, run_check
 from tests.checks.manifests import engine, graph, job
 
 START = "python3 -m dynamo.vllm"
@@ -161,3 +161,9 @@ def test_words_of_the_running_container_are_not_judged(tmp_path: Path) -> None:
     given = run(tmp_path, f"{START} --model a/b $(cat /flags)")
     assert outcomes(command_words, given) == []
     assert get_coverage(command_words, given) == (1, ["w: dynamo.vllm"])
+
+
+def test_a_module_in_a_script_that_cannot_be_parsed_is_no_command(tmp_path: Path) -> None:
+    script = "X=$(id)\necho $(\ncd / &&& ls\nexec python3 -m dynamo.vllm --model a/b\n"
+    given = deploy(tmp_path, graph(engine(main={"command": ["bash", "-c", f"true\n{script}"]})))
+    assert "-m is run as a command" not in [f.message for f in run_check(command_words, given)]
