@@ -176,6 +176,14 @@ def _check_triggers(scaler: _Autoscaler) -> Iterator[Finding]:
     triggers = scaler.manifest.root.get_items("spec", "triggers")
     for trigger in triggers:
         given = trigger.get("metadata")
+        for key, value in given.mapping.items() if given is not None else ():
+            if isinstance(value.data, bool | int | float):
+                yield fail(
+                    f"{scaler.title}: {key} of its trigger must be text, and is {str(value.data).lower()}: "
+                    "the API server refuses it",
+                    fix=set_value(f"metadata.{key}", str(value.data).lower()),
+                    location=scaler.locate(value),
+                )
         if trigger.get_text("type") != "prometheus" or given is None:
             continue
         missing = [key for key in _REQUIRED if given.get(key) is None]

@@ -31,8 +31,8 @@ def recipe_route(recipes: Recipes, gateways: Gateways | None = None) -> Iterator
 
     A parentRef without a namespace means the route's own. Dynamo's installer creates its Gateway there with
     Istio, and in agentgateway-system with agentgateway. A Gateway that the recipe does not create is judged
-    by gaie.route on a cluster, and not judged without one. Of an HTTPRoute that leads to Services, only this
-    is judged.
+    by gaie.route on a cluster, and not judged without one. A sectionName or port of a parentRef must be that
+    of a listener. Of an HTTPRoute that leads to Services, only its parentRefs are judged.
 
     Fix: use <graph>-pool in backendRefs, and set timeouts: {request: 300s}
     """
@@ -189,6 +189,33 @@ def _check_parents(recipe: Recipe, manifest: Manifest) -> Iterator[Finding]:
                 fix=set_value("namespace", actual) if actual else remove("namespace"),
                 location=_locate(manifest, parent),
             )
+        elif namespaces:
+            yield from _check_listener(manifest, parent, [g for g in gateways if g.name == name])
+
+
+def _check_listener(route: Manifest, parent: Value, gateways: list[Manifest]) -> Iterator[Finding]:
+    """Reports a route to a listener that the Gateway of the recipe has not."""
+    listeners = [each for gateway in gateways for each in gateway.root.get_items("spec", "listeners")]
+    names = sorted({each.get_text("name") for each in listeners})
+    section, port = parent.get("sectionName"), parent.get("port")
+    if not listeners:
+        return  # it is rendered elsewhere, or is Istio's
+    if section is not None and section.text and "$" not in section.text and section.text not in names:
+        yield fail(
+            f"route {route.name} refers to listener {section.text}, Gateway {parent.get_text('name')} has "
+            f"{', '.join(names)}",
+            fix=set_value("sectionName", names[0]) if len(names) == 1 else None,
+            location=_locate(route, section),
+        )
+    given = (each.get("port") for each in listeners)
+    ports = sorted({each.data for each in given if each is not None and isinstance(each.data, int)})
+    if port is not None and isinstance(port.data, int) and port.data not in ports:
+        yield fail(
+            f"route {route.name} refers to port {port.data}, Gateway {parent.get_text('name')} listens on "
+            f"{', '.join(map(str, ports))}",
+            fix=set_value("port", ports[0]) if len(ports) == 1 else None,
+            location=_locate(route, port),
+        )
 
 
 def _find_doubt(recipe: Recipe, route: Manifest, gateways: Gateways | None) -> Unjudged | None:

@@ -1,8 +1,9 @@
 """What a recipe's PodMonitors and ServiceMonitors select of the pods and Services beside them."""
 
+import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, warn
+from dynocheck import Finding, Location, fail, warn
 from dynocheck.core.fixes import set_value
 from dynocheck.facts import LabelledPod, Manifest, Recipe, Value, label_pods, may_match_any
 
@@ -12,8 +13,8 @@ _GROUP = "monitoring.coreos.com"
 
 def check_monitors(recipe: Recipe) -> Iterator[Finding]:
     """Reports monitors that select nothing of what their own file makes, or by the labels of pods no Service,
-    and ports that what they select in their folder does not name. Of monitors of other namespaces it is the
-    labels alone.
+    and ports that what they select in their folder does not name. Of PodMonitors of other namespaces it is
+    the labels alone. A monitor of the name of a Service is for that one.
     """
     monitors = [m for m in recipe.own_manifests if m.kind in _ENDPOINTS and m.group == _GROUP]
     pods = list(label_pods(recipe)) if monitors else []
@@ -27,6 +28,9 @@ def check_monitors(recipe: Recipe) -> Iterator[Finding]:
                 yield from _check_pods(monitor, pods)
             else:
                 yield from _check_services(monitor, services)
+        elif monitor.kind == "ServiceMonitor":
+            yield from _check_services(monitor, [each for each in services if _reaches(monitor, each)])
+        yield from _check_timeouts(monitor)
 
 
 def _find_pod_labels(monitor: Manifest, services: list[Manifest]) -> Manifest | None:
@@ -69,15 +73,51 @@ def _check_services(monitor: Manifest, services: list[Manifest]) -> Iterator[Fin
     wanted = monitor.root.get("spec", "selector", "matchLabels")
     if monitor.root.get("spec", "selector", "matchExpressions") is not None or wanted is None:
         return
-    beside = [service for service in services if service.file == monitor.file]
-    if beside:
-        selected = any(_has_labels(service, wanted) for service in beside)
-        yield from _report_unselected(monitor, "Service", selected=selected)
-    chosen = [each for each in services if _is_near(each, monitor) and _has_labels(each, wanted)]
+    near = [service for service in services if _is_near(service, monitor)]
+    chosen = [service for service in near if _has_labels(service, wanted)]
+    beside = [service for service in near if service.file == monitor.file]
+    if beside or any(service.name == monitor.name for service in near):
+        selected = any(service in chosen for service in beside or near)
+        where = "file" if beside else "folder"
+        yield from _report_unselected(monitor, "Service", selected=selected, where=where)
     if chosen:
         yield from _check_ports(
             monitor, "Service", [p for s in chosen for p in s.root.get_items("spec", "ports")]
         )
+
+
+def _reaches(monitor: Manifest, service: Manifest) -> bool:
+    """Whether a monitor looks into the namespace of a Service, as far as both spell it out."""
+    selector = monitor.root.get("spec", "namespaceSelector")
+    names = {name.text for name in selector.get_items("matchNames")} if selector is not None else set()
+    namespace = service.root.get_text("metadata", "namespace")
+    return bool(namespace) and (not names or namespace in names)
+
+
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+_DURATION = re.compile(r"(\d{1,9})(ms|[smh])")
+
+
+def _check_timeouts(monitor: Manifest) -> Iterator[Finding]:
+    """Reports endpoints whose timeout is over their interval: the operator leaves the whole monitor out."""
+    for endpoint in monitor.root.get_items("spec", _ENDPOINTS[monitor.kind]):
+        interval, timeout = endpoint.get("interval"), endpoint.get("scrapeTimeout")
+        if interval is None or timeout is None:
+            continue
+        every, most = (_read_duration(value.text or "") for value in (interval, timeout))
+        if every and most and most > every:
+            yield fail(
+                f"{monitor.kind} {monitor.name}: scrapeTimeout {timeout.text} is over its interval "
+                f"{interval.text}: the operator leaves the monitor out",
+                fix=set_value("scrapeTimeout", interval.text or ""),
+                location=Location(monitor.file, timeout.line, timeout.column),
+            )
+
+
+def _read_duration(text: str) -> int:
+    """The milliseconds of a duration; 0 if it is none of one unit."""
+    found = _DURATION.fullmatch(text)
+    return int(found[1]) * _UNITS_MS[found[2]] if found else 0
 
 
 def _is_near(manifest: Manifest, monitor: Manifest) -> bool:
@@ -94,11 +134,13 @@ def _holds(labels: Value, wanted: Value) -> bool:
     return all(key in given and given[key].data == value.data for key, value in wanted.mapping.items())
 
 
-def _report_unselected(monitor: Manifest, what: str, *, selected: bool) -> Iterator[Finding]:
+def _report_unselected(
+    monitor: Manifest, what: str, *, selected: bool, where: str = "file"
+) -> Iterator[Finding]:
     place = monitor.root.get("spec", "selector")
     if not selected and place is not None and place.mapping:
         yield warn(
-            f"{monitor.kind} {monitor.name} selects no {what} of its file: nothing is collected",
+            f"{monitor.kind} {monitor.name} selects no {what} of its {where}: nothing is collected",
             fix=f"select by the labels of the {what}",
             location=Location(monitor.file, place.line, place.column),
         )

@@ -90,7 +90,8 @@ def metrics(recipes: Recipes) -> Iterator[Result]:
     memory is. Names that the recipe's recording rules or adapter make are fine; the findings are warnings, as
     others may be made elsewhere.
 
-    A PodMonitor or ServiceMonitor collects nothing if it selects nothing, or names a port that is not there.
+    A PodMonitor or ServiceMonitor collects nothing if it selects nothing, names a port that is not there, or
+    has a scrapeTimeout over its interval.
     A quantile of a histogram needs its label `le`.
 
     Fix: curl -s POD:PORT/metrics | grep ^vllm:

@@ -66,7 +66,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
                 )
                 break
             yield (warn if "PASSW" in name.upper() else fail)(
-                f"{name} is a secret, and spelled out" if name else "a secret is spelled out",
+                _describe(name),
                 fix="revoke it, keep the new one in a Secret, and take it by valueFrom.secretKeyRef",
                 location=place,
             )
@@ -93,6 +93,12 @@ def privileges(recipes: Recipes) -> Iterator[Finding]:
                 yield from _check_privileges(template)
     if not judged:
         raise Skip("no pods")
+
+
+def _describe(name: str) -> str:
+    if name in ("args", "command"):
+        return f"{name} spells out a secret"
+    return f"{name} is a secret, and spelled out" if name else "a secret is spelled out"
 
 
 def _find_secrets(root: Value) -> list[tuple[str, Value]]:

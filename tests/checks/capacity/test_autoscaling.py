@@ -102,3 +102,10 @@ def test_files_of_a_folder_may_be_alternatives(tmp_path: Path) -> None:
 
 def test_the_second_autoscaler_is_told_at_what_it_scales(tmp_path: Path) -> None:
     assert read_lines(autoscaling, deploy(tmp_path, server(), hpa(), scaled())) == ["name: server"]
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [("5", []), (5, ["fail"]), (True, ["fail"])])
+def test_the_metadata_of_a_trigger_is_text(tmp_path: Path, threshold: Any, expected: list[str]) -> None:
+    item = scaled()
+    item["spec"]["triggers"][0]["metadata"]["threshold"] = threshold
+    assert outcomes(autoscaling, deploy(tmp_path, item)) == expected

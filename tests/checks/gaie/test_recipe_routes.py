@@ -96,6 +96,22 @@ def test_route(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str
     assert outcomes(recipe_route, deploy(tmp_path, *objects)) == expected
 
 
+@pytest.mark.parametrize(
+    ("parent", "expected"),
+    [
+        ({}, []),
+        ({"sectionName": "http"}, []),
+        ({"sectionName": "https"}, ["fail"]),
+        ({"port": 80}, []),
+        ({"port": 443}, ["fail"]),
+    ],
+)
+def test_a_route_refers_to_a_listener(tmp_path: Path, parent: dict[str, Any], expected: list[str]) -> None:
+    gateway = {**bring(), "spec": {"listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}}
+    item = route(gateway=[{"name": "gw", **parent}])
+    assert outcomes(recipe_route, deploy(tmp_path, item, gateway)) == expected
+
+
 MESH = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "g-epp"}}
 HERE = Gateways((Gateway(namespace="default", name="gw", class_name="istio"),))
 

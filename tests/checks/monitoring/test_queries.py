@@ -255,3 +255,37 @@ def test_labels_of_pods_are_not_those_of_their_service(
     monitor["spec"] |= elsewhere
     given = recipes(tmp_path, monitor=dump_objects(monitor), service=dump_objects(service))
     assert judge(metrics, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "expected"),
+    [("v", "b", []), ("v", "c", ["warn"]), ("elsewhere", "c", [])],
+)
+def test_a_monitor_of_the_name_of_a_service_selects_it(
+    tmp_path: Path, name: str, label: str, expected: list[str]
+) -> None:
+    """Also from a file of its own, and where it names the namespace of the Service."""
+    service = SERVICE | {"metadata": SERVICE["metadata"] | {"namespace": "serving"}}
+    monitor = service_monitor(a=label)
+    monitor["metadata"] = {"name": name, "namespace": "serving"}
+    monitor["spec"]["namespaceSelector"] = {"matchNames": ["serving"]}
+    given = recipes(tmp_path, monitor=dump_objects(monitor), service=dump_objects(service))
+    assert judge(metrics, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "expected"),
+    [
+        ("30s", "10s", []),
+        ("30s", "30s", []),
+        ("10s", "30s", ["fail"]),
+        ("500ms", "1s", ["fail"]),
+        ("1m", "30s", []),
+    ],
+)
+def test_a_timeout_is_within_its_interval(
+    tmp_path: Path, interval: str, timeout: str, expected: list[str]
+) -> None:
+    monitor = pod_monitor()
+    monitor["spec"]["podMetricsEndpoints"][0] |= {"interval": interval, "scrapeTimeout": timeout}
+    assert judge(metrics, deploy(tmp_path, monitor, with_port("http"))) == expected
