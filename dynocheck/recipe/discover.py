@@ -433,7 +433,7 @@ def _render_overlays(scan: _Scan) -> None:
         if text:
             scan.files.append(read_rendered(f"{file.path}{RENDERED}", text))
         elif text is not None:
-            what = "the output of kustomize, which cannot render it without the network"
+            what = "the output of kustomize, which fails on it here, without the network"
             scan.unread.append(UnreadPart(what, file.path, 1, 1))
 
 
