@@ -153,13 +153,14 @@ _IN_SENTENCE = re.compile(r"[a-z] \| [a-z]")  # what is around a name and a valu
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "number", "object"})
 # Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none",
-# a reference to where it is (LiteLLM's os.environ/NAME; vals, 1Password, Bank-Vaults), what SOPS encrypted.
+# a reference to where it is (LiteLLM's os.environ/NAME; vals, 1Password, Bank-Vaults), what SOPS encrypted,
+# the verb of what is said of it, as in "data.HF_TOKEN: must be base64".
 _STAND_IN = re.compile(
     r"|os\.environ/\w+|env:[A-Za-z_]\w*|ref\+[a-z0-9]+://\S+|op://\S+|vault:[\w./-]+#[\w.-]+|ENC\[[^\]]*\]"
     r"|https?://[\w.:-]*<[A-Za-z][\w -]*>[\w./:-]*|[\w-]{,40}\.{3}"
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
-    r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
+    r"|must|is|has|needs|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
     r"|([a-z0-9]{1,20}[-_]){,4}no[-_ ]?(api[-_]?)?(key|token|auth)([-_ ](is[-_ ])?(needed|required|used))?"
     r"|(test|sample|demo)[-_](api[-_])?(key|token|password)([-_][\w-]{,40})?"
     r"|(hf_|sk-|nvapi-|AKIA|ASIA|gh[pousr]_)[\w-]{,80}(fake|dummy|example)[\w-]{,80}|(?-i:([A-Z]+_)?(KEY|TOKEN|PASSWORD|SECRET|VALUE))",

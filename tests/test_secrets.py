@@ -84,6 +84,7 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "git clone https://oauth2:$HUGGING_FACE_HUB_TOKEN@huggingface.co/a/b https://u:${PASS}@host",
         "git@github.com:org/repo.git https://host:8000/x",
         "lists the models, with basic information about each",
+        "data.HF_TOKEN: must be base64",  # a problem with a key
     ],
 )
 def test_what_is_no_secret(text: str) -> None:

@@ -157,6 +157,7 @@ _CLUSTER_SCOPED = (
 )
 
 
+_RULES = ("LimitRange", "NetworkPolicy", "ResourceQuota")  # for a namespace; they are used with nothing in it
 _PLATFORM = ("kube-", "gke-", "openshift-")
 """The beginnings of namespaces in which the platform reads an object, such as a grant to an API server."""
 # The fields of pods that refer to objects of their own namespace.
@@ -189,11 +190,12 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
     unnamed = by_namespace.pop("", [])
     for name in [name for name in by_namespace if name.startswith(_PLATFORM)]:
         del by_namespace[name]
-    most = max(by_namespace.values(), key=len, default=[])
-    for named in by_namespace.values():
+    used = [each for each in by_namespace.values() if not all(obj.manifest.kind in _RULES for obj in each)]
+    most = max(used, key=len, default=[])
+    for named in used:
         if named is not most:
             yield _warn(named, f"in namespace {named[0].namespace}", most, f"in {most[0].namespace}")
-    if len(by_namespace) == 1 and unnamed:
+    if len(used) == len(by_namespace) == 1 and unnamed:
         yield from _check_partial(most, unnamed, has_graph=any(obj.is_graph for obj in group))
 
 

@@ -66,7 +66,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
                 )
                 break
             yield (warn if "PASSW" in name.upper() else fail)(
-                _describe(name),
+                _describe(name, whole=value.data in (HIDDEN, _ENCODED)),
                 fix="revoke it, keep the new one in a Secret, and take it by valueFrom.secretKeyRef",
                 location=place,
             )
@@ -95,10 +95,11 @@ def privileges(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no pods")
 
 
-def _describe(name: str) -> str:
-    if name in ("args", "command"):
-        return f"{name} spells out a secret"
-    return f"{name} is a secret, and spelled out" if name else "a secret is spelled out"
+def _describe(name: str, *, whole: bool) -> str:
+    """What is wrong with a text that is a secret, or that contains one as a script or a file does."""
+    if not name:
+        return "a secret is spelled out"
+    return f"{name} is a secret, and spelled out" if whole else f"{name} spells out a secret"
 
 
 def _find_secrets(root: Value) -> list[tuple[str, Value]]:

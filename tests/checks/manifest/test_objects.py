@@ -110,6 +110,7 @@ MOUNTS_BOTH = graph(engine(pod={"volumes": VOLUMES}))
 MONITOR = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": "m"}}
 GATEWAY = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "g"}}
 GRANT = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "r"}}
+RULE = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "n"}}
 STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "a"}}
 
 
@@ -131,6 +132,8 @@ STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata"
         ({"deploy": [at("${NS}", CONFIG), at("$NS", JOB), GRAPH]}, []),  # what it is filled with is unknown
         ({"deploy": [at("infra", GATEWAY), at("a", JOB), at("a", CONFIG)]}, []),  # routes attach from there
         ({"deploy": [at("kube-system", GRANT), at("a", JOB), at("a", CONFIG)]}, []),  # it is read there
+        ({"rules": [at("a", RULE), at("b", RULE), at("c", RULE)]}, []),  # each is for its namespace
+        ({"rules": [at("a", RULE)], "deploy": [at("b", CONFIG), at("b", JOB)]}, []),
         # one cause is one finding
         ({"deploy": [at("a", CLAIM), at("a", CONFIG), at("a", JOB), MOUNTS_BOTH]}, ["warn"]),
         ({"deploy": [at("a", CLAIM), *(at("b", obj) for obj in (CONFIG, JOB, GRAPH))]}, ["warn"]),
