@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import remove, set_value
+from dynocheck.core.spelling import find_slip
 from dynocheck.data.metrics import find_series
 from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Recipe, Recipes, Value
 
@@ -107,6 +108,12 @@ def _check_target(recipe: Recipe, scaler: _Autoscaler) -> Iterator[Finding]:
             fix=set_value("spec.scaleTargetRef.name", beside[0].name) if len(beside) == 1 else None,
             location=scaler.locate(scaler.place),
         )
+    elif not targets and (meant := _find_meant(recipe, scaler, folder)):
+        yield warn(
+            f"{scaler.title} scales {kind} {name}, which is not in the folder, that makes {meant}",
+            fix=set_value("spec.scaleTargetRef.name", meant),
+            location=scaler.locate(scaler.place),
+        )
     for target in targets[:1]:
         replicas = target.root.get("spec", "replicas")
         if replicas is not None and kind != "DynamoGraphDeploymentScalingAdapter":
@@ -117,6 +124,17 @@ def _check_target(recipe: Recipe, scaler: _Autoscaler) -> Iterator[Finding]:
                 location=Location(target.file, replicas.line, replicas.column),
             )
         yield from _check_resources(scaler, target)
+
+
+def _find_meant(recipe: Recipe, scaler: _Autoscaler, folder: str) -> str | None:
+    """The workload that an autoscaler has the name of, or of whose name its target is a slip."""
+    kind, name, _ = scaler.target
+    near = {
+        m.name
+        for m in recipe.own_manifests
+        if m.kind == kind and m.file.rpartition("/")[0] == folder and m.name
+    }
+    return scaler.manifest.name if scaler.manifest.name in near else find_slip(name, near)
 
 
 def _check_resources(scaler: _Autoscaler, target: Manifest) -> Iterator[Finding]:

@@ -7,7 +7,17 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.core.fixes import set_value, set_variable
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Component, Graph, LabelledPod, Recipe, Recipes, Value, label_pods, parse_count
+from dynocheck.facts import (
+    Component,
+    Graph,
+    LabelledPod,
+    Manifest,
+    Recipe,
+    Recipes,
+    Value,
+    label_pods,
+    parse_count,
+)
 
 
 class _RecipePicker(NamedTuple):
@@ -26,13 +36,16 @@ def picker(recipes: Recipes) -> Iterator[Finding]:
     hashes, and never finds a cached prefix.
 
     Judged are the graph's `eppConfig.config` and the picker's variables; a configuration in a ConfigMap is
-    not judged.
+    not judged. The port that an InferencePool gives must be one of the picker's Service.
 
     Fix: DYN_KV_CACHE_BLOCK_SIZE and DYN_MODEL_NAME as the workers' --block-size and model
     """
     pickers = [picker for recipe in recipes for picker in _find_pickers(recipe)]
-    if not pickers:
+    references = [found for recipe in recipes for found in _find_references(recipe)]
+    if not (pickers or references):
         raise Skip("no graph has an endpoint picker")
+    for pool, port, service in references:
+        yield from _check_port(pool, port, service)
     for picker in pickers:
         engines = list(find_instances(picker.graph))
         if picker.config is not None:
@@ -51,6 +64,33 @@ def _find_pickers(recipe: Recipe) -> Iterator[_RecipePicker]:
         for component in graph.components:
             if component.role == "epp":
                 yield _RecipePicker(recipe, graph, component, configs.get((graph.file, component.line)))
+
+
+def _find_references(recipe: Recipe) -> Iterator[tuple[Manifest, Value, Manifest]]:
+    """The InferencePools that name a Service of their folder as picker, with the port that they give."""
+    for pool in recipe.own_manifests:
+        reference = pool.root.get("spec", "endpointPickerRef") or pool.root.get("spec", "extensionRef")
+        if pool.kind != "InferencePool" or reference is None:
+            continue
+        port = reference.get("port", "number") or reference.get("portNumber")
+        folder, space = pool.file.rpartition("/")[0], pool.root.get_text("metadata", "namespace")
+        for each in recipe.own_manifests:
+            same = (each.kind, each.name) == ("Service", reference.get_text("name")) and not each.group
+            near = each.file.rpartition("/")[0] == folder
+            if port is not None and same and near and each.root.get_text("metadata", "namespace") == space:
+                yield pool, port, each
+
+
+def _check_port(pool: Manifest, port: Value, service: Manifest) -> Iterator[Finding]:
+    ports = [each.get("port") for each in service.root.get_items("spec", "ports")]
+    numbers = [each.data for each in ports if each is not None and isinstance(each.data, int)]
+    if isinstance(port.data, int) and numbers and port.data not in numbers:
+        yield fail(
+            f"InferencePool {pool.name} asks its picker on port {port.data}, Service {service.name} has "
+            f"{', '.join(map(str, numbers))}",
+            fix=set_value("number", numbers[0]) if len(numbers) == 1 else None,
+            location=Location(pool.file, port.line, port.column),
+        )
 
 
 def _get_name(plugin: Value) -> str:

@@ -75,14 +75,14 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     """An anti-affinity rule that matches no pod has no effect; a required affinity rule that matches none
     leaves its own pod Pending. A Service that selects no pod answers nobody.
 
-    The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`), the
-    component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
-    select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
-    not judged, nor are Services without the name of a graph. Beside an engine without Dynamo, a Service is
-    judged whose labels a pod of its file has with other values, and each Service and InferencePool whether it
-    leads to a port on which the engine listens, where that is alone in its pod. A GPU product a letter away
-    from a known one, or without NVIDIA before it, is on no node, and `nvidia.com/gpus` is offered by none. A
-    node's own name is in no other cluster.
+    The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`),
+    the component's name and its type; workers have a class only beside an endpoint picker. Judged are
+    rules that select only these labels, in recipes with a graph. Rules that name another graph or other
+    namespaces are not judged, nor are Services without the name of a graph. Beside an engine without
+    Dynamo, a Service of its file or of its name is judged whose labels a pod there has with other values,
+    and each Service and InferencePool whether it leads to a port on which the engine listens, where that
+    is alone in its pod. A GPU product a letter away from a known one, or without NVIDIA before it, is on
+    no node, and `nvidia.com/gpus` is offered by none. A node's own name is in no other cluster.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -176,7 +176,8 @@ def _list_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value]]:
 
 
 def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, list[LabelledPod]]]:
-    """The Services of files with an engine without Dynamo: selector, and every pod that it may mean.
+    """The Services of files with an engine without Dynamo, and those of their folders with the name of one:
+    selector, and every pod that it may mean.
 
     Left out are files with pods whose labels their operators complete, and selectors of which no label is
     that of a pod there: what they mean is elsewhere.
@@ -184,12 +185,14 @@ def _list_server_services(recipe: Recipe) -> Iterator[tuple[Manifest, Value, lis
     pods = list(label_pods(recipe)) if recipe.servers else []
     for file in dict.fromkeys(server.file for server in recipe.servers):
         own = [pod for pod in pods if pod.template.manifest.file == file]
+        folder, names = file.rpartition("/")[0], {each.name for each in recipe.servers if each.file == file}
         if any(pod.template.manifest.kind not in (*POD_TEMPLATE_PATHS, "LeaderWorkerSet") for pod in own):
             continue
         for manifest in recipe.own_manifests:
             labels = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
             pairs = {key: value.text for key, value in labels.mapping.items()} if labels is not None else {}
-            if manifest.file != file or labels is None or None in pairs.values():
+            near = manifest.file.rpartition("/")[0] == folder and manifest.name in names
+            if not (manifest.file == file or near) or labels is None or None in pairs.values():
                 continue
             if any(labels.mapping.keys() <= pod.labels.keys() for pod in own):
                 yield manifest, to_selector(labels), pods

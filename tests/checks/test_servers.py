@@ -241,6 +241,22 @@ def test_a_service_selects_the_pods_beside_it(
 
 
 @pytest.mark.parametrize(
+    ("own_name", "app", "expected"),
+    [(True, "e", []), (True, "f", ["warn"]), (False, "f", ["skip"])],
+)
+def test_a_service_of_the_name_of_an_engine_selects_it(
+    tmp_path: Path, own_name: bool, app: str, expected: list[str]
+) -> None:
+    """Also from a file of its own."""
+    engine = serve(VLLM, "--model", "a/b")
+    name = engine["metadata"]["name"] if own_name else "another"
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}}
+    service |= {"spec": {"selector": {"app": app}}}
+    given = recipes(tmp_path, engine=dump_objects(engine), service=dump_objects(service))
+    assert judge(placement, given) == expected
+
+
+@pytest.mark.parametrize(
     ("metadata", "pod", "expected"),
     [
         ({"name": "settings"}, {}, ["warn"]),

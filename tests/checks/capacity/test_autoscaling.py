@@ -109,3 +109,22 @@ def test_the_metadata_of_a_trigger_is_text(tmp_path: Path, threshold: Any, expec
     item = scaled()
     item["spec"]["triggers"][0]["metadata"]["threshold"] = threshold
     assert outcomes(autoscaling, deploy(tmp_path, item)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "expected"),
+    [
+        ("server", "server", []),
+        ("server", "servers", ["warn"]),
+        ("server", "elsewhere", ["warn"]),  # it has the name of the Deployment beside it
+        ("a", "srever", ["warn"]),
+        ("a", "elsewhere", []),
+    ],
+)
+def test_an_autoscaler_in_a_file_of_its_own(
+    tmp_path: Path, name: str, target: str, expected: list[str]
+) -> None:
+    item = scaled(target)
+    item["metadata"] = {"name": name}
+    given = recipes(tmp_path, scaler=dump_objects(item), server=dump_objects(server()))
+    assert outcomes(autoscaling, given) == expected

@@ -181,3 +181,21 @@ def named(name: str, *args: str) -> dict[str, Any]:
 )
 def test_picker(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(picker, deploy(tmp_path, one)) == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"endpointPickerRef": {"name": "epp", "port": {"number": 9002}}}, []),
+        ({"endpointPickerRef": {"name": "epp", "port": {"number": 9003}}}, ["fail"]),
+        ({"endpointPickerRef": {"name": "elsewhere", "port": {"number": 9003}}}, ["skip"]),
+        ({"extensionRef": {"name": "epp", "portNumber": 9003}}, ["fail"]),
+        ({"extensionRef": {"name": "epp"}}, ["skip"]),
+    ],
+)
+def test_a_pool_asks_its_picker_on_a_port_of_it(
+    tmp_path: Path, reference: dict[str, Any], expected: list[str]
+) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "epp"}}
+    service |= {"spec": {"selector": {"a": "b"}, "ports": [{"port": 9002}]}}
+    assert outcomes(picker, deploy(tmp_path, {**THEIRS, "spec": reference}, service)) == expected
