@@ -181,6 +181,12 @@ def _check_bounds(scaler: _Autoscaler) -> Iterator[Finding]:
             fix=set_value("spec.maxReplicaCount", least),
             location=scaler.locate(place),
         )
+    if (place := values["max"]) is not None and numbers.get("max") == 0:
+        yield fail(
+            f"{scaler.title}: maxReplicaCount is 0, and the HorizontalPodAutoscaler of KEDA needs at least 1",
+            fix=set_value("spec.maxReplicaCount", 1, 'autoscaling.keda.sh/paused-replicas: "0" stops it'),
+            location=scaler.locate(place),
+        )
     if (place := values["idle"]) is not None and idle is not None and idle >= least:
         yield fail(
             f"{scaler.title}: KEDA refuses idleReplicaCount {idle}, which must be less than minReplicaCount "
@@ -211,6 +217,13 @@ def _check_triggers(scaler: _Autoscaler) -> Iterator[Finding]:
                 fix=set_value(f"metadata.{missing[0]}", "VALUE"),
                 location=scaler.locate(given),
             )
+        threshold = given.get("threshold")
+        if threshold is not None and threshold.text and not _may_be_number(threshold.text):
+            yield fail(
+                f"{scaler.title}: threshold is {threshold.text}, not a number: KEDA cannot make the trigger",
+                fix=set_value("metadata.threshold", "NUMBER"),
+                location=scaler.locate(threshold),
+            )
         if (name := given.get("metricName")) is not None:
             yield warn(
                 f"{scaler.title}: KEDA ignores metricName since 2.12",
@@ -218,6 +231,15 @@ def _check_triggers(scaler: _Autoscaler) -> Iterator[Finding]:
                 location=scaler.locate(name),
             )
     yield from _check_wake_up(scaler, triggers)
+
+
+def _may_be_number(text: str) -> bool:
+    """Whether a text is a number, or will be when it is filled in."""
+    try:
+        float(text)
+    except ValueError:
+        return any(mark in text for mark in "${<")
+    return True
 
 
 def _check_wake_up(scaler: _Autoscaler, triggers: list[Value]) -> Iterator[Finding]:

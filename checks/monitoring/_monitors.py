@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, fail, warn
 from dynocheck.core.fixes import set_value
+from dynocheck.core.spelling import find_slip
 from dynocheck.facts import LabelledPod, Manifest, Recipe, Value, label_pods, may_match_any
 
 _ENDPOINTS = {"PodMonitor": "podMetricsEndpoints", "ServiceMonitor": "endpoints"}
@@ -76,7 +77,8 @@ def _check_services(monitor: Manifest, services: list[Manifest]) -> Iterator[Fin
     near = [service for service in services if _is_near(service, monitor)]
     chosen = [service for service in near if _has_labels(service, wanted)]
     beside = [service for service in near if service.file == monitor.file]
-    if beside or any(service.name == monitor.name for service in near):
+    meant = any(service.name == monitor.name or _has_slip(service, wanted) for service in near)
+    if beside or meant:
         selected = any(service in chosen for service in beside or near)
         where = "file" if beside else "folder"
         yield from _report_unselected(monitor, "Service", selected=selected, where=where)
@@ -127,6 +129,16 @@ def _is_near(manifest: Manifest, monitor: Manifest) -> bool:
 def _has_labels(service: Manifest, wanted: Value) -> bool:
     labels = service.root.get("metadata", "labels")
     return _holds(labels, wanted) if labels is not None else not wanted.mapping
+
+
+def _has_slip(service: Manifest, wanted: Value) -> bool:
+    """Whether a monitor asks for the labels of a Service, but for slips in their values."""
+    labels = service.root.get("metadata", "labels")
+    given = labels.mapping if labels is not None else {}
+    pairs = [(given[key].text, value.text) for key, value in wanted.mapping.items() if key in given]
+    return len(pairs) == len(wanted.mapping) > 0 and all(
+        one == other or (one and other and find_slip(other, (one,))) for one, other in pairs
+    )
 
 
 def _holds(labels: Value, wanted: Value) -> bool:

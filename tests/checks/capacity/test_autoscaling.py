@@ -104,7 +104,19 @@ def test_the_second_autoscaler_is_told_at_what_it_scales(tmp_path: Path) -> None
     assert read_lines(autoscaling, deploy(tmp_path, server(), hpa(), scaled())) == ["name: server"]
 
 
-@pytest.mark.parametrize(("threshold", "expected"), [("5", []), (5, ["fail"]), (True, ["fail"])])
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        ("5", []),
+        ("0.9", []),
+        ("1e3", []),
+        ("$LIMIT", []),
+        ("five", ["fail"]),
+        ("90%", ["fail"]),
+        (5, ["fail"]),
+        (True, ["fail"]),
+    ],
+)
 def test_the_metadata_of_a_trigger_is_text(tmp_path: Path, threshold: Any, expected: list[str]) -> None:
     item = scaled()
     item["spec"]["triggers"][0]["metadata"]["threshold"] = threshold
@@ -128,3 +140,9 @@ def test_an_autoscaler_in_a_file_of_its_own(
     item["metadata"] = {"name": name}
     given = recipes(tmp_path, scaler=dump_objects(item), server=dump_objects(server()))
     assert outcomes(autoscaling, given) == expected
+
+
+def test_an_autoscaler_of_no_replicas(tmp_path: Path) -> None:
+    assert outcomes(autoscaling, deploy(tmp_path, scaled(minReplicaCount=0, maxReplicaCount=0)))[:1] == [
+        "fail"
+    ]

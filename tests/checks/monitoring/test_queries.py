@@ -259,7 +259,7 @@ def test_labels_of_pods_are_not_those_of_their_service(
 
 @pytest.mark.parametrize(
     ("name", "label", "expected"),
-    [("v", "b", []), ("v", "c", ["warn"]), ("elsewhere", "c", [])],
+    [("v", "b", []), ("v", "other", ["warn"]), ("elsewhere", "other", []), ("elsewhere", "bb", ["warn"])],
 )
 def test_a_monitor_of_the_name_of_a_service_selects_it(
     tmp_path: Path, name: str, label: str, expected: list[str]
