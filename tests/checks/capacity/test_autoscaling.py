@@ -109,7 +109,6 @@ def test_the_second_autoscaler_is_told_at_what_it_scales(tmp_path: Path) -> None
     [
         ("5", []),
         ("0.9", []),
-        ("1e3", []),
         ("$LIMIT", []),
         ("five", ["fail"]),
         ("90%", ["fail"]),
