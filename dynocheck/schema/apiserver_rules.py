@@ -522,7 +522,7 @@ ENFORCED: dict[str, Schema] = {
                 _fields(**{space: {"not": _ON}}),
                 f"has hostUsers: false, for which {space} must not be true",
             )
-            for space in ("hostNetwork", "hostPID", "hostIPC")
+            for space in ("hostPID", "hostIPC")  # the network may be shared where a feature gate is on
         ),
         **_fields(
             activeDeadlineSeconds={"minimum": 1, "maximum": 2**31 - 1},
