@@ -6,8 +6,7 @@ from dynocheck import Location, Result, fail, judged
 from dynocheck.checks.graph._probe_fields import PROBES, Probe, find_target_port, list_named_ports
 from dynocheck.core.fixes import set_argument, set_value
 from dynocheck.data.servers import find_default_port, find_server
-from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.engines.other_servers import OLLAMA
+from dynocheck.engines import EngineInstance, find_instances, ollama
 from dynocheck.facts import Recipe, Word, find_server_template
 
 OTHER_PORTS = frozenset((6379, 8265, 10001, 52365))
@@ -120,7 +119,7 @@ def locate_host(engine: EngineInstance) -> Location:
 def suggest_host(engine: EngineInstance) -> str:
     """The fix for an engine's server that is reached from its pod alone."""
     host = engine.given.get("host")
-    everywhere = "0.0.0.0" if engine.engine is not OLLAMA else f"0.0.0.0:{find_listening_port(engine)}"  # noqa: S104
+    everywhere = "0.0.0.0" if engine.engine is not ollama.ENGINE else f"0.0.0.0:{find_listening_port(engine)}"  # noqa: S104
     return set_argument(host.spelled if host is not None else "--host", everywhere)
 
 
@@ -129,7 +128,7 @@ def limits_start(probe: Probe, engine: EngineInstance | None = None) -> bool:
 
     Ollama loads a model when it is first asked for it.
     """
-    if engine is not None and engine.engine is OLLAMA:
+    if engine is not None and engine.engine is ollama.ENGINE:
         return False
     alone = probe.container is not None and probe.container.get("startupProbe") is None
     return probe.name == "startupProbe" or (probe.name == "livenessProbe" and alone)

@@ -24,7 +24,7 @@ from dynocheck.facts import (
 
 # In a shell that is two redirections, of which the second is a syntax error: it stops there.
 _IN_SCRIPT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)=(<[A-Za-z][\w -]*>)[ \t]*(?:#.*)?")
-_TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_TEMPLATE = re.compile(r"\{\{(?:[^{}\n]|\{(?!\{)|\}(?!\}))*\}{2,3}")
 _OF_CHART = re.compile(r"\{\{.*\.(?:Values|Release|Chart)\b|^\.Values\.")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::?-(?:[^{}]|\$\{[^{}]*\})*)?\}")
 _OPEN_VARIABLE = re.compile(rf"{_VARIABLE.pattern}|\$([A-Z][A-Z0-9_]+)\b")

@@ -69,5 +69,5 @@ def _read_number(words: Sequence[Word], flags: Sequence[str], alone: Word | None
         name, equals, inline = (word.text or "").partition("=")
         value = inline if equals else (following.text or "" if following is not None else "")
         if name in flags:
-            return (int(value), word) if value.isdecimal() else None
+            return (int(value), word) if value.isdecimal() and len(value) < 10 else None
     return (1, alone) if alone is not None else None

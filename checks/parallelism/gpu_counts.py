@@ -10,9 +10,8 @@ from dynocheck.core.fixes import remove_argument, replace_words, set_gpus, set_v
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.images import parse_image
 from dynocheck.data.servers import PROGRAMS, find_server, find_server_image
-from dynocheck.engines import EngineInstance, Parallelism
+from dynocheck.engines import EngineInstance, Parallelism, llamacpp
 from dynocheck.engines.instances import find_component_instances
-from dynocheck.engines.other_servers import LLAMACPP
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
 from dynocheck.facts import (
     POD_TEMPLATE_PATHS,
@@ -119,7 +118,7 @@ def _find_idle(graph: Graph, component: Component) -> tuple[str, str, Location] 
     for engine in find_component_instances(graph, component):
         container, layers = engine.container, engine.given.get("gpu-layers")
         tag = parse_image(container.image or "").tag
-        if engine.engine is not LLAMACPP or not engine.given.complete:
+        if engine.engine is not llamacpp.ENGINE or not engine.given.complete:
             continue
         if layers is not None and layers.integer == 0:
             place = Location(graph.file, layers.line, layers.column)
@@ -269,7 +268,7 @@ def _count_visible(value: str, gpus: int) -> int | None:
     entries = [entry.strip() for entry in value.split(",")]
     if not value or "$" in value or any(entry.startswith(("GPU-", "MIG-")) for entry in entries):
         return None
-    valid = [*takewhile(lambda entry: entry.isdecimal() and int(entry) < gpus, entries)]
+    valid = [*takewhile(lambda entry: entry.isdecimal() and len(entry) < 10 and int(entry) < gpus, entries)]
     return len(valid) if len({*valid}) == len(valid) else None
 
 

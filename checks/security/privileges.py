@@ -130,7 +130,7 @@ def _locate_secret(name: str, value: Value, manifest: Manifest) -> tuple[str, Lo
     before, hidden, _ = text.partition(HIDDEN)
     if not (hidden and text.endswith("\n")):
         return name, Location(manifest.file, value.line, value.column)
-    assigned = _ASSIGNED.search(before)
+    assigned = _ASSIGNED.search(before[-100:])
     owner = f"{manifest.kind} {manifest.name}" if manifest.kind == "ConfigMap" else ""
     within = " of ".join(filter(None, (name, owner)))
     what = f"{assigned[1]} in {within}" if assigned else f"a word of {within}"

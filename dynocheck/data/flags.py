@@ -12,7 +12,7 @@ from dynocheck.data import images, parse_version, read_table
 from dynocheck.data.servers import PROGRAMS, read_server_release
 
 _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
-_NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
+_NUMBER = re.compile(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?!\d)")
 _TGI = "text-generation-launcher"
 _TGI_RELEASE = "https://github.com/huggingface/text-generation-inference/releases/tag/v{}"
 _LLAMA = "llama-server"

@@ -54,15 +54,16 @@ def parse_model_config(
         known here, can only be judged by them.
     """
     try:
-        text = _find_text_config(config)
-        parse = find_parser(text, inner=text is not config)
+        given = {key: _forbid_repeating(value) for key, value in config.items()}
+        text = _find_text_config(given)
+        parse = find_parser(text, inner=text is not given)
         if parse is None and not checkpoint:
             return None
         sizes = parse() if parse is not None else parse_unknown(text)
         named = {"names": [name], "source": source}
         plain = msgspec.convert(sizes | named, Model)
         found = msgspec.convert(_parse_precisions(text, _count_layers(plain)) | sizes | named, Model)
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError):
         return None
     if checkpoint and not found.opaque and _contradicts(checkpoint, found):
         silent = found.cache and found.stored == _PLAIN  # its config does not say how it is stored
@@ -73,6 +74,26 @@ def parse_model_config(
     if not checkpoint and not text.get("quantization_config") and _QUANTIZED.search(name):
         return None  # its name says more than its configuration
     return msgspec.structs.replace(found, checkpoint=checkpoint or 0)
+
+
+class _Text(str):
+    __slots__ = ()
+    __mul__ = __rmul__ = None  # type: ignore[assignment]
+
+
+class _Row(list[Any]):
+    __mul__ = __rmul__ = None  # type: ignore[assignment]
+
+
+def _forbid_repeating(value: Any) -> Any:
+    """A part of a configuration in which a text or a list where a number belongs is a TypeError: times the
+    next number, it would be repeated as often.
+    """
+    if isinstance(value, str):
+        return _Text(value)
+    if isinstance(value, list):
+        return _Row(map(_forbid_repeating, value))
+    return {k: _forbid_repeating(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _contradicts(checkpoint: int, model: Model) -> bool:

@@ -11,7 +11,7 @@ from dynocheck.data import parse_version, read_table
 V1BETA1 = (1, 2)
 # https://docs.nvidia.com/dynamo/v1.6.1/kubernetes/installation/multinode-orchestration
 
-_PARTS = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?")
+_PARTS = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]+))?")
 
 
 class Orchestrators(msgspec.Struct, frozen=True):

@@ -9,10 +9,10 @@ from dynocheck.data.images import parse_image
 
 # A release and how its image was built, as in v0.5.9-cu129-amd64; anything else is a build of its own.
 _BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|slim"
-_RELEASE = re.compile(rf"v?(\d+\.\d+\.\d+)((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
+_RELEASE = re.compile(rf"v?(\d{{1,9}}\.\d{{1,9}}\.\d{{1,9}})((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
 
-_BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d+)()")  # of llama.cpp
-_CANDIDATE = re.compile(r"(\d+\.\d+\.\d+(?:rc\d+)?)((?:\.post\d+)?)")  # as most of TensorRT-LLM's are
+_BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d{1,9})()")  # of llama.cpp
+_CANDIDATE = re.compile(r"(\d{1,9}\.\d{1,9}\.\d{1,9}(?:rc\d{1,9})?)((?:\.post\d+)?)")  # as most of TensorRT-LLM's are
 
 
 class Server(NamedTuple):

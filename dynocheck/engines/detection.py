@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from dynocheck.engines import other_servers, sglang, trtllm, vllm
+from dynocheck.engines import llamacpp, ollama, sglang, tgi, trtllm, trtllm_serve, vllm
 from dynocheck.engines.base import Engine
 from dynocheck.facts import ConfigFile, Container, IdentityCache, Launch
 
-ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE, *other_servers.ENGINES)
+_MODULES = (vllm, sglang, trtllm, tgi, trtllm_serve, llamacpp, ollama)
+ENGINES = tuple(module.ENGINE for module in _MODULES)
 
 _keys_files: IdentityCache[ConfigFile | None] = IdentityCache(4096)  # several checks ask for the same
 

@@ -23,10 +23,10 @@ _NAMED_TAG = re.compile(
     r"|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
 )
 _ANY_TAG = re.compile(
-    r"\{\{(?P<third>\{)?(?P<name>[^{}\n]*\w[^{}\n]*)\}\}(?(third)\})|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
+    r"\{\{(?P<third>\{)?(?P<name>[^{}\n\w]*\w[^{}\n]*)\}\}(?(third)\})|@@(?P<at>\w+)@@|%%(?P<percent>\w+)%%"
 )
 _DOLLAR = re.compile(r"""\bDOLLAR=['"]?\\?\$['"]?(?:\s|$)""", re.MULTILINE)
-_SUBSTITUTION = re.compile(r"\bpostBuild:\s*\{?\s*substitute(?:From)?:")
+_SUBSTITUTION = re.compile(r"\bpostBuild:\s*(?:\{\s*)?substitute(?:From)?:")
 _HELM = re.compile(r"\{\{[^{}]*\.(?:Values|Release|Chart)\b")
 _SUFFIX = r"template|tmpl|tpl|gotmpl|tftpl|j2|jinja2?|envsubst|mustache|in"
 _NAMED = re.compile(rf"[.-](?:{_SUFFIX})(?:\.ya?ml)?$")

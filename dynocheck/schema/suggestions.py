@@ -10,7 +10,7 @@ from dynocheck.core.fixes import replace_words, set_value
 from dynocheck.schema.messages import Path, fits_type, format_path
 
 _LAST = re.compile(r"(?:([\w-]+)|\[([^\]]*[^\d\]][^\]]*)\])$")
-_DECIMAL = re.compile(r"[-+]?\d+(\.\d+)?")
+_DECIMAL = re.compile(r"[-+]?\d{1,15}(\.\d{1,15})?")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGTPE])(i?)[bB]")
 
 

@@ -327,3 +327,25 @@ def test_a_quantized_checkpoint_that_is_larger_than_it_says_is_as_large() -> Non
     found = parse_model_config(config, "own/model", "x", checkpoint=10**6)
     assert found is not None
     assert (found.weight_bytes, found.cache) == (10**6, "bf16")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_routed_experts": 8, "moe_intermediate_size": 10**12, "n_shared_experts": [[1]]},
+        {"hidden_size": "x", "num_key_value_heads": 10**12, "kv_lora_rank": 8},
+        {"head_dim": ["x"], "num_attention_heads": 10**12, "num_key_value_heads": 10**12},
+    ],
+)
+@pytest.mark.parametrize("family", ["DeepseekV3", "Jamba", "MiMoV2", "FalconH1", "Qwen3Next"])
+def test_a_text_where_a_number_belongs_is_not_repeated(family: str, change: dict[str, Any]) -> None:
+    config = SIZES | JAMBA | MIMO | MAMBA | DELTA | change
+    config |= {"architectures": [f"{family}ForCausalLM"]}
+    assert parse_model_config(config, "own/model", "x") is None
+
+
+def test_a_configuration_within_itself_is_unknown() -> None:
+    config: dict[str, Any] = dict(SIZES)
+    for _ in range(5_000):
+        config = {"text_config": config}
+    assert parse_model_config(config, "own/model", "x") is None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 MIB = 1024 * 1024
+MANY = "9" * 5_000
 GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n"
 CLAIM = """apiVersion: v1
 kind: PersistentVolumeClaim
@@ -130,5 +131,20 @@ TEXTS: dict[str, Callable[[], str | bytes]] = {
     "integer of 4,000 digits": lambda: CLAIM.replace("1Gi", "9" * 4_000),
     "hexadecimal of a megabyte": lambda: CLAIM.replace("1Gi", "0x" + "f" * MIB),
     "quantity of an exponent": lambda: CLAIM.replace("1Gi", "1e999999999"),
+    "releases of 5,000 digits": lambda: "---\n".join(
+        script("true").replace("image: x:1", f"image: {image}")
+        for image in (
+            *(f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.{MANY}.0", f"vllm/vllm-openai:v0.{MANY}.0"),
+            *(f"ghcr.io/ggml-org/llama.cpp:server-b{MANY}",),
+            *(f"nvcr.io/nvidia/tensorrt-llm/release:1.{MANY}.0rc1",),
+        )
+    ),
+    "replicas of 5,000 digits": lambda: GRAPH.replace("v1beta1", "v1alpha1")
+    + f"  services: {{w: {{replicas: '{MANY}'}}}}\n",
+    "numbers of GPUs of 5,000 digits": lambda: script(f"export CUDA_VISIBLE_DEVICES={MANY}\n{_LAUNCH}")
+    + GPUS.format(1),
+    "tags without an end": lambda: CLAIM.replace("name: c", "name: '" + "{{" * 200_000 + "'"),
+    "a tag without an end in what is no YAML": lambda: "a: {{\n{{ " + "a" * MIB + "\n",
+    "blanks where Flux substitutes": lambda: "postBuild:" + " " * MIB + "x\n" + CLAIM,
     "GPUs by the hundred digits": lambda: script("true") + GPUS.format("9" * 300),
 }
