@@ -160,6 +160,30 @@ def test_no_frontend(tmp_path: Path) -> None:
     assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
 
 
+def test_a_component_with_the_frontends_name_is_to_become_one(tmp_path: Path) -> None:
+    named = {key: value for key, value in FRONTEND.items() if key != "type"}
+    (finding,) = run_check(frontend, deploy(tmp_path, graph(engine(), named, front=False)))
+    assert finding.fix == f"set spec.components[{FRONTEND['name']}].type: frontend"
+
+
+@pytest.mark.parametrize(
+    ("release", "args", "fix"),
+    [
+        ("1.3.0", [], f"add {MODE} prefill"),
+        ("1.3.0", [MODE, "agg"], f"set {MODE} prefill"),
+        ("0.8.0", [], "add --is-prefill-worker"),
+        ("1.1.0", ["--is-decode-worker"], f"replace --is-decode-worker with {MODE} prefill"),
+        ("0.8.0", ["--is-decode-worker"], "replace --is-decode-worker with --is-prefill-worker"),
+    ],
+)
+def test_the_mode_is_set_by_the_flag_of_the_release(
+    tmp_path: Path, release: str, args: list[str], fix: str
+) -> None:
+    worker = engine(*args, role="prefill", image=f"{RUNTIME}:{release}")
+    (finding,) = run_check(roles, deploy(tmp_path, graph(worker)))
+    assert (finding.fix or "").partition("   #")[0] == fix
+
+
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:
     given = deploy(tmp_path, split("prefill", VLLM, MODE, "decode"))
     assert read_lines(roles, given) == [f"- {MODE}"]
