@@ -161,7 +161,7 @@ def roles(recipes: Recipes) -> Iterator[Result]:
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
     receives prefilled requests on SGLang and TensorRT-LLM; for vLLM see `graph.both-sides`. A worker of type
     `worker` or `main` has the role of its flag. A worker of type `decode` that serves whole requests in a
-    graph without prefill workers is a warning.
+    graph without prefill workers is a warning, unless an endpoint picker finds it by its type.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -185,6 +185,8 @@ def roles(recipes: Recipes) -> Iterator[Result]:
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
             if _is_pool(engine.graph) or shared[engine.graph.file, engine.graph.name]:
                 continue  # another graph may prefill
+            if any(component.role == "epp" for component in engine.graph.components):
+                continue  # the endpoint picker looks for this type
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",

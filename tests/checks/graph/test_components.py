@@ -99,6 +99,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (roles, split("decode", SGLANG), ["warn"]),
         (roles, split("decode", SGLANG, MODE, "null"), ["warn"]),
         (roles, split("decode", TRTLLM), ["warn"]),
+        (roles, graph(engine(name="d", role="decode"), {"name": "epp", "type": "epp"}), []),
         (roles, split("prefill", TRTLLM, DYN_TRTLLM_DISAGGREGATION_MODE="prefill"), []),
         (roles, split("worker", VLLM, MODE, "prefill"), ["skip"]),  # a plain worker is what its flag says
         # a decode worker that takes up nothing
