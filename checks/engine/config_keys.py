@@ -258,13 +258,12 @@ def _find_missing_file(program: Program, recipes: Recipes, path: str) -> str | N
     place = program.graph.file, container.line, container.column
     own = (recipe for recipe in recipes if any(graph is program.graph for graph in recipe.deployments))
     source = next((found[1] for recipe in own if (found := index_containers(recipe).get(place))), None)
-    moves = any((words[0].text or "") in ("cd", "pushd") for words in container.commands)
     if (
         source is None
         or not program.release.possible
         or not path
         or "$" in path
-        or (moves and not path.startswith("/"))
+        or (container.moves and not path.startswith("/"))
     ):
         return None
     full = posixpath.normpath(posixpath.join(source.get_text("workingDir") or "/workspace", path))

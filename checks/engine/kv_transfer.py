@@ -68,6 +68,8 @@ def pair_agrees(recipes: Recipes) -> Iterator[Result]:
 def _check_agreement(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
     for read, fatal, argument, what in _list_agreements(prefill, decode):
         first, second = read(prefill), read(decode)
+        if read is _find_trtllm_backend and not {first, second} <= {*_TRANSCEIVERS, None}:
+            continue  # told by _check_transceivers
         if first is not None and second is not None and first != second:
             yield (fail if fatal else warn)(
                 f"{prefill.name} has {what} {first}, {decode.name} has {second}",
@@ -382,7 +384,7 @@ def _find_sglang_backend(worker: EngineInstance) -> str | None:
 
 def _find_trtllm_backend(worker: EngineInstance) -> str | None:
     backend = worker.get_nested("cache-transceiver-config", "backend")
-    return backend if isinstance(backend, str) and backend != "DEFAULT" else None
+    return backend.upper() if isinstance(backend, str) and backend.upper() != "DEFAULT" else None
 
 
 def _read_text(name: str, default: str = "") -> Callable[[EngineInstance], str | None]:

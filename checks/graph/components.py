@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
-from dynocheck.core.fixes import add_element, add_flag, is_legacy, remove, set_flag, set_value
+from dynocheck.core.fixes import (
+    add_element,
+    add_flag,
+    is_legacy,
+    locate_component,
+    remove,
+    replace_words,
+    set_flag,
+    set_value,
+)
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data import parse_version
 from dynocheck.data.flags import find_release
@@ -112,6 +121,10 @@ def _check_frontend_type(graph: Graph) -> Iterator[Finding]:
 def _suggest_frontend(graph: Graph) -> str:
     images = [c.main.image for c in graph.components if c.main is not None and c.main.image]
     main = {"image": images[0] if images else "IMAGE"}
+    named = next((each for each in graph.components if each.name.lower() == "frontend"), None)
+    if named is not None and not any(container.launches for container in named.containers):
+        place = locate_component(named.name, legacy=is_legacy(graph))
+        return set_value(f"spec.{place}.{'componentType' if is_legacy(graph) else 'type'}", "frontend")
     taken = {component.name.lower() for component in graph.components}
     name = next(each for each in ("frontend", "http", "NAME") if each not in taken)
     if is_legacy(graph):
@@ -148,7 +161,7 @@ def roles(recipes: Recipes) -> Iterator[Result]:
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
     receives prefilled requests on SGLang and TensorRT-LLM; for vLLM see `graph.both-sides`. A worker of type
     `worker` or `main` has the role of its flag. A worker of type `decode` that serves whole requests in a
-    graph without prefill workers is a warning.
+    graph without prefill workers is a warning, unless an endpoint picker finds it by its type.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -163,16 +176,17 @@ def roles(recipes: Recipes) -> Iterator[Result]:
             continue
         yield judged(1, "engines")
         place = Location(engine.graph.file, engine.mode_source.line, engine.mode_source.column)
-        flag = "--disaggregation-mode"
         if mode in _SIDES and mode != role:
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine runs in {mode} mode",
-                fix=set_flag(flag, role, f"or make the component's type {mode}"),
+                fix=_suggest_mode(engine, role, f"or make the component's type {mode}"),
                 location=place,
             )
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
             if _is_pool(engine.graph) or shared[engine.graph.file, engine.graph.name]:
                 continue  # another graph may prefill
+            if any(component.role == "epp" for component in engine.graph.components):
+                continue  # the endpoint picker looks for this type
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",
@@ -183,9 +197,25 @@ def roles(recipes: Recipes) -> Iterator[Result]:
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine has no {role} mode: "
                 "it serves whole requests itself",
-                fix=add_flag(flag, role),
+                fix=_suggest_mode(engine, role),
                 location=place,
             )
+
+
+def _suggest_mode(engine: EngineInstance, role: str, remark: str = "") -> str:
+    """The edit that gives an engine this mode, by the flag that its release has: see EngineInstance.mode."""
+    source = engine.mode_source
+    spelled = source.spelled if isinstance(source, Argument) else ""
+    release = find_release(engine.container.image or "", engine.container.runtime)
+    former = engine.engine.name == "vllm" and not release.possible and not release.newer
+    if spelled.startswith("--is-"):
+        return replace_words(
+            spelled, f"--is-{role}-worker" if former else f"--disaggregation-mode {role}", remark
+        )
+    if former:
+        return add_flag(f"--is-{role}-worker")
+    flag = "--disaggregation-mode"
+    return set_flag(flag, role, remark) if spelled else add_flag(flag, role, remark)
 
 
 def _suggest_worker(graph: Graph) -> str:

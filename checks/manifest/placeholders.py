@@ -166,7 +166,7 @@ def _list_made_names(recipe: Recipe) -> set[str]:
 def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> Iterator[Finding]:
     report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
-    hint = _find_placeholder(text.text.strip(), is_image=text.key == "image")
+    hint = _find_placeholder(text.text.strip(), is_image=text.key.lower().endswith("image"))
     if text.key == "dynamoNamespace" and _OBJECT_NAME.fullmatch(hint or ""):
         hint = None  # any name serves
     known_group = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))

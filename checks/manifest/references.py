@@ -1,6 +1,7 @@
 """Checks that the objects which pods name are in the recipe."""
 
 import difflib
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeGuard
@@ -10,7 +11,7 @@ from dynocheck.core.files import RENDERED
 from dynocheck.core.fixes import replace_words
 from dynocheck.engines import find_instances
 from dynocheck.engines.arguments import find_config_file
-from dynocheck.facts import POD_TEMPLATE_PATHS, SECRET_MAKERS, Manifest, Recipe, Recipes, Value
+from dynocheck.facts import POD_TEMPLATE_PATHS, SECRET_MAKERS, Container, Manifest, Recipe, Recipes, Value
 
 _TEMPLATE, _ACCOUNT, _PRIORITY = "ResourceClaimTemplate", "ServiceAccount", "PriorityClass"
 _USERS = {*POD_TEMPLATE_PATHS, "DynamoGraphDeployment", "LeaderWorkerSet"}
@@ -142,7 +143,8 @@ def _check_engine_files(recipe: Recipe, made: list[tuple[str, str, Manifest]]) -
     maps = {name: manifest for kind, name, manifest in made if kind == "ConfigMap" == manifest.kind}
     for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
         for path in filter(None, map(engine.given.get, _ENGINE_FILES)):
-            mount = engine.container.find_mount(path.value) if _is_absolute(path.value) else None
+            full = _resolve(engine.container, path.value)
+            mount = engine.container.find_mount(full) if full is not None else None
             if mount is None or mount.source != "configmap" or mount.name not in maps:
                 continue
             if find_config_file(engine.container, path) is None:
@@ -155,8 +157,12 @@ def _check_engine_files(recipe: Recipe, made: list[tuple[str, str, Manifest]]) -
                 )
 
 
-def _is_absolute(path: object) -> TypeGuard[str]:
-    return isinstance(path, str) and path.startswith("/") and "$" not in path
+def _resolve(container: Container, path: object) -> str | None:
+    """The full path of a file that an engine is given; None if only the running container knows it."""
+    if not isinstance(path, str) or "$" in path:
+        return None
+    full = path if container.moves else posixpath.join(container.folder, path)
+    return full if full.startswith("/") else None
 
 
 def _report_missing(reference: _Reference, name: str, siblings: set[str]) -> Iterator[Finding]:

@@ -24,9 +24,12 @@ from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, Se
 if TYPE_CHECKING:
     from dynocheck.schema import Definitions, SchemaViolation
 
+_OLD_CLAIM = re.compile(r"spec\.services\.[^.]+\.pvc")  # up to Dynamo 0.5
+_OF_POD = re.compile(r"spec\.services\.[^.]+\.(\w+)")  # what v1alpha1 has within a component's extraPodSpec
+_CONTAINER_FIELDS = ("image", "imagePullPolicy", "command", "args", "env", "workingDir", "securityContext")
+_POD_FIELDS = ("nodeSelector", "tolerations", "affinity", "volumes", "imagePullSecrets", "initContainers")
 
 # Of the fields of a graph with its components: the version that has it, and fields of its components alone.
-_OLD_CLAIM = re.compile(r"spec\.services\.[^.]+\.pvc")  # up to Dynamo 0.5
 _FIELD_VERSIONS = {
     "services": (
         "nvidia.com/v1alpha1",
@@ -226,6 +229,11 @@ def _suggest_version(manifest: Manifest, path: str) -> str:
     """The fix for a graph of fields that another API version or release has in another place; else empty."""
     if manifest.kind == "DynamoGraphDeployment" and _OLD_CLAIM.fullmatch(path):
         return "name the claim under spec.pvcs, and mount it by the component's volumeMounts"
+    if manifest.kind == "DynamoGraphDeployment" and (given := _OF_POD.fullmatch(path)):
+        if given[1] in _CONTAINER_FIELDS:
+            return f"move {given[1]} to extraPodSpec.mainContainer"
+        if given[1] in _POD_FIELDS:
+            return f"move {given[1]} to extraPodSpec"
     if (manifest.kind, path) not in (("DynamoGraphDeployment", f"spec.{key}") for key in _FIELD_VERSIONS):
         return ""
     field = path.removeprefix("spec.")

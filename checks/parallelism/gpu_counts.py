@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.parallelism._triton import check_ranks
-from dynocheck.core.fixes import remove_argument, replace_words, set_gpus, set_value
+from dynocheck.core.fixes import remove, remove_argument, replace_words, set_gpus, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.images import parse_image
 from dynocheck.data.servers import PROGRAMS, find_server, find_server_image
@@ -305,6 +305,9 @@ def _suggest_gpus(graph: Graph, component: Component, wanted: int) -> str:
     each, rest = divmod(wanted, nodes)
     if wanted < nodes:
         return "raise the parallel sizes to use all nodes, or remove multinode"
+    if rest and graph.of_dynamo and component.gpus and not wanted % component.gpus:
+        nodes = wanted // component.gpus
+        return set_value("multinode.nodeCount", nodes) if nodes > 1 else remove("multinode")
     if rest:
         return f"request {wanted} GPUs in total over {nodes} nodes"
     if nodes > component.nodes and graph.kind == "LeaderWorkerSet":

@@ -129,9 +129,10 @@ def set_gpus(graph: Graph, component: Component, amount: int, remark: str = "") 
     """The edits that give a component this many GPUs on each node, where its manifest counts them."""
     if not component.gpu_places:
         return set_resource(graph, component, "nvidia.com/gpu", amount, remark)
-    containers = dict.fromkeys(place.partition(".resources.")[0] for place in component.gpu_places)
+    above = (f".{place}".partition(".resources.")[0] for place in component.gpu_places)
+    containers = dict.fromkeys(path.rpartition(".")[2] or "mainContainer" for path in above)
     if len(containers) > 1:
-        names = " and ".join(container.rpartition(".")[2] for container in containers)
+        names = " and ".join(containers)
         return _add_remark(f"request {amount} GPUs in all of {names} together", remark)
     edits = "; ".join(set_value(place, str(amount)) for place in component.gpu_places)
     return _add_remark(edits, remark)

@@ -234,5 +234,6 @@ def find_config_file(container: Container, path: Argument | None) -> ConfigFile 
     """The recipe's own file at a path in the container, None if the recipe does not contain it."""
     if path is None or not isinstance(path.value, str):
         return None
-    wanted = posixpath.normpath(path.value)
-    return next((f for f in container.files if posixpath.normpath(f.path) == wanted), None)
+    folder = "" if container.moves else container.folder
+    wanted = {posixpath.normpath(each) for each in (path.value, posixpath.join(folder, path.value))}
+    return next((f for f in container.files if posixpath.normpath(f.path) in wanted), None)

@@ -141,6 +141,7 @@ class PodReader:
             commands=tuple(words for words, _ in runs if words) if defaults is not None else (),
             unclosed=self._find_unclosed(source) if defaults is not None else None,
             runtime=runtime,
+            folder=source.get_text("workingDir"),
         )
 
     def read_commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:

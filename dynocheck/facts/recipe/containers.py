@@ -101,6 +101,7 @@ class Container(msgspec.Struct, frozen=True):
     position. `commands` are the words of each command that it runs, as `launches` are those of engines;
     `unclosed` is the line of its script with a quote that does not end.
     `runtime` is the release of Dynamo that its component claims to run, in `runtimeVersionOverride`.
+    `folder` is its workingDir, empty if that is the image's.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Container(msgspec.Struct, frozen=True):
     unclosed: Word | None = None
     triton_models: tuple[TritonModel, ...] = ()
     runtime: str = ""
+    folder: str = ""
 
     def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:
         """A variable that the script sets for this launch, else one of the container."""
@@ -127,6 +129,11 @@ class Container(msgspec.Struct, frozen=True):
     def is_cut(self) -> bool:
         """Whether its script runs a flag as a command: the line before it does not end with a backslash."""
         return any(_FLAG.fullmatch(words[0].text or "") for words in self.commands[1:])
+
+    @property
+    def moves(self) -> bool:
+        """Whether its script goes to another folder than that in which it starts."""
+        return any((words[0].text or "") in ("cd", "pushd") for words in self.commands)
 
     def find_mount(self, path: str) -> Mount | None:
         """The mount that contains an absolute path; None if the path is in the image."""

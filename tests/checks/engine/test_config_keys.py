@@ -271,6 +271,29 @@ def test_the_file_that_a_worker_s_script_writes(
     assert read_lines(config_keys.config_keys, given) == [line] * bool(line)
 
 
+@pytest.mark.parametrize(
+    ("path", "folder", "start", "expected"),
+    [
+        ("configs/worker.yaml", "/work", "", ["warn"]),
+        ("./configs/worker.yaml", "/work/", "", ["warn"]),
+        ("worker.yaml", "/work/configs", "", ["warn"]),
+        ("configs/worker.yaml", "/elsewhere", "", ["unjudged"]),
+        ("configs/worker.yaml", "", "", ["unjudged"]),  # in the image's folder, which is unknown
+        ("configs/worker.yaml", "/work", "cd sub; ", ["unjudged"]),
+    ],
+)
+def test_a_file_is_found_from_the_working_directory(
+    tmp_path: Path, path: str, folder: str, start: str, expected: list[str]
+) -> None:
+    mounted = mount_config("engine", "/work/configs")
+    script = f"{start}python3 -m dynamo.trtllm --model-path m --extra-engine-args {path}"
+    main = {**mounted["main"], "command": ["sh", "-c"], "args": [script], "workingDir": folder}
+    image = "nvcr.io/nvidia/ai-dynamo/tensorrtllm-runtime:1.3.0"
+    worker = engine(image=image, main=main, pod=mounted["pod"])
+    given = deploy(tmp_path, graph(worker), config_map("engine", worker="tensor_parallel_siz: 2"))
+    assert judge(config_keys.config_keys, given) == expected
+
+
 FORMER, MOUNTED = "/workspace/components/backends/vllm", {"name": "v", "mountPath": "/workspace"}
 
 

@@ -141,6 +141,8 @@ def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
             ["fail"] * 2,
         ),
         ("cache_transceiver_config: {backend: ucx}", "cache_transceiver_config: {backend: ucx}", []),
+        ("cache_transceiver_config: {backend: ucx}", "cache_transceiver_config: {backend: UCX}", []),
+        ("cache_transceiver_config: {backend: NIXXL}", "cache_transceiver_config: {backend: UCX}", ["fail"]),
         ("max_batch_size: 8", "cache_transceiver_config: {backend: NIXL}", ["fail"]),
         (
             "cache_transceiver_config: {backend: NIXL}",

@@ -99,6 +99,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (roles, split("decode", SGLANG), ["warn"]),
         (roles, split("decode", SGLANG, MODE, "null"), ["warn"]),
         (roles, split("decode", TRTLLM), ["warn"]),
+        (roles, graph(engine(name="d", role="decode"), {"name": "epp", "type": "epp"}), []),
         (roles, split("prefill", TRTLLM, DYN_TRTLLM_DISAGGREGATION_MODE="prefill"), []),
         (roles, split("worker", VLLM, MODE, "prefill"), ["skip"]),  # a plain worker is what its flag says
         # a decode worker that takes up nothing
@@ -158,6 +159,30 @@ def test_a_frontend_serves_the_graphs_of_its_namespace(
 def test_no_frontend(tmp_path: Path) -> None:
     (finding,) = run_check(frontend, deploy(tmp_path, graph(engine(), front=False)))
     assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
+
+
+def test_a_component_with_the_frontends_name_is_to_become_one(tmp_path: Path) -> None:
+    named = {key: value for key, value in FRONTEND.items() if key != "type"}
+    (finding,) = run_check(frontend, deploy(tmp_path, graph(engine(), named, front=False)))
+    assert finding.fix == f"set spec.components[{FRONTEND['name']}].type: frontend"
+
+
+@pytest.mark.parametrize(
+    ("release", "args", "fix"),
+    [
+        ("1.3.0", [], f"add {MODE} prefill"),
+        ("1.3.0", [MODE, "agg"], f"set {MODE} prefill"),
+        ("0.8.0", [], "add --is-prefill-worker"),
+        ("1.1.0", ["--is-decode-worker"], f"replace --is-decode-worker with {MODE} prefill"),
+        ("0.8.0", ["--is-decode-worker"], "replace --is-decode-worker with --is-prefill-worker"),
+    ],
+)
+def test_the_mode_is_set_by_the_flag_of_the_release(
+    tmp_path: Path, release: str, args: list[str], fix: str
+) -> None:
+    worker = engine(*args, role="prefill", image=f"{RUNTIME}:{release}")
+    (finding,) = run_check(roles, deploy(tmp_path, graph(worker)))
+    assert (finding.fix or "").partition("   #")[0] == fix
 
 
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:

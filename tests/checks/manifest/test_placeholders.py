@@ -24,6 +24,13 @@ def image(text: str) -> dict[str, Any]:
     return graph(engine(image=text))
 
 
+def profiler(text: str) -> dict[str, Any]:
+    """A request whose image is under a key of another name than `image`."""
+    spec = {"model": "m", "backend": "vllm", "profilingConfig": {"profilerImage": text}}
+    kind = {"apiVersion": "nvidia.com/v1alpha1", "kind": "DynamoGraphDeploymentRequest"}
+    return {**kind, "metadata": {"name": "r"}, "spec": spec}
+
+
 def variable(text: str) -> dict[str, Any]:
     return graph(engine(image=IMAGE, env={"SIZE": text}))
 
@@ -48,6 +55,8 @@ def in_namespace(name: str) -> dict[str, Any]:
         (image("nvcr.io/x/vllm-runtime:<IMAGE_TAG>"), ["fail"]),
         (image("nvcr.io/x/vllm-runtime-xpu:my-tag"), ["fail"]),
         (image("your-registry/vllm:1.3.0"), ["fail"]),
+        (profiler("nvcr.io/nvidia/ai-dynamo/vllm-runtime:my-tag"), ["fail"]),
+        (profiler("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"), []),
         (image("{{ image }}"), ["fail"]),
         (image("registry.example/vllm:__TAG__"), ["fail"]),
         (variable("@@GPUS@@"), ["warn"]),

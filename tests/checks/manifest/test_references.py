@@ -107,6 +107,25 @@ def test_the_file_of_an_engine_is_in_the_map_that_is_mounted(
     assert outcomes(references, deploy(tmp_path, *objects)) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "folder", "expected"),
+    [
+        ("engine/worker.yaml", "/etc", []),
+        ("engine/decode.yaml", "/etc", ["fail"]),
+        ("./decode.yaml", "/etc/engine", ["fail"]),
+        ("engine/decode.yaml", "/opt", []),  # maybe in the image
+        ("engine/decode.yaml", "", []),  # in the image's folder, which is unknown
+    ],
+)
+def test_the_file_of_an_engine_is_sought_from_its_working_directory(
+    tmp_path: Path, path: str, folder: str, expected: list[str]
+) -> None:
+    mounted = mount_config("settings", "/etc/engine")
+    worker = engine("--config", path, main={**mounted["main"], "workingDir": folder}, pod=mounted["pod"])
+    given = deploy(tmp_path, graph(worker), config_map("settings", worker="max-model-len: 1"))
+    assert outcomes(references, given) == expected
+
+
 def name_secret_as_config(name: str) -> dict[str, Any]:
     return graph(engine(main={"envFrom": [{"configMapRef": {"name": name}}]}))
 

@@ -137,6 +137,22 @@ def test_the_claim_field_of_older_releases_has_moved(tmp_path: Path) -> None:
     assert "spec.pvcs" in (finding.fix or "")
 
 
+@pytest.mark.parametrize(
+    ("field", "fix"),
+    [
+        ("image: v:1.0.0", "move image to extraPodSpec.mainContainer"),
+        ("args: [--model, m]", "move args to extraPodSpec.mainContainer"),
+        ("tolerations: []", "move tolerations to extraPodSpec"),
+        ("imag: v:1.0.0", "remove imag"),
+    ],
+)
+def test_what_is_written_beside_the_pod_is_moved_into_it(tmp_path: Path, field: str, fix: str) -> None:
+    head = "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: a}\n"
+    worker = f"{{componentType: worker, {field}}}"
+    (finding,) = run_check(schema.schema, recipes(tmp_path, a=f"{head}spec: {{services: {{W: {worker}}}}}\n"))
+    assert finding.fix == fix
+
+
 def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:
     widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\n"
     given = recipes(tmp_path, widget=widget)

@@ -63,6 +63,21 @@ def test_fewer_ranks_than_nodes_leave_no_gpus_to_set(tmp_path: Path) -> None:
     assert finding.fix == "raise the parallel sizes to use all nodes, or remove multinode"
 
 
+def test_nodes_that_the_ranks_do_not_fill_evenly_are_left_out(tmp_path: Path) -> None:
+    worker = engine("--tensor-parallel-size", "8", gpus=4, multinode={"nodeCount": 3})
+    (finding,) = run_check(gpus_match, deploy(tmp_path, graph(worker)))
+    assert finding.fix == "set multinode.nodeCount: 2"
+
+
+def test_limits_and_requests_of_v1alpha1_are_of_one_container(tmp_path: Path) -> None:
+    main = {"image": VLLM, "command": ["python3", "-m", "dynamo.vllm"], "args": ["--model", "m", "-tp", "2"]}
+    gpus = {"limits": {"gpu": "1"}, "requests": {"gpu": "1"}}
+    worker = {"componentType": "worker", "resources": gpus, "extraPodSpec": {"mainContainer": main}}
+    one = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"W": worker}}}
+    (finding,) = run_check(gpus_match, deploy(tmp_path, one))
+    assert finding.fix == 'set resources.limits.gpu: "2"; set resources.requests.gpu: "2"'
+
+
 VLLM = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 SCRIPT = ["bash", "/scripts/run.sh"]
 
