@@ -92,7 +92,7 @@ KINDS = (
     SecretKind(
         "credentials of a URL, unless they are a variable",
         "://",
-        r"(?<=://)[^/\s:@]*:(?!\$(?:[A-Z_][A-Z0-9_]*|[{(][A-Z_][A-Z0-9_]*[)}])@)[^/\s@]+(?=@)",
+        r"(?<=://)[^/\s:@\"\\]*:(?!\$(?:[A-Z_][A-Z0-9_]*|[{(][A-Z_][A-Z0-9_]*[)}])@)[^/\s@\"\\]+(?=@)",
         "redis://:QwErTy@cache:6379/0",
     ),
     SecretKind("registry credentials", '"auth"', r'(?<="auth":")[\w+/=-]{8,}', '{"auth":"dXNlcjpRd0VyVHk="}'),
@@ -124,7 +124,7 @@ _NAME = re.compile(
 # Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text,
 # where to ask for a token, for whom and for how long it is, which key it is, whether something is on.
 _HARMLESS = re.compile(
-    r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
+    r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_|PER_TOKEN$|^NO_?PASSW"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
     r"|_(ENABLED?|DISABLED?|REQUIRED|VALIDATION)$|^(ENABLE|DISABLE|REQUIRE)_"
     r"|_(ENDPOINT|URL|URI|HEADER|PARAM|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
