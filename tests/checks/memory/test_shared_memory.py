@@ -100,6 +100,19 @@ def test_the_size_counts_whatever_the_pod_runs(
     assert [each for each in found if each != "skip"] == expected
 
 
+def test_the_operator_of_ray_mounts_memory(tmp_path: Path) -> None:
+    server = {
+        "name": "head",
+        "image": "vllm/vllm-openai:v0.9.0",
+        "command": ["vllm", "serve", "m", "--tensor-parallel-size", "2"],
+        "resources": {"limits": {"nvidia.com/gpu": 2}},
+    }
+    head = {"rayStartParams": {}, "template": {"spec": {"containers": [server]}}}
+    cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "r"}}
+    given = deploy(tmp_path, cluster | {"spec": {"headGroupSpec": head}})
+    assert outcomes(shared_memory, given) == []
+
+
 def test_a_medium_that_the_kubelet_does_not_know_fails(tmp_path: Path) -> None:
     assert outcomes(shared_memory, deploy(tmp_path, mount({"medium": "memory"}, "16Gi"))) == ["fail"]
 
