@@ -161,7 +161,7 @@ def _check_server(recipe: Recipe, server: Graph, component: Component) -> Iterat
     volume = _find_own_volume(template.spec)
     if volume is None:
         added = template.manifest.group == _RAY or any(map(_is_below_shm, _list_mounts(template.spec)))
-        if not template.partial and not added:
+        if not template.partial and not added and not any(_check_place(template)):
             starting = next((each for each in component.containers if each.launches), component)
             place = Value(None, starting.line, starting.column)
             edit = add_element(f"{template.path}.volumes", {"name": "shm", "emptyDir": {"medium": "Memory"}})
