@@ -160,7 +160,7 @@ _STAND_IN = re.compile(
     r"|os\.environ/\w+|env:[A-Za-z_]\w*|ref\+[a-z0-9]+://\S+|op://\S+|vault:[\w./-]+#[\w.-]+|ENC\[[^\]]*\]"
     r"|https?://[\w.:-]*<[A-Za-z][\w -]*>[\w./:-]*|[\w-]{,40}\.{3}"
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|__\w+__|@@\w+@@|%%\w+%%"
-    r"|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
+    r"|((hf_|sk-|nvapi-)?your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|must|is|has|needs|empty|unused|not[-_ ]?(used|needed|required|set)"
     r"|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?"

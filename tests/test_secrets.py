@@ -86,6 +86,7 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "git@github.com:org/repo.git https://host:8000/x",
         'echo "{\\"endpoint\\":\\"tcp://events:5557\\",\\"topic\\":\\"kv@pod\\"}"',
         '{"endpoint":"tcp://events:5557","topic":"kv@pod"}',
+        "OPENAI_API_KEY=sk-your-openai-key",
         "sudo: ALL=(ALL) NOPASSWD:ALL",
         "KVC_PER_TOKEN=262144",
         "lists the models, with basic information about each",
