@@ -92,7 +92,7 @@ KINDS = (
     SecretKind(
         "credentials of a URL, unless they are a variable",
         "://",
-        r"(?<=://)[^/\s:@]*:(?!\$(?:[A-Z_][A-Z0-9_]*|[{(][A-Z_][A-Z0-9_]*[)}])@)[^/\s@]+(?=@)",
+        r"(?<=://)[^/\s:@\"\\]*:(?!\$(?:[A-Z_][A-Z0-9_]*|[{(][A-Z_][A-Z0-9_]*[)}])@)[^/\s@\"\\]+(?=@)",
         "redis://:QwErTy@cache:6379/0",
     ),
     SecretKind("registry credentials", '"auth"', r'(?<="auth":")[\w+/=-]{8,}', '{"auth":"dXNlcjpRd0VyVHk="}'),
@@ -124,7 +124,7 @@ _NAME = re.compile(
 # Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text,
 # where to ask for a token, for whom and for how long it is, which key it is, whether something is on.
 _HARMLESS = re.compile(
-    r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
+    r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_|PER_TOKEN$|^NO_?PASSW"
     r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL|MIN|MAX)$"
     r"|_(ENABLED?|DISABLED?|REQUIRED|VALIDATION)$|^(ENABLE|DISABLE|REQUIRE)_"
     r"|_(ENDPOINT|URL|URI|HEADER|PARAM|AUDIENCE|ISSUER|EXPIRATION|EXPIRY|SECONDS|MINUTES|HOURS|DAYS)$"
@@ -160,7 +160,7 @@ _STAND_IN = re.compile(
     r"|os\.environ/\w+|env:[A-Za-z_]\w*|ref\+[a-z0-9]+://\S+|op://\S+|vault:[\w./-]+#[\w.-]+|ENC\[[^\]]*\]"
     r"|https?://[\w.:-]*<[A-Za-z][\w -]*>[\w./:-]*|[\w-]{,40}\.{3}"
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|__\w+__|@@\w+@@|%%\w+%%"
-    r"|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
+    r"|((hf_|sk-|nvapi-)?your|change|replace|insert|enter)[-_ ][a-z_ -]*"
     r"|(change|replace)me|todo|tbd|value|nothing|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
     r"|must|is|has|needs|empty|unused|not[-_ ]?(used|needed|required|set)"
     r"|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?"

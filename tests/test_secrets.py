@@ -84,6 +84,11 @@ def test_a_secret_is_known_by_its_name(text: str) -> None:
         "hf_token: hf_xxxxxxxxxxxxxxxxxxxx",
         "git clone https://oauth2:$HUGGING_FACE_HUB_TOKEN@huggingface.co/a/b https://u:${PASS}@host",
         "git@github.com:org/repo.git https://host:8000/x",
+        'echo "{\\"endpoint\\":\\"tcp://events:5557\\",\\"topic\\":\\"kv@pod\\"}"',
+        '{"endpoint":"tcp://events:5557","topic":"kv@pod"}',
+        "OPENAI_API_KEY=sk-your-openai-key",
+        "sudo: ALL=(ALL) NOPASSWD:ALL",
+        "KVC_PER_TOKEN=262144",
         "lists the models, with basic information about each",
         "data.HF_TOKEN: must be base64",  # a problem with a key
     ],

@@ -283,7 +283,7 @@ def _check_program(program: Program) -> Iterator[Result]:
         for word in _list_strays(program):
             shown = _shorten(word.text or "")
             yield fail(
-                f"{program.launch.module} takes no word {shown}",
+                f"{program.launch.module}: {shown} belongs to no flag",
                 fix="take it out, or put it behind its flag",
                 evidence={"word": shown},
                 location=Location(program.graph.file, word.line, word.column),

@@ -395,7 +395,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
                 program.report,
                 f"{variable.name} {problem}",
                 harmless=not _is_fatal(program, known),
-                fix=set_argument(variable.name, known.choices[0])
+                fix=_suggest_choice(variable.name, variable.value, known.choices)
                 if known.choices
                 else remove_argument(variable.name),
                 evidence={"release": program.title},
@@ -563,18 +563,22 @@ def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
     if flag.members:
         return f"correct the JSON of {option.spelled}"
     if flag.choices:
-        close = get_close_matches(value, flag.choices, n=1)
-        if not close:
-            return set_argument(option.spelled, "VALUE", f"one of {_join(flag.choices)}")
-        others = _join([choice for choice in flag.choices if choice not in close])
-        return set_argument(option.spelled, close[0], f"or {others}" if others else "")
+        return _suggest_choice(option.spelled, value, flag.choices)
     try:
         number = parse_number(value, flag.type) if flag.type else 0.0
     except (ValueError, OverflowError):
         return set_argument(option.spelled, "VALUE", "a number")
-    if flag.le == 1 and 1 < number <= 100:
+    if flag.le == 1 and 10 <= number <= 100:
         return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
     return set_argument(option.spelled, "VALUE", "within its bounds")
+
+
+def _suggest_choice(name: str, value: str, choices: Sequence[str]) -> str:
+    close = get_close_matches(value, choices, n=1)
+    if not close:
+        return set_argument(name, "VALUE", f"one of {_join(choices)}")
+    others = _join([choice for choice in choices if choice not in close])
+    return set_argument(name, close[0], f"or {others}" if others else "")
 
 
 def _join(choices: Sequence[str]) -> str:

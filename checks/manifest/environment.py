@@ -4,9 +4,10 @@ import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, same_place, warn
+from dynocheck import Finding, Location, Result, Skip, check, same_place, unjudged, warn
 from dynocheck.core.fixes import replace_words
 from dynocheck.core.spelling import find_slip
+from dynocheck.data.servers import name_image_engine
 from dynocheck.data.variables import find_misspelt_variable, is_known_variable
 from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Value, list_pod_templates
 
@@ -30,6 +31,7 @@ class _Variables(NamedTuple):
     entries: list[Value]
     script: str
     manifest: Manifest
+    opaque: str = ""  # the image that starts a program of its own, which may read any variable
 
     def report(self, entry: Value, message: str, fix: str) -> Finding:
         at = entry.get("name") or entry
@@ -43,14 +45,15 @@ class _Variables(NamedTuple):
     title="Environment variables are set once and spelled correctly",
     explained_by={"manifest.schema": same_place},
 )
-def environment(recipes: Recipes) -> Iterator[Finding]:
+def environment(recipes: Recipes) -> Iterator[Result]:
     """Of a variable that is twice in a list the kubelet takes the last, and `kubectl apply` may drop one. A
     misspelt variable is never read: with HF_HMOE for HF_HOME the weights go to the container's own disk.
 
     A name is misspelt if it is a letter away from a variable that Dynamo, an engine, Hugging Face, NCCL, UCX
-    or PyTorch document, and neither the container's commands nor a script in a ConfigMap use it. A second
-    value that contains the first, as in $(NAME), is fine. In a script it is misspelt if nothing sets it and
-    it is a letter away from one that is set. A cache at a relative path is below whichever folder a program
+    or PyTorch document, and neither the container's commands nor a script in a ConfigMap use it; what an
+    unknown image starts may read a variable of any name. A second value that contains the first, as in
+    $(NAME), is fine. In a script it is misspelt if nothing sets it and it is a letter away from one that is
+    set. A cache at a relative path is below whichever folder a program
     starts in. With a level that Python's logging does not know, vLLM ends at its start.
 
     Fix: remove one, or correct the name
@@ -80,7 +83,15 @@ def _list_variables(recipe: Recipe) -> Iterator[_Variables]:
         for container in template.containers:
             commands = [*container.get_items("command"), *container.get_items("args")]
             script = "\n".join([command.text or "" for command in commands] + [files])[:_MAX_SCRIPT]
-            yield from _read_variables(template.owner, container, "env", script, template.manifest)
+            for variables in _read_variables(template.owner, container, "env", script, template.manifest):
+                yield variables._replace(opaque=_find_opaque_image(template, container))
+
+
+def _find_opaque_image(template: PodTemplate, container: Value) -> str:
+    """The image of a container of which only the image knows what runs; empty if more is known."""
+    image = container.get_text("image")
+    known = template.of_graph or container.get_items("command") or container.get_items("args")
+    return "" if known or name_image_engine(image) else image
 
 
 def _join_files(recipe: Recipe) -> str:
@@ -112,7 +123,7 @@ def _check_repeats(variables: _Variables) -> Iterator[Finding]:
             yield variables.report(entry, message, f"remove one {name}")
 
 
-def _check_spelling(variables: _Variables) -> Iterator[Finding]:
+def _check_spelling(variables: _Variables) -> Iterator[Result]:
     names = {entry.get_text("name") for entry in variables.entries}
     for entry in variables.entries:
         name = entry.get_text("name")
@@ -123,6 +134,14 @@ def _check_spelling(variables: _Variables) -> Iterator[Finding]:
             and not used
             and not any(f"$({name})" in each.get_text("value") for each in variables.entries)
         ):
+            if variables.opaque:
+                yield unjudged(
+                    f"{variables.owner}: {name}",
+                    why=f"it looks like {meant}, and what {variables.opaque} starts may read it",
+                    needs="the container's command",
+                    location=Location(variables.manifest.file, entry.line, entry.column),
+                )
+                continue
             remark = f", and {meant} is set too" if meant in names else ""
             yield variables.report(
                 entry, f"nothing reads {name}: it looks like {meant}{remark}", replace_words(name, meant)

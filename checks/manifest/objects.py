@@ -7,7 +7,6 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
-from dynocheck.core.files import RENDERED
 from dynocheck.core.fixes import remove, set_value
 from dynocheck.facts import (
     Component,
@@ -213,16 +212,23 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
 
 
 def _are_related(objects: list[_NamespacedObject], others: list[_NamespacedObject]) -> bool:
-    """Whether one may refer to another; kustomize and Helm write the namespaces that they are told to."""
-    if not all(obj.manifest.file.endswith(RENDERED) for obj in (*objects, *others)):
-        return True
-    names = {obj.manifest.name for obj in objects} - {obj.manifest.name for obj in others}
-    return any(
-        value.text in names
-        for obj in others
+    """Whether one refers to another, or has a claim that nothing beside it mounts: programs that do not may
+    well be in namespaces of their own.
+    """
+    used, used_there = _list_references(objects), _list_references(others)
+    names, names_there = ({obj.manifest.name for obj in each} for each in (objects, others))
+    claims = {o.manifest.name for o in (*objects, *others) if o.manifest.kind == "PersistentVolumeClaim"}
+    crossing = used & (names_there - names) or used_there & (names - names_there)
+    return bool(crossing or claims - used - used_there)
+
+
+def _list_references(objects: list[_NamespacedObject]) -> set[str | None]:
+    return {
+        value.text
+        for obj in objects
         for _, value in obj.manifest.root.find_entries(_REFERENCES)
         if value is not obj.manifest.root.get("metadata", "name")
-    )
+    }
 
 
 def _check_partial(
@@ -343,7 +349,8 @@ def _check_repeats(files: list[SourceFile], *, applied: bool) -> Iterator[Findin
             key = (manifest.group, manifest.kind, namespace, manifest.name)
             if not manifest.name or file.has_open_name(manifest.name):
                 continue
-            if (other := _find_earlier(first, key, scope, file.path, manifest)) is not None:
+            alone = file.path if "$" in manifest.name else scope  # each file may be filled in differently
+            if (other := _find_earlier(first, key, alone, file.path, manifest)) is not None:
                 rejected = applied and manifest.kind == "Job"
                 yield _report_duplicate(
                     manifest, other, fail if rejected or other.file == file.path else warn
@@ -357,7 +364,11 @@ def _find_alternative(file: SourceFile) -> str:
 
 
 def _find_earlier(
-    first: dict[tuple[str, ...], Manifest], key: tuple[str, ...], scope: str, path: str, manifest: Manifest
+    first: dict[tuple[str, ...], Manifest],
+    key: tuple[str, ...],
+    scope: str | bool,
+    path: str,
+    manifest: Manifest,
 ) -> Manifest | None:
     """An earlier object with this key that is applied together with this one; None without one."""
     other = first.setdefault((*key, path), manifest)

@@ -20,6 +20,17 @@ _KINDS = {
 }
 # Kinds that a release of Dynamo has no more.
 _DROPPED = {"DynamoCheckpoint": ((1, 5), "https://docs.nvidia.com/dynamo/v1.5.0/reference/compatibility")}
+# Kinds of others, which are easily taken for Kubernetes' own, and the version that they have since long.
+_OF_OTHERS = {
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "ScaledJob": "keda.sh/v1alpha1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "InferenceService": "serving.kserve.io/v1beta1",
+    "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1",
+}
 _DEPRECATED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
 # The fields of v1beta1 that replace those of v1alpha1, from the schemas of both.
 _GRAPH_CHANGES = {
@@ -123,9 +134,11 @@ def _list_changes(spec: Value | None) -> dict[str, str]:
 
 
 def _find_versions(manifest: Manifest, server: str) -> tuple[str, ...]:
-    """The apiVersions of this kind in Kubernetes, if the manifest has another one of Kubernetes."""
+    """The apiVersions of this kind, if the manifest has one of Kubernetes that lacks it."""
     from dynocheck.schema import served_versions  # schemas are read only here
 
+    if "." not in manifest.group and manifest.kind in _OF_OTHERS:
+        return (_OF_OTHERS[manifest.kind],)
     versions = served_versions(manifest.kind, kubernetes_schemas.choose_release(server))
     own = "." not in manifest.group or any(v.startswith(f"{manifest.group}/") for v in versions)
     return versions if own and manifest.api_version not in versions else ()

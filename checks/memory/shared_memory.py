@@ -58,6 +58,7 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
 
 
 _GRAPH = "DynamoGraphDeployment"
+_RAY = "ray.io"  # whose operator mounts a volume in memory
 
 
 def _check_media(recipe: Recipe) -> Iterator[Finding]:
@@ -159,7 +160,8 @@ def _check_server(recipe: Recipe, server: Graph, component: Component) -> Iterat
         return
     volume = _find_own_volume(template.spec)
     if volume is None:
-        if not template.partial and not any(map(_is_below_shm, _list_mounts(template.spec))):
+        added = template.manifest.group == _RAY or any(map(_is_below_shm, _list_mounts(template.spec)))
+        if not template.partial and not added and not any(_check_place(template)):
             starting = next((each for each in component.containers if each.launches), component)
             place = Value(None, starting.line, starting.column)
             edit = add_element(f"{template.path}.volumes", {"name": "shm", "emptyDir": {"medium": "Memory"}})

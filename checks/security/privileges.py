@@ -37,6 +37,8 @@ _SENSITIVE_PATHS = re.compile(
     r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|proc|boot|var/lib/kubelet)/.*"
     r"|/root/\.(ssh|kube|docker|aws|azure|config|local|bash\w*|profile)(/.*)?"  # not a folder of models there
 )
+_PLUGIN_PATHS = re.compile(r"/var/lib/kubelet/(device-plugins|plugins|plugins_registry|pod-resources)(/.*)?")
+"""Where a node's plugins and exporters reach the kubelet."""
 
 
 _ASSIGNED = re.compile(r"([\w.-]{1,60})[\"']?[ \t]*[:=][ \t]*[\"']?$")  # before its value
@@ -151,7 +153,9 @@ def _check_privileges(template: PodTemplate) -> Iterator[Finding]:
         yield _warn(template, flag, says, remove("hostNetwork"))
     for volume in _get_items(template.spec, "volumes"):
         path = volume.get("hostPath", "path")
-        if path is not None and _SENSITIVE_PATHS.fullmatch(path.text or ""):
+        if path is None or not _SENSITIVE_PATHS.fullmatch(path.text or ""):
+            continue
+        if template.manifest.kind != "DaemonSet" or not _PLUGIN_PATHS.fullmatch(path.text or ""):
             yield _warn(template, path, f"mounts {path.text} of its node", "mount only the folder it needs")
 
 

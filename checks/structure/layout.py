@@ -266,8 +266,8 @@ def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
     graph exists, but does not work.
 
     Manifests are judged by their names: deploy*.yaml, perf*.yaml, model-download*.yaml, model-cache*.yaml
-    and cache*.yaml. A base, resource, component or patch that a kustomization names must be there, unless a
-    command of a page makes it.
+    and cache*.yaml; where nothing is of Dynamo, deploy.yaml and the like alone. A base, resource, component
+    or patch that a kustomization names must be there, unless a command of a page makes it.
 
     Fix: git lfs pull, or commit the missing files
     """
@@ -293,9 +293,10 @@ def files(recipes: Recipes) -> Iterator[Finding | Unjudged]:
                 report = fail if _is_manifest(name) and needed else warn
                 yield report(message, fix=fix, location=Location(hollow.path))
         hollow_paths = {hollow.path for hollow in recipe.hollow}
+        of_dynamo = any(manifest.kind.startswith("Dynamo") for manifest in recipe.manifests)
         for file in recipe.own_files:
             if file.path not in hollow_paths:
-                yield from _check_kinds(file)
+                yield from _check_kinds(file, of_dynamo=of_dynamo)
 
 
 def _check_missing(recipe: Recipe) -> Iterator[Finding]:
@@ -323,11 +324,13 @@ def _find_expected(name: str) -> tuple[str, tuple[str, ...]] | None:
     return next(matching, None)
 
 
-def _check_kinds(file: SourceFile) -> Iterator[Finding]:
+def _check_kinds(file: SourceFile, *, of_dynamo: bool) -> Iterator[Finding]:
     name = file.path.rpartition("/")[2].partition(".")[0].replace("_", "-")
     expected = _find_expected(name)
     if expected is None or file.problems or file.role is not Role.MANIFEST:
         return
+    if name not in _EXPECTED and not of_dynamo:
+        return  # elsewhere deploy-metrics.yaml may be anything
     what, kinds = expected
     if not any(manifest.kind in kinds for manifest in file.manifests):
         yield warn(

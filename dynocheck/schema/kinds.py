@@ -1,6 +1,7 @@
 """The schema of every kind that is known here: Kubernetes' own, and the custom ones in data/schemas.json."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
@@ -81,8 +82,13 @@ def served_versions(kind: str, release: Release) -> tuple[str, ...]:
     of a kind that only definitions bring.
     """
     versions = [(group, version) for group, version, name in _definition_names(release) if name == kind]
-    stable = sorted(versions, key=lambda found: ("alpha" in found[1], "beta" in found[1], found))
+    stable = sorted(versions, key=lambda found: (*_rank(found[1]), found))
     return tuple(f"{group}/{version}" if group else version for group, version in stable)
+
+
+def _rank(version: str) -> tuple[bool, bool, list[int]]:
+    """What sorts the versions of a group: stable before beta before alpha, and the newest first of each."""
+    return "alpha" in version, "beta" in version, [-int(number) for number in re.findall(r"\d+", version)]
 
 
 @cache

@@ -35,6 +35,7 @@ _BYTES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "m
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
 _COUNTS = ("replicas", "parallelism", "completions")  # of which none would run nothing
+_LAST_PORT = 65535
 MAX_VIOLATIONS = 200  # violations of one manifest that are told
 _MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
 
@@ -252,7 +253,7 @@ class SchemaValidator:
                 value,
                 path,
                 f"is {quote(number)}, must be at most {most}",
-                suggest_value(path, most),
+                suggest_value(path, most if most != _LAST_PORT else "VALUE"),  # what listens tells the port
             )
 
     def _check_choices(self, value: Value, schema: Schema, path: Path) -> None:

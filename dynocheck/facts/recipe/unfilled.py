@@ -6,7 +6,7 @@ _WORDS = (
     r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
     r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|fill[-_ ]?(?:me|in|this)[-_ \w]*|todo|tbd"
     r"|set[-_]me|insert[-_](?:here|me|[-_\w]+[-_]here)"
-    r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|[\w-]*\.{3,})"
+    r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|your[-_][a-z_-]*|[\w-]*\.{3,})"
 )
 _SIGNED = r"__[A-Z][A-Z0-9_]*__|@@\w+@@|%%\w+%%"  # in signs around it, as sed replaces it
 _WHOLE = re.compile(rf"<(?:[A-Za-z][\w ./:-]*)?>|{_SIGNED}|{_WORDS}", re.IGNORECASE)

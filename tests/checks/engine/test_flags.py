@@ -239,6 +239,35 @@ def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("args", "fix"),
+    [
+        ("--gpu-memory-utilization 90", "set --gpu-memory-utilization 0.9"),
+        ("--gpu-memory-utilization 9", "set --gpu-memory-utilization VALUE"),  # 0.9 or 0.09
+        ("--gpu-memory-utilization 1.5", "set --gpu-memory-utilization VALUE"),
+        ("--runner generat", "set --runner generate"),
+    ],
+)
+def test_the_fix_of_a_value_is_what_was_meant(tmp_path: Path, args: str, fix: str) -> None:
+    (finding,) = run_check(values, launch(tmp_path, args))
+    assert (finding.fix or "").partition("   # ")[0] == fix
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [("bitsandbytes-nf5", "set QUANTIZE=bitsandbytes-nf4"), ("4 bits", "set QUANTIZE=VALUE")],
+)
+def test_the_fix_of_a_variable_is_what_was_meant(tmp_path: Path, value: str, fix: str) -> None:
+    container = {
+        "name": "server",
+        "image": "ghcr.io/huggingface/text-generation-inference:3.3.4",
+        "env": [{"name": "MODEL_ID", "value": "m"}, {"name": "QUANTIZE", "value": value}],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}
+    (finding,) = run_check(values, deploy(tmp_path, pod))
+    assert (finding.fix or "").partition("   # ")[0] == fix
+
+
+@pytest.mark.parametrize(
     ("module", "args", "env", "expected"),
     [
         ("vllm", "--max-model-len 40960", {}, []),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest.environment import environment
-from tests.checks.judging import deploy, outcomes
+from tests.checks.judging import deploy, judge, outcomes
 from tests.checks.manifests import job
 
 
@@ -43,6 +43,19 @@ def test_a_variable_that_hides_an_earlier_one_is_told(
 def test_variables_of_a_program_of_its_own_are_not_misspelt(tmp_path: Path) -> None:
     assert _judge(tmp_path, {"name": "YLLM_PORT", "value": "80"}) == ["warn"]
     assert _judge(tmp_path, *({"name": f"YLLM_{each}", "value": "80"} for each in ("PORT", "MODEL"))) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [("registry.example/chat:1", ["unjudged"]), ("registry.example/vllm:1", ["warn"])],
+)
+def test_a_program_of_an_unknown_image_may_read_a_variable_of_any_name(
+    tmp_path: Path, image: str, expected: list[str]
+) -> None:
+    workload = job("", main={"image": image}, env={"HUGGINGFACE_HUB_TOKEN": "x"})
+    container = workload["spec"]["template"]["spec"]["containers"][0]
+    del container["command"], container["args"]
+    assert judge(environment, deploy(tmp_path, workload)) == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [("/cache", []), ("cache", ["warn"]), ("${CACHE}", [])])

@@ -137,6 +137,9 @@ STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata"
         # one cause is one finding
         ({"deploy": [at("a", CLAIM), at("a", CONFIG), at("a", JOB), MOUNTS_BOTH]}, ["warn"]),
         ({"deploy": [at("a", CLAIM), *(at("b", obj) for obj in (CONFIG, JOB, GRAPH))]}, ["warn"]),
+        # programs of their own are where they belong
+        ({"deploy": [at("a", JOB), at("b", config_map("dashboards")), at("b", job("x", name="other"))]}, []),
+        ({"deploy": [at("a", job("x", name="j", pod={"volumes": VOLUMES})), at("b", CONFIG)]}, ["warn"]),
         # what stands in no namespace does not count
         ({"storage": [STORAGE], "deploy": [at("llm", GRAPH)]}, []),
     ],
@@ -203,6 +206,7 @@ def test_alternatives_that_a_readme_applies_together(
         {"model_cache__model_download": [JOB], "model_cache__model_download_fp4": [JOB]},
         {"a": [CLAIM], "b": [at("other", CLAIM)]},
         {"a": [CLAIM], "b": [config_map("model-cache")]},
+        {"a": [claim(name="${CLAIM}")], "b": [claim(name="${CLAIM}")]},
     ],
 )
 def test_what_is_applied_one_at_a_time_may_share_names(

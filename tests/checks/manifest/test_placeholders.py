@@ -70,6 +70,7 @@ def in_namespace(name: str) -> dict[str, Any]:
         (variable("https://<POD_ID>-8000.proxy.example/v1"), ["warn"]),
         (variable("http://searx.example:8080/search?q=<query>&format=json"), []),
         (variable("sk-lab-..."), ["warn"]),
+        (variable("sk-your-openai-key"), ["warn"]),
         (manifests.config_map("a") | {"kind": "Secret", "stringData": {"URL": "http://<HOST>/v1"}}, ["fail"]),
         (manifests.config_map("a") | {"kind": "Secret", "data": {"token": "$HF_TOKEN"}}, ["fail"]),
         (manifests.config_map("a") | {"kind": "Secret", "stringData": {"password": "$Secret1"}}, []),

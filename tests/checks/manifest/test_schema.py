@@ -236,6 +236,15 @@ def test_a_count_below_zero_is_mended_to_one(tmp_path: Path) -> None:
     assert fixes == ["set parallelism: 1", "set backoffLimit: 0"]
 
 
+def test_a_port_that_is_too_high_is_not_mended_to_the_last_one(tmp_path: Path) -> None:
+    pod = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
+        "spec: {containers: [{name: c, image: i, ports: [{containerPort: 80000}]}]}\n"
+    )
+    (finding,) = run_check(schema.schema, recipes(tmp_path, a=pod))
+    assert finding.fix == "set containerPort: VALUE"
+
+
 def test_what_only_a_tool_reads_has_no_metadata_of_an_object(tmp_path: Path) -> None:
     text = "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\nmetadata: {name: a, region: us-east-1}\n"
     assert outcomes(schema.schema, recipes(tmp_path, a=text)) == []

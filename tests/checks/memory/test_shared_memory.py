@@ -75,6 +75,21 @@ def test_a_volume_for_shared_memory_that_is_mounted_elsewhere_is_told(
     assert [each for each in outcomes(shared_memory, given) if each != "skip"] == expected
 
 
+@pytest.mark.parametrize("mounted", [True, False])
+def test_a_server_without_memory_is_told_once(tmp_path: Path, mounted: bool) -> None:
+    server = {
+        "name": "server",
+        "image": "vllm/vllm-openai:v0.9.0",
+        "args": ["--model", "m", "--tensor-parallel-size", "2"],
+        "resources": {"limits": {"nvidia.com/gpu": 2}},
+        "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shim"}] if mounted else [],
+    }
+    volumes = [{"name": "dshm", "emptyDir": {"medium": "Memory"}}]
+    pod = {"containers": [server], "volumes": volumes}
+    workload = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod}
+    assert outcomes(shared_memory, deploy(tmp_path, workload)) == ["warn"]
+
+
 @pytest.mark.parametrize(
     ("image", "gpus", "size", "expected"),
     [
@@ -98,6 +113,19 @@ def test_the_size_counts_whatever_the_pod_runs(
     workload = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod}
     found = outcomes(shared_memory, deploy(tmp_path, workload))
     assert [each for each in found if each != "skip"] == expected
+
+
+def test_the_operator_of_ray_mounts_memory(tmp_path: Path) -> None:
+    server = {
+        "name": "head",
+        "image": "vllm/vllm-openai:v0.9.0",
+        "command": ["vllm", "serve", "m", "--tensor-parallel-size", "2"],
+        "resources": {"limits": {"nvidia.com/gpu": 2}},
+    }
+    head = {"rayStartParams": {}, "template": {"spec": {"containers": [server]}}}
+    cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "r"}}
+    given = deploy(tmp_path, cluster | {"spec": {"headGroupSpec": head}})
+    assert outcomes(shared_memory, given) == []
 
 
 def test_a_medium_that_the_kubelet_does_not_know_fails(tmp_path: Path) -> None:

@@ -159,6 +159,28 @@ def test_needless_power(tmp_path: Path, given: Object, power: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "path", "expected"),
+    [
+        ("DaemonSet", "/var/lib/kubelet/device-plugins", []),
+        ("DaemonSet", "/var/lib/kubelet/pod-resources", []),
+        ("DaemonSet", "/var/lib/kubelet/pki", ["warn"]),
+        ("Deployment", "/var/lib/kubelet/device-plugins", ["warn"]),
+    ],
+)
+def test_a_plugin_of_the_node_reaches_the_kubelet(
+    tmp_path: Path, kind: str, path: str, expected: list[str]
+) -> None:
+    pod = {"containers": [{"name": "c", "image": "registry.example/plugin:1"}], **mounting(path)}
+    labels = {"app": "p"}
+    spec = {
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    given = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "p"}, "spec": spec}
+    assert outcomes(privileges.privileges, deploy(tmp_path, given)) == expected
+
+
+@pytest.mark.parametrize(
     "given",
     [
         graph(engine(main=MODEST)),

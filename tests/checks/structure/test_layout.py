@@ -326,6 +326,12 @@ def test_a_file_without_what_it_is_there_for(folder: Path, name: str, text: str,
     assert finding.location.file == str(path)
 
 
+def test_without_dynamo_a_file_may_be_named_after_what_it_deploys(tmp_path: Path) -> None:
+    write(tmp_path, "deploy-model.yaml", JOB)
+    write(tmp_path, "deploy-metrics.yaml", CLAIM)
+    assert run_check(layout.files, load(tmp_path)) == []
+
+
 def test_a_link_to_nothing(folder: Path) -> None:
     (folder / "traces").mkdir()
     (folder / "traces" / "chat.jsonl").symlink_to("../../other/chat.jsonl")
