@@ -74,8 +74,8 @@ _NAMES = {
     """,
     "k8s.label_selectors": "LabelSelector Selector SelectorExpression all_hold read_expressions selects",
     "k8s.labels": """
-        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match_any
-        to_selector
+        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods list_matching
+        may_match_any to_selector
     """,
     "k8s.live_objects": "LiveObjects",
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
