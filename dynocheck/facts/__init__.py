@@ -128,7 +128,7 @@ _NAMES = {
         AdapterConfig Benchmark Claim Component Download EngineBuild Graph IgnoreUse IgnoreUses Mention
         ModelConfig Page PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
     """,
-    "recipe.unfilled": "find_unfilled is_unfilled list_unfilled",
+    "recipe.unfilled": "find_unfilled has_variable is_unfilled list_unfilled",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
