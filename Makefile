@@ -23,6 +23,7 @@ demo: $(VENV)/installed
 # on Debian, it also tests on a real node, in namespaces of its own.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
+	$(BIN)/python -m tests.helm.build
 	$(BIN)/python -m tests.dynamo.build
 	$(BIN)/python -m tests.node.build
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)

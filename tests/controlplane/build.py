@@ -145,6 +145,20 @@ def _build(names: tuple[str, ...], folder: Path) -> None:
             compile_program(go, name, (PACKAGES | NODE_PACKAGES)[name], folder)
 
 
+def build_program(name: str, package: str, module: Path, *sources: Path) -> Path:
+    """Give the path of a program of another module than the control plane's, and build it if it is missing.
+
+    :param sources: what it is made of, by which the cache knows it.
+    """
+    content = b"".join(source.read_bytes() for source in sources)
+    folder = cache() / f"{name}-{this_platform()}-{digest(content)}"
+    with lock(folder):
+        if not (folder / name).exists():
+            folder.mkdir(exist_ok=True)
+            compile_program(find_go(), name, package, folder, module=module)
+    return folder / name
+
+
 def compile_program(go: str, name: str, package: str, folder: Path, *, module: Path = _HERE) -> None:
     """Compile a package, with the versions that the go.mod of `module` states, to `folder / name`.
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.controlplane import build
-from tests.controlplane.build import AssetsUnavailable, cache, digest, lock
+from tests.controlplane.build import AssetsUnavailable
 from tests.node import layers, packages
 
 WANTED = "DYNOCHECK_NODE"
@@ -31,13 +31,13 @@ def kubernetes() -> Path:
 def coredns() -> Path:
     """Give the path of CoreDNS."""
     module = _HERE / "coredns"
-    return _compiled("coredns", ".", module, module / "main.go", module / "go.mod")
+    return build.build_program("coredns", ".", module, module / "main.go", module / "go.mod")
 
 
 def gpu_plugin() -> Path:
     """Give the path of the device plugin, which speaks the protocol of the kubelet's own module."""
     module, source = Path(build.__file__).parent, _HERE / "gpu_plugin.go"
-    return _compiled("gpu-plugin", str(source), module, source, module / "go.mod")
+    return build.build_program("gpu-plugin", str(source), module, source, module / "go.mod")
 
 
 def programs() -> Path:
@@ -49,16 +49,6 @@ def everything() -> list[Path]:
     """Make what is missing, and give where all of it lies."""
     made = [kubernetes(), coredns(), gpu_plugin(), programs()]
     return [*made, layers.python(), layers.dependencies()]
-
-
-def _compiled(name: str, package: str, module: Path, *sources: Path) -> Path:
-    content = b"".join(source.read_bytes() for source in sources)
-    folder = cache() / f"{name}-{build.this_platform()}-{digest(content)}"
-    with lock(folder):
-        if not (folder / name).exists():
-            folder.mkdir(exist_ok=True)
-            build.compile_program(build.find_go(), name, package, folder, module=module)
-    return folder / name
 
 
 def main() -> int:

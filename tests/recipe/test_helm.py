@@ -1,6 +1,5 @@
 """What Helm makes of a chart is judged like a file."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,8 @@ from dynocheck.recipe import helm
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.templates import parse_assignments
 from tests.checks.judging import get_coverage, outcomes, places, run_check
+from tests.helm import build
 
-# Enough of `helm template`: it writes the values of --set and --set-string, and ends at `fail`.
-STUB = r"""
-import pathlib, re, sys
-text = next(pathlib.Path(sys.argv[3]).glob("templates/*.yaml")).read_text()
-if "fail" in text:
-    sys.exit("Error: execution error at (chart/templates/a.yaml:4:9): model is needed\n\nUse --debug")
-words = (word.partition("=")[2] for word in sys.argv if word.startswith("--set"))
-for name, value in (word.split("=", 1) for word in [*words, "size=1", "label=a"]):
-    text = re.sub(r"\{\{ \.Values\." + re.escape(name) + r"\b[^}]*\}\}", lambda _: value, text)
-print("---", text, sep="\n")
-"""
 TEMPLATE = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -43,7 +32,8 @@ spec:
 
 @pytest.fixture(autouse=True)
 def renderer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helm, "_find_command", lambda: (sys.executable, "-c", STUB, "template"))
+    """The Helm of the tests; other tests have none."""
+    monkeypatch.setattr(helm, "_find_command", lambda: (str(build.helm()), "template"))
 
 
 def write_chart(
@@ -84,7 +74,7 @@ def test_set_gives_a_chart_its_values(tmp_path: Path) -> None:
 
 
 def test_why_helm_does_not_render_a_chart(tmp_path: Path) -> None:
-    write_chart(tmp_path, "a: {{ fail }}\n")
+    write_chart(tmp_path, 'a: {{ fail "model is needed" }}\n')
     assert places(layout, load(tmp_path)) == [("unknown", "Chart.yaml:None")]
     (finding,) = run_check(layout, load(tmp_path))
     assert finding.message.endswith("templates/a.yaml:4: model is needed")
@@ -123,8 +113,8 @@ def test_values_and_tests_of_a_chart_are_no_manifests(tmp_path: Path) -> None:
 
 
 def test_what_values_switch_off_is_not_judged(tmp_path: Path) -> None:
-    write_chart(tmp_path, "kind: Service\n# {{- if .Values.on }}\n# kind: Deployment\n")
-    (tmp_path / "templates/b.tpl").write_text("kind: Deployment\nkind: Ingress\n")
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+    write_chart(tmp_path, f"{service}---\n{{{{- if .Values.on }}}}\nkind: Deployment\n{{{{- end }}}}\n")
     (what,) = get_coverage(read_whole, load(tmp_path))[1]
     assert what.startswith("Deployment, ")
 
