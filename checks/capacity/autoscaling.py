@@ -7,13 +7,12 @@ from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import remove, set_value
 from dynocheck.core.spelling import find_slip
 from dynocheck.data.metrics import find_series
-from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Recipe, Recipes, Value
+from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Recipe, Recipes, Value, is_unfilled
 
 _HPA, _KEDA = "HorizontalPodAutoscaler", "ScaledObject"
 _MAX_REPLICAS = 100  # KEDA's default
 _SCALABLE = {*POD_TEMPLATE_PATHS, "LeaderWorkerSet", "DynamoGraphDeploymentScalingAdapter"}
 _REQUIRED = ("serverAddress", "query", "threshold")  # of KEDA's scaler of Prometheus
-_OF_ENGINES = ("vllm", "sglang", "tgi")
 _MEASURED = ("cpu", "memory")  # the resources that a metrics server knows
 
 
@@ -238,7 +237,7 @@ def _may_be_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return any(mark in text for mark in "${<")
+        return is_unfilled(text)
     return True
 
 

@@ -12,8 +12,8 @@ from dynocheck.facts import (
     Value,
     find_server_template,
     label_pods,
+    list_matching,
     list_pod_templates,
-    may_match_any,
     to_selector,
 )
 
@@ -74,12 +74,12 @@ def map_services(recipe: Recipe) -> dict[str, list[Graph]]:
         for component in server.components
         if (template := find_server_template(recipe, server, component)) is not None
     ]
-    labelled = {id(pod.template): pod for pod in label_pods(recipe)} if pods else {}
+    templates = {id(template) for _, template in pods}
+    labelled = [pod for pod in label_pods(recipe) if id(pod.template) in templates] if pods else []
     found: dict[str, list[Graph]] = {}
     for manifest in recipe.manifests if pods else ():
         selector = manifest.root.get("spec", "selector") if manifest.kind == "Service" else None
         if selector is not None:
-            found[manifest.name] = [
-                s for s, t in pods if may_match_any(to_selector(selector), [labelled[id(t)]])
-            ]
+            chosen = {id(pod.template) for pod in list_matching(to_selector(selector), labelled)}
+            found[manifest.name] = [server for server, template in pods if id(template) in chosen]
     return found

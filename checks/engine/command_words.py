@@ -305,8 +305,8 @@ def _describe_oddity(text: str) -> tuple[str, str] | None:
 def _describe_joint(text: str, program: Program) -> tuple[str, str] | None:
     """What is wrong with a word that holds a flag with a blank in it, and how to mend it."""
     two = _TWO.match(text)
-    known = {name for parser in program.parsers for name in parser.by_name}
-    if two is not None and (two["next"] in known or not known):
+    known = [parser.by_name for parser in program.parsers if parser.by_name] if two is not None else []
+    if two is not None and (not known or any(two["next"] in names for names in known)):
         return f"{_shorten(text)} is one word with two flags", "write each flag as an element of its own"
     value = _PADDED.fullmatch(text)
     if value is not None:

@@ -1,14 +1,20 @@
 """Checks that services of KServe and OME get the runtime that they name, and that it takes their model."""
 
-import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged
 from dynocheck.core.fixes import replace_words, set_value
 from dynocheck.core.outcomes import Unjudged
-from dynocheck.facts import SERVING_RUNTIMES, Manifest, Recipe, Recipes, Value, find_nearest_runtime
+from dynocheck.facts import (
+    SERVING_RUNTIMES,
+    Manifest,
+    Recipe,
+    Recipes,
+    Value,
+    find_nearest_runtime,
+    has_variable,
+)
 
-_OPEN = re.compile(r"\$|\{\{")  # of a name that is known only once something is replaced
 _CONFIG = "LLMInferenceServiceConfig"
 
 
@@ -40,7 +46,7 @@ def _judge(recipe: Recipe) -> Iterator[Result]:
         for kinds, name in _list_names(service, spec):
             known = [m for m in manifests if m.kind in kinds and m.group == service.group]
             runtime = find_nearest_runtime(service, name.text or "", known)
-            if _OPEN.search(name.text or ""):
+            if has_variable(name.text or ""):
                 continue
             if runtime is None:
                 yield _describe_missing(service, kinds, name)
@@ -84,7 +90,7 @@ def _check_runtime(service: Manifest, runtime: Manifest, name: Value) -> Iterato
     label = _read_format(wanted) if wanted is not None else ("", "")
     supported = {(each[0], version) for each in map(_read_format, formats) for version in ("", each[1])}
     names = sorted({each for each, _ in supported})
-    if wanted is None or label in supported or any(map(_OPEN.search, (*label, *names))) or not names:
+    if wanted is None or label in supported or any(map(has_variable, (*label, *names))) or not names:
         return
     place = (wanted.get("name") if label[0] not in names else wanted.get("version")) or wanted
     near = sorted(version for each, version in supported if each == label[0] and version)

@@ -22,7 +22,7 @@ from dynocheck.facts import (
     Value,
     find_server_template,
     label_pods,
-    may_match_any,
+    list_matching,
     to_selector,
 )
 
@@ -45,7 +45,7 @@ def find_service_problems(recipe: Recipe) -> Iterator[Finding | None]:
         selector = _read_selector(manifest)
         if selector is None or manifest.root.get_text("spec", "clusterIP") == "None":
             continue
-        chosen = [pod.template for pod in pods if may_match_any(selector, [pod])]
+        chosen = [pod.template for pod in list_matching(selector, pods)]
         whole = all(each.manifest.kind in _WHOLE and not each.of_graph for each in chosen)
         unnamed = next(_find_unnamed(manifest, chosen), None) if whole else None
         if unnamed is not None:

@@ -127,11 +127,11 @@ def _check_spelling(variables: _Variables) -> Iterator[Result]:
     names = {entry.get_text("name") for entry in variables.entries}
     for entry in variables.entries:
         name = entry.get_text("name")
-        meant = find_misspelt_variable(name) if not _has_family(name, names) else None
-        used = re.search(rf"\b{re.escape(name)}\b", variables.script)
+        meant = find_misspelt_variable(name)
         if (
             meant
-            and not used
+            and not _has_family(name, names)
+            and not re.search(rf"\b{re.escape(name)}\b", variables.script)
             and not any(f"$({name})" in each.get_text("value") for each in variables.entries)
         ):
             if variables.opaque:

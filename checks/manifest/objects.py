@@ -1,28 +1,17 @@
 """Checks the names and namespaces of a recipe's objects."""
 
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.core.fixes import remove, set_value
-from dynocheck.facts import (
-    Component,
-    Graph,
-    Manifest,
-    Recipe,
-    Recipes,
-    Role,
-    SourceFile,
-    Value,
-)
+from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value, has_variable
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
 _MAX_SERVICE_NAME = 63  # the length of a DNS label
 _MAX_GROVE_NAMES = 45  # the part of a Grove pod's name that consists of graph and component names
-_VARIABLE = re.compile(r"\$|\{\{|__|@@")  # in a namespace that is known only when the file is filled in
 _MIN_SET_NAME = 8  # the length to which the operator may shorten a graph's name
 
 
@@ -178,7 +167,7 @@ def _read_namespace(manifest: Manifest) -> _NamespacedObject | None:
     if not manifest.kind or not known or manifest.kind in _CLUSTER_SCOPED:
         return None
     namespace = manifest.root.get("metadata", "namespace")
-    if _VARIABLE.search((namespace.text if namespace is not None else None) or ""):
+    if has_variable((namespace.text if namespace is not None else None) or ""):
         return None
     at = namespace or manifest.root.get("metadata", "name") or manifest.root
     return _NamespacedObject(manifest, manifest.root.get_text("metadata", "namespace"), at)

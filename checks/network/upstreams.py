@@ -15,6 +15,7 @@ from dynocheck.facts import (
     Recipe,
     Recipes,
     Value,
+    has_variable,
     label_pods,
     list_pod_templates,
     may_match_any,
@@ -25,7 +26,6 @@ _URL = re.compile(r"(https?)://([a-z0-9][a-z0-9.-]{0,252})(?::(\d{1,5}))?(/[^\s\
 _SEPARATORS = re.compile(r"[,;](?=\s*http)")  # of Open WebUI's addresses, and of those of routers
 _PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(r"\s*(?:-\s+)?(model|api_base):\s+[\"']?([^\s\"'#]{1,300})[\"']?\s*(?:#.*)?")
-_OPEN = re.compile(r"\$|\{\{")  # of a name that is known only once something is replaced
 _ASKS = ("openai/", "hosted_vllm/", "text-completion-openai/")  # providers that send the rest as the model
 
 
@@ -202,7 +202,7 @@ def _check_model(upstream: _Upstream, engine: EngineInstance) -> Iterator[Findin
     if (
         provider is None
         or names is None
-        or any(_OPEN.search(name) for name in names)
+        or any(map(has_variable, names))
         or upstream.model.removeprefix(provider) in names
     ):
         return

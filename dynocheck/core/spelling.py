@@ -10,7 +10,10 @@ def find_slip(written: str, known: Iterable[str]) -> str | None:
     names = set(known)
     if written in names:
         return None
-    return min((name for name in names if _is_slip(written, name)), default=None)
+    half = max((len(written) - 3) // 2, 0)  # either half is right, whichever the slip is in
+    start, end = written[:half], written[len(written) - half :]
+    near = (name for name in names if name.startswith(start) or name.endswith(end))
+    return min((name for name in near if _is_slip(written, name)), default=None)
 
 
 def _is_slip(written: str, name: str) -> bool:

@@ -12,7 +12,9 @@ _BUILDS = r"x86_64|aarch64|amd64|arm64|cu\d+|rocm\d+|mi\d+x?|ubuntu\d+|runtime|s
 _RELEASE = re.compile(rf"v?(\d{{1,9}}\.\d{{1,9}}\.\d{{1,9}})((?:\.post\d+|\.\d+)?)(?:-(?:{_BUILDS}))*")
 
 _BUILD = re.compile(r"server(?:-[a-z]+\d*)?-(b\d{1,9})()")  # of llama.cpp
-_CANDIDATE = re.compile(r"(\d{1,9}\.\d{1,9}\.\d{1,9}(?:rc\d{1,9})?)((?:\.post\d+)?)")  # as most of TensorRT-LLM's are
+_CANDIDATE = re.compile(
+    r"(\d{1,9}\.\d{1,9}\.\d{1,9}(?:rc\d{1,9})?)((?:\.post\d+)?)"
+)  # as most of TensorRT-LLM's are
 
 
 class Server(NamedTuple):

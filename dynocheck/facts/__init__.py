@@ -74,8 +74,8 @@ _NAMES = {
     """,
     "k8s.label_selectors": "LabelSelector Selector SelectorExpression all_hold read_expressions selects",
     "k8s.labels": """
-        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match_any
-        to_selector
+        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods list_matching
+        may_match_any to_selector
     """,
     "k8s.live_objects": "LiveObjects",
     "k8s.monitoring": "Collector PodMonitor PodMonitors",
@@ -128,7 +128,7 @@ _NAMES = {
         AdapterConfig Benchmark Claim Component Download EngineBuild Graph IgnoreUse IgnoreUses Mention
         ModelConfig Page PlaceholderFile ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
     """,
-    "recipe.unfilled": "find_unfilled is_unfilled list_unfilled",
+    "recipe.unfilled": "find_unfilled has_variable is_unfilled list_unfilled",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -139,10 +139,12 @@ TEXTS: dict[str, Callable[[], str | bytes]] = {
             *(f"nvcr.io/nvidia/tensorrt-llm/release:1.{MANY}.0rc1",),
         )
     ),
-    "replicas of 5,000 digits": lambda: GRAPH.replace("v1beta1", "v1alpha1")
-    + f"  services: {{w: {{replicas: '{MANY}'}}}}\n",
-    "numbers of GPUs of 5,000 digits": lambda: script(f"export CUDA_VISIBLE_DEVICES={MANY}\n{_LAUNCH}")
-    + GPUS.format(1),
+    "replicas of 5,000 digits": lambda: (
+        GRAPH.replace("v1beta1", "v1alpha1") + f"  services: {{w: {{replicas: '{MANY}'}}}}\n"
+    ),
+    "numbers of GPUs of 5,000 digits": lambda: (
+        script(f"export CUDA_VISIBLE_DEVICES={MANY}\n{_LAUNCH}") + GPUS.format(1)
+    ),
     "tags without an end": lambda: CLAIM.replace("name: c", "name: '" + "{{" * 200_000 + "'"),
     "a tag without an end in what is no YAML": lambda: "a: {{\n{{ " + "a" * MIB + "\n",
     "blanks where Flux substitutes": lambda: "postBuild:" + " " * MIB + "x\n" + CLAIM,

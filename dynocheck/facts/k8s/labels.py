@@ -53,16 +53,21 @@ def to_selector(labels: Value) -> Value:
 
 def may_match_any(selector: Value | None, pods: Iterable[LabelledPod]) -> bool:
     """Whether a LabelSelector may match one of these pods: None matches no pod, an empty one every pod."""
+    return any(True for _ in list_matching(selector, pods))
+
+
+def list_matching(selector: Value | None, pods: Iterable[LabelledPod]) -> Iterator[LabelledPod]:
+    """The pods that a LabelSelector may match."""
     if selector is None:
-        return False
+        return
     exact = selector.get("matchLabels")
     wanted = [(key, value.text) for key, value in exact.mapping.items()] if exact else []
     expressions = read_expressions(selector.get_items("matchExpressions"))
-    return any(
-        all(value in pod.labels.get(key, ()) for key, value in wanted)
-        and all(_may_hold(expression, pod.labels.get(expression.key)) for expression in expressions)
-        for pod in pods
-    )
+    for pod in pods:
+        if all(value in pod.labels.get(key, ()) for key, value in wanted) and all(
+            _may_hold(expression, pod.labels.get(expression.key)) for expression in expressions
+        ):
+            yield pod
 
 
 def _may_hold(expression: SelectorExpression, values: Iterable[str] | None) -> bool:

@@ -21,6 +21,7 @@ _WITHIN_TEXT = re.compile(
     r"|@@[A-Z]\w*@@|%%[A-Z]\w*%%|(?<![\w$.{/-])(?i:your)[-_](?:[\w-]{1,40}[-_](?:here|token|key)|[A-Z][A-Z_]{1,40})(?![\w=-])"
 )
 _OPEN = re.compile(rf"[<>{{}}$]|{_SIGNED}|\byour[-_]|\b(?:my|some)-(?:tag|image|registry|node|host|worker)\b")
+_VARIABLE = re.compile(rf"\$|\{{\{{|{_SIGNED}", re.IGNORECASE)
 
 
 def find_unfilled(text: str, *, is_image: bool = False) -> str | None:
@@ -39,3 +40,8 @@ def list_unfilled(text: str) -> list[re.Match[str]]:
 def is_unfilled(name: str) -> bool:
     """Whether a name is yet to be written, wholly or in part."""
     return _OPEN.search(name) is not None
+
+
+def has_variable(text: str) -> bool:
+    """Whether a program fills in a part of a text before it is applied."""
+    return _VARIABLE.search(text) is not None

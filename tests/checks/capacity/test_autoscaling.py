@@ -110,6 +110,7 @@ def test_the_second_autoscaler_is_told_at_what_it_scales(tmp_path: Path) -> None
         ("5", []),
         ("0.9", []),
         ("$LIMIT", []),
+        ("__LIMIT__", []),
         ("five", ["fail"]),
         ("90%", ["fail"]),
         (5, ["fail"]),
