@@ -6,6 +6,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
+from dynocheck.core.files import RENDERED
 from dynocheck.core.fixes import remove, set_value
 from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value, has_variable
 
@@ -202,11 +203,15 @@ def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
 
 def _are_related(objects: list[_NamespacedObject], others: list[_NamespacedObject]) -> bool:
     """Whether one refers to another, or has a claim that nothing beside it mounts: programs that do not may
-    well be in namespaces of their own.
+    well be in namespaces of their own, and kustomize and Helm put a claim where they are told to.
     """
     used, used_there = _list_references(objects), _list_references(others)
     names, names_there = ({obj.manifest.name for obj in each} for each in (objects, others))
-    claims = {o.manifest.name for o in (*objects, *others) if o.manifest.kind == "PersistentVolumeClaim"}
+    claims = {
+        obj.manifest.name
+        for obj in (*objects, *others)
+        if obj.manifest.kind == "PersistentVolumeClaim" and not obj.manifest.file.endswith(RENDERED)
+    }
     crossing = used & (names_there - names) or used_there & (names - names_there)
     return bool(crossing or claims - used - used_there)
 

@@ -179,6 +179,8 @@ def _explain_needless(template: PodTemplate, container: Value) -> tuple[str, str
     )
     if _NEEDS_PRIVILEGE.search(script) or _takes_devices(template) or _TPU in _list_resources(container):
         return None
+    if "rocm" in container.get_text("image") and "amd.com/gpu" not in _list_resources(container):
+        return None  # it takes the GPUs of the node without a plugin
     sysctls = {name.strip("\"'") for name in _SYSCTL.findall(script)}
     if sysctls - _SAFE_SYSCTLS or (not sysctls and re.search(r"\bsysctl\b", script)):
         return None

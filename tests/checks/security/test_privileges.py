@@ -191,6 +191,7 @@ def test_a_plugin_of_the_node_reaches_the_kubelet(
         job("sysctl -w vm.max_map_count=262144", main=PRIVILEGED),
         job("sysctl -p", main=PRIVILEGED),
         job("serve", main=PRIVILEGED | {"resources": {"limits": {"google.com/tpu": 4}}}),
+        job("serve", main=PRIVILEGED | {"image": "registry.example/server:rocm"}),
         graph(engine(pod=mounting("/home/kubernetes/bin/nvidia"))),
         graph(engine(pod=mounting("/root/models"))),
         # An engine among others may take its devices by privilege.
