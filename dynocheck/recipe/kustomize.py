@@ -21,15 +21,16 @@ def render_overlay(folder: str) -> Rendering | None:
     if not command:
         return None
     done = run_renderer([*command, folder])
-    return done._replace(error=_explain(done.error)) if done.error else done
+    return done._replace(error=_explain(done.error, os.path.realpath(folder))) if done.error else done
 
 
-def _explain(error: str) -> str:
-    """Why a kustomization is not rendered."""
+def _explain(error: str, folder: str) -> str:
+    """Why a kustomization is not rendered, with paths as seen from its folder."""
     if any(sign in error for sign in _REMOTE):
         return "cannot render it without the network"
     logged = _LOGGED.search(error)
-    message = (logged[1] or logged[2]) if logged else error.removeprefix("Error: ")
+    message = (logged[1] or logged[2]) if logged else re.sub(r"^error: ", "", error, flags=re.IGNORECASE)
+    message = message.replace(f"{folder}/", "").replace(f"{os.path.dirname(folder)}/", "../")
     return f"says {' '.join(message.rpartition('`: ')[2].split())[:_MAX_REASON]}"
 
 
