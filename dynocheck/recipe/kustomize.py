@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from functools import cache
+from pathlib import Path
 
 from dynocheck.recipe.renderers import NOWHERE, Rendering, run_renderer
 
@@ -21,16 +22,16 @@ def render_overlay(folder: str) -> Rendering | None:
     if not command:
         return None
     done = run_renderer([*command, folder])
-    return done._replace(error=_explain(done.error, os.path.realpath(folder))) if done.error else done
+    return done._replace(error=_explain(done.error, Path(folder).resolve())) if done.error else done
 
 
-def _explain(error: str, folder: str) -> str:
+def _explain(error: str, folder: Path) -> str:
     """Why a kustomization is not rendered, with paths as seen from its folder."""
     if any(sign in error for sign in _REMOTE):
         return "cannot render it without the network"
     logged = _LOGGED.search(error)
     message = (logged[1] or logged[2]) if logged else re.sub(r"^error: ", "", error, flags=re.IGNORECASE)
-    message = message.replace(f"{folder}/", "").replace(f"{os.path.dirname(folder)}/", "../")
+    message = message.replace(f"{folder}/", "").replace(f"{folder.parent}/", "../")
     return f"says {' '.join(message.rpartition('`: ')[2].split())[:_MAX_REASON]}"
 
 
