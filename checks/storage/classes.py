@@ -325,7 +325,7 @@ def _list_implied(recipe: Recipe) -> Iterator[tuple[Location, list[str]]]:
 
 def _report_implied(name: str, unused: Sequence[str], others: Sequence[str], location: Location) -> Finding:
     """The finding for a mount without a volume, whose claim the recipe does not make."""
-    near = [*unused, *others]
+    near = list(dict.fromkeys((*unused, *others)))
     listed = f"{', '.join(near[:_MOST_LISTED])} may be meant" if near else "it must already exist"
     close = next(iter(get_close_matches(name, near, n=1)), near[0] if near else None)
     return (fail if near else warn)(

@@ -6,14 +6,23 @@ DEPLOY = r"^(?!accuracy/).*\.yaml$"
 HANDLER = r"( +)httpGet:\n(?:\1 +.*\n)+"
 ANY_PROBE = r"Probe:"
 
+_OR_A_CLAIM = "storage.claim-declared"  # the operator mounts a claim in place of a volume that is not there
+
 BY_CHECK = {
     "manifest.schema": [
-        Defect("a mount of no volume", r"^( +)(- mountPath: \S+\n +name: \S+)$", r"\1\2s", at="mountPath"),
+        Defect(
+            "a mount of no volume",
+            r"^( +)(- mountPath: \S+\n +name: \S+)$",
+            r"\1\2s",
+            at="mountPath",
+            check=f"manifest.schema {_OR_A_CLAIM}",
+        ),
         Defect(
             "a mount of no volume, by its name",
             r"^( +- name: \S+)(\n +mountPath: \S+)$",
             r"\1s\2",
             at="mountPath",
+            check=f"manifest.schema {_OR_A_CLAIM}",
         ),
         Defect(
             "a value and where it is from", r"^( +)valueFrom:$", r"\1value: x\n\1valueFrom:", at="- name:"
