@@ -68,8 +68,9 @@ verify: $(VENV)/developing
 # Renews what is made of the code, and of what dynocheck says: read the difference before you commit it.
 renew: $(VENV)/developing
 	$(BIN)/python -m tools.write_facts
-	DYNOCHECK_RENEW=1 $(BIN)/python -m pytest -q tests/checks tests/recipe/test_kustomize.py tests/schema/test_releases.py \
-	    tests/test_claims_against_server.py tests/test_bare_cluster.py tests/test_kinds_of_clusters.py \
+	DYNOCHECK_RENEW=1 $(BIN)/python -m pytest -q tests/checks tests/recipe/test_helm.py tests/recipe/test_kustomize.py \
+	    tests/schema/test_releases.py tests/test_claims_against_server.py tests/test_bare_cluster.py \
+	    tests/test_kinds_of_clusters.py \
 	    tests/situations/test_situations.py::test_the_healthy_cluster tests/reports/test_golden.py tests/corpus
 	$(BIN)/python -m tools.record_demo
 	$(BIN)/python -m tools.write_docs

@@ -113,6 +113,8 @@ class Stage:
                 "spec": {"containers": [{"name": "main", "image": IMAGE}]},
             }
             spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+            if kind.endswith("LeaderWorkerSet"):
+                spec = {"replicas": 1, "leaderWorkerTemplate": {"size": 2, "workerTemplate": template}}
             owner = self.put(kind, WORKER, owner, spec=spec, status={"replicas": 1, "readyReplicas": 0})
         return owner
 

@@ -77,7 +77,7 @@ def test_why_helm_does_not_render_a_chart(tmp_path: Path) -> None:
     write_chart(tmp_path, 'a: {{ fail "model is needed" }}\n')
     assert places(layout, load(tmp_path)) == [("unknown", "Chart.yaml:None")]
     (finding,) = run_check(layout, load(tmp_path))
-    assert finding.message.endswith("templates/a.yaml:4: model is needed")
+    assert finding.message.endswith("templates/a.yaml:1: model is needed")
 
 
 EMPTY = """\
