@@ -97,7 +97,7 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     @property
     def variables(self) -> Iterator[tuple[EnvVar, Flag]]:
         """The variables of its environment that it or its engine takes apart, each with what it takes."""
-        by_name = {variable.name: variable for variable in (*self.container.env, *self.launch.env)}
+        by_name = self.container.index_variables(self.launch)
         for name, variable in by_name.items():
             known = [parser.variables[name] for parser in self.parsers if name in parser.variables]
             if known:
@@ -106,7 +106,7 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     @property
     def dropped_variables(self) -> Iterator[tuple[EnvVar, FlagTable]]:
         """The variables of its environment that only earlier releases read, each with this one's table."""
-        by_name = {variable.name: variable for variable in (*self.container.env, *self.launch.env)}
+        by_name = self.container.index_variables(self.launch)
         yield from (
             (by_name[name], parser) for parser in self.parsers for name in by_name if name in parser.dropped
         )

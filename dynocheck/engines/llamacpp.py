@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from dynocheck.engines.arguments import Argument, Arguments, parse_command_line
 from dynocheck.engines.base import Engine
-from dynocheck.engines.command_line import find_parsers
+from dynocheck.engines.command_line import LLAMACPP, find_parsers
 from dynocheck.facts import Container, Launch
 
-_PROGRAM = "llama-server"
 # Options that are judged, with the variable that each may be given by (common/arg.cpp).
 _VARIABLES = {
     "api-prefix": "LLAMA_ARG_API_PREFIX",
@@ -24,8 +23,8 @@ _VARIABLES = {
 
 
 def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    parsers = find_parsers(_PROGRAM, container.image)
-    by_name = {variable.name: variable for variable in (*container.env, *launch.env)}
+    parsers = find_parsers(LLAMACPP, container.image)
+    by_name = container.index_variables(launch)
     variables = {
         name: Argument(name, found.value, file, found.line, found.column, found.value is not None, found.name)
         for name, variable in _VARIABLES.items()
@@ -41,7 +40,7 @@ def read_arguments(container: Container, launch: Launch, file: str) -> Arguments
 
 ENGINE = Engine(
     "llamacpp",
-    (_PROGRAM,),
+    (LLAMACPP,),
     read_arguments,
     lambda given: None,
     lambda given: None,

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -283,15 +283,15 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def main() -> int:
-    """Build what is missing, say where it lies, and return the exit status."""
+def report(what: str, make: Callable[[], object]) -> int:
+    """Make what is missing, say where it lies, and return the exit status."""
     try:
-        print(assets())
+        print(make())
     except AssetsUnavailable as error:
-        print(f"no control plane: {error}", file=sys.stderr)
+        print(f"no {what}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report("control plane", assets))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.command import LOCK
-from tests.controlplane.build import AssetsUnavailable, cache, install, lock, say, this_platform
+from tests.controlplane.build import cache, install, lock, report, say, this_platform
 
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 VERSION = _REQUIREMENTS.read_text().partition("ai-dynamo-runtime==")[2].split()[0]
@@ -59,15 +59,5 @@ def _make(folder: Path, made: Home) -> None:
     say(f"installed Dynamo {VERSION} in {time.monotonic() - started:.0f} s")
 
 
-def main() -> int:
-    """Install what is missing, say where it lies, and return the exit status."""
-    try:
-        print(home().python)
-    except AssetsUnavailable as error:
-        print(f"no Dynamo: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report("Dynamo", lambda: home().python))

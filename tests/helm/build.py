@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.controlplane.build import AssetsUnavailable, build_program
+from tests.controlplane.build import build_program, report
 
 _HERE = Path(__file__).parent
 
@@ -13,15 +13,5 @@ def helm() -> Path:
     return build_program("helm", "helm.sh/helm/v4/cmd/helm", _HERE, _HERE / "go.mod")
 
 
-def main() -> int:
-    """Build it if it is missing, say where it lies, and return the exit status."""
-    try:
-        print(helm())
-    except AssetsUnavailable as error:
-        print(f"no Helm: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report("Helm", helm))

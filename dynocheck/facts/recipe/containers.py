@@ -125,6 +125,10 @@ class Container(msgspec.Struct, frozen=True):
         variables = (*(launch.env if launch is not None else ()), *self.env)
         return next((variable for variable in variables if variable.name == name), None)
 
+    def index_variables(self, launch: Launch) -> dict[str, EnvVar]:
+        """The variables that a launch sees by their names, of which the last of a name counts."""
+        return {variable.name: variable for variable in (*self.env, *launch.env)}
+
     @property
     def is_cut(self) -> bool:
         """Whether its script runs a flag as a command: the line before it does not end with a backslash."""

@@ -274,18 +274,18 @@ def test_the_file_that_a_worker_s_script_writes(
 @pytest.mark.parametrize(
     ("path", "folder", "start", "expected"),
     [
-        ("configs/worker.yaml", "/work", "", ["warn"]),
-        ("./configs/worker.yaml", "/work/", "", ["warn"]),
-        ("worker.yaml", "/work/configs", "", ["warn"]),
+        ("configs/worker.yaml", "/app", "", ["warn"]),
+        ("./configs/worker.yaml", "/app/", "", ["warn"]),
+        ("worker.yaml", "/app/configs", "", ["warn"]),
         ("configs/worker.yaml", "/elsewhere", "", ["unjudged"]),
         ("configs/worker.yaml", "", "", ["unjudged"]),  # in the image's folder, which is unknown
-        ("configs/worker.yaml", "/work", "cd sub; ", ["unjudged"]),
+        ("configs/worker.yaml", "/app", "cd sub; ", ["unjudged"]),
     ],
 )
 def test_a_file_is_found_from_the_working_directory(
     tmp_path: Path, path: str, folder: str, start: str, expected: list[str]
 ) -> None:
-    mounted = mount_config("engine", "/work/configs")
+    mounted = mount_config("engine", "/app/configs")
     script = f"{start}python3 -m dynamo.trtllm --model-path m --extra-engine-args {path}"
     main = {**mounted["main"], "command": ["sh", "-c"], "args": [script], "workingDir": folder}
     image = "nvcr.io/nvidia/ai-dynamo/tensorrtllm-runtime:1.3.0"
