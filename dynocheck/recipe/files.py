@@ -122,7 +122,7 @@ def parse_file(
         left: list[Problem] = []
         retried = _read_template(opened, left)
         if retried and not any(problem.fatal for problem in left):
-            template = template or not spelled
+            template = not spelled
             text, documents, found, tags = opened, retried, left, (tags or {}) | spelled
     if any(problem.fatal for problem in found) and _is_valid_when_rendered(text):
         remedy = suggest_rendering("\n".join((text, *(tags or {}).values())))
